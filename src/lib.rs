@@ -1,0 +1,31 @@
+//! holdfast: VRRP election, IPVS and health checks for Linux, reading keepalived.conf.
+//!
+//! Modules stand in layer order: each may use the ones above it, never the ones below
+//! (docs/ARCHITECTURE.md; `tests/tidy.rs` checks it). The pure cores (`vrrp`, `check`, `lvs`) know no
+//! clock, no socket, no runtime. Unsafe code stands only in `sys`.
+#![deny(unsafe_code)]
+
+pub mod net;
+pub mod time;
+
+pub mod wire;
+
+pub mod plan;
+
+pub mod config;
+
+pub mod check;
+pub mod lvs;
+pub mod vrrp;
+
+pub mod report;
+
+pub mod link;
+
+pub mod netlink;
+pub mod sys;
+
+pub mod role;
+
+pub mod ctl;
+pub mod supervisor;

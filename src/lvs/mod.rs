@@ -1,0 +1,4 @@
+//! Load-balancer policy, pure: verdicts and configuration to a desired table, and the difference between
+//! that and what the kernel has.
+
+pub mod table;

@@ -1,0 +1,177 @@
+//! What the checker role must do: virtual servers, their real servers, and the checks.
+
+use crate::net::{AddressFamily, TransportProtocol};
+use crate::plan::Generation;
+use crate::plan::check::CheckerPlan;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// All virtual servers of this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LvsPlan {
+    /// Which configuration this is.
+    pub generation: Generation,
+    /// The virtual servers in the order of the file; keys are unique.
+    pub virtual_servers: Vec<VirtualServer>,
+    /// `lvs_flush`: empty the kernel's table at start, foreign services included.
+    pub flush_at_start: bool,
+}
+
+/// How the kernel tells services apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ServiceKey {
+    /// A virtual address, protocol and port; port 0 means every port.
+    Endpoint {
+        /// Transport protocol.
+        protocol: TransportProtocol,
+        /// Virtual address.
+        address: IpAddr,
+        /// Virtual port.
+        port: u16,
+    },
+    /// A firewall mark, one service per family.
+    FwMark {
+        /// Family of the packets.
+        family: AddressFamily,
+        /// The mark, never 0.
+        mark: u32,
+    },
+}
+
+impl ServiceKey {
+    /// Family of the service's packets.
+    pub const fn family(&self) -> AddressFamily {
+        match self {
+            ServiceKey::Endpoint { address, .. } => AddressFamily::of(*address),
+            ServiceKey::FwMark { family, .. } => *family,
+        }
+    }
+}
+
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServiceKey::Endpoint { protocol, address, port } => {
+                write!(f, "{protocol} {}", SocketAddr::new(*address, *port))
+            }
+            ServiceKey::FwMark { family: AddressFamily::V4, mark } => write!(f, "FWM {mark}"),
+            ServiceKey::FwMark { family: AddressFamily::V6, mark } => write!(f, "FWM {mark} IPv6"),
+        }
+    }
+}
+
+/// How packets reach a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ForwardingMethod {
+    /// NAT.
+    Masquerade,
+    /// DR: same link, rewritten MAC.
+    DirectRouting,
+    /// TUN.
+    Tunnel(TunnelKind),
+}
+
+/// Encapsulation of a tunnelled destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TunnelKind {
+    /// IP in IP.
+    Ipip,
+    /// Generic UDP encapsulation.
+    Gue {
+        /// UDP port of the far end.
+        port: u16,
+        /// Checksum handling.
+        checksum: TunnelChecksum,
+    },
+    /// GRE.
+    Gre {
+        /// Checksum handling.
+        checksum: TunnelChecksum,
+    },
+}
+
+/// Checksum of the tunnel's outer header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TunnelChecksum {
+    /// None.
+    None,
+    /// Full checksum.
+    Full,
+    /// Remote checksum offload.
+    Remote,
+}
+
+/// Persistence ("sticky clients") of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Persistence {
+    /// Seconds, at least 1.
+    pub timeout_seconds: u32,
+    /// Clients are grouped by this many leading bits of their address; the host prefix means each for itself.
+    pub granularity_prefix: u8,
+}
+
+/// One `virtual_server`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VirtualServer {
+    /// As the configuration wrote it, for people.
+    pub name: String,
+    /// The kernel's services behind it; at least one.
+    pub keys: Vec<ServiceKey>,
+    /// Scheduler name as the kernel knows it, at most 15 octets.
+    pub scheduler: String,
+    /// Scheduler flags: bits 3 to 5 of the service flags (0x08, 0x10, 0x20).
+    pub scheduler_flags: u32,
+    /// Persistence, if any.
+    pub persistence: Option<Persistence>,
+    /// Persistence engine (`sip`), if any.
+    pub persistence_engine: Option<String>,
+    /// One-packet scheduling (UDP and marks).
+    pub one_packet: bool,
+    /// Live weight needed for the virtual server to count as up; at least 1.
+    pub quorum: u32,
+    /// Margin around the quorum; below `quorum`.
+    pub hysteresis: u32,
+    /// Where traffic goes when the quorum is lost.
+    pub sorry_server: Option<SorryServer>,
+    /// `alpha`: servers start as down until a check succeeds.
+    pub alpha: bool,
+    /// `omega`: the end of the daemon counts as down for notifications.
+    pub omega: bool,
+    /// The real servers in the order of the file; endpoints are unique.
+    pub real_servers: Vec<RealServer>,
+}
+
+/// The server of last resort.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SorryServer {
+    /// Address and port.
+    pub endpoint: SocketAddr,
+    /// Forwarding.
+    pub forwarding: ForwardingMethod,
+    /// Keep it in the table with weight 0 while it is not used.
+    pub inhibit: bool,
+}
+
+/// One `real_server`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RealServer {
+    /// Address and port as the kernel sees them.
+    pub endpoint: SocketAddr,
+    /// Configured weight, 0 to 2147483647.
+    pub weight: u32,
+    /// Forwarding.
+    pub forwarding: ForwardingMethod,
+    /// On failure keep the destination with weight 0 instead of removing it.
+    pub inhibit_on_failure: bool,
+    /// Upper connection threshold, 0 for none.
+    pub upper_threshold: u32,
+    /// Lower connection threshold, 0 for none.
+    pub lower_threshold: u32,
+    /// Its checks; a server without any is always up.
+    pub checkers: Vec<CheckerPlan>,
+}
+
+/// Persistence timeout that keepalived takes when none is written, in seconds.
+pub const DEFAULT_PERSISTENCE: Duration = Duration::from_secs(360);

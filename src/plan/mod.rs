@@ -1,0 +1,33 @@
+//! Plans: validated plain data that says what each role must do. Made by `config`, carried by `link`,
+//! consumed by the pure cores. A plan that exists can be executed; it is never checked again.
+
+pub mod check;
+pub mod lvs;
+pub mod vrrp;
+
+use serde::{Deserialize, Serialize};
+
+/// Counts configurations: 1 for the first, one more for each accepted reload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Generation(pub u64);
+
+/// Everything one configuration asks for, split by role.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plans {
+    /// For the vrrp role.
+    pub vrrp: vrrp::VrrpPlan,
+    /// For the checker role.
+    pub lvs: lvs::LvsPlan,
+    /// Daemon-wide settings, for the supervisor.
+    pub global: GlobalPlan,
+}
+
+/// Daemon-wide settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GlobalPlan {
+    /// `router_id`: the machine's name in messages; the host name when absent.
+    pub router_id: Option<String>,
+    /// `vrrp_startup_delay`-like settings live in the role plans; this lists keywords that were accepted but
+    /// have no effect yet, each as a sentence for the log.
+    pub not_yet: Vec<String>,
+}

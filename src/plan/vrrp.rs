@@ -1,0 +1,182 @@
+//! What the vrrp role must do.
+
+use crate::net::{AddressFamily, IpCidr, Priority, VirtualRouterId};
+use crate::plan::Generation;
+use crate::time::Interval;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// All virtual routers of this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VrrpPlan {
+    /// Which configuration this is.
+    pub generation: Generation,
+    /// The routers, in the order of the configuration file; keys are unique.
+    pub routers: Vec<RouterPlan>,
+}
+
+/// What identifies a virtual router on this node, across reloads. Names may change, this may not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RouterKey {
+    /// The interface that carries the advertisements.
+    pub interface: String,
+    /// IPv4 and IPv6 routers of one VRID are independent (RFC 9568 section 1).
+    pub family: AddressFamily,
+    /// The identifier.
+    pub vrid: VirtualRouterId,
+}
+
+/// The protocol version an instance speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Version {
+    /// RFC 3768, IPv4 only.
+    V2,
+    /// RFC 5798 and RFC 9568.
+    V3,
+}
+
+/// One `vrrp_instance`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterPlan {
+    /// The instance's name, for people.
+    pub name: String,
+    /// Identity.
+    pub key: RouterKey,
+    /// Protocol version; V2 only with an IPv4 key.
+    pub version: Version,
+    /// Base priority, 1 to 255; 255 is the owner.
+    pub priority: Priority,
+    /// Advertisement interval of this router as Master.
+    pub interval: Interval,
+    /// `state MASTER`: the first wait is one interval plus skew instead of the whole down interval.
+    pub start_as_master: bool,
+    /// Does a Backup take over from a Master of lower priority?
+    pub preempt: bool,
+    /// Wait this long, from the first advertisement of lower priority, before preempting.
+    pub preempt_delay: Duration,
+    /// Advertisements that may be missed before a Backup takes over; 3 unless `down_timer_adverts` says else.
+    pub down_timer_adverts: u8,
+    /// Addresses carried in the advertisement, in order; the wire can carry 255.
+    pub addresses: Vec<VirtualAddress>,
+    /// Addresses that come and go with the others but are not advertised.
+    pub excluded_addresses: Vec<VirtualAddress>,
+    /// VRRPv2 authentication.
+    pub authentication: Authentication,
+    /// Multicast or a list of peers.
+    pub transport: Transport,
+    /// How VRRPv3 over IPv4 sums.
+    pub checksum: ChecksumDialect,
+    /// Gratuitous ARP and unsolicited neighbour advertisements.
+    pub announce: AnnouncePolicy,
+    /// Answer an advertisement of lower priority with one of our own (RFC 9568 6.4.3)? Default yes.
+    pub answer_lower_priority: bool,
+    /// Send one last advertisement before yielding to a higher priority? Default no.
+    pub answer_higher_priority: bool,
+    /// Is a failure of the router's own interface a fault? Default yes (`dont_track_primary` says no).
+    pub track_primary: bool,
+    /// Other interfaces to watch.
+    pub track_interfaces: Vec<TrackedInterface>,
+}
+
+/// A virtual address and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct VirtualAddress {
+    /// Address and prefix length as configured (host prefix when none was given).
+    pub cidr: IpCidr,
+    /// Interface to hold it; the router's own when `None`.
+    pub interface: Option<String>,
+    /// Interface label (IPv4 only), at most 15 octets.
+    pub label: Option<String>,
+    /// Kernel scope number (0 global, 200 site, 253 link, 254 host).
+    pub scope: Option<u8>,
+    /// Broadcast address (IPv4 only).
+    pub broadcast: Option<std::net::Ipv4Addr>,
+}
+
+/// RFC 2338 authentication, kept by VRRPv2 speakers only.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Authentication {
+    /// Auth type 0.
+    None,
+    /// Auth type 1: eight octets, zero padded.
+    Password([u8; 8]),
+}
+
+impl std::fmt::Debug for Authentication {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Authentication::None => "None",
+            Authentication::Password(_) => "Password(hidden)",
+        })
+    }
+}
+
+/// Where advertisements go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Transport {
+    /// To 224.0.0.18 or ff02::12 (or `group`), from `source` or the interface's primary address.
+    Multicast {
+        /// Source address (`mcast_src_ip`).
+        source: Option<IpAddr>,
+        /// Another group than the standard one.
+        group: Option<IpAddr>,
+    },
+    /// To each peer, from `source` or the interface's primary address.
+    Unicast {
+        /// Source address (`unicast_src_ip`).
+        source: Option<IpAddr>,
+        /// The peers; at least one.
+        peers: Vec<IpAddr>,
+    },
+}
+
+/// Does a VRRPv3 checksum over IPv4 include the pseudo-header? keepalived does, RFC 9568 5.2.8 does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChecksumDialect {
+    /// keepalived's default; a wrong checksum is discarded.
+    PseudoHeader,
+    /// `v3_checksum_as_v2`, RFC 9568's way.
+    MessageOnly,
+}
+
+/// When addresses are announced by gratuitous ARP or unsolicited neighbour advertisement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnnouncePolicy {
+    /// Packets per address at once, and again after `delay`.
+    pub repeat: u32,
+    /// Time to the second burst; no second burst when zero.
+    pub delay: Duration,
+    /// Repeat for as long as Master.
+    pub refresh: Option<Duration>,
+    /// Packets per address at each refresh.
+    pub refresh_repeat: u32,
+    /// Packets per address after an advertisement of lower priority was heard as Master.
+    pub lower_priority_repeat: u32,
+    /// Time to the second burst after an advertisement of lower priority; no second burst when zero.
+    pub lower_priority_delay: Duration,
+}
+
+impl Default for AnnouncePolicy {
+    fn default() -> Self {
+        AnnouncePolicy {
+            repeat: 5,
+            delay: Duration::from_secs(5),
+            refresh: None,
+            refresh_repeat: 1,
+            lower_priority_repeat: 5,
+            lower_priority_delay: Duration::from_secs(5),
+        }
+    }
+}
+
+/// An entry of `track_interface`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackedInterface {
+    /// The interface's name.
+    pub interface: String,
+    /// Added to the priority while up (positive) or while down (negative); 0 means fault when down.
+    pub weight: i16,
+    /// Up and down change places.
+    pub reverse: bool,
+}

@@ -1,0 +1,177 @@
+//! Versioned snapshots of what the daemon knows, for `holdfastctl`, for tests, for other programs.
+//! The JSON of `holdfastctl --json` is exactly these types.
+
+use crate::net::{AddressFamily, IpCidr, Priority};
+use crate::plan::Generation;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, SocketAddr};
+
+/// Version of the JSON layout; grows when a field changes its meaning or goes away.
+pub const VERSION: u32 = 1;
+
+/// `holdfastctl status --json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The daemon itself.
+    pub daemon: DaemonStatus,
+    /// The virtual routers; `None` when the vrrp role does not run or does not answer (see `daemon.roles`).
+    pub vrrp: Option<VrrpStatus>,
+    /// The virtual servers; `None` when the checker role does not run or does not answer.
+    pub checker: Option<CheckerStatus>,
+}
+
+/// The daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonStatus {
+    /// Program version.
+    pub program: String,
+    /// Supervisor's process id.
+    pub pid: u32,
+    /// Seconds since start.
+    pub uptime_seconds: u64,
+    /// Configuration file.
+    pub configuration: String,
+    /// Which configuration is in force.
+    pub generation: Generation,
+    /// Outcome of the last reload when it was refused: the diagnostics.
+    pub refused_reload: Option<String>,
+    /// Keywords accepted without effect, one sentence each.
+    pub not_yet: Vec<String>,
+    /// The roles.
+    pub roles: Vec<RoleStatus>,
+}
+
+/// One role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleStatus {
+    /// `vrrp`, `checker`, ...
+    pub name: String,
+    /// Process id while it runs.
+    pub pid: Option<u32>,
+    /// How often it was restarted.
+    pub restarts: u32,
+    /// Plan generation it reported last.
+    pub generation: Option<Generation>,
+    /// Why it does not run, or answers late; empty when all is well.
+    pub trouble: Option<String>,
+}
+
+/// The vrrp role's view.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VrrpStatus {
+    /// The routers in the order of the file.
+    pub routers: Vec<RouterStatus>,
+}
+
+/// One virtual router.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterStatus {
+    /// Instance name.
+    pub name: String,
+    /// Interface.
+    pub interface: String,
+    /// VRID.
+    pub vrid: u8,
+    /// Family.
+    pub family: AddressFamily,
+    /// Protocol version, 2 or 3.
+    pub version: u8,
+    /// `INIT`, `BACKUP`, `MASTER` or `FAULT`.
+    pub state: String,
+    /// Why it is in that state, one sentence.
+    pub reason: String,
+    /// Seconds in that state.
+    pub since_seconds: u64,
+    /// Configured priority.
+    pub base_priority: Priority,
+    /// Priority in force.
+    pub priority: Priority,
+    /// Own interval in milliseconds.
+    pub interval_ms: u64,
+    /// The Master heard last, when this node is not Master.
+    pub master: Option<MasterSeen>,
+    /// Virtual addresses.
+    pub addresses: Vec<AddressStatus>,
+    /// Counters by name; see docs for their meaning. Sorted by name.
+    pub counters: std::collections::BTreeMap<String, u64>,
+}
+
+/// The Master that a Backup listens to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MasterSeen {
+    /// Address.
+    pub address: IpAddr,
+    /// Priority.
+    pub priority: Priority,
+    /// Milliseconds until it is considered down.
+    pub down_in_ms: u64,
+}
+
+/// A virtual address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressStatus {
+    /// Address and prefix.
+    pub address: IpCidr,
+    /// Interface that holds it.
+    pub interface: String,
+    /// Is it installed by us?
+    pub installed: bool,
+    /// Why not, when it should be.
+    pub error: Option<String>,
+}
+
+/// The checker role's view.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckerStatus {
+    /// Why the kernel's table cannot be programmed, if so.
+    pub ipvs_error: Option<String>,
+    /// The virtual servers.
+    pub virtual_servers: Vec<VirtualServerStatus>,
+}
+
+/// One virtual server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VirtualServerStatus {
+    /// Name as configured.
+    pub name: String,
+    /// Is the quorum met?
+    pub up: bool,
+    /// Sum of the weights of servers that are up.
+    pub live_weight: u64,
+    /// Wanted.
+    pub quorum: u32,
+    /// Does the sorry server serve?
+    pub sorry_server_in_use: bool,
+    /// The real servers.
+    pub real_servers: Vec<RealServerStatus>,
+}
+
+/// One real server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RealServerStatus {
+    /// Address and port.
+    pub endpoint: SocketAddr,
+    /// Configured weight.
+    pub weight: u32,
+    /// Is it in service as far as checks say?
+    pub up: bool,
+    /// Its checkers.
+    pub checkers: Vec<CheckerDetail>,
+}
+
+/// One checker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckerDetail {
+    /// `PING_CHECK`, `TCP_CHECK`, `HTTP_GET`.
+    pub kind: String,
+    /// `up`, `down` or `unknown` (not asked yet).
+    pub state: String,
+    /// Last result in words.
+    pub last_result: Option<String>,
+    /// Latency of the last success in microseconds.
+    pub latency_us: Option<u64>,
+    /// Failures in a row.
+    pub failures: u32,
+}

@@ -1,0 +1,87 @@
+//! Time as the pure cores know it: a number that drivers hand in.
+
+use serde::{Deserialize, Serialize};
+use std::ops::{Add, AddAssign};
+use std::time::Duration;
+
+/// A moment, in nanoseconds since an arbitrary origin (CLOCK_MONOTONIC in production, anything in tests).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Instant(pub u64);
+
+impl Instant {
+    /// The origin.
+    pub const ZERO: Instant = Instant(0);
+
+    /// Time from `earlier` to `self`; zero if `earlier` is later.
+    pub fn saturating_duration_since(self, earlier: Instant) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Instant;
+    fn add(self, by: Duration) -> Instant {
+        Instant(self.0.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl AddAssign<Duration> for Instant {
+    fn add_assign(&mut self, by: Duration) {
+        *self = *self + by;
+    }
+}
+
+/// An advertisement interval in centiseconds, the unit of RFC 9568's Max Advertise Interval.
+///
+/// VRRPv2 counts whole seconds (1..=255 s, so up to 25500 here), VRRPv3 1..=4095 centiseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Interval(u16);
+
+impl Interval {
+    /// One second, the default of both versions.
+    pub const ONE_SECOND: Interval = Interval(100);
+
+    /// From centiseconds; `None` for 0, which no version allows.
+    pub const fn from_centiseconds(centiseconds: u16) -> Option<Interval> {
+        if centiseconds == 0 { None } else { Some(Interval(centiseconds)) }
+    }
+
+    /// From whole seconds (VRRPv2); `None` for 0.
+    pub const fn from_seconds(seconds: u8) -> Option<Interval> {
+        Interval::from_centiseconds(seconds as u16 * 100)
+    }
+
+    /// In centiseconds.
+    pub const fn centiseconds(self) -> u16 {
+        self.0
+    }
+
+    /// As a duration.
+    pub const fn duration(self) -> Duration {
+        Duration::from_millis(self.0 as u64 * 10)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_is_never_zero() {
+        assert_eq!(Interval::from_centiseconds(0), None);
+        assert_eq!(Interval::from_seconds(0), None);
+    }
+
+    #[test]
+    fn an_interval_of_one_second_lasts_one_second() {
+        assert_eq!(Interval::from_seconds(1), Some(Interval::ONE_SECOND));
+        assert_eq!(Interval::ONE_SECOND.duration(), Duration::from_secs(1));
+        assert_eq!(Interval::from_seconds(255).map(Interval::centiseconds), Some(25500));
+    }
+
+    #[test]
+    fn time_never_runs_backwards_or_wraps() {
+        assert_eq!(Instant(5).saturating_duration_since(Instant(9)), Duration::ZERO);
+        assert_eq!(Instant(u64::MAX - 1) + Duration::from_secs(1), Instant(u64::MAX));
+    }
+}

@@ -1,0 +1,267 @@
+//! What goes into the core and what comes out.
+
+use crate::net::{IpCidr, MacAddr, Priority};
+use crate::plan::vrrp::{RouterKey, VrrpPlan};
+use crate::time::Instant;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Names a router inside one core, stable for as long as the router lives (never reused).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RouterId(pub u32);
+
+/// Names a kernel operation, so that its result finds its way back. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OpId(pub u64);
+
+/// Something that happened. Recordable and replayable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A new plan: the first one, or a reload.
+    Plan(VrrpPlan),
+    /// A packet of IP protocol 112 arrived.
+    Advertisement(Received),
+    /// The kernel's facts about an interface: sent for each at start and at every change.
+    Interface(InterfaceFacts),
+    /// The interface with this index is gone.
+    InterfaceGone {
+        /// Kernel index.
+        index: u32,
+    },
+    /// An address that was on an interface is no longer there (whoever removed it).
+    AddressRemoved {
+        /// Kernel index.
+        index: u32,
+        /// The address.
+        cidr: IpCidr,
+    },
+    /// A kernel operation finished.
+    KernelDone {
+        /// Which.
+        op: OpId,
+        /// How.
+        result: Result<(), KernelError>,
+    },
+    /// An order from the operator or the supervisor.
+    Command(Command),
+}
+
+/// A packet as the socket delivered it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    /// Index of the interface it came in on.
+    pub interface: u32,
+    /// Sender.
+    pub source: IpAddr,
+    /// Destination: the group or an own address.
+    pub destination: IpAddr,
+    /// TTL or hop limit.
+    pub hop_limit: u8,
+    /// The VRRP message, without the IP header.
+    pub bytes: Vec<u8>,
+}
+
+/// What the kernel says about one interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceFacts {
+    /// Kernel index.
+    pub index: u32,
+    /// Name.
+    pub name: String,
+    /// Administratively up and with carrier (IFF_UP and IFF_RUNNING).
+    pub up: bool,
+    /// Hardware address; all zero if it has none.
+    pub mac: MacAddr,
+    /// MTU in octets.
+    pub mtu: u32,
+    /// IPv4 addresses in the kernel's order; the first is the primary one. VIPs of ours are left out by the core.
+    pub ipv4: Vec<Ipv4Addr>,
+    /// IPv6 link-local addresses that may be used (not tentative, not failed), in the kernel's order.
+    pub ipv6_link_local: Vec<Ipv6Addr>,
+}
+
+/// Why a kernel operation failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelError {
+    /// The errno.
+    pub errno: i32,
+    /// The kernel's own words (extended ACK) or the errno's text.
+    pub message: String,
+}
+
+/// Orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// End: with `release`, Masters send priority 0 and remove their addresses; without, nothing is touched.
+    Stop {
+        /// Give the addresses up?
+        release: bool,
+    },
+}
+
+/// Something the driver must do, in the order given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Send a frame now.
+    Transmit(RouterId, Frame),
+    /// Change an address; answer with [`Event::KernelDone`].
+    Kernel(OpId, AddressOp),
+    /// A router changed state.
+    Notify(Transition),
+    /// A sentence for the operator that is no change of state (already rate-limited by the core).
+    Log(LogLevel, String),
+    /// Every router has ended after [`Command::Stop`]: the role may exit once queued actions are done.
+    Stopped,
+}
+
+/// How loud a sentence is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum LogLevel {
+    /// The traffic is or may be hurt.
+    Error,
+    /// Worth a look.
+    Warning,
+    /// Normal life.
+    Info,
+}
+
+/// A frame to send.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Frame {
+    /// A VRRP message as an IP payload: TTL 255, TOS 0xc0, protocol 112.
+    Advertisement {
+        /// Interface index.
+        interface: u32,
+        /// Source address.
+        source: IpAddr,
+        /// Group or peer.
+        destination: IpAddr,
+        /// The VRRP message with its checksum.
+        bytes: Vec<u8>,
+    },
+    /// A whole Ethernet frame (gratuitous ARP or unsolicited neighbour advertisement).
+    Ethernet {
+        /// Interface index.
+        interface: u32,
+        /// From the destination MAC on.
+        bytes: Vec<u8>,
+    },
+}
+
+/// A change to the kernel's addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AddressOp {
+    /// Install; "already there" counts as success.
+    Add {
+        /// Interface index.
+        interface: u32,
+        /// Address and prefix.
+        cidr: IpCidr,
+        /// Label, IPv4 only.
+        label: Option<String>,
+        /// Kernel scope number.
+        scope: Option<u8>,
+        /// Broadcast address.
+        broadcast: Option<Ipv4Addr>,
+    },
+    /// Remove; "not there" counts as success.
+    Remove {
+        /// Interface index.
+        interface: u32,
+        /// Address and prefix.
+        cidr: IpCidr,
+    },
+}
+
+/// A router's state, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum State {
+    /// Configured, not started, or stopped.
+    Initialize,
+    /// Listens.
+    Backup,
+    /// Holds the addresses ("Active" in RFC 9568).
+    Master,
+    /// Cannot take part.
+    Fault,
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            State::Initialize => "INIT",
+            State::Backup => "BACKUP",
+            State::Master => "MASTER",
+            State::Fault => "FAULT",
+        })
+    }
+}
+
+/// A change of state with its cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// Which router.
+    pub router: RouterId,
+    /// Its identity.
+    pub key: RouterKey,
+    /// Its name.
+    pub name: String,
+    /// From.
+    pub from: State,
+    /// To.
+    pub to: State,
+    /// Why.
+    pub cause: TransitionCause,
+    /// When.
+    pub at: Instant,
+    /// Effective priority at that moment.
+    pub priority: Priority,
+}
+
+/// Why a router changed state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TransitionCause {
+    /// The configuration started it.
+    Started,
+    /// The owner of the addresses takes them at once.
+    Owner,
+    /// No advertisement for the whole down interval.
+    MasterDown {
+        /// The last Master heard, if any.
+        last: Option<IpAddr>,
+        /// Time without an advertisement, in milliseconds.
+        silence_ms: u64,
+    },
+    /// The Master resigned (priority 0).
+    MasterResigned {
+        /// The Master that did.
+        by: IpAddr,
+    },
+    /// A stronger router speaks.
+    Outranked {
+        /// Its address.
+        by: IpAddr,
+        /// Its priority.
+        priority: Priority,
+    },
+    /// The Master is weaker and this router preempts.
+    Preempted {
+        /// The weaker Master.
+        from: IpAddr,
+        /// Its priority.
+        priority: Priority,
+    },
+    /// Something the router needs is missing; each reason is a sentence.
+    Fault(Vec<String>),
+    /// What was missing is back.
+    Recovered,
+    /// An address of ours was removed by somebody else.
+    AddressLost {
+        /// The address.
+        cidr: IpCidr,
+    },
+    /// The configuration changed.
+    Reconfigured,
+    /// The daemon ends.
+    Stopped,
+}
