@@ -3,6 +3,8 @@
 //! A frame is a big-endian u32 length and that many octets of JSON. A frame over [`MAX_FRAME`] or one that does
 //! not parse ends the link: the peer is dropped and restarted.
 
+pub mod frame;
+
 use crate::plan::lvs::LvsPlan;
 use crate::plan::vrrp::VrrpPlan;
 use crate::plan::{Generation, Plans};

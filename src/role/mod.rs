@@ -1,1 +1,4 @@
-//! See docs/ARCHITECTURE.md.
+//! Drivers: the processes that perform what the pure cores decide.
+
+/// The exit status with which a role says "do not restart me: I was told to stop".
+pub const EXIT_STOPPED: u8 = 0;

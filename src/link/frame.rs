@@ -1,0 +1,98 @@
+//! Frames: a big-endian u32 length, then that many octets of JSON. Pure: bytes in, messages out.
+
+use super::MAX_FRAME;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Why a link is unusable. The only cure is to drop the peer.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The peer announced more than [`MAX_FRAME`].
+    #[error("a frame of {0} octets is over the limit of {MAX_FRAME}")]
+    TooLarge(usize),
+    /// The body is not the message expected.
+    #[error("a frame does not parse: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+/// The octets of one message.
+pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
+    let mut frame = vec![0; 4];
+    serde_json::to_writer(&mut frame, message)?;
+    let body = frame.len() - 4;
+    if body > MAX_FRAME {
+        return Err(FrameError::TooLarge(body));
+    }
+    let length = u32::try_from(body).map_err(|_| FrameError::TooLarge(body))?;
+    frame[..4].copy_from_slice(&length.to_be_bytes());
+    Ok(frame)
+}
+
+/// Collects octets until they make messages.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    buffer: Vec<u8>,
+    read: usize,
+}
+
+impl Decoder {
+    /// Adds octets from the peer.
+    pub fn push(&mut self, octets: &[u8]) {
+        self.buffer.extend_from_slice(octets);
+    }
+
+    /// The next whole message, if there is one.
+    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
+        let rest = &self.buffer[self.read..];
+        let Some((length, body)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+        let length = u32::from_be_bytes(*length) as usize;
+        if length > MAX_FRAME {
+            return Err(FrameError::TooLarge(length));
+        }
+        let Some(body) = body.get(..length) else { return Ok(None) };
+        let message = serde_json::from_slice(body)?;
+        self.read += 4 + length;
+        if self.read == self.buffer.len() {
+            // A plan is large and rare: give its memory back.
+            self.buffer = Vec::new();
+            self.read = 0;
+        }
+        Ok(Some(message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_survive_any_fragmentation() {
+        let octets: Vec<u8> =
+            [encode(&"one"), encode(&"two")].into_iter().flat_map(|f| f.expect("strings encode")).collect();
+        for size in 1..octets.len() {
+            let mut decoder = Decoder::default();
+            let mut heard = Vec::new();
+            for piece in octets.chunks(size) {
+                decoder.push(piece);
+                while let Some(word) = decoder.next::<String>().expect("well formed") {
+                    heard.push(word);
+                }
+            }
+            assert_eq!(heard, ["one", "two"], "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_huge_length_is_refused_before_its_body_arrives() {
+        let mut decoder = Decoder::default();
+        decoder.push(&u32::MAX.to_be_bytes());
+        assert!(matches!(decoder.next::<String>(), Err(FrameError::TooLarge(_))));
+    }
+
+    #[test]
+    fn a_body_that_does_not_parse_is_an_error() {
+        let mut decoder = Decoder::default();
+        decoder.push(&[0, 0, 0, 1, b'{']);
+        assert!(matches!(decoder.next::<String>(), Err(FrameError::Malformed(_))));
+    }
+}
