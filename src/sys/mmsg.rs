@@ -145,6 +145,8 @@ impl Slots {
         }
     }
 
+    // On musl msg_controllen is a u32.
+    #[allow(clippy::unnecessary_cast)]
     /// Fill from `socket`: the number of datagrams, 0 when there is none.
     pub(super) fn receive(&mut self, socket: &impl AsFd) -> io::Result<usize> {
         self.filled = 0;

@@ -8,6 +8,7 @@ mod mmsg;
 mod option;
 pub mod packet_socket;
 pub mod poll;
+pub mod process;
 
 pub mod timer;
 pub mod vrrp_socket;
