@@ -161,7 +161,7 @@ fn open(receive_buffer: usize) -> io::Result<netlink_sys::Socket> {
     crate::sys::process::grow_receive_buffer(&socket, receive_buffer);
     socket.bind_auto()?;
     for group in [libc::RTNLGRP_LINK, libc::RTNLGRP_IPV4_IFADDR, libc::RTNLGRP_IPV6_IFADDR] {
-        socket.add_membership(group as u32)?;
+        socket.add_membership(group)?;
     }
     Ok(socket)
 }
