@@ -59,7 +59,7 @@ fn altered(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     change(&mut message);
     if message.len() >= 8 {
         message[6..8].fill(0);
-        let checksum = holdfast::wire::checksum::Checksum::new().add(&message).finish();
+        let checksum = holdfast::wire::checksum::Checksum::new().with(&message).finish();
         message[6..8].copy_from_slice(&checksum.to_be_bytes());
     }
     message
@@ -201,7 +201,7 @@ fn reserved_bits_are_ignored() {
     let mut message = advert.encode(source, destination, ChecksumDialect::MessageOnly);
     message[4] |= 0xf0;
     message[6..8].fill(0);
-    let checksum = holdfast::wire::checksum::Checksum::new().add(&message).finish();
+    let checksum = holdfast::wire::checksum::Checksum::new().with(&message).finish();
     message[6..8].copy_from_slice(&checksum.to_be_bytes());
     let message_only = Expectation { checksum: ChecksumDialect::MessageOnly, ..v3() };
     assert_eq!(decode(&message, group_path(), message_only), Ok(advert));
@@ -306,8 +306,8 @@ proptest! {
         v6 in any::<bool>(),
     ) {
         let mut octets = octets;
-        if head && let [first, ..] = octets.as_mut_slice() {
-            *first = 0x21 | (*first & 0x10);
+        if head {
+            octets.iter_mut().take(1).for_each(|first| *first = 0x21 | (*first & 0x10));
         }
         let path = ends(if v6 { AddressFamily::V6 } else { AddressFamily::V4 });
         for expected in [v2(), v3(), Expectation { checksum: ChecksumDialect::MessageOnly, ..v3() }] {

@@ -38,8 +38,8 @@ pub fn neighbour_advertisement(
     frame[78..80].copy_from_slice(&[2, 1]); // target link-layer address, one unit of eight octets
     frame[80..86].copy_from_slice(&mac.0);
     let checksum = Checksum::new()
-        .add_pseudo_header(IpAddr::V6(address), IpAddr::V6(ALL_NODES), ICMPV6, frame.len() - HEADERS)
-        .add(&frame[HEADERS..])
+        .with_pseudo_header(IpAddr::V6(address), IpAddr::V6(ALL_NODES), ICMPV6, frame.len() - HEADERS)
+        .with(&frame[HEADERS..])
         .finish();
     frame[56..58].copy_from_slice(&checksum.to_be_bytes());
     frame

@@ -88,7 +88,7 @@ impl Addresses {
     }
 
     /// How many.
-    pub const fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         match self {
             Addresses::V4(list) => list.len(),
             Addresses::V6(list) => list.len(),
@@ -96,7 +96,7 @@ impl Addresses {
     }
 
     /// None at all? keepalived sends such a list when every address is excluded.
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
@@ -208,11 +208,11 @@ impl Advertisement {
         let pseudo = self.version == Version::V3
             && (self.addresses.family() == AddressFamily::V6 || dialect == ChecksumDialect::PseudoHeader);
         let sum = if pseudo {
-            Checksum::new().add_pseudo_header(source, destination, PROTOCOL, bytes.len())
+            Checksum::new().with_pseudo_header(source, destination, PROTOCOL, bytes.len())
         } else {
             Checksum::new()
         };
-        let checksum = sum.add(&bytes).finish();
+        let checksum = sum.with(&bytes).finish();
         bytes[6..8].copy_from_slice(&checksum.to_be_bytes());
         bytes
     }
@@ -405,11 +405,11 @@ fn check_authentication(kind: u8, rest: Option<&[u8]>, expected: &Authentication
 
 /// keepalived with `v3_checksum_as_v2` accepts any IPv4 checksum; here one of the two forms must fit.
 fn checksum_fits(bytes: &[u8], path: Path, expected: Expectation<'_>) -> bool {
-    let message = || Checksum::new().add(bytes).finish() == 0;
+    let message = || Checksum::new().with(bytes).finish() == 0;
     let pseudo = || {
         Checksum::new()
-            .add_pseudo_header(path.source, path.destination, PROTOCOL, bytes.len())
-            .add(bytes)
+            .with_pseudo_header(path.source, path.destination, PROTOCOL, bytes.len())
+            .with(bytes)
             .finish()
             == 0
     };
