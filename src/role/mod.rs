@@ -59,7 +59,7 @@ impl std::str::FromStr for Role {
 ///
 /// Signals that mean something to the supervisor are blocked: a terminal or a service manager may send them
 /// to every process, and only the supervisor may decide to stop a role. Call it before any thread starts.
-pub fn take_link() -> io::Result<UnixStream> {
+pub fn take_link(role: Role) -> io::Result<UnixStream> {
     let meant_for_the_supervisor: SigSet =
         [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2]
             .into_iter()
@@ -69,7 +69,10 @@ pub fn take_link() -> io::Result<UnixStream> {
     let null: OwnedFd = OpenOptions::new().read(true).write(true).open("/dev/null")?.into();
     nix::unistd::dup2_stdin(&null)?;
     let link = UnixStream::from(link);
-    // Fails with ENOTCONN when fd 0 is no connected socket, for instance when a person typed `--role`.
+    // Fails when fd 0 is no connected socket, for instance when a person typed `--role`.
     link.peer_addr()?;
+    // For ps and top, which otherwise show "exe", the last word of /proc/self/exe. The kernel cuts it at 15 octets.
+    let name = std::ffi::CString::new(role.ident())?;
+    nix::sys::prctl::set_name(&name)?;
     Ok(link)
 }
