@@ -1,0 +1,161 @@
+//! The house rules that a compiler does not check: who may import whom, what pure code may name, where
+//! unsafe code may stand, how large a file may grow.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Modules in layer order: a later group may import an earlier one, never the reverse; modules of one group
+/// do not import each other.
+const LAYERS: &[&[&str]] = &[
+    &["net", "time"],
+    &["wire"],
+    &["plan"],
+    &["check", "config", "lvs", "vrrp"],
+    &["report"],
+    &["link"],
+    &["netlink", "sys"],
+    &["role"],
+    &["ctl", "supervisor"],
+];
+
+/// Modules without I/O, clock or randomness.
+const PURE: &[&str] =
+    &["time.rs", "net.rs", "wire", "plan", "config", "vrrp", "check", "lvs", "report", "link"];
+
+/// What pure modules never name.
+const IMPURE: &[&str] = &[
+    "tokio",
+    "nix::",
+    "libc::",
+    "rand::",
+    "std::fs",
+    "std::net::Tcp",
+    "std::net::Udp",
+    "std::thread",
+    "std::process",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "std::env",
+];
+
+/// The only callers of `config`, beside the module itself.
+const CONFIG_USERS: &[&str] = &["src/role/compile.rs", "src/ctl/check.rs", "src/ctl/diff.rs"];
+
+/// No file holds more than a head can.
+const MAX_LINES: usize = 700;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file below `under`, as (path relative to the root, text).
+fn rust_files(under: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(under)];
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+        for path in entries.map(|e| e.expect("a readable folder").path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = fs::read_to_string(&path).expect("a readable source file");
+                found.push((relative(&path), text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no Rust file below {under}: the check would be empty");
+    found
+}
+
+fn relative(path: &Path) -> String {
+    path.strip_prefix(root()).expect("below the root").display().to_string()
+}
+
+/// A line without its comment. Good enough for checks that look for paths and keywords.
+fn code(line: &str) -> &str {
+    line.split("//").next().unwrap_or("")
+}
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|group| group.contains(&module))
+}
+
+/// The top-level module a file belongs to: `src/vrrp/router.rs` and `src/vrrp.rs` to `vrrp`.
+fn module_of(file: &str) -> Option<&str> {
+    let rest = file.strip_prefix("src/")?;
+    let module = rest.split('/').next()?;
+    Some(module.strip_suffix(".rs").unwrap_or(module)).filter(|m| !matches!(*m, "lib" | "bin"))
+}
+
+/// Modules that a line of code names through `crate::`.
+fn imports(line: &str) -> impl Iterator<Item = &str> {
+    line.split("crate::").skip(1).map(|rest| {
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        &rest[..end]
+    })
+}
+
+#[test]
+fn imports_point_to_earlier_layers_only() {
+    let mut faults = Vec::new();
+    for (file, text) in rust_files("src") {
+        let Some(module) = module_of(&file) else { continue };
+        let own = layer(module).unwrap_or_else(|| panic!("{file}: module {module} has no layer in tests/tidy.rs"));
+        for (number, line) in text.lines().enumerate() {
+            for import in imports(code(line)).filter(|i| *i != module) {
+                let allowed = layer(import).is_none_or(|theirs| theirs < own)
+                    && (import != "config" || CONFIG_USERS.contains(&file.as_str()));
+                if !allowed {
+                    faults.push(format!("{file}:{}: {module} imports {import}", number + 1));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn pure_modules_touch_nothing_outside() {
+    let mut faults = Vec::new();
+    for (file, text) in rust_files("src") {
+        let first = file.strip_prefix("src/").and_then(|f| f.split('/').next()).unwrap_or("");
+        if !PURE.contains(&first) {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate() {
+            for word in IMPURE.iter().filter(|word| code(line).contains(**word)) {
+                faults.push(format!("{file}:{}: names {word}", number + 1));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn unsafe_code_stands_in_sys_only() {
+    let mut faults = Vec::new();
+    for (file, text) in rust_files("src") {
+        if file.starts_with("src/sys/") || file == "src/lib.rs" {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate() {
+            if code(line).split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == "unsafe") {
+                faults.push(format!("{file}:{}: unsafe", number + 1));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let compat = fs::read_to_string(root().join("keepalived-compat/src/lib.rs")).expect("the crate root");
+    assert!(compat.contains("#![forbid(unsafe_code)]"));
+}
+
+#[test]
+fn no_file_is_too_large() {
+    let faults: Vec<String> = ["src", "keepalived-compat/src", "tests"]
+        .into_iter()
+        .flat_map(rust_files)
+        .filter(|(_, text)| text.lines().count() > MAX_LINES)
+        .map(|(file, text)| format!("{file}: {} lines, at most {MAX_LINES}", text.lines().count()))
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
