@@ -2,5 +2,6 @@
 
 pub mod arp;
 pub mod checksum;
+pub mod icmp;
 pub mod ndp;
 pub mod vrrp;
