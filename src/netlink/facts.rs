@@ -176,6 +176,7 @@ impl Interface {
             up: self.link.up && self.link.running,
             mac: self.link.mac,
             mtu: self.link.mtu,
+            ipv6_forwarding: self.link.ipv6_forwarding,
             ipv4: Vec::new(),
             ipv6_link_local: Vec::new(),
         };
@@ -254,7 +255,8 @@ mod tests {
 
     fn link(index: u32, running: bool) -> Link {
         let name = format!("eth{index}");
-        Link { index, name, up: true, running, mac: MacAddr([2, 0, 0, 0, 0, 1]), mtu: 1500, kind: None }
+        let mac = MacAddr([2, 0, 0, 0, 0, 1]);
+        Link { index, name, up: true, running, mac, mtu: 1500, ipv6_forwarding: false, kind: None }
     }
 
     fn cidr(text: &str) -> IpCidr {

@@ -1,6 +1,6 @@
 //! RTM_NEWLINK and RTM_DELLINK.
 
-use super::message::{Malformed, attributes};
+use super::message::{Attribute, Malformed, attributes};
 use crate::net::MacAddr;
 
 /// Octets of struct ifinfomsg.
@@ -12,6 +12,8 @@ const IFLA_MTU: u16 = 4;
 const IFLA_WIRELESS: u16 = 11;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
+const IFLA_AF_SPEC: u16 = 26;
+const IFLA_INET6_CONF: u16 = 2;
 
 const IFF_UP: u32 = 0x1;
 const IFF_RUNNING: u32 = 0x40;
@@ -31,6 +33,8 @@ pub struct Link {
     pub mac: MacAddr,
     /// MTU in octets.
     pub mtu: u32,
+    /// Does the host forward IPv6 on it? The kernel tells with each message about the link, not when it changes.
+    pub ipv6_forwarding: bool,
     /// What made it: "veth", "macvlan", "dummy" ...; none for hardware.
     pub kind: Option<String>,
 }
@@ -53,6 +57,7 @@ pub(super) fn decode(payload: &[u8]) -> Result<Option<Link>, Malformed> {
         running: flags & IFF_RUNNING != 0,
         mac: MacAddr::default(),
         mtu: 0,
+        ipv6_forwarding: false,
         kind: None,
     };
     for attribute in attributes(rest) {
@@ -71,6 +76,7 @@ pub(super) fn decode(payload: &[u8]) -> Result<Option<Link>, Malformed> {
                     }
                 }
             }
+            IFLA_AF_SPEC => link.ipv6_forwarding = ipv6_forwarding(&attribute)?,
             _ => {}
         }
     }
@@ -78,6 +84,23 @@ pub(super) fn decode(payload: &[u8]) -> Result<Option<Link>, Malformed> {
         return Err(Malformed("link without index or name"));
     }
     Ok(Some(link))
+}
+
+/// The first of the interface's IPv6 settings (IFLA_AF_SPEC, AF_INET6, IFLA_INET6_CONF) is `forwarding`.
+fn ipv6_forwarding(spec: &Attribute<'_>) -> Result<bool, Malformed> {
+    for family in spec.nested() {
+        let family = family?;
+        if libc::c_int::from(family.kind) != libc::AF_INET6 {
+            continue;
+        }
+        for setting in family.nested() {
+            let setting = setting?;
+            if setting.kind == IFLA_INET6_CONF {
+                return Ok(setting.u32()? != 0);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// struct ifinfomsg for `index`, with the IFF_UP bit to be set or cleared when `up` is given.
@@ -112,6 +135,11 @@ mod tests {
             request.attribute(IFLA_ADDRESS, &[2, 0, 0, 0, 0, 1]).nest(IFLA_LINKINFO, |info| {
                 info.text(IFLA_INFO_KIND, "veth");
             });
+            request.nest(IFLA_AF_SPEC, |spec| {
+                spec.nest(libc::AF_INET6 as u16, |inet6| {
+                    inet6.attribute(IFLA_INET6_CONF, &[1, 0, 0, 0, 64, 0, 0, 0]);
+                });
+            });
         });
         let expected = Link {
             index: 3,
@@ -120,6 +148,7 @@ mod tests {
             running: true,
             mac: MacAddr([2, 0, 0, 0, 0, 1]),
             mtu: 1500,
+            ipv6_forwarding: true,
             kind: Some("veth".into()),
         };
         assert_eq!(decode(&payload), Ok(Some(expected)));

@@ -6,7 +6,10 @@ use crate::vrrp::{AddressView, Core, Router};
 
 /// What the core knows at `now`.
 pub fn snapshot(core: &Core, now: Instant) -> VrrpStatus {
-    VrrpStatus { routers: core.routers().map(|router| router_status(router, now)).collect() }
+    VrrpStatus {
+        routers: core.routers().map(|router| router_status(router, now)).collect(),
+        counters: [("discarded_unknown_vrid".to_owned(), core.unknown_router_packets())].into(),
+    }
 }
 
 fn router_status(router: &Router, now: Instant) -> RouterStatus {

@@ -13,7 +13,6 @@ use crate::plan::vrrp::{Transport, VrrpPlan};
 use crate::report;
 use crate::sys::clock::monotonic_now;
 use crate::sys::poll::{Interest, Poller};
-use crate::sys::process;
 use crate::sys::timer::Timer;
 use crate::time::Instant;
 use crate::vrrp::{Action, Command, Core, Event, Frame, LogLevel, Transition};
@@ -69,10 +68,6 @@ pub struct Driver {
 impl Driver {
     /// Opens everything and learns the interfaces. The plan comes over the link.
     pub fn start(link: UnixStream) -> io::Result<Driver> {
-        // Without locked memory a page that was swapped out delays an advertisement; not worth refusing to run.
-        if let Err(error) = process::lock_memory() {
-            tracing::debug!("memory is not locked: {error}");
-        }
         let monitor = Monitor::open().map_err(io::Error::other)?;
         let mut driver = Driver {
             core: Core::new(),
@@ -139,7 +134,10 @@ impl Driver {
                 KERNEL => self.hear_kernel()?,
                 token if token >= FIRST_SOCKET_TOKEN => {
                     if let Err(error) = self.sockets.receive(token, &mut self.events) {
-                        self.complain("receive".to_owned(), &format!("cannot receive advertisements: {error}"));
+                        self.complain(
+                            "receive".to_owned(),
+                            &format!("cannot receive advertisements: {error}"),
+                        );
                     }
                 }
                 _ => {}
@@ -211,7 +209,14 @@ impl Driver {
             ToVrrp::Stop { release } => self.events.push(Event::Command(Command::Stop { release })),
             ToVrrp::AreYouThere(number) => self.link.send(&FromVrrp::Alive(number)),
             ToVrrp::Snapshot(number) => {
-                let snapshot = report::vrrp::snapshot(&self.core, monotonic_now());
+                let mut snapshot = report::vrrp::snapshot(&self.core, monotonic_now());
+                let own = [
+                    ("discarded_malformed_datagram", self.sockets.malformed()),
+                    ("dropped_messages_to_supervisor", self.link.dropped()),
+                    ("netlink_overruns", self.monitor.counters().overruns),
+                    ("netlink_undecodable", self.monitor.counters().undecodable),
+                ];
+                snapshot.counters.extend(own.map(|(name, count)| (name.to_owned(), count)));
                 self.link.send(&FromVrrp::Snapshot(number, snapshot));
             }
         }
@@ -307,15 +312,15 @@ impl Driver {
     }
 
     fn tell(&mut self, transition: Transition) {
-        let cause = report::cause::cause_sentence(&transition.cause);
         tracing::info!(
-            "({}) {} -> {} on {} (VRID {}, priority {}): {cause}",
+            "({}) {} -> {} on {} (VRID {}, priority {}): {}",
             transition.name,
             transition.from,
             transition.to,
             transition.key.interface,
             transition.key.vrid,
             transition.priority,
+            transition.cause,
         );
         self.link.send(&FromVrrp::Transition(transition));
     }

@@ -1,10 +1,8 @@
 //! The thread that talks to rtnetlink and waits for its answers, so that a slow kernel never delays an
 //! advertisement.
 
-use crate::netlink::address::Address;
-use crate::netlink::link::Link;
 use crate::netlink::route::RouteSocket;
-use crate::netlink::socket::NetlinkError;
+use crate::netlink::{Address, Link, NetlinkError};
 use crate::sys::poll::Waker;
 use crate::vrrp::{AddressOp, KernelError, OpId};
 use std::io;
