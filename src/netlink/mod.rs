@@ -5,6 +5,9 @@
 
 mod address;
 pub mod facts;
+mod genl;
+pub mod ipvs;
+pub mod ipvs_codec;
 mod link;
 pub mod message;
 pub mod monitor;
