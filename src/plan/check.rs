@@ -89,3 +89,51 @@ pub struct Schedule {
     /// The first check runs after 1 s plus a random part of this.
     pub warmup: Duration,
 }
+
+/// What a checker asks, of whom and when. Checkers with equal questions share one machine and one verdict; a
+/// question that survives a reload keeps its verdict (keepalived moves states to equal checkers).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Question {
+    /// What is asked.
+    pub kind: CheckKind,
+    /// Where to and where from.
+    pub target: Target,
+    /// When.
+    pub schedule: Schedule,
+}
+
+impl CheckerPlan {
+    /// The question without what is made of the answer (`alpha`).
+    pub fn question(&self) -> Question {
+        Question { kind: self.kind.clone(), target: self.target, schedule: self.schedule }
+    }
+}
+
+impl CheckKind {
+    /// keepalived's keyword.
+    pub const fn keyword(&self) -> &'static str {
+        match self {
+            CheckKind::Ping => "PING_CHECK",
+            CheckKind::Tcp => "TCP_CHECK",
+            CheckKind::Http(_) => "HTTP_GET",
+        }
+    }
+
+    /// Conversations that make one round: the urls of a web check, 1 otherwise.
+    pub fn parts(&self) -> usize {
+        match self {
+            CheckKind::Ping | CheckKind::Tcp => 1,
+            CheckKind::Http(check) => check.urls.len().max(1),
+        }
+    }
+}
+
+impl std::fmt::Display for Question {
+    /// As log lines name it: `TCP_CHECK of 192.0.2.1:80`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.kind {
+            CheckKind::Ping => write!(f, "PING_CHECK of {}", self.target.endpoint.ip()),
+            kind => write!(f, "{} of {}", kind.keyword(), self.target.endpoint),
+        }
+    }
+}

@@ -2,6 +2,7 @@
 //! The JSON of `holdfastctl --json` is exactly these types.
 
 mod cause;
+pub mod vrrp;
 
 pub use cause::cause_sentence;
 
@@ -89,6 +90,9 @@ pub struct RoleStatus {
 pub struct VrrpStatus {
     /// The routers in the order of the file.
     pub routers: Vec<RouterStatus>,
+    /// What concerns no single router: packets of unknown VRIDs, datagrams whose lengths lie, messages to the
+    /// supervisor that were dropped, times the kernel's news were lost.
+    pub counters: std::collections::BTreeMap<String, u64>,
 }
 
 /// One virtual router.

@@ -2,6 +2,7 @@
 
 pub mod logging;
 pub mod options;
+pub mod vrrp;
 
 use nix::sys::signal::{SigSet, Signal};
 use std::fs::OpenOptions;

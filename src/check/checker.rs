@@ -1,0 +1,263 @@
+//! One checker: turns outcomes into verdicts and says how long to wait.
+//!
+//! As keepalived: before the first verdict one failure is enough; later `retry` failures are tolerated, spaced by
+//! `delay_before_retry`; one success brings the server up. A web check with several urls asks one per run; the
+//! one that brought the server down is asked alone until it answers, then all are asked again.
+
+use super::Verdict;
+use super::probe::Outcome;
+use crate::plan::check::{CheckKind, Question, Schedule};
+use std::time::Duration;
+
+/// The first check waits this long, plus a random part of `warmup`.
+pub const FIRST_DELAY: Duration = Duration::from_secs(1);
+
+/// No two runs of a checker are closer than this, whatever the configuration says: the machine must not spin.
+pub const MIN_DELAY: Duration = Duration::from_millis(10);
+
+/// What a checker believes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belief {
+    /// No verdict yet.
+    Unknown,
+    /// In order.
+    Up,
+    /// Not in order.
+    Down,
+}
+
+/// The machine.
+#[derive(Clone, Debug)]
+pub struct Checker {
+    schedule: Schedule,
+    /// While down.
+    down_delay: Duration,
+    parts: usize,
+    belief: Belief,
+    part: usize,
+    /// The part that brought or keeps the server down.
+    failed_part: Option<usize>,
+    failures: u32,
+    last_result: Option<String>,
+    latency: Option<Duration>,
+}
+
+/// What follows from an outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// Wait this long before the next run.
+    pub delay: Duration,
+    /// A change of belief.
+    pub verdict: Option<Verdict>,
+}
+
+impl Checker {
+    /// A checker that knows nothing.
+    pub fn new(question: &Question) -> Checker {
+        let schedule = question.schedule;
+        let down_delay = match question.kind {
+            CheckKind::Http(_) => schedule.delay_loop.max(schedule.delay_before_retry),
+            CheckKind::Ping | CheckKind::Tcp => schedule.delay_loop,
+        };
+        Checker {
+            schedule,
+            down_delay,
+            parts: question.kind.parts(),
+            belief: Belief::Unknown,
+            part: 0,
+            failed_part: None,
+            failures: 0,
+            last_result: None,
+            latency: None,
+        }
+    }
+
+    /// Time to the first run; `random` is uniform over all of u64.
+    pub fn first_delay(&self, random: u64) -> Duration {
+        FIRST_DELAY + self.schedule.warmup.mul_f64(random as f64 / u64::MAX as f64)
+    }
+
+    /// Which part (url) to ask next.
+    pub fn part(&self) -> usize {
+        self.part
+    }
+
+    /// What it believes.
+    pub fn belief(&self) -> Belief {
+        self.belief
+    }
+
+    /// The last outcome in words.
+    pub fn last_result(&self) -> Option<&str> {
+        self.last_result.as_deref()
+    }
+
+    /// Time the last success took.
+    pub fn latency(&self) -> Option<Duration> {
+        self.latency
+    }
+
+    /// Failures in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// A run has ended after `latency`.
+    pub fn finished(&mut self, outcome: Outcome, latency: Duration) -> Next {
+        let (delay, verdict) = match outcome {
+            Outcome::Success(words) => {
+                self.last_result = Some(words);
+                self.latency = Some(latency);
+                self.succeeded()
+            }
+            Outcome::Failure(cause) => {
+                self.last_result = Some(cause.clone());
+                self.failed(cause)
+            }
+            // Our own trouble says nothing about the server: only ask again.
+            Outcome::NotRun(why) => {
+                self.last_result = Some(format!("not run: {why}"));
+                (self.schedule.delay_loop, None)
+            }
+        };
+        Next { delay: delay.max(MIN_DELAY), verdict }
+    }
+
+    fn succeeded(&mut self) -> (Duration, Option<Verdict>) {
+        self.failures = 0;
+        let repeated = self.failed_part.take().is_some();
+        let delay = if self.belief == Belief::Down { self.down_delay } else { self.schedule.delay_loop };
+        if repeated && self.parts > 1 {
+            self.part = 0;
+            return (delay, None);
+        }
+        self.part += 1;
+        if self.part < self.parts {
+            return (delay, None);
+        }
+        self.part = 0;
+        let verdict = (self.belief != Belief::Up).then_some(Verdict::Up);
+        self.belief = Belief::Up;
+        (self.schedule.delay_loop, verdict)
+    }
+
+    fn failed(&mut self, cause: String) -> (Duration, Option<Verdict>) {
+        self.failures = self.failures.saturating_add(1);
+        if self.belief == Belief::Up && self.failures <= self.schedule.retry {
+            return (self.schedule.delay_before_retry, None);
+        }
+        self.failed_part = Some(self.part);
+        let verdict = (self.belief != Belief::Down).then_some(Verdict::Down(cause));
+        self.belief = Belief::Down;
+        (self.down_delay, verdict)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{http, tcp};
+    use super::*;
+
+    fn ok() -> Outcome {
+        Outcome::Success("fine".into())
+    }
+
+    fn bad() -> Outcome {
+        Outcome::Failure("refused".into())
+    }
+
+    /// Runs `outcomes` (`+` success, `-` failure, `?` not run); per run: the part asked, seconds to the next, verdict.
+    fn run(checker: &mut Checker, outcomes: &str) -> Vec<String> {
+        let one = |symbol| {
+            let part = checker.part();
+            let outcome = match symbol {
+                '+' => ok(),
+                '-' => bad(),
+                _ => Outcome::NotRun("no socket".into()),
+            };
+            let next = checker.finished(outcome, Duration::from_millis(1));
+            let verdict = match next.verdict {
+                Some(Verdict::Up) => " UP",
+                Some(Verdict::Down(_)) => " DOWN",
+                None => "",
+            };
+            format!("{part}:{}{verdict}", next.delay.as_secs())
+        };
+        outcomes.chars().map(one).collect()
+    }
+
+    #[test]
+    fn before_the_first_verdict_one_failure_is_enough() {
+        // delay_loop 6, retry 2, delay_before_retry 3
+        assert_eq!(run(&mut Checker::new(&tcp()), "--"), ["0:6 DOWN", "0:6"]);
+    }
+
+    #[test]
+    fn a_server_that_is_up_may_fail_as_often_as_retry_says() {
+        let seen = run(&mut Checker::new(&tcp()), "+-+---+");
+        assert_eq!(seen, ["0:6 UP", "0:3", "0:6", "0:3", "0:3", "0:6 DOWN", "0:6 UP"]);
+    }
+
+    #[test]
+    fn trouble_of_our_own_changes_nothing() {
+        assert_eq!(
+            run(&mut Checker::new(&tcp()), "?+?-?--"),
+            ["0:6", "0:6 UP", "0:6", "0:3", "0:6", "0:3", "0:6 DOWN"]
+        );
+    }
+
+    #[test]
+    fn all_urls_answer_before_the_server_is_up() {
+        let mut checker = Checker::new(&http(3));
+        assert_eq!(run(&mut checker, "++"), ["0:6", "1:6"]);
+        assert_eq!(checker.belief(), Belief::Unknown);
+        assert_eq!(run(&mut checker, "+"), ["2:6 UP"]);
+    }
+
+    #[test]
+    fn the_url_that_failed_is_asked_alone_and_then_all_again() {
+        let mut checker = Checker::new(&http(3));
+        assert_eq!(run(&mut checker, "+++"), ["0:6", "1:6", "2:6 UP"]);
+        assert_eq!(run(&mut checker, "+---"), ["0:6", "1:3", "1:3", "1:6 DOWN"]);
+        assert_eq!(run(&mut checker, "-+"), ["1:6", "1:6"]);
+        assert_eq!(run(&mut checker, "+++"), ["0:6", "1:6", "2:6 UP"]);
+    }
+
+    #[test]
+    fn another_url_that_fails_meanwhile_takes_the_place() {
+        let mut checker = Checker::new(&http(2));
+        assert_eq!(run(&mut checker, "-+"), ["0:6 DOWN", "0:6"]);
+        assert_eq!(run(&mut checker, "+--+++"), ["0:6", "1:6", "1:6", "1:6", "0:6", "1:6 UP"]);
+    }
+
+    #[test]
+    fn one_url_that_recovers_is_up_at_once() {
+        assert_eq!(run(&mut Checker::new(&http(1)), "-+"), ["0:6 DOWN", "0:6 UP"]);
+    }
+
+    #[test]
+    fn a_web_server_that_is_down_waits_for_the_longer_delay() {
+        let mut question = http(1);
+        question.schedule.delay_before_retry = Duration::from_secs(20);
+        assert_eq!(run(&mut Checker::new(&question), "--"), ["0:20 DOWN", "0:20"]);
+        let mut question = tcp();
+        question.schedule.delay_before_retry = Duration::from_secs(20);
+        assert_eq!(run(&mut Checker::new(&question), "--"), ["0:6 DOWN", "0:6"]);
+    }
+
+    #[test]
+    fn the_first_run_is_spread_over_the_warmup() {
+        let checker = Checker::new(&tcp()); // warmup 10 s
+        assert_eq!(checker.first_delay(0), Duration::from_secs(1));
+        assert_eq!(checker.first_delay(u64::MAX), Duration::from_secs(11));
+        let half = checker.first_delay(u64::MAX / 2).as_secs_f64();
+        assert!((half - 6.0).abs() < 1e-6, "{half}");
+    }
+
+    #[test]
+    fn no_schedule_makes_it_spin() {
+        let mut question = tcp();
+        question.schedule.delay_loop = Duration::ZERO;
+        assert_eq!(Checker::new(&question).finished(ok(), Duration::ZERO).delay, MIN_DELAY);
+    }
+}

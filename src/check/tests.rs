@@ -1,0 +1,155 @@
+//! The core over all checkers: who is asked when.
+
+use super::samples::{tcp, tcp_of};
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn at(seconds: u64) -> Instant {
+    Instant::ZERO + Duration::from_secs(seconds)
+}
+
+fn plan(questions: &[Question]) -> Event {
+    Event::Plan { questions: questions.to_vec(), random: 7 }
+}
+
+fn success(check: CheckId) -> Event {
+    Event::Finished { check, outcome: Outcome::Success("fine".into()), latency: SECOND }
+}
+
+fn started(actions: &[Action]) -> Vec<CheckId> {
+    let starts = actions.iter().filter_map(|action| match action {
+        Action::Start { check, .. } => Some(*check),
+        _ => None,
+    });
+    starts.collect()
+}
+
+/// A core that has started `questions`, and what it said by then.
+fn running(questions: &[Question], limit: usize) -> (Checks, Vec<Action>) {
+    let mut checks = Checks::new(limit);
+    let mut actions = Vec::new();
+    checks.handle(plan(questions), at(0), &mut actions);
+    assert_eq!(actions, [], "nothing happens in the first second");
+    checks.handle_timeout(at(11), &mut actions);
+    (checks, actions)
+}
+
+#[test]
+fn a_check_first_runs_after_a_second_and_a_part_of_the_warmup() {
+    let mut checks = Checks::new(10);
+    checks.handle(plan(&[tcp()]), at(5), &mut Vec::new());
+    let first = checks.next_timeout().expect("a check waits");
+    assert!(first >= at(6) && first <= at(16), "{first:?}");
+    let mut actions = Vec::new();
+    checks.handle_timeout(Instant(first.0 - 1), &mut actions);
+    assert_eq!(started(&actions), []);
+    checks.handle_timeout(first, &mut actions);
+    assert_eq!(started(&actions), [CheckId(0)]);
+    assert_eq!(checks.next_timeout(), None, "a check that runs has no deadline");
+}
+
+#[test]
+fn first_runs_are_spread() {
+    let questions: Vec<Question> = (1..=100).map(|n| tcp_of(&format!("192.0.2.{n}:80"))).collect();
+    let mut checks = Checks::new(1000);
+    checks.handle(plan(&questions), at(0), &mut Vec::new());
+    let mut actions = Vec::new();
+    checks.handle_timeout(at(6), &mut actions);
+    let half = started(&actions).len();
+    assert!((25..=75).contains(&half), "{half} of 100 in the first half");
+}
+
+#[test]
+fn equal_questions_share_one_checker() {
+    let (_, actions) = running(&[tcp(), tcp()], 10);
+    assert_eq!(started(&actions), [CheckId(0)]);
+}
+
+#[test]
+fn the_next_run_is_counted_from_the_end_of_the_last() {
+    let (mut checks, _) = running(&[tcp()], 10);
+    let mut actions = Vec::new();
+    checks.handle(success(CheckId(0)), at(20), &mut actions);
+    assert_eq!(actions, [Action::Verdict(Arc::new(tcp()), Verdict::Up)]);
+    assert_eq!(checks.next_timeout(), Some(at(26)));
+}
+
+#[test]
+fn no_more_conversations_than_allowed_and_none_is_forgotten() {
+    let questions: Vec<Question> = (1..=5).map(|n| tcp_of(&format!("192.0.2.{n}:80"))).collect();
+    let (mut checks, mut actions) = running(&questions, 2);
+    let mut seen = started(&actions);
+    assert_eq!((seen.len(), checks.running()), (2, 2));
+    let mut next = 0;
+    while next < seen.len() {
+        actions.clear();
+        checks.handle(success(seen[next]), at(11), &mut actions);
+        seen.extend(started(&actions));
+        assert!(checks.running() <= 2);
+        next += 1;
+    }
+    seen.sort();
+    assert_eq!(seen, (0..5).map(CheckId).collect::<Vec<_>>());
+}
+
+#[test]
+fn late_starts_are_reported_once_a_minute_and_invent_no_verdict() {
+    let mut checks = Checks::new(1);
+    checks.handle(plan(&[tcp()]), at(0), &mut Vec::new());
+    let start = checks.next_timeout().expect("a check waits");
+    checks.handle_timeout(start, &mut Vec::new());
+    let mut actions = Vec::new();
+    checks.handle(success(CheckId(0)), start, &mut actions);
+    assert_eq!(actions.pop(), Some(Action::Verdict(Arc::new(tcp()), Verdict::Up)));
+    // Seconds after the start: due at 6, at 42, at 58.
+    for wakes in [36, 52, 100] {
+        let now = start + Duration::from_secs(wakes);
+        checks.handle_timeout(now, &mut actions);
+        checks.handle(success(CheckId(0)), now, &mut actions);
+    }
+    actions.retain(|action| !matches!(action, Action::Start { .. }));
+    let late = |count, seconds| Action::Late { count, worst: Duration::from_secs(seconds) };
+    assert_eq!(actions, [late(1, 30), late(2, 42)]);
+}
+
+#[test]
+fn an_equal_question_keeps_its_verdict_over_a_new_plan() {
+    let (mut checks, _) = running(&[tcp()], 10);
+    checks.handle(success(CheckId(0)), at(12), &mut Vec::new());
+    let mut actions = Vec::new();
+    checks.handle(plan(&[tcp_of("192.0.2.9:80"), tcp()]), at(13), &mut actions);
+    assert_eq!(actions, []);
+    assert_eq!(checks.checker(&tcp()).map(Checker::belief), Some(checker::Belief::Up));
+    assert_eq!(checks.checker(&tcp_of("192.0.2.9:80")).map(Checker::belief), Some(checker::Belief::Unknown));
+}
+
+#[test]
+fn a_check_that_left_the_plan_is_cancelled_and_its_late_answer_ignored() {
+    let (mut checks, _) = running(&[tcp()], 1);
+    let mut actions = Vec::new();
+    checks.handle(plan(&[]), at(12), &mut actions);
+    assert_eq!(actions, [Action::Cancel(CheckId(0))]);
+    actions.clear();
+    checks.handle(success(CheckId(0)), at(13), &mut actions);
+    assert_eq!((actions.len(), checks.running(), checks.next_timeout()), (0, 0, None));
+}
+
+#[test]
+fn trouble_of_our_own_is_said_once_until_it_changes() {
+    let (mut checks, _) = running(&[tcp()], 1);
+    let mut said = Vec::new();
+    let mut now = at(12);
+    for why in ["no socket", "no socket", "no address"] {
+        let outcome = Outcome::NotRun(why.into());
+        let mut actions = Vec::new();
+        checks.handle(Event::Finished { check: CheckId(0), outcome, latency: SECOND }, now, &mut actions);
+        said.extend(actions.into_iter().filter_map(|action| match action {
+            Action::NotRun(_, why) => Some(why),
+            _ => None,
+        }));
+        now = checks.next_timeout().expect("it is asked again");
+        checks.handle_timeout(now, &mut Vec::new());
+    }
+    assert_eq!(said, ["no socket", "no address"]);
+}

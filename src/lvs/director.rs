@@ -1,0 +1,359 @@
+//! Holds the last verdict of every checker and derives from them the whole table the kernel should have.
+//!
+//! As keepalived: a server is down from the first failed check until the last failed check recovers; a virtual server
+//! whose quorum is lost hands all its traffic to the sorry server, if there is one.
+//!
+//! Beyond keepalived: at start a server keeps the state in which the kernel has it until its checks have spoken, so
+//! that a restart of this role puts no dead server back into service.
+
+use super::notify::{Event, Figures};
+use super::table::{Destination, Service, ServiceSettings, Table};
+use crate::plan::check::{CheckerPlan, Question};
+use crate::plan::lvs::{LvsPlan, RealServer, ServiceKey, VirtualServer};
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::BuildHasherDefault;
+use std::net::SocketAddr;
+
+/// A hash map that iterates and behaves alike in every run.
+type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
+/// The policy of all virtual servers.
+#[derive(Debug, Default)]
+pub struct Director {
+    plan: LvsPlan,
+    states: Vec<VirtualState>,
+    questions: Map<Question, Answers>,
+    desired: Table,
+    changed: BTreeSet<ServiceKey>,
+}
+
+/// State of one virtual server, beside its plan.
+#[derive(Debug)]
+struct VirtualState {
+    quorum_up: bool,
+    servers: Vec<ServerState>,
+}
+
+/// State of one real server, beside its plan.
+#[derive(Clone, Debug)]
+struct ServerState {
+    up: bool,
+    presumed: Presumed,
+    /// Of the failed check, for people.
+    cause: Option<String>,
+}
+
+/// What a server counts as while a check of it has not spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presumed {
+    Up,
+    Down,
+    /// Down if the check says `alpha`, up otherwise.
+    AsConfigured,
+}
+
+/// What is known about a question and who asked it.
+#[derive(Debug, Default)]
+struct Answers {
+    last: Option<Result<(), String>>,
+    /// Virtual server and real server, by position in the plan.
+    askers: Vec<(usize, usize)>,
+}
+
+impl Director {
+    /// The first plan, on top of what the kernel has: `observed`, all services in it.
+    pub fn start(plan: LvsPlan, observed: &Table, events: &mut Vec<Event>) -> Director {
+        let mut director = Director::default();
+        let states = plan.virtual_servers.iter().map(|server| adopt(server, observed, events)).collect();
+        director.take_plan(plan, states, events);
+        director
+    }
+
+    /// Another plan. Servers that stay keep their state until their checks say else; equal checks keep their verdict.
+    pub fn reload(&mut self, plan: LvsPlan, events: &mut Vec<Event>) {
+        let mut old = Old::of(self);
+        let states = plan.virtual_servers.iter().map(|server| old.carry_over(server)).collect();
+        self.take_plan(plan, states, events);
+    }
+
+    /// A checker changed its mind: works, or does not and why.
+    pub fn verdict(&mut self, question: &Question, result: Result<(), String>, events: &mut Vec<Event>) {
+        let Some(answers) = self.questions.get_mut(question) else { return };
+        answers.last = Some(result);
+        for (virtual_index, server_index) in answers.askers.clone() {
+            if self.evaluate_server(virtual_index, server_index, events) {
+                self.evaluate_quorum(virtual_index, events);
+                self.derive(virtual_index);
+            }
+        }
+    }
+
+    /// The table the kernel should have, foreign services aside.
+    pub fn desired(&self) -> &Table {
+        &self.desired
+    }
+
+    /// The services whose desired state changed (or ended) since the last call.
+    pub fn take_changed(&mut self) -> BTreeSet<ServiceKey> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The plan in force.
+    pub fn plan(&self) -> &LvsPlan {
+        &self.plan
+    }
+
+    /// Is the quorum of virtual server number `index` met?
+    pub fn quorum_up(&self, index: usize) -> bool {
+        self.states.get(index).is_some_and(|state| state.quorum_up)
+    }
+
+    /// Is real server number `server` of virtual server number `index` up?
+    pub fn server_up(&self, index: usize, server: usize) -> bool {
+        self.states.get(index).and_then(|state| state.servers.get(server)).is_some_and(|server| server.up)
+    }
+
+    /// Sum of the weights of the servers of virtual server number `index` that are up.
+    pub fn live_weight(&self, index: usize) -> u64 {
+        let (Some(plan), Some(state)) = (self.plan.virtual_servers.get(index), self.states.get(index)) else {
+            return 0;
+        };
+        live_weight(plan, state)
+    }
+
+    fn take_plan(&mut self, plan: LvsPlan, states: Vec<VirtualState>, events: &mut Vec<Event>) {
+        let mut old = std::mem::take(&mut self.questions);
+        for (virtual_index, virtual_server) in plan.virtual_servers.iter().enumerate() {
+            for (server_index, server) in virtual_server.real_servers.iter().enumerate() {
+                for question in server.checkers.iter().map(CheckerPlan::question) {
+                    let last = old.remove(&question).and_then(|answers| answers.last);
+                    let answers =
+                        self.questions.entry(question).or_insert(Answers { last, askers: Vec::new() });
+                    if answers.askers.last() != Some(&(virtual_index, server_index)) {
+                        answers.askers.push((virtual_index, server_index));
+                    }
+                }
+            }
+        }
+        self.plan = plan;
+        self.states = states;
+        self.drop_services_that_left();
+        for index in 0..self.states.len() {
+            for server in 0..self.states[index].servers.len() {
+                self.evaluate_server(index, server, events);
+            }
+            self.evaluate_quorum(index, events);
+            self.derive(index);
+        }
+    }
+
+    fn drop_services_that_left(&mut self) {
+        let named: BTreeSet<ServiceKey> =
+            self.plan.virtual_servers.iter().flat_map(|server| server.keys.iter().copied()).collect();
+        let changed = &mut self.changed;
+        self.desired.services.retain(|key, _| named.contains(key) || !changed.insert(*key));
+    }
+
+    /// Applies the verdicts to one server; true if its state changed.
+    fn evaluate_server(&mut self, index: usize, server_index: usize, events: &mut Vec<Event>) -> bool {
+        let virtual_server = &self.plan.virtual_servers[index]; // indices come from the plan in force
+        let server = &virtual_server.real_servers[server_index];
+        let state = &mut self.states[index].servers[server_index];
+        let (up, cause) = judge(server, state.presumed, &self.questions);
+        let was = std::mem::replace(&mut state.up, up);
+        state.cause = cause.clone();
+        if was == up {
+            return false;
+        }
+        let (name, endpoint) = (virtual_server.name.clone(), server.endpoint);
+        events.push(if up {
+            Event::ServerUp { virtual_server: name, endpoint }
+        } else {
+            let cause = cause.unwrap_or_else(|| "its checks have not spoken yet".into());
+            Event::ServerDown { virtual_server: name, endpoint, cause }
+        });
+        true
+    }
+
+    fn evaluate_quorum(&mut self, index: usize, events: &mut Vec<Event>) {
+        let plan = &self.plan.virtual_servers[index];
+        let state = &mut self.states[index];
+        let live_weight = live_weight(plan, state);
+        let (quorum, hysteresis) = (u64::from(plan.quorum), u64::from(plan.hysteresis));
+        let up = if state.quorum_up {
+            live_weight > 0 && live_weight >= quorum.saturating_sub(hysteresis)
+        } else {
+            live_weight > 0 && live_weight >= quorum + hysteresis
+        };
+        if up == std::mem::replace(&mut state.quorum_up, up) {
+            return;
+        }
+        let figures = Figures { live_weight, quorum: plan.quorum, hysteresis: plan.hysteresis };
+        let sorry_server = plan.sorry_server.as_ref().map(|sorry| sorry.endpoint);
+        let virtual_server = plan.name.clone();
+        events.push(if up {
+            Event::QuorumGained { virtual_server, quorum: figures, sorry_server }
+        } else {
+            Event::QuorumLost { virtual_server, quorum: figures, sorry_server }
+        });
+    }
+
+    /// Renews the desired services of one virtual server.
+    fn derive(&mut self, index: usize) {
+        let plan = &self.plan.virtual_servers[index];
+        let service =
+            Service { settings: settings(plan), destinations: destinations(plan, &self.states[index]) };
+        for key in &plan.keys {
+            if self.desired.services.get(key) != Some(&service) {
+                self.desired.services.insert(*key, service.clone());
+                self.changed.insert(*key);
+            }
+        }
+    }
+}
+
+/// Up or down, and the cause of the latter.
+fn judge(
+    server: &RealServer,
+    presumed: Presumed,
+    questions: &Map<Question, Answers>,
+) -> (bool, Option<String>) {
+    let mut up = true;
+    for checker in &server.checkers {
+        let question = checker.question();
+        match questions.get(&question).and_then(|answers| answers.last.as_ref()) {
+            Some(Ok(())) => {}
+            Some(Err(cause)) => return (false, Some(format!("{question}: {cause}"))),
+            None => {
+                up &= match presumed {
+                    Presumed::Up => true,
+                    Presumed::Down => false,
+                    Presumed::AsConfigured => !checker.alpha,
+                }
+            }
+        }
+    }
+    (up, None)
+}
+
+fn live_weight(plan: &VirtualServer, state: &VirtualState) -> u64 {
+    let servers = plan.real_servers.iter().zip(&state.servers);
+    servers.filter(|(_, state)| state.up).map(|(server, _)| u64::from(server.weight)).sum()
+}
+
+fn settings(plan: &VirtualServer) -> ServiceSettings {
+    ServiceSettings {
+        scheduler: plan.scheduler.clone(),
+        scheduler_flags: plan.scheduler_flags,
+        persistence: plan.persistence,
+        persistence_engine: plan.persistence_engine.clone(),
+        one_packet: plan.one_packet,
+    }
+}
+
+/// Who gets traffic. With a sorry server and no quorum: it alone; otherwise the servers that are up.
+fn destinations(plan: &VirtualServer, state: &VirtualState) -> BTreeMap<SocketAddr, Destination> {
+    let sorry_serves = plan.sorry_server.is_some() && !state.quorum_up;
+    let mut table = BTreeMap::new();
+    for (server, state) in plan.real_servers.iter().zip(&state.servers) {
+        let serves = state.up && !sorry_serves;
+        if serves || server.inhibit_on_failure {
+            table.insert(
+                server.endpoint,
+                Destination {
+                    forwarding: server.forwarding,
+                    weight: if serves { server.weight } else { 0 },
+                    upper_threshold: server.upper_threshold,
+                    lower_threshold: server.lower_threshold,
+                },
+            );
+        }
+    }
+    if let Some(sorry) = &plan.sorry_server {
+        let weight = u32::from(sorry_serves);
+        let destination =
+            Destination { forwarding: sorry.forwarding, weight, upper_threshold: 0, lower_threshold: 0 };
+        if sorry_serves {
+            table.insert(sorry.endpoint, destination);
+        } else if sorry.inhibit {
+            // One that is a real server too goes on as such.
+            table.entry(sorry.endpoint).or_insert(destination);
+        }
+    }
+    table
+}
+
+/// State of a virtual server at start, from what the kernel has.
+fn adopt(plan: &VirtualServer, observed: &Table, events: &mut Vec<Event>) -> VirtualState {
+    let services: Vec<&Service> = plan.keys.iter().filter_map(|key| observed.services.get(key)).collect();
+    let weight = |endpoint: &SocketAddr| {
+        services.iter().filter_map(|service| service.destinations.get(endpoint)).map(|have| have.weight).max()
+    };
+    let is_live = |endpoint: &SocketAddr| weight(endpoint).is_some_and(|weight| weight > 0);
+    let sorry_serves = plan.sorry_server.as_ref().is_some_and(|sorry| is_live(&sorry.endpoint));
+    // Somebody of ours serves: an earlier run left this table, and who is not in it was taken out for a reason.
+    let left_by_us = sorry_serves || plan.real_servers.iter().any(|server| is_live(&server.endpoint));
+    let mut server = |server: &RealServer| {
+        let presumed = match weight(&server.endpoint) {
+            Some(0) if server.weight > 0 => Presumed::Down,
+            Some(_) => Presumed::Up,
+            None if left_by_us => Presumed::Down,
+            None => Presumed::AsConfigured,
+        };
+        let state = initial(server, presumed);
+        if presumed == Presumed::Down && !state.up {
+            let (virtual_server, endpoint) = (plan.name.clone(), server.endpoint);
+            events.push(Event::ServerWaits { virtual_server, endpoint });
+        }
+        state
+    };
+    VirtualState {
+        quorum_up: !plan.alpha && !sorry_serves,
+        servers: plan.real_servers.iter().map(&mut server).collect(),
+    }
+}
+
+/// A server before any verdict: no transition is reported for what it starts as.
+fn initial(server: &RealServer, presumed: Presumed) -> ServerState {
+    let (up, cause) = judge(server, presumed, &Map::default());
+    ServerState { up, presumed, cause }
+}
+
+/// What a reload finds: the states by service and endpoint.
+struct Old {
+    virtual_servers: BTreeMap<ServiceKey, usize>,
+    states: Vec<(bool, Map<SocketAddr, ServerState>)>,
+}
+
+impl Old {
+    fn of(director: &mut Director) -> Old {
+        let plans = &director.plan.virtual_servers;
+        let keys =
+            plans.iter().enumerate().flat_map(|(index, plan)| plan.keys.iter().map(move |key| (*key, index)));
+        let states = plans.iter().zip(std::mem::take(&mut director.states)).map(|(plan, state)| {
+            let servers = plan.real_servers.iter().map(|server| server.endpoint).zip(state.servers);
+            (state.quorum_up, servers.collect())
+        });
+        Old { virtual_servers: keys.collect(), states: states.collect() }
+    }
+
+    fn carry_over(&mut self, plan: &VirtualServer) -> VirtualState {
+        let old =
+            plan.keys.iter().find_map(|key| self.virtual_servers.get(key)).map(|&index| &self.states[index]);
+        let server = |server: &RealServer| match old.and_then(|(_, servers)| servers.get(&server.endpoint)) {
+            Some(old) => {
+                let presumed = if old.up { Presumed::Up } else { Presumed::Down };
+                ServerState { presumed, ..old.clone() }
+            }
+            None => initial(server, Presumed::AsConfigured),
+        };
+        VirtualState {
+            quorum_up: old.map_or(!plan.alpha, |(quorum_up, _)| *quorum_up),
+            servers: plan.real_servers.iter().map(server).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

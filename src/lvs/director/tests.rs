@@ -1,0 +1,382 @@
+//! Policy by example: who gets traffic after which verdicts.
+
+use super::*;
+use crate::net::TransportProtocol;
+use crate::plan::check::{CheckKind, Schedule, Target};
+use crate::plan::lvs::{ForwardingMethod, SorryServer};
+use std::time::Duration;
+
+const VIP: &str = "198.51.100.1:80";
+const SORRY: &str = "192.0.2.99:80";
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("test addresses parse")
+}
+
+fn key() -> ServiceKey {
+    let vip = address(VIP);
+    ServiceKey::Endpoint { protocol: TransportProtocol::Tcp, address: vip.ip(), port: vip.port() }
+}
+
+fn check(endpoint: &str) -> CheckerPlan {
+    CheckerPlan {
+        kind: CheckKind::Tcp,
+        target: Target { endpoint: address(endpoint), bind_address: None, bind_port: 0, fwmark: 0 },
+        schedule: Schedule {
+            delay_loop: Duration::from_secs(6),
+            connect_timeout: Duration::from_secs(5),
+            retry: 1,
+            delay_before_retry: Duration::from_secs(1),
+            warmup: Duration::ZERO,
+        },
+        alpha: false,
+    }
+}
+
+/// Real server number `n`: 192.0.2.n:80 with one TCP check.
+fn real(n: u8, weight: u32) -> RealServer {
+    let endpoint = format!("192.0.2.{n}:80");
+    RealServer {
+        endpoint: address(&endpoint),
+        weight,
+        forwarding: ForwardingMethod::Masquerade,
+        inhibit_on_failure: false,
+        upper_threshold: 0,
+        lower_threshold: 0,
+        checkers: vec![check(&endpoint)],
+    }
+}
+
+fn virtual_server(real_servers: Vec<RealServer>) -> VirtualServer {
+    VirtualServer {
+        name: "web".into(),
+        keys: vec![key()],
+        scheduler: "wlc".into(),
+        scheduler_flags: 0,
+        persistence: None,
+        persistence_engine: None,
+        one_packet: false,
+        quorum: 1,
+        hysteresis: 0,
+        sorry_server: None,
+        alpha: false,
+        omega: false,
+        real_servers,
+    }
+}
+
+fn sorry(inhibit: bool) -> Option<SorryServer> {
+    Some(SorryServer { endpoint: address(SORRY), forwarding: ForwardingMethod::Masquerade, inhibit })
+}
+
+fn plan(server: VirtualServer) -> LvsPlan {
+    LvsPlan { virtual_servers: vec![server], ..LvsPlan::default() }
+}
+
+/// A kernel table of the one service with these destinations (number, weight); 99 is the sorry server.
+fn kernel(destinations: &[(u8, u32)]) -> Table {
+    let server = virtual_server(vec![]);
+    let destination = |weight| Destination {
+        forwarding: ForwardingMethod::Masquerade,
+        weight,
+        upper_threshold: 0,
+        lower_threshold: 0,
+    };
+    let destinations =
+        destinations.iter().map(|&(n, weight)| (address(&format!("192.0.2.{n}:80")), destination(weight)));
+    let service = Service { settings: settings(&server), destinations: destinations.collect() };
+    Table { services: [(key(), service)].into() }
+}
+
+/// A director with the events it has reported.
+struct Bench {
+    director: Director,
+    events: Vec<Event>,
+}
+
+impl Bench {
+    fn new(server: VirtualServer) -> Bench {
+        Bench::on(server, &Table::default())
+    }
+
+    fn on(server: VirtualServer, observed: &Table) -> Bench {
+        let mut events = Vec::new();
+        let director = Director::start(plan(server), observed, &mut events);
+        Bench { director, events }
+    }
+
+    fn up(&mut self, n: u8) -> &mut Bench {
+        let question = check(&format!("192.0.2.{n}:80")).question();
+        self.director.verdict(&question, Ok(()), &mut self.events);
+        self
+    }
+
+    fn down(&mut self, n: u8) -> &mut Bench {
+        let question = check(&format!("192.0.2.{n}:80")).question();
+        self.director.verdict(&question, Err("connection refused".into()), &mut self.events);
+        self
+    }
+
+    fn reload(&mut self, server: VirtualServer) -> &mut Bench {
+        self.director.reload(plan(server), &mut self.events);
+        self
+    }
+
+    /// The destinations as `number:weight`.
+    fn serving(&self) -> String {
+        let service = &self.director.desired().services[&key()];
+        let one = |(endpoint, destination): (&SocketAddr, &Destination)| {
+            let name = endpoint.ip().to_string();
+            format!("{}:{}", name.rsplit('.').next().expect("an IPv4 address"), destination.weight)
+        };
+        service.destinations.iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+
+    fn said(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.events).iter().map(Event::to_string).collect()
+    }
+}
+
+#[test]
+fn servers_serve_until_a_check_fails_and_again_when_it_succeeds() {
+    let mut bench = Bench::new(virtual_server(vec![real(1, 3), real(2, 5)]));
+    assert_eq!(bench.serving(), "1:3 2:5");
+    assert_eq!(bench.down(1).serving(), "2:5");
+    assert_eq!(bench.up(1).serving(), "1:3 2:5");
+    let said = [
+        "web: real server 192.0.2.1:80 is down: TCP_CHECK of 192.0.2.1:80: connection refused",
+        "web: real server 192.0.2.1:80 is up: all its checks succeed",
+    ];
+    assert_eq!(bench.said(), said);
+}
+
+#[test]
+fn only_services_that_changed_are_named() {
+    let mut bench = Bench::new(virtual_server(vec![real(1, 3), real(2, 5)]));
+    assert_eq!(bench.director.take_changed(), [key()].into());
+    bench.up(1);
+    assert_eq!(bench.director.take_changed(), BTreeSet::new());
+    bench.down(1);
+    assert_eq!(bench.director.take_changed(), [key()].into());
+}
+
+#[test]
+fn alpha_servers_wait_for_their_first_success() {
+    let mut server = virtual_server(vec![real(1, 1), real(2, 1)]);
+    server.alpha = true;
+    server.real_servers[0].checkers[0].alpha = true;
+    server.real_servers[1].checkers[0].alpha = true;
+    let mut bench = Bench::new(server);
+    assert_eq!(bench.serving(), "");
+    assert_eq!(bench.up(2).serving(), "2:1");
+    assert_eq!(bench.up(1).serving(), "1:1 2:1");
+    assert_eq!(bench.said()[1], "web: quorum gained: live weight 1, 1+0 wanted");
+}
+
+#[test]
+fn inhibited_servers_stay_with_weight_zero() {
+    let mut server = virtual_server(vec![real(1, 3), real(2, 5)]);
+    server.real_servers[0].inhibit_on_failure = true;
+    let mut bench = Bench::new(server);
+    assert_eq!(bench.down(1).down(2).serving(), "1:0");
+    assert_eq!(bench.up(1).serving(), "1:3");
+}
+
+#[test]
+fn a_server_is_down_from_the_first_failed_check_to_the_last_recovery() {
+    let mut server = virtual_server(vec![real(1, 1), real(2, 1)]);
+    server.real_servers[0].checkers.push(check("192.0.2.77:80"));
+    let mut bench = Bench::new(server);
+    assert_eq!(bench.up(1).up(77).down(77).serving(), "2:1");
+    assert_eq!(bench.down(1).up(77).serving(), "2:1");
+    assert_eq!(bench.up(1).serving(), "1:1 2:1");
+}
+
+#[test]
+fn a_server_without_checks_is_always_up() {
+    let mut server = virtual_server(vec![real(1, 1)]);
+    server.real_servers[0].checkers.clear();
+    assert_eq!(Bench::new(server.clone()).serving(), "1:1");
+    assert_eq!(Bench::on(server, &kernel(&[(99, 1)])).serving(), "1:1");
+}
+
+#[test]
+fn without_a_sorry_server_servers_come_and_go_one_by_one() {
+    let mut server = virtual_server(vec![real(1, 1), real(2, 1)]);
+    server.quorum = 2;
+    let mut bench = Bench::new(server);
+    assert_eq!(bench.down(1).serving(), "2:1");
+    assert!(!bench.director.quorum_up(0));
+    let said = "web: quorum lost: live weight 1, 2-0 needed; the servers that are up go on serving";
+    assert_eq!(bench.said()[1], said);
+    assert_eq!(bench.down(2).serving(), "");
+}
+
+#[test]
+fn the_sorry_server_takes_over_alone_and_hands_back_all_at_once() {
+    let mut server = virtual_server(vec![real(1, 1), real(2, 1), real(3, 1)]);
+    server.sorry_server = sorry(false);
+    server.quorum = 2;
+    let mut bench = Bench::new(server);
+    assert_eq!(bench.serving(), "1:1 2:1 3:1");
+    assert_eq!(bench.down(1).serving(), "2:1 3:1");
+    assert_eq!(bench.down(2).serving(), "99:1");
+    assert_eq!(bench.up(2).serving(), "2:1 3:1");
+    let said = bench.said();
+    assert_eq!(said[2], "web: quorum lost: live weight 1, 2-0 needed; sorry server 192.0.2.99:80 serves");
+    let gained = "web: quorum gained: live weight 2, 2+0 wanted; \
+                  sorry server 192.0.2.99:80 rests, the real servers serve";
+    assert_eq!(said[4], gained);
+}
+
+#[test]
+fn hysteresis_widens_the_quorum_to_both_sides() {
+    let mut server = virtual_server((1..=5).map(|n| real(n, 1)).collect());
+    server.sorry_server = sorry(false);
+    (server.quorum, server.hysteresis) = (3, 1);
+    let mut bench = Bench::new(server);
+    assert_eq!(bench.down(1).down(2).down(3).serving(), "4:1 5:1", "2 is still 3 - 1");
+    assert_eq!(bench.down(4).serving(), "99:1");
+    assert_eq!(bench.up(1).up(2).serving(), "99:1", "3 is below 3 + 1");
+    assert_eq!(bench.up(3).serving(), "1:1 2:1 3:1 5:1");
+}
+
+#[test]
+fn an_inhibited_sorry_server_waits_with_weight_zero() {
+    let mut server = virtual_server(vec![real(1, 2)]);
+    server.sorry_server = sorry(true);
+    let mut bench = Bench::new(server);
+    assert_eq!(bench.serving(), "1:2 99:0");
+    assert_eq!(bench.down(1).serving(), "99:1");
+}
+
+#[test]
+fn a_sorry_server_that_is_a_real_server_too_keeps_the_right_weight() {
+    let mut server = virtual_server(vec![real(1, 2), real(2, 7)]);
+    server.quorum = 8;
+    server.sorry_server =
+        Some(SorryServer { endpoint: address("192.0.2.2:80"), ..sorry(true).expect("some") });
+    let mut bench = Bench::new(server);
+    assert_eq!(bench.serving(), "1:2 2:7");
+    assert_eq!(bench.down(1).serving(), "2:1");
+    assert_eq!(bench.up(1).serving(), "1:2 2:7");
+}
+
+#[test]
+fn live_servers_of_weight_zero_do_not_make_a_quorum() {
+    let mut server = virtual_server(vec![real(1, 0), real(2, 1)]);
+    server.sorry_server = sorry(false);
+    let mut bench = Bench::new(server);
+    assert_eq!(bench.serving(), "1:0 2:1");
+    assert_eq!(bench.down(2).serving(), "99:1");
+}
+
+#[test]
+fn a_restart_keeps_who_is_in_and_who_is_out() {
+    let server = virtual_server(vec![real(1, 1), real(2, 1)]);
+    let mut bench = Bench::on(server.clone(), &kernel(&[(1, 1)]));
+    assert_eq!(bench.serving(), "1:1");
+    assert_eq!(bench.said().len(), 1, "that 2 waits is said");
+    assert_eq!(bench.up(1).serving(), "1:1");
+    assert_eq!(bench.up(2).serving(), "1:1 2:1");
+    let mut bench = Bench::on(server, &kernel(&[(1, 1), (2, 0)]));
+    assert_eq!(bench.serving(), "1:1");
+    assert_eq!(bench.down(1).serving(), "");
+}
+
+#[test]
+fn a_restart_keeps_the_sorry_server_until_the_quorum_is_proved() {
+    let mut server = virtual_server(vec![real(1, 1), real(2, 1)]);
+    server.sorry_server = sorry(false);
+    let mut bench = Bench::on(server, &kernel(&[(99, 1)]));
+    assert_eq!(bench.serving(), "99:1");
+    assert_eq!(bench.up(1).serving(), "1:1");
+}
+
+#[test]
+fn a_service_in_which_nobody_serves_is_filled_as_if_it_were_new() {
+    let server = virtual_server(vec![real(1, 1), real(2, 1)]);
+    assert_eq!(Bench::on(server.clone(), &kernel(&[])).serving(), "1:1 2:1");
+    assert_eq!(Bench::on(server, &kernel(&[(55, 1)])).serving(), "1:1 2:1");
+}
+
+#[test]
+fn a_restart_keeps_alpha_servers_that_serve() {
+    let mut server = virtual_server(vec![real(1, 1), real(2, 1)]);
+    server.real_servers[0].checkers[0].alpha = true;
+    server.real_servers[1].checkers[0].alpha = true;
+    let mut bench = Bench::on(server, &kernel(&[(1, 1), (2, 1)]));
+    assert_eq!(bench.serving(), "1:1 2:1");
+    assert_eq!(bench.down(2).serving(), "1:1");
+}
+
+#[test]
+fn a_reload_keeps_verdicts_and_adds_new_servers_at_once() {
+    let mut bench = Bench::new(virtual_server(vec![real(1, 1), real(2, 1)]));
+    bench.down(1);
+    assert_eq!(bench.reload(virtual_server(vec![real(1, 4), real(2, 4), real(3, 4)])).serving(), "2:4 3:4");
+    let mut alpha = virtual_server(vec![real(1, 4), real(2, 4), real(4, 1)]);
+    alpha.real_servers[2].checkers[0].alpha = true;
+    assert_eq!(bench.reload(alpha).serving(), "2:4");
+    assert_eq!(bench.up(1).up(4).serving(), "1:4 2:4 4:1");
+}
+
+#[test]
+fn a_reload_that_changes_a_check_keeps_the_servers_state_until_the_new_check_speaks() {
+    let mut bench = Bench::new(virtual_server(vec![real(1, 1), real(2, 1)]));
+    bench.down(1);
+    let mut server = virtual_server(vec![real(1, 1), real(2, 1)]);
+    server.real_servers[0].checkers = vec![check("192.0.2.101:80")];
+    server.real_servers[1].checkers = vec![CheckerPlan { alpha: true, ..check("192.0.2.102:80") }];
+    assert_eq!(bench.reload(server).serving(), "2:1");
+    assert_eq!(bench.up(101).serving(), "1:1 2:1");
+    assert_eq!(bench.down(102).serving(), "1:1");
+}
+
+#[test]
+fn a_reload_of_an_equal_plan_says_and_changes_nothing() {
+    let mut server = virtual_server(vec![real(1, 1), real(2, 1)]);
+    server.sorry_server = sorry(false);
+    let mut bench = Bench::new(server.clone());
+    bench.down(1).down(2);
+    (bench.director.take_changed(), bench.said());
+    bench.reload(server);
+    assert_eq!((bench.director.take_changed(), bench.said()), (BTreeSet::new(), vec![]));
+}
+
+#[test]
+fn a_service_that_leaves_the_plan_leaves_the_table() {
+    let mut bench = Bench::new(virtual_server(vec![real(1, 1)]));
+    bench.director.take_changed();
+    bench.director.reload(LvsPlan::default(), &mut bench.events);
+    assert_eq!(bench.director.desired(), &Table::default());
+    assert_eq!(bench.director.take_changed(), [key()].into());
+}
+
+#[test]
+fn a_new_quorum_takes_effect_at_the_reload() {
+    let mut server = virtual_server(vec![real(1, 1), real(2, 1)]);
+    server.sorry_server = sorry(false);
+    let mut bench = Bench::new(server.clone());
+    assert_eq!(bench.down(1).serving(), "2:1");
+    server.quorum = 2;
+    assert_eq!(bench.reload(server).serving(), "99:1");
+}
+
+#[test]
+fn one_verdict_serves_every_virtual_server_that_asks_the_question() {
+    let mut second = virtual_server(vec![real(1, 9), real(2, 9)]);
+    second.name = "other".into();
+    second.keys = vec![ServiceKey::FwMark { family: crate::net::AddressFamily::V4, mark: 7 }];
+    let plan = LvsPlan {
+        virtual_servers: vec![virtual_server(vec![real(1, 1), real(2, 1)]), second],
+        ..LvsPlan::default()
+    };
+    let mut events = Vec::new();
+    let director = Director::start(plan, &Table::default(), &mut events);
+    let mut bench = Bench { director, events };
+    bench.down(1);
+    let sizes: Vec<usize> =
+        bench.director.desired().services.values().map(|service| service.destinations.len()).collect();
+    assert_eq!(sizes, [1, 1]);
+}

@@ -1,0 +1,115 @@
+//! What changed at a virtual server, as sentences with causes.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+/// A change of a real server or of a quorum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A real server goes into service.
+    ServerUp {
+        /// Virtual server, by name.
+        virtual_server: String,
+        /// Real server.
+        endpoint: SocketAddr,
+    },
+    /// A real server goes out of service.
+    ServerDown {
+        /// Virtual server, by name.
+        virtual_server: String,
+        /// Real server.
+        endpoint: SocketAddr,
+        /// The failed check and its result.
+        cause: String,
+    },
+    /// At start: a real server that the kernel's table had out of service waits for its checks.
+    ServerWaits {
+        /// Virtual server, by name.
+        virtual_server: String,
+        /// Real server.
+        endpoint: SocketAddr,
+    },
+    /// Enough live weight again.
+    QuorumGained {
+        /// Virtual server, by name.
+        virtual_server: String,
+        /// The figures.
+        quorum: Figures,
+        /// The sorry server that is no longer needed.
+        sorry_server: Option<SocketAddr>,
+    },
+    /// Too little live weight.
+    QuorumLost {
+        /// Virtual server, by name.
+        virtual_server: String,
+        /// The figures.
+        quorum: Figures,
+        /// The sorry server that takes over.
+        sorry_server: Option<SocketAddr>,
+    },
+}
+
+/// The figures behind a change of quorum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figures {
+    /// Sum of the weights of servers that are up.
+    pub live_weight: u64,
+    /// Configured quorum.
+    pub quorum: u32,
+    /// Configured margin.
+    pub hysteresis: u32,
+}
+
+impl Event {
+    /// Is service hurt?
+    pub fn is_bad(&self) -> bool {
+        matches!(self, Event::ServerDown { .. } | Event::QuorumLost { .. })
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::ServerUp { virtual_server, endpoint } => {
+                write!(f, "{virtual_server}: real server {endpoint} is up: all its checks succeed")
+            }
+            Event::ServerDown { virtual_server, endpoint, cause } => {
+                write!(f, "{virtual_server}: real server {endpoint} is down: {cause}")
+            }
+            Event::ServerWaits { virtual_server, endpoint } => write!(
+                f,
+                "{virtual_server}: real server {endpoint} was out of service in the kernel's table and stays so \
+                 until its checks succeed"
+            ),
+            Event::QuorumGained {
+                virtual_server,
+                quorum: Figures { live_weight, quorum, hysteresis },
+                sorry_server,
+            } => {
+                write!(
+                    f,
+                    "{virtual_server}: quorum gained: live weight {live_weight}, {quorum}+{hysteresis} wanted"
+                )?;
+                match sorry_server {
+                    Some(sorry) => write!(f, "; sorry server {sorry} rests, the real servers serve"),
+                    None => Ok(()),
+                }
+            }
+            Event::QuorumLost {
+                virtual_server,
+                quorum: Figures { live_weight, quorum, hysteresis },
+                sorry_server,
+            } => {
+                write!(
+                    f,
+                    "{virtual_server}: quorum lost: live weight {live_weight}, {quorum}-{hysteresis} needed"
+                )?;
+                match (sorry_server, live_weight) {
+                    (Some(sorry), _) => write!(f, "; sorry server {sorry} serves"),
+                    (None, 0) => write!(f, "; nobody serves and there is no sorry server"),
+                    (None, _) => write!(f, "; the servers that are up go on serving"),
+                }
+            }
+        }
+    }
+}
