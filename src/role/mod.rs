@@ -1,4 +1,6 @@
 //! Drivers: the processes that perform what the pure cores decide.
 
+pub mod compile;
+
 /// The exit status with which a role says "do not restart me: I was told to stop".
 pub const EXIT_STOPPED: u8 = 0;
