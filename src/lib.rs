@@ -27,5 +27,7 @@ pub mod sys;
 
 pub mod role;
 
+pub mod cli;
+
 pub mod ctl;
 pub mod supervisor;

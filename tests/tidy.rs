@@ -13,8 +13,10 @@ const LAYERS: &[&[&str]] = &[
     &["check", "config", "lvs", "vrrp"],
     &["report"],
     &["link"],
-    &["netlink", "sys"],
+    &["sys"],
+    &["netlink"],
     &["role"],
+    &["cli"],
     &["ctl", "supervisor"],
 ];
 

@@ -1,1 +1,7 @@
-fn main() {}
+//! The daemon, with keepalived's command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    holdfast::supervisor::main()
+}

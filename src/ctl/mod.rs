@@ -1,1 +1,102 @@
-//! See docs/ARCHITECTURE.md.
+//! `holdfastctl`: one file per verb. Everything about the daemon is asked of the supervisor; the IPVS table is read from
+//! the kernel, with or without a daemon.
+
+mod client;
+mod reload;
+mod status;
+mod text;
+mod vrrp;
+
+use crate::link::control::DEFAULT_SOCKET;
+use clap::{Args, Parser, Subcommand};
+use client::AskError;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Something did not go as asked.
+const EXIT_FAILED: u8 = 1;
+
+/// No daemon answers.
+const EXIT_NO_DAEMON: u8 = 3;
+
+/// Where the socket is looked for when no option names it.
+const SOCKET_VARIABLE: &str = "HOLDFAST_SOCKET";
+
+#[derive(Debug, Parser)]
+#[command(name = "holdfastctl", version, about = "Ask and order a running holdfast")]
+struct Tool {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Which daemon.
+#[derive(Debug, Args)]
+struct Place {
+    /// The daemon's control socket (default: $HOLDFAST_SOCKET, or /run/holdfast.sock)
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "pid")]
+    socket: Option<PathBuf>,
+    /// The daemon's pid file, as given to holdfast -p
+    #[arg(long, global = true, value_name = "FILE")]
+    pid: Option<PathBuf>,
+}
+
+impl Place {
+    fn socket(self) -> PathBuf {
+        let by_pid = self.pid.map(|file| file.with_extension("sock"));
+        let by_variable = || std::env::var_os(SOCKET_VARIABLE).filter(|v| !v.is_empty()).map(PathBuf::from);
+        self.socket.or(by_pid).or_else(by_variable).unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Everything on one screen: daemon, roles, routers, servers, and why
+    Status(Form),
+    /// The virtual routers: state, since when, why, priority, master, addresses
+    Vrrp(Form),
+    /// Read the configuration again; if it cannot be run, the old one goes on
+    Reload(Form),
+}
+
+/// How an answer is printed.
+#[derive(Clone, Copy, Debug, Args)]
+struct Form {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The program `holdfastctl`.
+pub fn main() -> ExitCode {
+    let Tool { place, verb } = Tool::parse();
+    let socket = place.socket();
+    let done = match verb {
+        Verb::Status(form) => status::run(&socket, form.json),
+        Verb::Vrrp(form) => vrrp::run(&socket, form.json),
+        Verb::Reload(form) => reload::run(&socket, form.json),
+    };
+    match done {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("holdfastctl: {}", text::clean(&error.to_string()));
+            ExitCode::from(match error.downcast_ref::<AskError>() {
+                Some(AskError::NoDaemon(..)) => EXIT_NO_DAEMON,
+                _ => EXIT_FAILED,
+            })
+        }
+    }
+}
+
+/// What a verb returns: the exit status, or why it could not do its work.
+type Done = Result<u8, Box<dyn std::error::Error>>;
+
+/// Prints a report as JSON.
+fn print_json<T: Serialize>(report: &T) -> Result<(), serde_json::Error> {
+    let mut text = serde_json::to_string_pretty(report)?;
+    text.push('\n');
+    text::print(&text);
+    Ok(())
+}

@@ -3,6 +3,7 @@
 //! A frame is a big-endian u32 length and that many octets of JSON. A frame over [`MAX_FRAME`] or one that does
 //! not parse ends the link: the peer is dropped and restarted.
 
+pub mod control;
 pub mod frame;
 
 use crate::plan::lvs::LvsPlan;

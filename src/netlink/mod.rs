@@ -1,1 +1,19 @@
-//! See docs/ARCHITECTURE.md.
+//! Netlink: links, addresses and the IPVS table. Synchronous; callers put requests on a worker or poll the monitor.
+//!
+//! Invariants: what the kernel sends is never trusted to be well formed and never silently dropped; every request
+//! socket has extended ACK, capped ACK and strict checking on; every answer must come from port 0, the kernel.
+
+mod address;
+pub mod facts;
+mod genl;
+pub mod ipvs;
+pub mod ipvs_codec;
+mod link;
+pub mod message;
+pub mod monitor;
+pub mod route;
+mod socket;
+
+pub use address::Address;
+pub use link::Link;
+pub use socket::{NetlinkError, NetlinkSocket};

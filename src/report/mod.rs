@@ -1,7 +1,11 @@
 //! Versioned snapshots of what the daemon knows, for `holdfastctl`, for tests, for other programs.
 //! The JSON of `holdfastctl --json` is exactly these types.
 
+mod cause;
 pub mod check;
+pub mod vrrp;
+
+pub use cause::cause_sentence;
 
 use crate::net::{AddressFamily, IpCidr, Priority};
 use crate::plan::Generation;
@@ -22,6 +26,28 @@ pub struct Status {
     pub vrrp: Option<VrrpStatus>,
     /// The virtual servers; `None` when the checker role does not run or does not answer.
     pub checker: Option<CheckerStatus>,
+    /// The latest changes of state, oldest first; at most a hundred.
+    #[serde(default)]
+    pub transitions: Vec<RecentTransition>,
+}
+
+/// A change of a router's state that the supervisor heard of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecentTransition {
+    /// Instance name.
+    pub router: String,
+    /// `INIT`, `BACKUP`, `MASTER` or `FAULT`.
+    pub from: String,
+    /// The same.
+    pub to: String,
+    /// Why, one sentence.
+    pub cause: String,
+    /// Effective priority at that moment.
+    pub priority: Priority,
+    /// When, in seconds since 1970 (UTC).
+    pub unix_seconds: u64,
+    /// How long ago, by a clock that nobody sets.
+    pub seconds_ago: u64,
 }
 
 /// The daemon.
@@ -65,6 +91,9 @@ pub struct RoleStatus {
 pub struct VrrpStatus {
     /// The routers in the order of the file.
     pub routers: Vec<RouterStatus>,
+    /// What concerns no single router: packets of unknown VRIDs, datagrams whose lengths lie, messages to the
+    /// supervisor that were dropped, times the kernel's news were lost.
+    pub counters: std::collections::BTreeMap<String, u64>,
 }
 
 /// One virtual router.

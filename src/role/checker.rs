@@ -3,7 +3,7 @@
 //! Conversations are tasks of a current-thread runtime; the kernel's table belongs to a thread of its own
 //! (`ipvs_worker`). The end of the link means *retain*: the process ends and the table stays as it is.
 
-use super::ipvs_worker::{IpvsWorker, Opener, Report};
+use super::ipvs_worker::{IpvsWorker, Opener, Report, open_kernel};
 use super::{EXIT_STOPPED, probe_io};
 use crate::check::probe::{Mark, Outcome, words};
 use crate::check::{self, Action, CheckId, Checks, Verdict};
@@ -38,6 +38,11 @@ const REPORTS: usize = 16;
 
 /// Octets read from the link at once; plans are large.
 const LINK_READ: usize = 64 << 10;
+
+/// The role on the kernel's table; ends with the link or at `Stop`.
+pub fn run(link: UnixStream) -> ExitCode {
+    run_with(link, Box::new(open_kernel))
+}
 
 /// The role on a table that `opener` opens (the kernel's, or a stand-in); ends with the link or at `Stop`.
 pub fn run_with(link: UnixStream, opener: Opener) -> ExitCode {

@@ -5,6 +5,8 @@
 
 use crate::lvs::reconcile;
 use crate::lvs::table::{Service, Table, TableOp};
+use crate::netlink::ipvs::Ipvs;
+use crate::netlink::NetlinkError;
 use crate::plan::Generation;
 use crate::plan::lvs::ServiceKey;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +51,31 @@ pub type Opener = Box<dyn FnMut() -> Result<Box<dyn TableStore>, StoreError> + S
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct StoreError(pub String);
+
+impl From<NetlinkError> for StoreError {
+    fn from(error: NetlinkError) -> StoreError {
+        StoreError(error.to_string())
+    }
+}
+
+impl TableStore for Ipvs {
+    fn dump(&mut self) -> Result<Table, StoreError> {
+        Ok(Ipvs::dump(self)?)
+    }
+
+    fn apply(&mut self, ops: &[TableOp]) -> Vec<Result<(), StoreError>> {
+        Ipvs::apply(self, ops).into_iter().map(|result| result.map_err(StoreError::from)).collect()
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        Ok(Ipvs::flush(self)?)
+    }
+}
+
+/// Opens the kernel's own table.
+pub fn open_kernel() -> Result<Box<dyn TableStore>, StoreError> {
+    Ok(Box::new(Ipvs::open()?))
+}
 
 /// What the thread has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -359,8 +386,8 @@ impl Worker {
             for op in batch {
                 match results.next() {
                     Some(Ok(())) => reconcile::apply(observed, op),
-                    Some(Err(why)) => refusals.push(format!("{}: {why}", wish(op))),
-                    None => refusals.push(format!("{}: no answer", wish(op))),
+                    Some(Err(StoreError(why))) => refusals.push(why),
+                    None => refusals.push("a change was not answered".into()),
                 }
             }
         }
@@ -434,21 +461,5 @@ impl Worker {
     /// The driver reads without delay; when it is gone there is nobody to tell.
     fn report(&self, report: Report) {
         let _gone = self.reports.blocking_send(report);
-    }
-}
-
-/// What an operation was to do, for a sentence about its failure.
-fn wish(op: &TableOp) -> String {
-    match op {
-        TableOp::AddService(key, settings) => {
-            format!("service {key} with scheduler {} cannot be added", settings.scheduler)
-        }
-        TableOp::EditService(key, settings) => {
-            format!("service {key} cannot be changed to scheduler {}", settings.scheduler)
-        }
-        TableOp::DelService(key) => format!("service {key} cannot be deleted"),
-        TableOp::AddDest(key, endpoint, _) => format!("destination {endpoint} cannot be added to {key}"),
-        TableOp::EditDest(key, endpoint, _) => format!("destination {endpoint} of {key} cannot be changed"),
-        TableOp::DelDest(key, endpoint) => format!("destination {endpoint} of {key} cannot be deleted"),
     }
 }

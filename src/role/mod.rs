@@ -1,8 +1,82 @@
 //! Drivers: the processes that perform what the pure cores decide.
 
+pub mod checker;
+pub mod ipvs_worker;
+pub mod logging;
+pub mod options;
+mod probe_io;
+pub mod vrrp;
+
+use nix::sys::signal::{SigSet, Signal};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
 /// The exit status with which a role says "do not restart me: I was told to stop".
 pub const EXIT_STOPPED: u8 = 0;
 
-pub mod checker;
-pub mod ipvs_worker;
-mod probe_io;
+/// A process of the daemon other than the supervisor; its word follows `--role`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Probes servers and programs IPVS.
+    Checker,
+    /// Elects, and holds the virtual addresses.
+    Vrrp,
+    /// Reads the configuration once and exits.
+    Compile,
+}
+
+impl Role {
+    /// Its word on the command line, in messages and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::Checker => "checker",
+            Role::Vrrp => "vrrp",
+            Role::Compile => "compile",
+        }
+    }
+
+    /// Its name in the log.
+    pub const fn ident(self) -> &'static str {
+        match self {
+            Role::Checker => "holdfast_checkers",
+            Role::Vrrp => "holdfast_vrrp",
+            Role::Compile => "holdfast_compile",
+        }
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Role, String> {
+        [Role::Checker, Role::Vrrp, Role::Compile]
+            .into_iter()
+            .find(|role| role.name() == word)
+            .ok_or_else(|| format!("there is no role '{word}'"))
+    }
+}
+
+/// Takes the link to the supervisor from file descriptor 0 and leaves /dev/null there, so that no program
+/// started later holds the link open.
+///
+/// Signals that mean something to the supervisor are blocked: a terminal or a service manager may send them
+/// to every process, and only the supervisor may decide to stop a role. Call it before any thread starts.
+pub fn take_link(role: Role) -> io::Result<UnixStream> {
+    let meant_for_the_supervisor: SigSet =
+        [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2]
+            .into_iter()
+            .collect();
+    meant_for_the_supervisor.thread_block()?;
+    let link = io::stdin().as_fd().try_clone_to_owned()?;
+    let null: OwnedFd = OpenOptions::new().read(true).write(true).open("/dev/null")?.into();
+    nix::unistd::dup2_stdin(&null)?;
+    let link = UnixStream::from(link);
+    // Fails when fd 0 is no connected socket, for instance when a person typed `--role`.
+    link.peer_addr()?;
+    // For ps and top, which otherwise show "exe", the last word of /proc/self/exe. The kernel cuts it at 15 octets.
+    let name = std::ffi::CString::new(role.ident())?;
+    nix::sys::prctl::set_name(&name)?;
+    Ok(link)
+}

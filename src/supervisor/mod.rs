@@ -1,1 +1,21 @@
-//! See docs/ARCHITECTURE.md.
+//! The parent of all roles: starts them, listens for their hearts, hands out plans, reloads, stops, and answers
+//! `holdfastctl`. It parses no configuration and touches no network.
+
+mod backoff;
+mod child;
+mod compiler;
+mod control;
+mod dispatch;
+mod pidfile;
+mod reload;
+mod run;
+pub mod settings;
+mod signals;
+mod slot;
+mod start;
+mod status;
+mod worker;
+
+pub use settings::{Launcher, Limits, Settings};
+pub use start::main;
+pub use start::supervise;

@@ -1,1 +1,14 @@
-//! See docs/ARCHITECTURE.md.
+//! The only unsafe code of the crate, and the thin safe doors in front of it: clock, timer, poller, raw and packet
+//! sockets, and the attributes of the process. Everything is synchronous; every descriptor is close-on-exec.
+//!
+//! Invariant: nothing here decides. A value goes to the kernel or comes from it, with its units named.
+
+pub mod clock;
+mod mmsg;
+mod option;
+pub mod packet_socket;
+pub mod poll;
+pub mod process;
+
+pub mod timer;
+pub mod vrrp_socket;

@@ -1,8 +1,10 @@
-//! The thread that changes addresses, so that a slow kernel never delays an advertisement.
+//! The thread that talks to rtnetlink and waits for its answers, so that a slow kernel never delays an
+//! advertisement.
 
 use crate::netlink::route::RouteSocket;
+use crate::netlink::{Address, Link, NetlinkError};
 use crate::sys::poll::Waker;
-use crate::vrrp::{AddressOp, Event, KernelError, OpId};
+use crate::vrrp::{AddressOp, KernelError, OpId};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -13,34 +15,59 @@ use std::thread;
 /// bounded by the plan; this bounds one netlink message.
 const BATCH: usize = 128;
 
-/// Performs [`AddressOp`]s in order; results come back as [`Event::KernelDone`] when the descriptor is readable.
+/// Something for the worker.
+enum Job {
+    Change(OpId, AddressOp),
+    Dump,
+}
+
+/// Something the worker has done.
+pub enum Done {
+    /// An address was changed, or not.
+    Change(OpId, Result<(), KernelError>),
+    /// All links and addresses.
+    Dump(Result<Facts, NetlinkError>),
+}
+
+/// A dump: links first, then addresses.
+pub type Facts = (Vec<Link>, Vec<Address>);
+
+/// Performs jobs in order; what is done can be collected when the descriptor is readable.
 pub struct KernelWorker {
-    requests: Sender<(OpId, AddressOp)>,
-    results: Receiver<(OpId, Result<(), KernelError>)>,
+    jobs: Sender<Job>,
+    done: Receiver<Done>,
     waker: Arc<Waker>,
 }
 
 impl KernelWorker {
     /// Starts the thread, in the caller's network namespace.
     pub fn start() -> io::Result<KernelWorker> {
-        let (requests, inbox) = channel();
-        let (outbox, results) = channel();
+        let (jobs, inbox) = channel();
+        let (outbox, done) = channel();
         let waker = Arc::new(Waker::new()?);
         let wake = Arc::clone(&waker);
         thread::Builder::new().name("addresses".into()).spawn(move || work(&inbox, &outbox, &wake))?;
-        Ok(KernelWorker { requests, results, waker })
+        Ok(KernelWorker { jobs, done, waker })
     }
 
-    /// Queues an operation; never blocks.
-    pub fn submit(&self, op: OpId, what: AddressOp) {
-        self.requests.send((op, what)).expect("the worker lives as long as this sender: it ends when it is dropped");
+    /// Queues a change of an address; never blocks.
+    pub fn change(&self, op: OpId, what: AddressOp) {
+        self.submit(Job::Change(op, what));
     }
 
-    /// Appends the results that are there.
-    pub fn collect(&self, events: &mut Vec<Event>) -> io::Result<()> {
+    /// Asks for a dump of links and addresses; never blocks.
+    pub fn dump(&self) {
+        self.submit(Job::Dump);
+    }
+
+    fn submit(&self, job: Job) {
+        self.jobs.send(job).expect("the worker ends only when this sender is dropped");
+    }
+
+    /// What has been done since the last call.
+    pub fn collect(&self) -> io::Result<Vec<Done>> {
         self.waker.consume()?;
-        events.extend(self.results.try_iter().map(|(op, result)| Event::KernelDone { op, result }));
-        Ok(())
+        Ok(self.done.try_iter().collect())
     }
 }
 
@@ -50,22 +77,19 @@ impl AsFd for KernelWorker {
     }
 }
 
-fn work(
-    inbox: &Receiver<(OpId, AddressOp)>,
-    outbox: &Sender<(OpId, Result<(), KernelError>)>,
-    wake: &Waker,
-) {
+/// Links and addresses as they are now.
+pub fn dump(socket: &mut RouteSocket) -> Result<Facts, NetlinkError> {
+    let links = socket.links()?;
+    Ok((links, socket.addresses()?))
+}
+
+/// Ends when either end of the channels is dropped.
+fn work(inbox: &Receiver<Job>, outbox: &Sender<Done>, wake: &Waker) {
     let mut socket = None;
     while let Ok(first) = inbox.recv() {
-        let mut ids = vec![first.0];
-        let mut ops = vec![first.1];
-        for (id, op) in inbox.try_iter().take(BATCH - 1) {
-            ids.push(id);
-            ops.push(op);
-        }
-        let results = apply(&mut socket, &ops);
-        for pair in ids.into_iter().zip(results) {
-            if outbox.send(pair).is_err() {
+        let jobs: Vec<Job> = std::iter::once(first).chain(inbox.try_iter().take(BATCH - 1)).collect();
+        for done in perform(&mut socket, jobs) {
+            if outbox.send(done).is_err() {
                 return;
             }
         }
@@ -75,19 +99,44 @@ fn work(
     }
 }
 
-/// One result per operation. A socket that could not be opened fails them all; the core tries again.
-fn apply(socket: &mut Option<RouteSocket>, ops: &[AddressOp]) -> Vec<Result<(), KernelError>> {
-    if socket.is_none() {
-        match RouteSocket::open() {
-            Ok(opened) => *socket = Some(opened),
-            Err(error) => {
-                let error = KernelError { errno: error.errno, message: error.to_string() };
-                return vec![Err(error); ops.len()];
+/// Changes first, in one batch, then at most one dump: it shows what the changes did.
+fn perform(socket: &mut Option<RouteSocket>, jobs: Vec<Job>) -> Vec<Done> {
+    let mut ids = Vec::new();
+    let mut changes = Vec::new();
+    let mut dumps = false;
+    for job in jobs {
+        match job {
+            Job::Change(id, change) => {
+                ids.push(id);
+                changes.push(change);
+            }
+            Job::Dump => dumps = true,
+        }
+    }
+    let mut done: Vec<Done> = Vec::new();
+    match open(socket) {
+        Ok(socket) => {
+            let results = if changes.is_empty() { Vec::new() } else { socket.apply(&changes) };
+            done.extend(ids.into_iter().zip(results).map(|(id, result)| Done::Change(id, result)));
+            if dumps {
+                done.push(Done::Dump(dump(socket)));
+            }
+        }
+        Err(error) => {
+            // The core tries its changes again, the driver its dump.
+            let told = KernelError { errno: error.errno, message: error.to_string() };
+            done.extend(ids.into_iter().map(|id| Done::Change(id, Err(told.clone()))));
+            if dumps {
+                done.push(Done::Dump(Err(error)));
             }
         }
     }
-    let open = socket.as_mut().expect("opened above");
-    let results = open.apply(ops);
-    debug_assert_eq!(results.len(), ops.len());
-    results
+    done
+}
+
+fn open(socket: &mut Option<RouteSocket>) -> Result<&mut RouteSocket, NetlinkError> {
+    match socket {
+        Some(socket) => Ok(socket),
+        None => Ok(socket.insert(RouteSocket::open()?)),
+    }
 }

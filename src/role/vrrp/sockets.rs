@@ -128,9 +128,11 @@ impl Sockets {
         let mut failures = Vec::new();
         for (key, messages) in &adverts {
             match self.open.get(key) {
-                Some((socket, _)) => failures.extend(socket.send_batch(messages).into_iter().map(|(at, error)| {
-                    format!("advertisement to {} not sent: {error}", messages[at].destination)
-                })),
+                Some((socket, _)) => {
+                    failures.extend(socket.send_batch(messages).into_iter().map(|(at, error)| {
+                        format!("advertisement to {} not sent: {error}", messages[at].destination)
+                    }))
+                }
                 None => failures.push(format!(
                     "advertisement on interface index {} not sent: its {} socket is not open",
                     key.0, key.1
@@ -138,7 +140,10 @@ impl Sockets {
             }
         }
         failures.extend(self.ethernet.send_batch(&ethernet).into_iter().map(|(at, error)| {
-            format!("gratuitous ARP or neighbour advertisement on interface index {} not sent: {error}", ethernet[at].0)
+            format!(
+                "gratuitous ARP or neighbour advertisement on interface index {} not sent: {error}",
+                ethernet[at].0
+            )
         }));
         failures
     }

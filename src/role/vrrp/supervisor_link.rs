@@ -100,7 +100,8 @@ impl SupervisorLink {
     /// The last message before the process ends: waits a moment for the supervisor to take it.
     pub fn farewell(mut self, message: &FromVrrp) {
         self.send(message);
-        if self.stream.set_nonblocking(false).is_ok() && self.stream.set_write_timeout(Some(FAREWELL)).is_ok() {
+        if self.stream.set_nonblocking(false).is_ok() && self.stream.set_write_timeout(Some(FAREWELL)).is_ok()
+        {
             // Nobody is left to tell if this fails: the process ends either way.
             let _ = self.stream.write_all(&self.outgoing);
         }
@@ -121,10 +122,7 @@ mod tests {
     fn a_supervisor_that_never_reads_costs_messages_not_memory() {
         let (ours, _theirs) = UnixStream::pair().expect("a socket pair");
         let mut link = SupervisorLink::new(ours).expect("non-blocking");
-        let large = FromVrrp::Snapshot(
-            1,
-            crate::report::VrrpStatus { routers: Vec::new() },
-        );
+        let large = FromVrrp::Snapshot(1, crate::report::VrrpStatus::default());
         for _ in 0..(2 * MAX_BACKLOG / 40) {
             link.send(&large);
         }

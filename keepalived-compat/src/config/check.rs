@@ -1,0 +1,291 @@
+//! Checkers: `TCP_CHECK`, `PING_CHECK`, `HTTP_GET`.
+
+use super::Context;
+use super::global::set;
+use super::value::MOST_SECONDS;
+use crate::Code;
+use crate::diagnostics::Diagnostic;
+use crate::keywords::{Keyword, Place};
+use crate::lexer::Word;
+use crate::source::Span;
+use crate::tree::Statement;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Times and counts that a virtual server, a real server and a checker may each set; the innermost counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// `delay_loop`, above 0.
+    pub delay_loop: Option<Duration>,
+    /// `connect_timeout`, above 0.
+    pub connect_timeout: Option<Duration>,
+    /// `retry`.
+    pub retry: Option<u32>,
+    /// `delay_before_retry`.
+    pub delay_before_retry: Option<Duration>,
+    /// `warmup`.
+    pub warmup: Option<Duration>,
+}
+
+/// Where a timing stands: a checker may say `retry 0`, the blocks around it may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TimingRule {
+    Default,
+    Checker,
+}
+
+impl Timing {
+    /// Takes a keyword; false when it is none of these.
+    pub(super) fn read(&mut self, cx: &mut Context, name: &str, s: &Statement, rule: TimingRule) -> bool {
+        let longest = Duration::from_secs(MOST_SECONDS);
+        let shortest = Duration::from_micros(1);
+        match name {
+            "delay_loop" => set(&mut self.delay_loop, cx.seconds(s, shortest..=longest)),
+            "connect_timeout" => set(&mut self.connect_timeout, cx.seconds(s, shortest..=longest)),
+            "delay_before_retry" => {
+                set(&mut self.delay_before_retry, cx.seconds(s, Duration::ZERO..=longest))
+            }
+            "warmup" => set(&mut self.warmup, cx.seconds(s, Duration::ZERO..=longest)),
+            "retry" => {
+                let least = u32::from(rule == TimingRule::Default);
+                set(&mut self.retry, cx.argument_u32(s, least..=u32::MAX));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// This, with `outer` where it says nothing.
+    #[must_use]
+    pub fn or(self, outer: Timing) -> Timing {
+        Timing {
+            delay_loop: self.delay_loop.or(outer.delay_loop),
+            connect_timeout: self.connect_timeout.or(outer.connect_timeout),
+            retry: self.retry.or(outer.retry),
+            delay_before_retry: self.delay_before_retry.or(outer.delay_before_retry),
+            warmup: self.warmup.or(outer.warmup),
+        }
+    }
+}
+
+/// One checker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checker {
+    /// Where it begins.
+    pub span: Span,
+    /// What it asks.
+    pub kind: CheckerKind,
+    /// `connect_ip`.
+    pub connect_ip: Option<IpAddr>,
+    /// `connect_port`.
+    pub connect_port: Option<u16>,
+    /// `bindto`.
+    pub bind_address: Option<IpAddr>,
+    /// `bind_port`.
+    pub bind_port: Option<u16>,
+    /// `fwmark`.
+    pub fwmark: u32,
+    /// Times.
+    pub timing: Timing,
+    /// `alpha`.
+    pub alpha: Option<bool>,
+}
+
+/// What a checker asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckerKind {
+    /// `TCP_CHECK`.
+    Tcp,
+    /// `PING_CHECK`.
+    Ping,
+    /// `HTTP_GET`.
+    Http(Http),
+}
+
+/// `HTTP_GET`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Http {
+    /// `http_protocol`.
+    pub version: HttpVersion,
+    /// `virtualhost`.
+    pub virtualhost: Option<String>,
+    /// `url` blocks; at least one.
+    pub urls: Vec<Url>,
+}
+
+/// `http_protocol`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// `1.0`.
+    #[default]
+    V1_0,
+    /// `1.0C`: with `Connection: close`.
+    V1_0Close,
+    /// `1.1`.
+    V1_1,
+}
+
+/// One `url`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Url {
+    /// `path`.
+    pub path: Option<String>,
+    /// `digest`.
+    pub digest: Option<[u8; 16]>,
+    /// `status_code`; empty when not written.
+    pub status: Vec<RangeInclusive<u16>>,
+    /// `virtualhost`.
+    pub virtualhost: Option<String>,
+}
+
+impl Checker {
+    /// Reads a checker's block; `None` (said) when it cannot ask anything. `who` names the real server.
+    pub(super) fn read(cx: &mut Context, who: &str, statement: &Statement) -> Option<Checker> {
+        let name = statement.keyword().text.as_str();
+        let (place, kind) = match name {
+            "TCP_CHECK" => (Place::TcpCheck, CheckerKind::Tcp),
+            "PING_CHECK" => (Place::PingCheck, CheckerKind::Ping),
+            _ => (Place::HttpGet, CheckerKind::Http(Http::default())),
+        };
+        let mut checker = Checker {
+            span: statement.keyword().span,
+            kind,
+            connect_ip: None,
+            connect_port: None,
+            bind_address: None,
+            bind_port: None,
+            fwmark: 0,
+            timing: Timing::default(),
+            alpha: None,
+        };
+        cx.block(place, statement.body(), |cx, keyword, s| checker.keyword(cx, who, place, keyword, s));
+        if let CheckerKind::Http(Http { urls, .. }) = &checker.kind
+            && urls.is_empty()
+        {
+            let title = format!("{who} is not checked: HTTP_GET without a url that has a path");
+            let diagnostic = Diagnostic::new(Code::BadValue, checker.span, title, "the check is left out");
+            cx.say(diagnostic.instead("HTTP_GET { url { path / } }"));
+            return None;
+        }
+        Some(checker)
+    }
+
+    fn keyword(
+        &mut self,
+        cx: &mut Context,
+        who: &str,
+        place: Place,
+        keyword: &'static Keyword,
+        s: &Statement,
+    ) {
+        match keyword.name {
+            "connect_ip" => set(&mut self.connect_ip, cx.argument_address(s)),
+            "connect_port" => set(&mut self.connect_port, port(cx, s)),
+            "bindto" => set(&mut self.bind_address, cx.argument_address(s)),
+            "bind_port" => set(&mut self.bind_port, port(cx, s)),
+            "fwmark" => self.fwmark = cx.argument_u32(s, 0..=u32::MAX).unwrap_or(self.fwmark),
+            "alpha" => set(&mut self.alpha, cx.flag(s)),
+            "nb_get_retry" => {
+                let title = "`nb_get_retry` is deprecated";
+                let diagnostic = Diagnostic::new(Code::Deprecated, s.span(), title, "it is taken as `retry`");
+                cx.say(diagnostic.instead("retry"));
+                set(&mut self.timing.retry, cx.argument_u32(s, 0..=u32::MAX));
+            }
+            name => {
+                let taken = self.timing.read(cx, name, s, TimingRule::Checker)
+                    || match &mut self.kind {
+                        CheckerKind::Http(http) => http.keyword(cx, who, name, s),
+                        _ => false,
+                    };
+                if !taken {
+                    cx.unhandled(place, keyword);
+                }
+            }
+        }
+    }
+}
+
+fn port(cx: &mut Context, statement: &Statement) -> Option<u16> {
+    cx.argument(statement, 1..=65535).and_then(|n| u16::try_from(n).ok())
+}
+
+impl Http {
+    fn keyword(&mut self, cx: &mut Context, who: &str, name: &str, s: &Statement) -> bool {
+        match name {
+            "virtualhost" => self.virtualhost = s.arguments().first().map(|w| w.text.clone()),
+            "http_protocol" => {
+                let Some(word) = s.arguments().first() else { return true };
+                match word.text.as_str() {
+                    "1.0" => self.version = HttpVersion::V1_0,
+                    "1.0C" | "1.0c" => self.version = HttpVersion::V1_0Close,
+                    "1.1" => self.version = HttpVersion::V1_1,
+                    _ => cx.bad(word, "http_protocol", "http_protocol 1.0, 1.0C or 1.1"),
+                }
+            }
+            "url" => self.urls.extend(Url::read(cx, who, s)),
+            _ => return false,
+        }
+        true
+    }
+}
+
+impl Url {
+    fn read(cx: &mut Context, who: &str, statement: &Statement) -> Option<Url> {
+        let mut url = Url::default();
+        cx.block(Place::HttpUrl, statement.body(), |cx, keyword, s| url.keyword(cx, who, keyword, s));
+        if url.path.is_none() {
+            let title = "a url without a path";
+            let diagnostic =
+                Diagnostic::new(Code::BadValue, statement.keyword().span, title, "the url is left out");
+            cx.say(diagnostic.instead("url { path / }"));
+            return None;
+        }
+        Some(url)
+    }
+
+    fn keyword(&mut self, cx: &mut Context, who: &str, keyword: &'static Keyword, s: &Statement) {
+        let first = s.arguments().first();
+        match keyword.name {
+            "path" => self.path = first.and_then(|w| path(cx, w)),
+            "digest" => set(&mut self.digest, first.and_then(|w| digest(cx, w))),
+            "status_code" => {
+                for word in s.arguments() {
+                    self.status.extend(status(cx, word));
+                }
+            }
+            "virtualhost" => self.virtualhost = first.map(|w| w.text.clone()),
+            "regex" | "regex_no_match" => cx.not_built(keyword, s, who),
+            _ => cx.unhandled(Place::HttpUrl, keyword),
+        }
+    }
+}
+
+/// A request target goes into a request line: no blanks, no controls.
+fn path(cx: &mut Context, word: &Word) -> Option<String> {
+    if word.text.is_empty() || word.text.chars().any(|c| c.is_control() || c == ' ') {
+        cx.bad(word, "path", "a path like /index.html, without blanks");
+        return None;
+    }
+    Some(word.text.clone())
+}
+
+fn digest(cx: &mut Context, word: &Word) -> Option<[u8; 16]> {
+    let value = u128::from_str_radix(&word.text, 16).ok().filter(|_| word.text.len() == 32);
+    if value.is_none() {
+        cx.bad(word, "digest", "32 hexadecimal digits, as genhash prints them");
+    }
+    value.map(u128::to_be_bytes)
+}
+
+fn status(cx: &mut Context, word: &Word) -> Option<RangeInclusive<u16>> {
+    let (low, high) = word.text.split_once('-').unwrap_or((&word.text, &word.text));
+    let code = |s: &str| s.parse::<u16>().ok().filter(|n| (100..=599).contains(n));
+    match (code(low), code(high)) {
+        (Some(low), Some(high)) if low <= high => Some(low..=high),
+        _ => {
+            cx.bad(word, "status_code", "codes from 100 to 599, like 200 or 200-299");
+            None
+        }
+    }
+}

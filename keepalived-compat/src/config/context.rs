@@ -1,0 +1,234 @@
+//! Walks blocks by the keyword table and says what it finds.
+
+use crate::MAX_DIAGNOSTICS;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::keywords::{self, Keyword, Opens, Place, Say, Status};
+use crate::lexer::Word;
+use crate::source::Span;
+use crate::tree::Statement;
+use std::collections::BTreeSet;
+
+/// What all readers of blocks share.
+pub(crate) struct Context<'a> {
+    pub(crate) diagnostics: &'a mut Vec<Diagnostic>,
+    said: BTreeSet<(Place, &'static str)>,
+    /// Keywords that the table calls built and no reader takes: a fault of this crate, found by a test.
+    pub(crate) unhandled: Vec<(Place, &'static str)>,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(diagnostics: &'a mut Vec<Diagnostic>) -> Context<'a> {
+        Context { diagnostics, said: BTreeSet::new(), unhandled: Vec::new() }
+    }
+
+    pub(crate) fn say(&mut self, diagnostic: Diagnostic) {
+        if self.diagnostics.len() < MAX_DIAGNOSTICS {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    pub(crate) fn tell(
+        &mut self,
+        code: Code,
+        span: impl Into<Option<Span>>,
+        title: impl Into<String>,
+        now: impl Into<String>,
+    ) {
+        self.say(Diagnostic::new(code, span, title, now));
+    }
+
+    /// Says something about a keyword that is not built, with the name of what it concerns.
+    pub(crate) fn not_built(&mut self, keyword: &Keyword, statement: &Statement, who: &str) {
+        if let Status::NotYet { meaning, .. } = keyword.status {
+            let title =
+                format!("{who}: `{}` is known to keepalived, not built in holdfast yet", keyword.name);
+            self.tell(Code::NotYetTraffic, statement.keyword().span, title, meaning);
+        }
+    }
+
+    /// Hands every statement of a block whose keyword is built to `handle`, after its words were counted. All
+    /// else is reported here.
+    pub(crate) fn block(
+        &mut self,
+        place: Place,
+        body: &[Statement],
+        mut handle: impl FnMut(&mut Self, &'static Keyword, &Statement),
+    ) {
+        for statement in body {
+            if let Some(keyword) = self.known(place, statement)
+                && self.shaped(keyword, statement)
+                && self.wanted(place, keyword, statement)
+            {
+                handle(self, keyword, statement);
+            }
+        }
+    }
+
+    /// Looks only for unknown keywords and missing words: for blocks that are not built.
+    pub(crate) fn check(&mut self, place: Place, body: &[Statement]) {
+        for statement in body {
+            if let Some(keyword) = self.known(place, statement)
+                && self.shaped(keyword, statement)
+            {
+                self.check_inside(keyword, statement);
+            }
+        }
+    }
+
+    pub(crate) fn check_inside(&mut self, keyword: &Keyword, statement: &Statement) {
+        if let Opens::Block(inner) = keyword.opens {
+            self.check(inner, statement.body());
+        }
+    }
+
+    /// A built keyword that its reader does not take.
+    pub(crate) fn unhandled(&mut self, place: Place, keyword: &Keyword) {
+        self.unhandled.push((place, keyword.name));
+    }
+
+    fn known(&mut self, place: Place, statement: &Statement) -> Option<&'static Keyword> {
+        let word = statement.keyword();
+        let found = keywords::find(place, &word.text).filter(|k| !k.name.starts_with('('));
+        if found.is_none() {
+            self.unknown(place, word, statement.block.is_some());
+        }
+        found
+    }
+
+    /// An unknown keyword, with the best advice there is. Readers of lists use it for their options too.
+    pub(crate) fn unknown(&mut self, place: Place, word: &Word, block: bool) {
+        let title = format!("unknown keyword `{}`", word.text);
+        let now = if block { "the line and its block are left out" } else { "the line is left out" };
+        let diagnostic = Diagnostic::new(Code::UnknownKeyword, word.span, title, now);
+        let diagnostic = if block && place != Place::Root && keywords::find(Place::Root, &word.text).is_some()
+        {
+            let advice = format!("close the blocks above it: `{}` stands outside all blocks", word.text);
+            diagnostic.instead(advice)
+        } else if let Some(near) = nearest(place, &word.text) {
+            diagnostic.instead(format!("did you mean `{near}`?"))
+        } else if let Some(other) = keywords::places_of(&word.text).next() {
+            diagnostic.instead(format!("keepalived knows it in {}", other.path()))
+        } else {
+            diagnostic
+        };
+        self.say(diagnostic);
+    }
+
+    /// Has it the words and the block that it needs?
+    fn shaped(&mut self, keyword: &Keyword, statement: &Statement) -> bool {
+        let word = statement.keyword();
+        if statement.arguments().len() < keyword.words {
+            let title = format!("`{}` lacks a word", keyword.name);
+            let now = "the configuration is refused, as in keepalived";
+            let usage = format!("{} {}", keyword.name, keyword.arguments);
+            self.say(Diagnostic::new(Code::MissingWord, word.span, title, now).instead(usage));
+            return false;
+        }
+        match (&statement.block, keyword.opens) {
+            (None, Opens::Block(_) | Opens::List(_)) => {
+                let title = format!("`{}` has no block", keyword.name);
+                let diagnostic = Diagnostic::new(Code::Brace, word.span, title, "the line is left out");
+                self.say(diagnostic.instead(format!("{} {}", keyword.name, keyword.arguments)));
+                false
+            }
+            (Some(block), Opens::Nothing) => {
+                let title = format!("`{}` takes no block", keyword.name);
+                self.tell(Code::Brace, block.open, title, "the block is left out, the line is kept");
+                true
+            }
+            _ => true,
+        }
+    }
+
+    /// Is it for a reader? If not, says why.
+    fn wanted(&mut self, place: Place, keyword: &'static Keyword, statement: &Statement) -> bool {
+        let (code, title, now) = match keyword.status {
+            Status::Works | Status::NotYet { say: Say::EachUse, .. } => return true,
+            Status::Inner => return false,
+            Status::Accepted(reason) => {
+                (Code::NoEffect, format!("`{}` has no effect here", keyword.name), reason)
+            }
+            Status::NotYet { meaning, say } => {
+                let code = if say == Say::Error { Code::NotYetTraffic } else { Code::NotYet };
+                (
+                    code,
+                    format!("`{}` is known to keepalived, not built in holdfast yet", keyword.name),
+                    meaning,
+                )
+            }
+        };
+        if self.said.insert((place, keyword.name)) {
+            self.tell(code, statement.keyword().span, title, now);
+        }
+        self.check_inside(keyword, statement);
+        false
+    }
+
+    /// Reports an option word of a line (`dev`, `peer`, ...) that is known but not built; false when it is unknown.
+    pub(crate) fn option(&mut self, place: Place, word: &Word) -> bool {
+        let Some(keyword) = keywords::find(place, &word.text) else { return false };
+        let (code, meaning) = match keyword.status {
+            Status::NotYet { meaning, say: Say::Warning } => (Code::NotYet, meaning),
+            Status::NotYet { meaning, .. } => (Code::NotYetTraffic, meaning),
+            Status::Accepted(reason) => (Code::NoEffect, reason),
+            Status::Works | Status::Inner => return true,
+        };
+        if self.said.insert((place, keyword.name)) {
+            let title = format!("`{}` is known to keepalived, not built in holdfast yet", keyword.name);
+            self.tell(code, word.span, title, meaning);
+        }
+        true
+    }
+}
+
+/// The keyword of the place that differs by at most two letters.
+fn nearest(place: Place, word: &str) -> Option<&'static str> {
+    const LONGEST: usize = 64;
+    if word.len() > LONGEST {
+        return None;
+    }
+    let allowed = if word.len() < 5 { 1 } else { 2 };
+    keywords::at(place)
+        .iter()
+        .map(|k| (distance(word, k.name), k.name))
+        .filter(|(d, _)| *d <= allowed)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let above = row.get(j + 1).copied().unwrap_or(usize::MAX - 1);
+            let best = (diagonal + usize::from(x != *y)).min(above + 1).min(left + 1);
+            if let Some(cell) = row.get_mut(j) {
+                *cell = left;
+            }
+            diagonal = above;
+            left = best;
+        }
+        if let Some(last) = row.last_mut() {
+            *last = left;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distance_counts_edits() {
+        assert_eq!(distance("raise", "rise"), 1);
+        assert_eq!(distance("vvrp_script", "vrrp_script"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("same", "same"), 0);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+}

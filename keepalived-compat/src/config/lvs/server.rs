@@ -1,0 +1,121 @@
+//! `real_server` and `sorry_server`.
+
+use super::{MOST_WEIGHT, Method, endpoint};
+use crate::Code;
+use crate::config::check::{Checker, Timing, TimingRule};
+use crate::config::global::set;
+use crate::config::{Context, method};
+use crate::diagnostics::Diagnostic;
+use crate::keywords::{Keyword, Place};
+use crate::source::{Span, Spanned};
+use crate::tree::Statement;
+use std::net::IpAddr;
+
+/// `sorry_server`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SorryServer {
+    /// Where it is written.
+    pub span: Span,
+    /// Address.
+    pub address: IpAddr,
+    /// Port, when written.
+    pub port: Option<u16>,
+    /// `sorry_server_inhibit`.
+    pub inhibit: bool,
+    /// `sorry_server_lvs_method`.
+    pub method: Option<Spanned<Method>>,
+}
+
+impl SorryServer {
+    pub(super) fn read(cx: &mut Context, statement: &Statement) -> Option<SorryServer> {
+        let (address, port) = endpoint(cx, "sorry_server", statement.arguments())?;
+        Some(SorryServer { span: statement.span(), address, port, inhibit: false, method: None })
+    }
+}
+
+/// `sorry_server_inhibit` and `sorry_server_lvs_method`, which must follow their `sorry_server`.
+pub(super) fn sorry_option(cx: &mut Context, statement: &Statement, sorry: &mut Option<SorryServer>) {
+    let name = &statement.keyword().text;
+    let Some(sorry) = sorry else {
+        let title = format!("`{name}` does not follow a `sorry_server`");
+        let diagnostic = Diagnostic::new(Code::Cleared, statement.span(), title, "it is left out");
+        return cx.say(diagnostic.instead("put it after sorry_server"));
+    };
+    if name == "sorry_server_inhibit" {
+        sorry.inhibit = true;
+    } else {
+        set(&mut sorry.method, method::read(cx, statement));
+    }
+}
+
+/// One `real_server`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RealServer {
+    /// Address, port when written, and where.
+    pub endpoint: Option<Spanned<(IpAddr, Option<u16>)>>,
+    /// `weight`.
+    pub weight: Option<u32>,
+    /// `lvs_method`.
+    pub method: Option<Spanned<Method>>,
+    /// `uthreshold`.
+    pub upper_threshold: Option<u32>,
+    /// `lthreshold`.
+    pub lower_threshold: Option<u32>,
+    /// `inhibit_on_failure`.
+    pub inhibit_on_failure: Option<bool>,
+    /// `alpha`.
+    pub alpha: Option<bool>,
+    /// `virtualhost`.
+    pub virtualhost: Option<String>,
+    /// Defaults of its checks.
+    pub timing: Timing,
+    /// The checks that are built.
+    pub checkers: Vec<Checker>,
+    /// The first script in the block.
+    pub script_use: Option<Span>,
+}
+
+impl RealServer {
+    /// `service` names the virtual server for messages.
+    pub(super) fn read(cx: &mut Context, service: &str, statement: &Statement) -> Option<RealServer> {
+        let endpoint = endpoint(cx, "real_server", statement.arguments())?;
+        let mut server =
+            RealServer { endpoint: Some(Spanned::new(endpoint, statement.span())), ..RealServer::default() };
+        let who = match endpoint {
+            (address, Some(port)) => format!("real_server {address} {port} of {service}"),
+            (address, None) => format!("real_server {address} of {service}"),
+        };
+        cx.block(Place::RealServer, statement.body(), |cx, keyword, s| server.keyword(cx, &who, keyword, s));
+        server.script_use = statement.body().iter().find_map(|s| match s.keyword().text.as_str() {
+            "notify_up" | "notify_down" | "MISC_CHECK" => Some(s.span()),
+            _ => None,
+        });
+        Some(server)
+    }
+
+    fn keyword(&mut self, cx: &mut Context, who: &str, keyword: &'static Keyword, s: &Statement) {
+        match keyword.name {
+            "weight" => set(&mut self.weight, cx.argument_u32(s, 0..=MOST_WEIGHT)),
+            "lvs_method" => set(&mut self.method, method::read(cx, s)),
+            "uthreshold" => set(&mut self.upper_threshold, cx.argument_u32(s, 0..=u32::MAX)),
+            "lthreshold" => set(&mut self.lower_threshold, cx.argument_u32(s, 0..=u32::MAX)),
+            "inhibit_on_failure" => set(&mut self.inhibit_on_failure, cx.flag(s)),
+            "alpha" => set(&mut self.alpha, cx.flag(s)),
+            "virtualhost" => self.virtualhost = s.arguments().first().map(|w| w.text.clone()),
+            "TCP_CHECK" | "PING_CHECK" | "HTTP_GET" => self.checkers.extend(Checker::read(cx, who, s)),
+            "MISC_CHECK" | "SMTP_CHECK" | "UDP_CHECK" | "SSL_GET" | "DNS_CHECK" | "FILE_CHECK"
+            | "BFD_CHECK" => {
+                let title = format!("{who} is not checked: `{}` is not built in holdfast yet", keyword.name);
+                let now = "the check is left out; with no other check the server counts as up";
+                let diagnostic = Diagnostic::new(Code::NotYetTraffic, s.keyword().span, title, now);
+                cx.say(diagnostic.instead("TCP_CHECK, PING_CHECK or HTTP_GET"));
+                cx.check_inside(keyword, s);
+            }
+            name => {
+                if !self.timing.read(cx, name, s, TimingRule::Default) {
+                    cx.unhandled(Place::RealServer, keyword);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The typed configuration: every value in range, with its place; nothing derived, nothing defaulted.
+
+pub mod check;
+mod context;
+pub mod global;
+pub mod lvs;
+pub mod vrrp;
+
+mod method;
+mod value;
+
+pub(crate) use context::Context;
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::keywords::Place;
+use crate::source::Spanned;
+use crate::tree::Statement;
+
+/// A whole configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// `global_defs`.
+    pub global: global::Global,
+    /// `vrrp_instance` blocks; names are unique.
+    pub instances: Vec<vrrp::VrrpInstance>,
+    /// `virtual_server` blocks in the order of the file.
+    pub virtual_servers: Vec<lvs::VirtualServer>,
+    /// `virtual_server_group` blocks; names are unique.
+    pub groups: Vec<lvs::Group>,
+    /// Names of `vrrp_script` blocks.
+    pub scripts: Vec<Spanned<String>>,
+    /// The first use of a script (tracked, notified, a check), if there is one.
+    pub script_use: Option<crate::source::Span>,
+}
+
+impl Config {
+    /// Reads a tree; everything that is not understood is said and left out.
+    pub(crate) fn from_tree(tree: &[Statement], diagnostics: &mut Vec<Diagnostic>) -> Config {
+        Config::with_context(tree, &mut Context::new(diagnostics))
+    }
+
+    pub(crate) fn with_context(tree: &[Statement], cx: &mut Context) -> Config {
+        let mut config = Config::default();
+        cx.block(Place::Root, tree, |cx, keyword, statement| match keyword.name {
+            "global_defs" => config.global.read(cx, statement.body()),
+            "vrrp_instance" => config.instance(cx, statement),
+            "vrrp_script" => config.script(cx, statement),
+            "virtual_server" => config.virtual_servers.extend(lvs::VirtualServer::read(cx, statement)),
+            "virtual_server_group" => config.group(cx, statement),
+            _ => cx.unhandled(Place::Root, keyword),
+        });
+        config.finish(cx);
+        config
+    }
+
+    fn instance(&mut self, cx: &mut Context, statement: &Statement) {
+        let Some(name) = name_of(statement) else { return };
+        if let Some(first) = self.instances.iter().find(|i| i.name.value == name.value) {
+            return duplicate(cx, "vrrp_instance", &name, &first.name);
+        }
+        let instance = vrrp::VrrpInstance::read(cx, name, &self.global, statement.body());
+        self.instances.push(instance);
+    }
+
+    fn script(&mut self, cx: &mut Context, statement: &Statement) {
+        let Some(name) = name_of(statement) else { return };
+        if let Some(first) = self.scripts.iter().find(|s| s.value == name.value) {
+            return duplicate(cx, "vrrp_script", &name, first);
+        }
+        cx.check(Place::VrrpScript, statement.body());
+        self.scripts.push(name);
+    }
+
+    fn group(&mut self, cx: &mut Context, statement: &Statement) {
+        let Some(name) = name_of(statement) else { return };
+        if let Some(first) = self.groups.iter().find(|g| g.name.value == name.value) {
+            return duplicate(cx, "virtual_server_group", &name, &first.name);
+        }
+        self.groups.push(lvs::Group::read(cx, name, statement.body()));
+    }
+
+    /// What can be said only when all is read: names that nothing defines, scripts without security.
+    fn finish(&mut self, cx: &mut Context) {
+        for script in self.instances.iter().flat_map(|i| &i.track_scripts) {
+            let above = |s: &Spanned<String>| s.span.file != script.span.file || s.span < script.span;
+            if !self.scripts.iter().any(|s| s.value == script.value && above(s)) {
+                let title = format!("the script `{}` is not defined above", script.value);
+                let diagnostic = Diagnostic::new(Code::UnknownName, script.span, title, "it is not tracked");
+                cx.say(diagnostic.instead("put its vrrp_script block before the instance"));
+            }
+        }
+        let tracked = self.instances.iter().flat_map(|i| i.script_use).next();
+        self.script_use = tracked.or_else(|| self.virtual_servers.iter().find_map(|v| v.script_use));
+        if let (Some(span), false) = (self.script_use, self.global.script_security) {
+            let title = "scripts are named without `enable_script_security`";
+            let now = "no script is run yet; keepalived would run them whoever may write them";
+            cx.say(
+                Diagnostic::new(Code::ScriptSecurity, span, title, now)
+                    .instead("enable_script_security in global_defs"),
+            );
+        }
+    }
+}
+
+fn name_of(statement: &Statement) -> Option<Spanned<String>> {
+    statement.arguments().first().map(|word| Spanned::new(word.text.clone(), word.span))
+}
+
+fn duplicate(cx: &mut Context, what: &str, second: &Spanned<String>, first: &Spanned<String>) {
+    let title = format!("{what} `{}` is already defined", second.value);
+    let diagnostic = Diagnostic::new(Code::Duplicate, second.span, title, "the second block is left out");
+    cx.say(diagnostic.related(first.span, "first defined here").instead("give it another name"));
+}

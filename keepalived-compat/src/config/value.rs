@@ -1,0 +1,197 @@
+//! Words to values: numbers, seconds, booleans, addresses, as keepalived reads them.
+
+use super::context::Context;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::lexer::Word;
+use crate::tree::Statement;
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// A count of seconds that no setting exceeds, so that durations never overflow.
+pub(crate) const MOST_SECONDS: u64 = 4_294_967_295;
+
+/// Is the word a boolean? Exact lower case only.
+pub(crate) fn boolean(word: &str) -> Option<bool> {
+    match word {
+        "true" | "on" | "yes" => Some(true),
+        "false" | "off" | "no" => Some(false),
+        _ => None,
+    }
+}
+
+impl Context<'_> {
+    pub(crate) fn bad(&mut self, word: &Word, keyword: &str, wanted: &str) {
+        let title = format!("`{}` is not valid for `{keyword}`", shortened(&word.text));
+        let now = "the line has no effect, the default or what was set before stays";
+        self.say(Diagnostic::new(Code::BadValue, word.span, title, now).instead(wanted));
+    }
+
+    /// A decimal number. Rubbish after digits that fit is said and survived, as in keepalived.
+    pub(crate) fn number(&mut self, word: &Word, keyword: &str, range: RangeInclusive<u64>) -> Option<u64> {
+        let digits: &str = word.text.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        let value = digits.parse::<u64>().ok().filter(|n| range.contains(n));
+        let wanted = format!("{keyword} followed by a number from {} to {}", range.start(), range.end());
+        let Some(value) = value else {
+            self.bad(word, keyword, &wanted);
+            return None;
+        };
+        if digits.len() < word.text.len() {
+            let title = format!("`{}` is not a number", shortened(&word.text));
+            let now = format!("{value} is used");
+            self.say(Diagnostic::new(Code::BadValue, word.span, title, now).instead(wanted));
+        }
+        Some(value)
+    }
+
+    /// The number after the keyword.
+    pub(crate) fn argument(&mut self, statement: &Statement, range: RangeInclusive<u64>) -> Option<u64> {
+        let keyword = statement.keyword().text.clone();
+        statement.arguments().first().and_then(|word| self.number(word, &keyword, range))
+    }
+
+    /// As [`Self::argument`] for values that fit in 32 bits.
+    pub(crate) fn argument_u32(&mut self, statement: &Statement, range: RangeInclusive<u32>) -> Option<u32> {
+        let range = u64::from(*range.start())..=u64::from(*range.end());
+        self.argument(statement, range).and_then(|n| u32::try_from(n).ok())
+    }
+
+    /// A number with a sign.
+    pub(crate) fn signed(&mut self, word: &Word, keyword: &str, range: RangeInclusive<i64>) -> Option<i64> {
+        let value =
+            word.text.strip_prefix('+').unwrap_or(&word.text).parse().ok().filter(|n| range.contains(n));
+        if value.is_none() {
+            let wanted = format!("{keyword} followed by a number from {} to {}", range.start(), range.end());
+            self.bad(word, keyword, &wanted);
+        }
+        value
+    }
+
+    /// Decimal seconds after the keyword, to the microsecond.
+    pub(crate) fn seconds(
+        &mut self,
+        statement: &Statement,
+        range: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        let keyword = statement.keyword().text.clone();
+        let word = statement.arguments().first()?;
+        let value = seconds(&word.text).filter(|d| range.contains(d));
+        if value.is_none() {
+            let (low, high) = (range.start().as_secs_f64(), range.end().as_secs_f64());
+            self.bad(
+                word,
+                &keyword,
+                &format!("{keyword} followed by seconds from {low} to {high}, like 1 or 0.25"),
+            );
+        }
+        value
+    }
+
+    /// Whole seconds after the keyword.
+    pub(crate) fn whole_seconds(&mut self, statement: &Statement) -> Option<Duration> {
+        self.argument(statement, 0..=MOST_SECONDS).map(Duration::from_secs)
+    }
+
+    /// An optional boolean after the keyword; absent means yes.
+    pub(crate) fn flag(&mut self, statement: &Statement) -> Option<bool> {
+        let keyword = statement.keyword().text.clone();
+        let Some(word) = statement.arguments().first() else { return Some(true) };
+        let value = boolean(&word.text);
+        if value.is_none() {
+            self.bad(word, &keyword, &format!("{keyword} alone, or followed by on or off"));
+        }
+        value
+    }
+
+    pub(crate) fn address(&mut self, word: &Word, keyword: &str) -> Option<IpAddr> {
+        let value = word.text.parse().ok();
+        if value.is_none() {
+            self.bad(word, keyword, "an address like 192.0.2.1 or 2001:db8::1");
+        }
+        value
+    }
+
+    /// The address after the keyword.
+    pub(crate) fn argument_address(&mut self, statement: &Statement) -> Option<IpAddr> {
+        let keyword = statement.keyword().text.clone();
+        statement.arguments().first().and_then(|word| self.address(word, &keyword))
+    }
+
+    /// `ADDR[/PREFIX]`; the prefix is `None` when it is not written. An address that is not one is an error; a
+    /// prefix that does not fit becomes the host prefix, as in keepalived.
+    pub(crate) fn cidr(&mut self, word: &Word, keyword: &str) -> Option<(IpAddr, Option<u8>)> {
+        let (address, prefix) = match word.text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (word.text.as_str(), None),
+        };
+        let Ok(address) = address.parse::<IpAddr>() else {
+            self.bad(word, keyword, "an address like 192.0.2.1/24 or 2001:db8::1/64");
+            return None;
+        };
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map(|p| p.parse::<u8>().ok().filter(|p| *p <= longest));
+        if prefix == Some(None) {
+            let title = format!("the prefix length of `{}` is not 0 to {longest}", shortened(&word.text));
+            self.tell(Code::BadValue, word.span, title, format!("/{longest} is used"));
+            return Some((address, Some(longest)));
+        }
+        Some((address, prefix.flatten()))
+    }
+}
+
+/// Decimal seconds with up to six places; further places are rounded.
+pub(crate) fn seconds(text: &str) -> Option<Duration> {
+    const PLACES: usize = 6;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    if (whole.is_empty() && fraction.is_empty()) || !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let kept: String = fraction.chars().chain(std::iter::repeat('0')).take(PLACES).collect();
+    let up = fraction.as_bytes().get(PLACES).is_some_and(|b| *b >= b'5');
+    let micros: u64 = kept.parse().ok()?;
+    (whole <= MOST_SECONDS)
+        .then(|| Duration::from_secs(whole) + Duration::from_micros(micros + u64::from(up)))
+}
+
+/// An IPv4 netmask as a prefix length: contiguous ones from the left.
+pub(crate) fn mask_prefix(mask: Ipv4Addr) -> Option<u8> {
+    let bits = u32::from(mask);
+    let ones = bits.leading_ones();
+    (bits.count_ones() == ones).then(|| u8::try_from(ones).unwrap_or(32))
+}
+
+/// A word for a message: no line should be longer than a screen because of a word.
+pub(crate) fn shortened(word: &str) -> String {
+    const SHOWN: usize = 60;
+    if word.chars().count() <= SHOWN {
+        word.to_owned()
+    } else {
+        word.chars().take(SHOWN).chain("...".chars()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_have_six_places() {
+        assert_eq!(seconds("1"), Some(Duration::from_secs(1)));
+        assert_eq!(seconds("0.5"), Some(Duration::from_millis(500)));
+        assert_eq!(seconds(".25"), Some(Duration::from_millis(250)));
+        assert_eq!(seconds("1.0000005"), Some(Duration::from_micros(1_000_001)));
+        assert_eq!(seconds("0.9999999"), Some(Duration::from_secs(1)));
+        for bad in ["", ".", "-1", "1s", "1.2.3", "99999999999999999999", "1e3"] {
+            assert_eq!(seconds(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_mask_is_ones_then_zeros() {
+        assert_eq!(mask_prefix(Ipv4Addr::new(255, 255, 0, 0)), Some(16));
+        assert_eq!(mask_prefix(Ipv4Addr::new(255, 255, 255, 255)), Some(32));
+        assert_eq!(mask_prefix(Ipv4Addr::new(255, 0, 255, 0)), None);
+    }
+}

@@ -1,0 +1,360 @@
+//! `vrrp_instance`.
+
+mod address;
+
+pub use address::{Broadcast, VirtualAddress};
+
+use super::global::{Garp, Global, InstanceDefaults, group, set};
+use super::value::boolean;
+use super::{Context, value};
+use crate::Code;
+use crate::diagnostics::Diagnostic;
+use crate::keywords::{self, Keyword, Place};
+use crate::lexer::Word;
+use crate::source::{Span, Spanned, encode};
+use crate::tree::Statement;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What a `vrrp_instance` block says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `state`: true for MASTER.
+    pub master: Option<Spanned<bool>>,
+    /// `interface`.
+    pub interface: Option<Spanned<String>>,
+    /// `virtual_router_id`, 1 to 255.
+    pub vrid: Option<Spanned<u8>>,
+    /// `priority`, 1 to 255.
+    pub priority: Option<Spanned<u8>>,
+    /// `version`, 2 or 3.
+    pub version: Option<Spanned<u8>>,
+    /// `native_ipv6`: an IPv6 instance even without addresses.
+    pub native_ipv6: bool,
+    /// `advert_int`, 10 ms to 255 s.
+    pub advert_int: Option<Spanned<Duration>>,
+    /// `virtual_ipaddress`.
+    pub addresses: Vec<VirtualAddress>,
+    /// `virtual_ipaddress_excluded`.
+    pub excluded: Vec<VirtualAddress>,
+    /// `no_virtual_ipaddress`.
+    pub no_virtual_ipaddress: bool,
+    /// `unicast_peer` stands there, maybe without peers.
+    pub unicast: Option<Span>,
+    /// The peers.
+    pub unicast_peers: Vec<Spanned<IpAddr>>,
+    /// `unicast_src_ip`.
+    pub unicast_source: Option<Spanned<IpAddr>>,
+    /// `mcast_src_ip`.
+    pub mcast_source: Option<Spanned<IpAddr>>,
+    /// `mcast_dst_ip`.
+    pub mcast_group: Option<Spanned<IpAddr>>,
+    /// `dont_track_primary`.
+    pub dont_track_primary: bool,
+    /// `track_interface`.
+    pub track_interfaces: Vec<TrackedInterface>,
+    /// `nopreempt`, unless a later `preempt` took it back.
+    pub nopreempt: Option<Span>,
+    /// `preempt_delay`, at most 1000 s.
+    pub preempt_delay: Option<Spanned<Duration>>,
+    /// `garp_*`.
+    pub garp: Garp,
+    /// `down_timer_adverts`, 1 to 100.
+    pub down_timer_adverts: Option<u8>,
+    /// `lower_prio_no_advert`.
+    pub lower_prio_no_advert: Option<bool>,
+    /// `higher_prio_send_advert`.
+    pub higher_prio_send_advert: Option<bool>,
+    /// `v3_checksum_as_v2`.
+    pub checksum_as_v2: Option<bool>,
+    /// `authentication`.
+    pub authentication: Option<Authentication>,
+    /// `auth_hmac`, which is not built.
+    pub hmac: Option<Span>,
+}
+
+/// A `vrrp_instance` with the defaults that stood above it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VrrpInstance {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// Defaults as `global_defs` gave them up to here.
+    pub defaults: InstanceDefaults,
+    /// What the block says.
+    pub settings: Settings,
+    /// Scripts of `track_script`.
+    pub track_scripts: Vec<Spanned<String>>,
+    /// The first script the block uses.
+    pub script_use: Option<Span>,
+}
+
+/// `authentication`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authentication {
+    /// Where the block begins.
+    pub span: Span,
+    /// `auth_type`.
+    pub kind: Option<AuthType>,
+    /// `auth_pass`, at most eight octets.
+    pub password: Option<Vec<u8>>,
+}
+
+/// `auth_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthType {
+    /// A password in clear.
+    Pass,
+    /// IPsec AH.
+    Ah,
+}
+
+/// A line of `track_interface`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackedInterface {
+    /// The interface.
+    pub interface: Spanned<String>,
+    /// -253 to 253; 0 means fault.
+    pub weight: i16,
+    /// Up and down change places.
+    pub reverse: bool,
+}
+
+/// Octets of a VRRPv2 password on the wire.
+const PASSWORD_OCTETS: usize = 8;
+
+/// Letters in an interface name (IFNAMSIZ - 1).
+const INTERFACE_NAME: usize = 15;
+
+impl VrrpInstance {
+    pub(super) fn read(
+        cx: &mut Context,
+        name: Spanned<String>,
+        global: &Global,
+        body: &[Statement],
+    ) -> VrrpInstance {
+        let mut instance = VrrpInstance {
+            name,
+            defaults: global.instance.clone(),
+            settings: Settings::default(),
+            track_scripts: Vec::new(),
+            script_use: None,
+        };
+        cx.block(Place::VrrpInstance, body, |cx, keyword, s| instance.keyword(cx, keyword, s));
+        instance.script_use =
+            body.iter().find(|s| crate::preprocess::is_script(&s.keyword().text)).map(Statement::span);
+        instance.script_use = instance.script_use.or(instance.track_scripts.first().map(|s| s.span));
+        instance
+    }
+
+    fn keyword(&mut self, cx: &mut Context, keyword: &'static Keyword, statement: &Statement) {
+        let who = format!("vrrp_instance {}", self.name.value);
+        match keyword.name {
+            "track_script" => {
+                cx.not_built(keyword, statement, &who);
+                let names = statement.body().iter().map(|s| Spanned::new(s.keyword().text.clone(), s.span()));
+                self.track_scripts.extend(names);
+            }
+            "track_file" | "track_process" | "track_bfd" => cx.not_built(keyword, statement, &who),
+            "strict_mode" => {
+                if statement.arguments().first().is_none_or(|w| boolean(&w.text) != Some(false)) {
+                    cx.not_built(keyword, statement, &who);
+                }
+            }
+            "auth_hmac" => {
+                cx.not_built(keyword, statement, &who);
+                cx.check_inside(keyword, statement);
+                self.settings.hmac = Some(statement.keyword().span);
+            }
+            _ => self.settings.keyword(cx, keyword, statement),
+        }
+    }
+}
+
+impl Settings {
+    fn keyword(&mut self, cx: &mut Context, keyword: &'static Keyword, statement: &Statement) {
+        let span = statement.span();
+        let byte = |n: u64| u8::try_from(n).ok();
+        match keyword.name {
+            "state" => self.master = state(cx, statement),
+            "interface" => set(&mut self.interface, interface(cx, statement)),
+            "virtual_router_id" => {
+                let vrid = cx.argument(statement, 1..=255).and_then(byte);
+                self.vrid = vrid.map(|n| Spanned::new(n, span));
+            }
+            "priority" => {
+                // A priority that cannot be read is 100, not "none written": that would be 255 with state MASTER.
+                let priority = cx.argument(statement, 1..=255).and_then(byte).unwrap_or(100);
+                self.priority = Some(Spanned::new(priority, span));
+            }
+            "version" => {
+                set(
+                    &mut self.version,
+                    cx.argument(statement, 2..=3).and_then(byte).map(|n| Spanned::new(n, span)),
+                );
+            }
+            "native_ipv6" => {
+                let title = "`native_ipv6` is deprecated";
+                cx.tell(Code::Deprecated, span, title, "the instance is an IPv6 one, version 3");
+                self.native_ipv6 = true;
+            }
+            "advert_int" => {
+                let range = Duration::from_millis(10)..=Duration::from_secs(255);
+                set(&mut self.advert_int, cx.seconds(statement, range).map(|d| Spanned::new(d, span)));
+            }
+            "virtual_ipaddress" => {
+                address::read(cx, Place::VirtualAddress, statement.body(), &mut self.addresses)
+            }
+            "virtual_ipaddress_excluded" => {
+                address::read(cx, Place::ExcludedAddress, statement.body(), &mut self.excluded);
+            }
+            "no_virtual_ipaddress" => self.no_virtual_ipaddress = true,
+            // Packets to the virtual addresses are accepted anyway, as without strict mode in keepalived.
+            "accept" => {}
+            "unicast_peer" => {
+                self.unicast = Some(statement.keyword().span);
+                unicast_peers(cx, statement.body(), &mut self.unicast_peers);
+            }
+            "unicast_src_ip" => self.unicast_source = source(cx, statement),
+            "mcast_src_ip" => self.mcast_source = source(cx, statement),
+            "mcast_dst_ip" => {
+                let v6 = statement.arguments().first().is_some_and(|w| w.text.contains(':'));
+                set(&mut self.mcast_group, group(cx, statement, v6));
+            }
+            "dont_track_primary" => self.dont_track_primary = true,
+            "track_interface" => track_interfaces(cx, statement.body(), &mut self.track_interfaces),
+            "nopreempt" => self.nopreempt = Some(span),
+            "preempt" => self.nopreempt = None,
+            "preempt_delay" => {
+                let range = Duration::ZERO..=Duration::from_secs(1000);
+                set(&mut self.preempt_delay, cx.seconds(statement, range).map(|d| Spanned::new(d, span)));
+            }
+            "down_timer_adverts" => {
+                set(&mut self.down_timer_adverts, cx.argument(statement, 1..=100).and_then(byte));
+            }
+            "lower_prio_no_advert" => set(&mut self.lower_prio_no_advert, cx.flag(statement)),
+            "higher_prio_send_advert" => set(&mut self.higher_prio_send_advert, cx.flag(statement)),
+            "v3_checksum_as_v2" => set(&mut self.checksum_as_v2, cx.flag(statement)),
+            "authentication" => self.authentication = Some(authentication(cx, statement)),
+            name => {
+                if !self.garp.read(cx, name, statement) {
+                    cx.unhandled(Place::VrrpInstance, keyword);
+                }
+            }
+        }
+    }
+}
+
+fn state(cx: &mut Context, statement: &Statement) -> Option<Spanned<bool>> {
+    let word = statement.arguments().first()?;
+    if !matches!(word.text.as_str(), "MASTER" | "BACKUP") {
+        let title = format!("unknown state `{}`", value::shortened(&word.text));
+        let diagnostic =
+            Diagnostic::new(Code::BadValue, word.span, title, "BACKUP is used, as in keepalived");
+        cx.say(diagnostic.instead("state MASTER or state BACKUP"));
+    }
+    Some(Spanned::new(word.text == "MASTER", statement.span()))
+}
+
+fn interface(cx: &mut Context, statement: &Statement) -> Option<Spanned<String>> {
+    let word = statement.arguments().first()?;
+    if word.text == "lo" {
+        cx.bad(word, "interface", "an interface that other routers are reached through");
+        return None;
+    }
+    interface_name(cx, word, "interface")
+}
+
+/// An interface name that the kernel would take.
+pub(super) fn interface_name(cx: &mut Context, word: &Word, keyword: &str) -> Option<Spanned<String>> {
+    if word.text.is_empty() || word.text.len() > INTERFACE_NAME || word.text.contains('/') {
+        cx.bad(word, keyword, "an interface name of at most 15 letters");
+        return None;
+    }
+    Some(Spanned::new(word.text.clone(), word.span))
+}
+
+fn source(cx: &mut Context, statement: &Statement) -> Option<Spanned<IpAddr>> {
+    cx.argument_address(statement).map(|a| Spanned::new(a, statement.span()))
+}
+
+fn unicast_peers(cx: &mut Context, body: &[Statement], peers: &mut Vec<Spanned<IpAddr>>) {
+    for line in body {
+        let word = line.keyword();
+        let Some(address) = cx.address(word, "unicast_peer") else { continue };
+        if let Some(first) = peers.iter().find(|p| p.value == address) {
+            let title = format!("the peer {address} is listed twice");
+            let diagnostic = Diagnostic::new(Code::Duplicate, word.span, title, "it is used once");
+            cx.say(diagnostic.related(first.span, "first listed here"));
+            continue;
+        }
+        for option in line.arguments().iter().step_by(2) {
+            if !cx.option(Place::UnicastPeer, option) {
+                cx.unknown(Place::UnicastPeer, option, false);
+            }
+        }
+        peers.push(Spanned::new(address, word.span));
+    }
+}
+
+fn track_interfaces(cx: &mut Context, body: &[Statement], tracked: &mut Vec<TrackedInterface>) {
+    for line in body {
+        let Some(interface) = interface_name(cx, line.keyword(), "track_interface") else { continue };
+        let mut entry = TrackedInterface { interface, weight: 0, reverse: false };
+        let mut words = line.arguments().iter();
+        while let Some(word) = words.next() {
+            match word.text.as_str() {
+                "weight" => {
+                    let Some(number) = words.next() else { break };
+                    let weight = cx.signed(number, "weight", -254..=254).unwrap_or(0);
+                    if weight.abs() == 254 {
+                        cx.tell(
+                            Code::Adjusted,
+                            number.span,
+                            "a weight is at most 253",
+                            "253 is used, as in keepalived",
+                        );
+                    }
+                    entry.weight = i16::try_from(weight.clamp(-253, 253)).unwrap_or(0);
+                }
+                "reverse" => entry.reverse = true,
+                _ => cx.unknown(Place::TrackInterface, word, false),
+            }
+        }
+        tracked.push(entry);
+    }
+}
+
+fn authentication(cx: &mut Context, statement: &Statement) -> Authentication {
+    let mut auth = Authentication { span: statement.keyword().span, kind: None, password: None };
+    cx.block(Place::Authentication, statement.body(), |cx, keyword, line| {
+        let Some(word) = line.arguments().first() else { return };
+        match keyword.name {
+            "auth_type" => {
+                auth.kind = match word.text.as_str() {
+                    "PASS" => Some(AuthType::Pass),
+                    "AH" => Some(AuthType::Ah),
+                    _ => {
+                        cx.bad(word, "auth_type", "auth_type PASS");
+                        None
+                    }
+                }
+            }
+            "auth_pass" => {
+                let mut password = encode(&word.text);
+                if password.len() > PASSWORD_OCTETS {
+                    let title = "`auth_pass` is longer than 8 octets";
+                    cx.tell(Code::Adjusted, word.span, title, "the first 8 are used, as in keepalived");
+                }
+                password.truncate(PASSWORD_OCTETS);
+                auth.password = Some(password);
+            }
+            _ => cx.unhandled(Place::Authentication, keyword),
+        }
+    });
+    auth
+}
+
+/// Is the option of an address line known, and how many words follow it?
+pub(super) fn option_words(place: Place, name: &str) -> Option<usize> {
+    keywords::find(place, name).map(|k| k.words)
+}

@@ -1,0 +1,144 @@
+//! Lines of `virtual_ipaddress`: `ADDR[/PREFIX] [dev IF] [scope S] [brd B] [label L] ...`.
+
+use crate::Code;
+use crate::config::Context;
+use crate::config::value::shortened;
+use crate::keywords::Place;
+use crate::lexer::Word;
+use crate::source::{Span, Spanned};
+use crate::tree::Statement;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// A virtual address as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtualAddress {
+    /// Where the line stands.
+    pub span: Span,
+    /// The address.
+    pub address: IpAddr,
+    /// Prefix length, when written.
+    pub prefix: Option<u8>,
+    /// `dev`.
+    pub interface: Option<Spanned<String>>,
+    /// `label`, IPv4 only, at most 15 letters.
+    pub label: Option<String>,
+    /// `scope` as the kernel counts: 0 global, 200 site, 253 link, 254 host, 255 nowhere. IPv4 only.
+    pub scope: Option<u8>,
+    /// `broadcast`, IPv4 only.
+    pub broadcast: Option<Broadcast>,
+}
+
+/// `broadcast ADDR`, `+` or `-`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broadcast {
+    /// This address.
+    Address(Ipv4Addr),
+    /// All host bits set.
+    Ones,
+    /// All host bits clear.
+    Zeros,
+}
+
+/// Reads the lines of a block into `addresses`.
+pub(super) fn read(cx: &mut Context, place: Place, body: &[Statement], addresses: &mut Vec<VirtualAddress>) {
+    for line in body {
+        let Some((address, prefix)) = cx.cidr(line.keyword(), place_name(place)) else { continue };
+        let mut entry = VirtualAddress {
+            span: line.span(),
+            address,
+            prefix,
+            interface: None,
+            label: None,
+            scope: None,
+            broadcast: None,
+        };
+        entry.options(cx, place, line.arguments());
+        addresses.push(entry);
+    }
+}
+
+fn place_name(place: Place) -> &'static str {
+    if place == Place::ExcludedAddress { "virtual_ipaddress_excluded" } else { "virtual_ipaddress" }
+}
+
+impl VirtualAddress {
+    fn options(&mut self, cx: &mut Context, place: Place, words: &[Word]) {
+        let mut words = words.iter();
+        while let Some(option) = words.next() {
+            let Some(count) = super::option_words(place, &option.text) else {
+                cx.unknown(place, option, false);
+                continue;
+            };
+            let argument = if count > 0 { words.next() } else { None };
+            if count > 0 && argument.is_none() {
+                let title = format!("`{}` lacks a word", option.text);
+                let now = "the configuration is refused, as in keepalived";
+                return cx.tell(Code::MissingWord, option.span, title, now);
+            }
+            match (option.text.as_str(), argument) {
+                ("dev", Some(word)) => self.interface = super::interface_name(cx, word, "dev"),
+                ("label", Some(word)) => self.label = self.label(cx, word),
+                ("scope", Some(word)) => self.scope = self.scope(cx, word),
+                ("broadcast" | "brd", Some(word)) => self.broadcast = self.broadcast(cx, word),
+                _ => {
+                    cx.option(place, option);
+                }
+            }
+        }
+    }
+
+    /// Options of IPv4 addresses are left out for IPv6 ones, as in keepalived.
+    fn is_v4(&self, cx: &mut Context, word: &Word, what: &str) -> bool {
+        if self.address.is_ipv6() {
+            let title = format!("an IPv6 address has no {what}");
+            cx.tell(Code::BadValue, word.span, title, format!("the {what} is left out"));
+        }
+        self.address.is_ipv4()
+    }
+
+    fn label(&self, cx: &mut Context, word: &Word) -> Option<String> {
+        const LONGEST: usize = 15;
+        if !self.is_v4(cx, word, "label") {
+            return None;
+        }
+        if word.text.is_empty() || word.text.len() > LONGEST {
+            cx.bad(word, "label", "a label of at most 15 letters, like eth0:1");
+            return None;
+        }
+        Some(word.text.clone())
+    }
+
+    fn scope(&self, cx: &mut Context, word: &Word) -> Option<u8> {
+        if !self.is_v4(cx, word, "scope") {
+            return None;
+        }
+        let number = match word.text.as_str() {
+            "global" => Some(0),
+            "site" => Some(200),
+            "link" => Some(253),
+            "host" => Some(254),
+            "nowhere" => Some(255),
+            number => number.parse().ok(),
+        };
+        if number.is_none() {
+            cx.bad(word, "scope", "global, site, link, host, or a number from 0 to 255");
+        }
+        number
+    }
+
+    fn broadcast(&self, cx: &mut Context, word: &Word) -> Option<Broadcast> {
+        if !self.is_v4(cx, word, "broadcast address") {
+            return None;
+        }
+        match (word.text.as_str(), word.text.parse()) {
+            ("+", _) => Some(Broadcast::Ones),
+            ("-", _) => Some(Broadcast::Zeros),
+            (_, Ok(address)) => Some(Broadcast::Address(address)),
+            (text, Err(_)) => {
+                let title = format!("`{}` is no broadcast address", shortened(text));
+                cx.tell(Code::BadValue, word.span, title, "the address is added without one");
+                None
+            }
+        }
+    }
+}

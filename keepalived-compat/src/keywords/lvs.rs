@@ -1,0 +1,134 @@
+//! Keywords of virtual and real servers.
+
+use super::{Keyword, Place, accepted, each, grave, inner, later, works};
+
+/// The places of this file and their keywords.
+pub(super) const PLACES: &[(Place, &[Keyword])] = &[
+    (Place::Ssl, SSL),
+    (Place::VirtualServerGroup, VIRTUAL_SERVER_GROUP),
+    (Place::VirtualServer, VIRTUAL_SERVER),
+    (Place::Scheduler, SCHEDULER),
+    (Place::Method, METHOD),
+    (Place::RealServer, REAL_SERVER),
+];
+
+#[rustfmt::skip]
+const SSL: &[Keyword] = &[
+    inner("password", 1, "STRING"),
+    inner("ca", 1, "PATH"),
+    inner("certificate", 1, "PATH"),
+    inner("key", 1, "PATH"),
+];
+
+#[rustfmt::skip]
+const VIRTUAL_SERVER_GROUP: &[Keyword] = &[
+    works("(address)", 0, "ADDR [PORT]"),
+    works("(range)", 0, "A.B.C.D-N | ADDR-ADDR | ADDR/LEN, then [PORT]"),
+    works("fwmark", 1, "N 0..4294967295 [inet|inet6]"),
+];
+
+#[rustfmt::skip]
+const VIRTUAL_SERVER: &[Keyword] = &[
+    works("ip_family", 1, "inet|inet6"),
+    works("retry", 1, "1.."),
+    works("delay_before_retry", 1, "SECS decimal"),
+    works("warmup", 1, "SECS decimal"),
+    works("connect_timeout", 1, "SECS decimal >0"),
+    works("delay_loop", 1, "SECS decimal >0"),
+    works("inhibit_on_failure", 0, ""),
+    works("lb_algo", 1, "SCHEDULER"),
+    works("lvs_sched", 1, "SCHEDULER"),
+    accepted("hashed", 0, "", "keepalived ignores it too"),
+    works("ops", 0, "flag (UDP or fwmark)"),
+    works("flag-1", 0, ""),
+    works("flag-2", 0, ""),
+    works("flag-3", 0, ""),
+    works("sh-port", 0, "flag, after lvs_sched sh"),
+    works("sh-fallback", 0, "flag, after lvs_sched sh"),
+    works("mh-port", 0, "flag, after lvs_sched mh"),
+    works("mh-fallback", 0, "flag, after lvs_sched mh"),
+    works("lb_kind", 1, "as lvs_method"),
+    works("lvs_method", 1, "NAT|DR|TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]"),
+    works("persistence_engine", 1, "NAME"),
+    works("persistence_timeout", 0, "[SECS 1..2678400]"),
+    works("persistence_granularity", 1, "IPv4 mask | IPv6 prefix 1..128"),
+    works("protocol", 1, "TCP|UDP|SCTP (any case)"),
+    later("ha_suspend", 0, "flag (not with fwmark)", "checks run on the BACKUP too"),
+    later("smtp_alert", 0, "[BOOL]", "no mail is sent"),
+    works("virtualhost", 1, "STRING"),
+    later("snmp_name", 1, "STRING", "there is no SNMP agent"),
+    works("alpha", 0, ""),
+    works("omega", 0, ""),
+    grave("quorum_up", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run, and what it sets up is missing"),
+    grave("quorum_down", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run, and what it sets up is missing"),
+    works("quorum", 1, "1.. (cut to total weight)"),
+    works("hysteresis", 1, "0.. (cut to quorum-1)"),
+    works("weight", 1, "1..2147483647"),
+    works("sorry_server", 1, "ADDR [PORT]"),
+    works("sorry_server_inhibit", 0, "flag, after sorry_server"),
+    works("sorry_server_lvs_method", 1, "as lvs_method, after sorry_server"),
+    works("real_server", 1, "ADDR [PORT] { block }").block(Place::RealServer),
+];
+
+#[rustfmt::skip]
+const SCHEDULER: &[Keyword] = &[
+    works("rr", 0, ""),
+    works("wrr", 0, ""),
+    works("lc", 0, ""),
+    works("wlc", 0, ""),
+    works("lblc", 0, ""),
+    works("sh", 0, ""),
+    works("mh", 0, ""),
+    works("dh", 0, ""),
+    works("fo", 0, ""),
+    works("ovf", 0, ""),
+    works("lblcr", 0, ""),
+    works("sed", 0, ""),
+    works("nq", 0, ""),
+    works("twos", 0, ""),
+];
+
+#[rustfmt::skip]
+const METHOD: &[Keyword] = &[
+    works("NAT", 0, ""),
+    works("DR", 0, ""),
+    works("TUN", 0, "[type T] [port N] [checksum word]"),
+    works("type", 1, "ipip|gue|gre"),
+    works("ipip", 0, ""),
+    works("gue", 1, "requires port"),
+    works("gre", 1, "no remcsum"),
+    works("port", 1, "1..65535 (gue only)"),
+    works("nocsum", 0, ""),
+    works("csum", 0, ""),
+    works("remcsum", 1, "gue only"),
+];
+
+#[rustfmt::skip]
+const REAL_SERVER: &[Keyword] = &[
+    works("weight", 1, "0..2147483647"),
+    works("lvs_method", 1, "as virtual_server"),
+    works("uthreshold", 1, "0.."),
+    works("lthreshold", 1, "0.."),
+    works("inhibit_on_failure", 0, "[BOOL]"),
+    later("notify_up", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run"),
+    later("notify_down", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run"),
+    works("alpha", 0, "[BOOL]"),
+    works("retry", 1, "1.."),
+    works("delay_before_retry", 1, "SECS decimal"),
+    works("warmup", 1, "SECS decimal"),
+    works("connect_timeout", 1, "SECS decimal >0"),
+    works("delay_loop", 1, "SECS decimal >0"),
+    later("smtp_alert", 0, "[BOOL]", "no mail is sent"),
+    works("virtualhost", 1, "STRING"),
+    later("snmp_name", 1, "STRING", "there is no SNMP agent"),
+    each("MISC_CHECK", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::MiscCheck),
+    each("SMTP_CHECK", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::SmtpCheck),
+    works("TCP_CHECK", 0, "{ block }").block(Place::TcpCheck),
+    works("PING_CHECK", 0, "{ block }").block(Place::PingCheck),
+    each("UDP_CHECK", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::UdpCheck),
+    works("HTTP_GET", 0, "{ block }").block(Place::HttpGet),
+    each("SSL_GET", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::SslGet),
+    each("DNS_CHECK", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::DnsCheck),
+    each("FILE_CHECK", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::FileCheck),
+    each("BFD_CHECK", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::BfdCheck),
+];

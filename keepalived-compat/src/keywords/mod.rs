@@ -1,0 +1,346 @@
+//! The one table of keywords: it drives parsing, and docs/compat.md is printed from it.
+
+mod check;
+mod global;
+mod lvs;
+mod routes;
+mod vrrp;
+
+/// A place where keywords may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// `(lexical)`.
+    Lexical,
+    /// `(root)`.
+    Root,
+    /// `global_defs`.
+    GlobalDefs,
+    /// `global_defs/lvs_sync_daemon`.
+    LvsSyncDaemon,
+    /// `global_defs/lvs_timeouts`.
+    LvsTimeouts,
+    /// `global_defs/include_check`.
+    IncludeCheck,
+    /// `track_group`.
+    TrackGroup,
+    /// `vrrp_instance`.
+    VrrpInstance,
+    /// `vrrp_instance/authentication`.
+    Authentication,
+    /// `vrrp_instance/auth_hmac`.
+    AuthHmac,
+    /// `vrrp_instance/unicast_peer`.
+    UnicastPeer,
+    /// `vrrp_instance/use_vmac`.
+    UseVmac,
+    /// `vrrp_instance/use_ipvlan`.
+    UseIpvlan,
+    /// `vrrp_instance/virtual_ipaddress`.
+    VirtualAddress,
+    /// `vrrp_instance/virtual_ipaddress_excluded`.
+    ExcludedAddress,
+    /// `static_ipaddress`.
+    StaticAddress,
+    /// `vrrp_instance/track_interface`.
+    TrackInterface,
+    /// `vrrp_instance/track_script`.
+    TrackScript,
+    /// `vrrp_instance/track_file`.
+    TrackFiles,
+    /// `vrrp_instance/track_process`.
+    TrackProcesses,
+    /// `vrrp_instance/track_bfd`.
+    TrackBfd,
+    /// `vrrp_sync_group`.
+    SyncGroup,
+    /// `vrrp_sync_group/track_interface`.
+    SyncTrackInterface,
+    /// `vrrp_sync_group/track_script`.
+    SyncTrackScript,
+    /// `vrrp_sync_group/track_file`.
+    SyncTrackFiles,
+    /// `vrrp_sync_group/track_process`.
+    SyncTrackProcesses,
+    /// `vrrp_sync_group/track_bfd`.
+    SyncTrackBfd,
+    /// `garp_group`.
+    GarpGroup,
+    /// `linkbeat_interfaces`.
+    LinkbeatInterfaces,
+    /// `vrrp_script`.
+    VrrpScript,
+    /// `vrrp_track_process`.
+    TrackProcess,
+    /// `track_file`.
+    TrackFile,
+    /// `vrrp_track_file`.
+    VrrpTrackFile,
+    /// `bfd_instance`.
+    BfdInstance,
+    /// `vrrp_instance/virtual_routes`.
+    VirtualRoutes,
+    /// `static_routes`.
+    StaticRoutes,
+    /// `(route encap)`.
+    RouteEncap,
+    /// `vrrp_instance/virtual_rules`.
+    VirtualRules,
+    /// `static_rules`.
+    StaticRules,
+    /// `SSL`.
+    Ssl,
+    /// `virtual_server_group`.
+    VirtualServerGroup,
+    /// `virtual_server`.
+    VirtualServer,
+    /// `virtual_server/lvs_sched`.
+    Scheduler,
+    /// `virtual_server/lvs_method`.
+    Method,
+    /// `virtual_server/real_server`.
+    RealServer,
+    /// `virtual_server/real_server/TCP_CHECK`.
+    TcpCheck,
+    /// `virtual_server/real_server/PING_CHECK`.
+    PingCheck,
+    /// `virtual_server/real_server/UDP_CHECK`.
+    UdpCheck,
+    /// `virtual_server/real_server/SMTP_CHECK`.
+    SmtpCheck,
+    /// `virtual_server/real_server/HTTP_GET`.
+    HttpGet,
+    /// `virtual_server/real_server/SSL_GET`.
+    SslGet,
+    /// `virtual_server/real_server/DNS_CHECK`.
+    DnsCheck,
+    /// `virtual_server/real_server/MISC_CHECK`.
+    MiscCheck,
+    /// `virtual_server/real_server/SMTP_CHECK/host`.
+    SmtpHost,
+    /// `virtual_server/real_server/BFD_CHECK`.
+    BfdCheck,
+    /// `virtual_server/real_server/FILE_CHECK`.
+    FileCheck,
+    /// `virtual_server/real_server/HTTP_GET/url`.
+    HttpUrl,
+    /// `virtual_server/real_server/SSL_GET/url`.
+    SslUrl,
+    /// `virtual_server/real_server/(HTTP_GET|SSL_GET)/url/regex_options`.
+    RegexOptions,
+    /// A block of plain words (names of instances, mail addresses).
+    Words,
+}
+
+impl Place {
+    /// As the documentation writes it: the blocks from the outside in.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Place::Lexical => "(lexical)",
+            Place::Root => "(root)",
+            Place::GlobalDefs => "global_defs",
+            Place::LvsSyncDaemon => "global_defs/lvs_sync_daemon",
+            Place::LvsTimeouts => "global_defs/lvs_timeouts",
+            Place::IncludeCheck => "global_defs/include_check",
+            Place::TrackGroup => "track_group",
+            Place::VrrpInstance => "vrrp_instance",
+            Place::Authentication => "vrrp_instance/authentication",
+            Place::AuthHmac => "vrrp_instance/auth_hmac",
+            Place::UnicastPeer => "vrrp_instance/unicast_peer",
+            Place::UseVmac => "vrrp_instance/use_vmac",
+            Place::UseIpvlan => "vrrp_instance/use_ipvlan",
+            Place::VirtualAddress => "vrrp_instance/virtual_ipaddress",
+            Place::ExcludedAddress => "vrrp_instance/virtual_ipaddress_excluded",
+            Place::StaticAddress => "static_ipaddress",
+            Place::TrackInterface => "vrrp_instance/track_interface",
+            Place::TrackScript => "vrrp_instance/track_script",
+            Place::TrackFiles => "vrrp_instance/track_file",
+            Place::TrackProcesses => "vrrp_instance/track_process",
+            Place::TrackBfd => "vrrp_instance/track_bfd",
+            Place::SyncGroup => "vrrp_sync_group",
+            Place::SyncTrackInterface => "vrrp_sync_group/track_interface",
+            Place::SyncTrackScript => "vrrp_sync_group/track_script",
+            Place::SyncTrackFiles => "vrrp_sync_group/track_file",
+            Place::SyncTrackProcesses => "vrrp_sync_group/track_process",
+            Place::SyncTrackBfd => "vrrp_sync_group/track_bfd",
+            Place::GarpGroup => "garp_group",
+            Place::LinkbeatInterfaces => "linkbeat_interfaces",
+            Place::VrrpScript => "vrrp_script",
+            Place::TrackProcess => "vrrp_track_process",
+            Place::TrackFile => "track_file",
+            Place::VrrpTrackFile => "vrrp_track_file",
+            Place::BfdInstance => "bfd_instance",
+            Place::VirtualRoutes => "vrrp_instance/virtual_routes",
+            Place::StaticRoutes => "static_routes",
+            Place::RouteEncap => "(route encap)",
+            Place::VirtualRules => "vrrp_instance/virtual_rules",
+            Place::StaticRules => "static_rules",
+            Place::Ssl => "SSL",
+            Place::VirtualServerGroup => "virtual_server_group",
+            Place::VirtualServer => "virtual_server",
+            Place::Scheduler => "virtual_server/lvs_sched",
+            Place::Method => "virtual_server/lvs_method",
+            Place::RealServer => "virtual_server/real_server",
+            Place::TcpCheck => "virtual_server/real_server/TCP_CHECK",
+            Place::PingCheck => "virtual_server/real_server/PING_CHECK",
+            Place::UdpCheck => "virtual_server/real_server/UDP_CHECK",
+            Place::SmtpCheck => "virtual_server/real_server/SMTP_CHECK",
+            Place::HttpGet => "virtual_server/real_server/HTTP_GET",
+            Place::SslGet => "virtual_server/real_server/SSL_GET",
+            Place::DnsCheck => "virtual_server/real_server/DNS_CHECK",
+            Place::MiscCheck => "virtual_server/real_server/MISC_CHECK",
+            Place::SmtpHost => "virtual_server/real_server/SMTP_CHECK/host",
+            Place::BfdCheck => "virtual_server/real_server/BFD_CHECK",
+            Place::FileCheck => "virtual_server/real_server/FILE_CHECK",
+            Place::HttpUrl => "virtual_server/real_server/HTTP_GET/url",
+            Place::SslUrl => "virtual_server/real_server/SSL_GET/url",
+            Place::RegexOptions => "virtual_server/real_server/(HTTP_GET|SSL_GET)/url/regex_options",
+            Place::Words => "(words)",
+        }
+    }
+}
+
+/// What holdfast does with a keyword.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// What keepalived does.
+    Works,
+    /// Nothing, and nothing is lost by that; the reason.
+    Accepted(&'static str),
+    /// Known to keepalived, not built yet.
+    NotYet {
+        /// What that means for the traffic, a sentence without its full stop.
+        meaning: &'static str,
+        /// How it is said.
+        say: Say,
+    },
+    /// Part of a block or line that is not built yet, and said with it.
+    Inner,
+}
+
+/// How a keyword that is not built is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Say {
+    /// A warning, once.
+    Warning,
+    /// An error, once: it may change who holds an address or which server is in service.
+    Error,
+    /// An error at each use, by the code that reads the place, which names the instance or server.
+    EachUse,
+}
+
+/// What follows a keyword in braces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opens {
+    /// Nothing.
+    Nothing,
+    /// Statements that begin with keywords.
+    Block(Place),
+    /// Lines that begin with an address or a name.
+    List(Place),
+}
+
+/// A keyword at one place.
+#[derive(Clone, Copy, Debug)]
+pub struct Keyword {
+    /// The word.
+    pub name: &'static str,
+    /// Words that must follow; keepalived ends with status 2 when they do not.
+    pub words: usize,
+    /// What may follow, for people.
+    pub arguments: &'static str,
+    /// What holdfast does with it.
+    pub status: Status,
+    /// Its braces.
+    pub opens: Opens,
+}
+
+impl Keyword {
+    const fn new(name: &'static str, words: usize, arguments: &'static str, status: Status) -> Keyword {
+        Keyword { name, words, arguments, status, opens: Opens::Nothing }
+    }
+
+    const fn block(mut self, place: Place) -> Keyword {
+        self.opens = Opens::Block(place);
+        self
+    }
+
+    const fn list(mut self, place: Place) -> Keyword {
+        self.opens = Opens::List(place);
+        self
+    }
+}
+
+const fn works(name: &'static str, words: usize, arguments: &'static str) -> Keyword {
+    Keyword::new(name, words, arguments, Status::Works)
+}
+
+const fn inner(name: &'static str, words: usize, arguments: &'static str) -> Keyword {
+    Keyword::new(name, words, arguments, Status::Inner)
+}
+
+const fn accepted(
+    name: &'static str,
+    words: usize,
+    arguments: &'static str,
+    reason: &'static str,
+) -> Keyword {
+    Keyword::new(name, words, arguments, Status::Accepted(reason))
+}
+
+const fn later(name: &'static str, words: usize, arguments: &'static str, meaning: &'static str) -> Keyword {
+    Keyword::new(name, words, arguments, Status::NotYet { meaning, say: Say::Warning })
+}
+
+const fn grave(name: &'static str, words: usize, arguments: &'static str, meaning: &'static str) -> Keyword {
+    Keyword::new(name, words, arguments, Status::NotYet { meaning, say: Say::Error })
+}
+
+const fn each(name: &'static str, words: usize, arguments: &'static str, meaning: &'static str) -> Keyword {
+    Keyword::new(name, words, arguments, Status::NotYet { meaning, say: Say::EachUse })
+}
+
+/// All places with their keywords, in the order of the documentation.
+pub fn places() -> impl Iterator<Item = (Place, &'static [Keyword])> {
+    [global::PLACES, vrrp::PLACES, routes::PLACES, lvs::PLACES, check::PLACES].into_iter().flatten().copied()
+}
+
+/// The keywords of a place; none for a place of plain words.
+pub fn at(place: Place) -> &'static [Keyword] {
+    places().find(|(p, _)| *p == place).map_or(&[], |(_, keywords)| keywords)
+}
+
+/// The keyword of that name at a place.
+pub fn find(place: Place, name: &str) -> Option<&'static Keyword> {
+    at(place).iter().find(|keyword| keyword.name == name)
+}
+
+/// Every place that knows `name`, for hints about misplaced keywords.
+pub fn places_of(name: &str) -> impl Iterator<Item = Place> {
+    places().filter(move |(_, keywords)| keywords.iter().any(|k| k.name == name)).map(|(place, _)| place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_place_lists_a_keyword_twice() {
+        for (place, keywords) in places() {
+            let names: BTreeSet<&str> = keywords.iter().map(|k| k.name).collect();
+            // "ip", "ip6" and the like stand once each; "unicast" and "from" too.
+            assert_eq!(names.len(), keywords.len(), "at {}", place.path());
+        }
+    }
+
+    #[test]
+    fn every_place_that_a_keyword_opens_is_known() {
+        for (place, keywords) in places() {
+            for keyword in keywords {
+                if let Opens::Block(inner) = keyword.opens {
+                    assert!(!at(inner).is_empty(), "{} {} opens an empty place", place.path(), keyword.name);
+                }
+            }
+        }
+    }
+}

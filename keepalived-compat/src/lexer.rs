@@ -1,0 +1,231 @@
+//! One line: comments, quotes, braces, words (keepalived.conf(5), "CONFIGURATION FILE" and what the program does).
+
+use crate::source::{FileId, Span};
+
+/// A word of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// The text without quotes.
+    pub text: String,
+    /// Where it was written; for a substituted word, the place of the reference.
+    pub span: Span,
+    /// Was it in double quotes?
+    pub quoted: bool,
+}
+
+/// What a line consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// A word.
+    Word(Word),
+    /// `{`
+    Open(Span),
+    /// `}`
+    Close(Span),
+}
+
+/// Text of a line that remembers where each byte came from, also after substitution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Text {
+    chars: String,
+    origin: Vec<(u32, u32)>,
+    file: FileId,
+}
+
+impl Text {
+    /// A line that begins at byte `base` of its file.
+    pub(crate) fn new(file: FileId, base: u32, line: &str) -> Text {
+        let mut text = Text { chars: String::with_capacity(line.len()), origin: Vec::new(), file };
+        let mut at = base;
+        for c in line.chars() {
+            let next = at.saturating_add(width(c));
+            text.push(c, (at, next));
+            at = next;
+        }
+        text
+    }
+
+    /// Text that stands for the reference at `span`.
+    pub(crate) fn substituted(span: Span, value: &str) -> Text {
+        Text { chars: value.to_owned(), origin: vec![(span.start, span.end); value.len()], file: span.file }
+    }
+
+    pub(crate) fn empty(file: FileId) -> Text {
+        Text { chars: String::new(), origin: Vec::new(), file }
+    }
+
+    fn push(&mut self, c: char, origin: (u32, u32)) {
+        self.chars.push(c);
+        self.origin.extend(std::iter::repeat_n(origin, c.len_utf8()));
+    }
+
+    pub(crate) fn append(&mut self, other: &Text) {
+        self.chars.push_str(&other.chars);
+        self.origin.extend_from_slice(&other.origin);
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.chars
+    }
+
+    pub(crate) fn file(&self) -> FileId {
+        self.file
+    }
+
+    /// A part, by byte positions that lie on character boundaries.
+    pub(crate) fn slice(&self, start: usize, end: usize) -> Text {
+        let chars = self.chars.get(start..end).unwrap_or_default().to_owned();
+        let origin = self.origin.get(start..end).unwrap_or_default().to_vec();
+        Text { chars, origin, file: self.file }
+    }
+
+    /// Where the bytes `start..end` came from; the first byte of the file for an empty range.
+    pub(crate) fn span(&self, start: usize, end: usize) -> Span {
+        let part = self.origin.get(start..end).unwrap_or_default();
+        let first = part.iter().map(|o| o.0).min().unwrap_or(0);
+        let last = part.iter().map(|o| o.1).max().unwrap_or(first);
+        Span { file: self.file, start: first, end: last }
+    }
+
+    /// Where the whole text came from, blanks at both ends left out.
+    pub(crate) fn span_trimmed(&self) -> Span {
+        let start = self.chars.len() - self.chars.trim_start().len();
+        self.span(start, start + self.chars.trim().len())
+    }
+
+    /// The text without its comment; outside quotes `\#` and `\!` become the bare character.
+    pub(crate) fn without_comment(&self) -> Text {
+        let mut out = Text::empty(self.file);
+        let mut quoted = false;
+        let mut chars = self.chars.char_indices().peekable();
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '"' => quoted = !quoted,
+                '#' | '!' if !quoted => break,
+                '\\' if !quoted => {
+                    if let Some((next_at, next @ ('#' | '!'))) = chars.peek().copied() {
+                        chars.next();
+                        out.push(next, self.origin_at(next_at));
+                        continue;
+                    }
+                }
+                _ => {}
+            }
+            out.push(c, self.origin_at(at));
+        }
+        out
+    }
+
+    fn origin_at(&self, at: usize) -> (u32, u32) {
+        self.origin.get(at).copied().unwrap_or_default()
+    }
+
+    /// Splits into words and braces. The flag says that the last quote is not closed.
+    pub(crate) fn pieces(&self) -> (Vec<Piece>, bool) {
+        let mut pieces = Vec::new();
+        let mut at = 0;
+        let mut open_quote = false;
+        while let Some(c) = self.chars.get(at..).and_then(|rest| rest.chars().next()) {
+            let next = at + c.len_utf8();
+            match c {
+                '{' => pieces.push(Piece::Open(self.span(at, next))),
+                '}' => pieces.push(Piece::Close(self.span(at, next))),
+                '"' => {
+                    let rest = self.chars.get(next..).unwrap_or_default();
+                    let length = rest.find('"');
+                    open_quote = length.is_none();
+                    let end = next + length.unwrap_or(rest.len());
+                    let after = (end + 1).min(self.chars.len());
+                    pieces.push(self.word(next, end, self.span(at, after), true));
+                    at = after;
+                    continue;
+                }
+                c if c.is_whitespace() => {}
+                _ => {
+                    let end = self.word_end(at);
+                    pieces.push(self.word(at, end, self.span(at, end), false));
+                    at = end;
+                    continue;
+                }
+            }
+            at = next;
+        }
+        (pieces, open_quote)
+    }
+
+    fn word(&self, start: usize, end: usize, span: Span, quoted: bool) -> Piece {
+        let text = self.chars.get(start..end).unwrap_or_default().to_owned();
+        Piece::Word(Word { text, span, quoted })
+    }
+
+    /// End of the plain word at `start`: a blank, a quote or a brace; the braces of `${NAME}` belong to the word.
+    fn word_end(&self, start: usize) -> usize {
+        let rest = self.chars.get(start..).unwrap_or_default();
+        let mut reference = false;
+        let mut before = ' ';
+        for (at, c) in rest.char_indices() {
+            match c {
+                '{' if before == '$' => reference = true,
+                '}' if reference => reference = false,
+                '"' | '{' | '}' => return start + at,
+                c if c.is_whitespace() && !reference => return start + at,
+                _ => {}
+            }
+            before = c;
+        }
+        self.chars.len()
+    }
+}
+
+/// Bytes of a character as a file offset step.
+fn width(c: char) -> u32 {
+    // len_utf8 is 1 to 4.
+    u32::try_from(c.len_utf8()).unwrap_or(4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::SourceMap;
+
+    fn shown(line: &str) -> Vec<String> {
+        let mut map = SourceMap::default();
+        let file = map.add("t".into(), line.into());
+        let (pieces, _) = Text::new(file, 0, line).without_comment().pieces();
+        pieces
+            .into_iter()
+            .map(|p| match p {
+                Piece::Word(w) if w.quoted => format!("<{}>", w.text),
+                Piece::Word(w) => w.text,
+                Piece::Open(_) => "{".into(),
+                Piece::Close(_) => "}".into(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn braces_split_words_anywhere() {
+        assert_eq!(
+            shown("virtual_server 1.1.1.1 80{a}b"),
+            ["virtual_server", "1.1.1.1", "80", "{", "a", "}", "b"]
+        );
+    }
+
+    #[test]
+    fn comments_start_anywhere_outside_quotes() {
+        assert_eq!(shown("a b#c"), ["a", "b"]);
+        assert_eq!(shown("auth_pass \"a#b!\" ! rest"), ["auth_pass", "<a#b!>"]);
+        assert_eq!(shown(r"auth_pass a\#b\!c"), ["auth_pass", "a#b!c"]);
+    }
+
+    #[test]
+    fn a_quote_ends_a_plain_word() {
+        assert_eq!(shown("state \"MAS\"TER"), ["state", "<MAS>", "TER"]);
+        assert_eq!(shown("a\"b c"), ["a", "<b c>"]);
+    }
+
+    #[test]
+    fn an_unknown_reference_keeps_its_braces() {
+        assert_eq!(shown("src 10.0.0.${LOC} {"), ["src", "10.0.0.${LOC}", "{"]);
+    }
+}

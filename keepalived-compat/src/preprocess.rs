@@ -1,0 +1,321 @@
+//! From files to the tree: `include`, `@id` lines, `$definitions`.
+
+mod definitions;
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::lexer::{Piece, Text, Word};
+use crate::source::{FileId, Reader, SourceMap, Span, decode};
+use crate::tree::{Builder, Statement};
+use crate::{MAX_DIAGNOSTICS, MAX_FILE, MAX_FILES, MAX_INCLUDE_DEPTH, MAX_LINE, MAX_STATEMENTS};
+use definitions::{Definitions, assignment};
+
+/// What reading gives.
+pub(crate) struct Read {
+    pub(crate) sources: SourceMap,
+    pub(crate) tree: Vec<Statement>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads `main` and all it includes.
+pub(crate) fn read(reader: &mut dyn Reader, main: &str, config_id: &str) -> Read {
+    let mut reading = Reading {
+        reader,
+        config_id,
+        sources: SourceMap::default(),
+        builder: Builder::default(),
+        diagnostics: Vec::new(),
+        definitions: Definitions::default(),
+        collecting: Collecting::No,
+        statements: 0,
+        open_files: Vec::new(),
+    };
+    reading.main(main);
+    let tree = reading.builder.finish(&mut reading.diagnostics);
+    Read { sources: reading.sources, tree, diagnostics: reading.diagnostics }
+}
+
+/// A definition of several lines that is being read.
+enum Collecting {
+    No,
+    /// Name and the lines so far; without a name the lines are dropped (an `@id` said so).
+    Lines(Option<String>, Vec<String>),
+}
+
+struct Reading<'a> {
+    reader: &'a mut dyn Reader,
+    config_id: &'a str,
+    sources: SourceMap,
+    builder: Builder,
+    diagnostics: Vec<Diagnostic>,
+    definitions: Definitions,
+    collecting: Collecting,
+    statements: usize,
+    /// The file being read and those that include it: none may include itself.
+    open_files: Vec<String>,
+}
+
+impl Reading<'_> {
+    fn say(&mut self, diagnostic: Diagnostic) {
+        if self.diagnostics.len() < MAX_DIAGNOSTICS {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    fn main(&mut self, pattern: &str) {
+        let names = match self.reader.resolve(pattern, None) {
+            Ok(names) => names,
+            Err(why) => return self.main_missing(pattern, &why),
+        };
+        if names.is_empty() {
+            return self.main_missing(pattern, "no file has this name");
+        }
+        for name in names {
+            if let Err(why) = self.file(&name, 0) {
+                self.main_missing(&name, &why);
+            }
+        }
+    }
+
+    fn main_missing(&mut self, name: &str, why: &str) {
+        let title = format!("cannot read the configuration file {name}: {why}");
+        self.say(
+            Diagnostic::new(Code::MainFile, None, title, "there is nothing to run")
+                .instead("name a readable file with -f"),
+        );
+    }
+
+    fn file(&mut self, name: &str, depth: usize) -> Result<(), String> {
+        if self.open_files.iter().any(|open| open == name) {
+            return Err("it includes itself".to_owned());
+        }
+        if self.sources.len() >= MAX_FILES {
+            return Err(format!("more than {MAX_FILES} files are included"));
+        }
+        let bytes = self.reader.read(name)?;
+        if bytes.len() > MAX_FILE {
+            return Err(format!("it is larger than {} MiB", MAX_FILE >> 20));
+        }
+        let text = decode(&bytes);
+        let file = self.sources.add(name.to_owned(), text.clone());
+        self.open_files.push(name.to_owned());
+        let mut base = 0;
+        for line in text.split('\n') {
+            self.physical_line(file, base, line.strip_suffix('\r').unwrap_or(line), depth);
+            base += line.len() + 1;
+        }
+        self.open_files.pop();
+        Ok(())
+    }
+
+    fn physical_line(&mut self, file: FileId, base: usize, line: &str, depth: usize) {
+        // MAX_FILE keeps decoded text far below 4 GiB.
+        let start = u32::try_from(base).unwrap_or(u32::MAX);
+        let length = crate::source::encode(line).len();
+        if length > MAX_LINE || line.contains('\0') {
+            let span = Span { file, start, end: start.saturating_add(1) };
+            let title = if length > MAX_LINE {
+                format!("the line has {length} bytes, more than {MAX_LINE}")
+            } else {
+                "the line holds a NUL byte".to_owned()
+            };
+            return self.say(Diagnostic::new(Code::Line, span, title, "the line is left out"));
+        }
+        let text = Text::new(file, start, line).without_comment();
+        if let Collecting::Lines(..) = self.collecting {
+            return self.collect(text.as_str());
+        }
+        self.logical_line(text, depth, 0);
+    }
+
+    /// One more line of a definition; the first that does not end in a backslash is the last.
+    fn collect(&mut self, line: &str) {
+        let Collecting::Lines(name, lines) = &mut self.collecting else { return };
+        let line = line.trim_end();
+        if line.trim().is_empty() {
+            return;
+        }
+        match line.strip_suffix('\\') {
+            Some(more) => lines.push(more.to_owned()),
+            None => {
+                lines.push(line.to_owned());
+                let (name, lines) = (name.take(), std::mem::take(lines));
+                self.collecting = Collecting::No;
+                if let Some(name) = name {
+                    self.definitions.set(name, lines);
+                }
+            }
+        }
+    }
+
+    /// A line after comments: `@id`, definition, substitution, words. `nesting` counts definitions in definitions.
+    fn logical_line(&mut self, text: Text, depth: usize, nesting: usize) {
+        if text.as_str().trim().is_empty() {
+            return;
+        }
+        let (text, kept) = self.conditional(text);
+        if let Some((name, value)) = assignment(text.as_str()) {
+            self.define(kept.then_some(name), &value);
+            return;
+        }
+        if !kept {
+            return;
+        }
+        let pwd = directory(self.sources.name(text.file())).to_owned();
+        let expanded = self.definitions.expand(text, &pwd, self.config_id, &mut self.diagnostics);
+        self.words_of(expanded.line, depth);
+        for line in expanded.more {
+            if nesting < definitions::MAX_NESTING {
+                self.logical_line(line, depth, nesting + 1);
+            }
+        }
+    }
+
+    fn define(&mut self, name: Option<String>, value: &str) {
+        match value.trim_end().strip_suffix('\\') {
+            Some(first) => {
+                let first = first.trim();
+                let lines = if first.is_empty() { Vec::new() } else { vec![first.to_owned()] };
+                self.collecting = Collecting::Lines(name, lines);
+            }
+            None => {
+                if let Some(name) = name {
+                    self.definitions.set(name, vec![value.trim().to_owned()]);
+                }
+            }
+        }
+    }
+
+    /// Takes an `@id` or `@^id` prefix off; the flag says whether the line is kept.
+    fn conditional(&mut self, text: Text) -> (Text, bool) {
+        let line = text.as_str();
+        let start = line.len() - line.trim_start().len();
+        let Some(rest) = line.trim_start().strip_prefix('@') else { return (text, true) };
+        let length = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let (id, after) = rest.split_at(length);
+        let span = text.span(start, start + 1 + length);
+        if id.trim_start_matches('^').is_empty() || after.trim().is_empty() {
+            self.say(
+                Diagnostic::new(
+                    Code::MissingWord,
+                    span,
+                    "an `@id` without id or text",
+                    "the line is left out",
+                )
+                .instead("@ID KEYWORD ..., without a blank after the @"),
+            );
+            return (Text::empty(span.file), false);
+        }
+        let kept = match id.strip_prefix('^') {
+            Some(other) => other != self.config_id,
+            None => id == self.config_id,
+        };
+        (text.slice(start + 1 + length, line.len()), kept)
+    }
+
+    /// Words and braces of a line go into the tree; an include is followed.
+    fn words_of(&mut self, text: Text, depth: usize) {
+        if let Some(name) = generator(text.as_str()) {
+            let span = text.span_trimmed();
+            return self.say(
+                Diagnostic::new(
+                    Code::NotYetTraffic,
+                    span,
+                    format!("`{name}` is known to keepalived, not built in holdfast yet"),
+                    "the line is left out",
+                )
+                .instead("write the lines out one by one"),
+            );
+        }
+        let (pieces, open_quote) = text.pieces();
+        if let (true, Some(Piece::Word(first))) = (open_quote, pieces.first())
+            && !is_script(&first.text)
+        {
+            let title = "a quote is not closed";
+            self.say(Diagnostic::new(Code::Quote, text.span_trimmed(), title, "the word ends with the line"));
+        }
+        let mut run = Vec::new();
+        for piece in pieces {
+            match piece {
+                Piece::Word(word) => run.push(word),
+                Piece::Open(span) => {
+                    self.statement(std::mem::take(&mut run), depth);
+                    self.builder.open(span, &mut self.diagnostics);
+                }
+                Piece::Close(span) => {
+                    self.statement(std::mem::take(&mut run), depth);
+                    self.builder.close(span, &mut self.diagnostics);
+                }
+            }
+        }
+        self.statement(run, depth);
+    }
+
+    fn statement(&mut self, words: Vec<Word>, depth: usize) {
+        let Some(first) = words.first() else { return };
+        if let "include" | "includer" | "includem" | "includew" | "includeb" | "includea" =
+            first.text.as_str()
+        {
+            return self.include(&words, depth);
+        }
+        if self.statements == MAX_STATEMENTS {
+            let title = format!("more than {MAX_STATEMENTS} lines");
+            self.say(Diagnostic::new(Code::Limit, first.span, title, "the rest is left out"));
+        }
+        self.statements += 1;
+        if self.statements <= MAX_STATEMENTS {
+            self.builder.statement(words);
+        }
+    }
+
+    fn include(&mut self, words: &[Word], depth: usize) {
+        let (Some(keyword), Some(pattern)) = (words.first(), words.get(1)) else {
+            let span = words.first().map(|w| w.span);
+            let title = "`include` without a file name";
+            return self.say(Diagnostic::new(Code::MissingWord, span, title, "the configuration is refused"));
+        };
+        let code = if keyword.text == "include" { Code::Include } else { Code::RequiredInclude };
+        let missing = |why: String| {
+            let title = format!("cannot include {}: {why}", pattern.text);
+            Diagnostic::new(code, pattern.span, title, "what it would say is missing from the configuration")
+        };
+        if depth >= MAX_INCLUDE_DEPTH {
+            return self.say(missing(format!("files are included {MAX_INCLUDE_DEPTH} deep already")));
+        }
+        let from = self.sources.name(keyword.span.file).to_owned();
+        let names = match self.reader.resolve(&pattern.text, Some(&from)) {
+            Ok(names) => names,
+            Err(why) => return self.say(missing(why)),
+        };
+        if names.is_empty() {
+            return self.say(missing("no file has this name".to_owned()));
+        }
+        for name in names {
+            if let Err(why) = self.file(&name, depth + 1) {
+                self.say(missing(format!("{name}: {why}")));
+            }
+        }
+    }
+}
+
+/// `~SEQ`, `~SEQx` or `~LST` at the start of a line.
+fn generator(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let name = line.split(['(', ' ']).next()?;
+    matches!(name, "~SEQ" | "~SEQx" | "~LST").then_some(name)
+}
+
+/// Keywords whose rest of line is a command: quotes in it follow other rules.
+pub(crate) fn is_script(keyword: &str) -> bool {
+    keyword.starts_with("notify")
+        || keyword.ends_with("_script") && !keyword.starts_with("track")
+        || matches!(keyword, "script" | "misc_path" | "quorum_up" | "quorum_down" | "process" | "regex")
+}
+
+/// The directory part of a file name.
+fn directory(name: &str) -> &str {
+    match name.rsplit_once('/') {
+        Some(("", _)) => "/",
+        Some((directory, _)) => directory,
+        None => ".",
+    }
+}

@@ -1,0 +1,173 @@
+//! Source text: which byte came from where.
+
+/// A file of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(u32);
+
+/// A stretch of a file's text, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// Which file.
+    pub file: FileId,
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// From the start of `self` to the end of `other`; `self` when they stand in different files.
+    pub fn to(self, other: Span) -> Span {
+        if self.file == other.file { Span { end: other.end.max(self.end), ..self } } else { self }
+    }
+}
+
+/// A value and where it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Its place.
+    pub span: Span,
+}
+
+impl<T> Spanned<T> {
+    /// Ties a value to its place.
+    pub const fn new(value: T, span: Span) -> Spanned<T> {
+        Spanned { value, span }
+    }
+}
+
+/// A span in human terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position<'a> {
+    /// File name as it was opened.
+    pub file: &'a str,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// The whole line without its end.
+    pub text: &'a str,
+    /// Where the span begins in `text`, in bytes.
+    pub start: usize,
+    /// Where it ends in `text`, in bytes.
+    pub end: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct SourceFile {
+    name: String,
+    text: String,
+    lines: Vec<u32>,
+}
+
+/// All files that were read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceMap {
+    files: Vec<SourceFile>,
+}
+
+impl SourceMap {
+    /// Adds a file. The caller keeps `text` below 4 GiB ([`crate::MAX_FILE`]).
+    pub(crate) fn add(&mut self, name: String, text: String) -> FileId {
+        let id = FileId(u32::try_from(self.files.len()).expect("MAX_FILES is far below 2^32"));
+        let after_newlines = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0)
+            .chain(after_newlines)
+            .map(|at| u32::try_from(at).expect("MAX_FILE is far below 4 GiB"))
+            .collect();
+        self.files.push(SourceFile { name, text, lines });
+        id
+    }
+
+    /// Name of a file.
+    pub fn name(&self, file: FileId) -> &str {
+        self.files.get(file.0 as usize).map_or("", |f| &f.name)
+    }
+
+    /// How many files were read.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Was no file read?
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Line, column and source line of a span (its first line, if it has several).
+    pub fn position(&self, span: Span) -> Option<Position<'_>> {
+        let file = self.files.get(span.file.0 as usize)?;
+        let index = file.lines.partition_point(|start| *start <= span.start).checked_sub(1)?;
+        let line_start = *file.lines.get(index)? as usize;
+        let rest = file.text.get(line_start..)?;
+        let text = rest.split('\n').next()?.trim_end_matches('\r');
+        let start = (span.start as usize - line_start).min(text.len());
+        let end = (span.end as usize).saturating_sub(line_start).clamp(start, text.len());
+        let column = text.get(..start).map_or(start, |before| before.chars().count()) + 1;
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Some(Position { file: &file.name, line: number(index + 1), column: number(column), text, start, end })
+    }
+}
+
+/// Where bytes that are not UTF-8 live in decoded text: byte b is this plus b, in a private plane.
+const RAW_BYTES: u32 = 0x10_f000;
+
+/// Text of any encoding: what is UTF-8 stays, any other byte becomes one private character, so that nothing is
+/// lost and [`encode`] gives back the bytes of the file (passwords are compared byte for byte).
+pub fn decode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        let raw =
+            |b: &u8| char::from_u32(RAW_BYTES + u32::from(*b)).expect("0x10f000 to 0x10f0ff are characters");
+        text.extend(chunk.invalid().iter().map(raw));
+    }
+    text
+}
+
+/// The bytes that [`decode`] read.
+pub fn encode(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut buffer = [0; 4];
+    for c in text.chars() {
+        match u32::from(c).checked_sub(RAW_BYTES).and_then(|b| u8::try_from(b).ok()) {
+            Some(raw) => bytes.push(raw),
+            None => bytes.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes()),
+        }
+    }
+    bytes
+}
+
+/// What the parser needs from the outside: files by name.
+pub trait Reader {
+    /// The files that `pattern` (a name, or a glob with `*`, `?`, `[...]` and `{a,b}`) stands for, in order.
+    /// A relative pattern is taken from the directory of `from`, the including file.
+    /// `Err` is a sentence why nothing fits.
+    fn resolve(&mut self, pattern: &str, from: Option<&str>) -> Result<Vec<String>, String>;
+
+    /// The octets of a file. `Err` is a sentence why it cannot be used.
+    fn read(&mut self, name: &str) -> Result<Vec<u8>, String>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_any_encoding_survive() {
+        let latin1 = b"auth_pass p\xe4ss\n".to_vec();
+        assert_eq!(encode(&decode(&latin1)), latin1);
+        assert_eq!(decode("größe".as_bytes()), "größe");
+    }
+
+    #[test]
+    fn a_span_knows_its_line_and_column() {
+        let mut map = SourceMap::default();
+        let file = map.add("a.conf".into(), "eins\r\n  zwei drei\r\n".into());
+        let position = map.position(Span { file, start: 13, end: 17 }).expect("inside the file");
+        assert_eq!((position.line, position.column, position.text), (2, 8, "  zwei drei"));
+        assert_eq!(&position.text[position.start..position.end], "drei");
+    }
+}

@@ -1,0 +1,192 @@
+//! The block tree: statements and their braces, built line by line, whatever the text.
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::lexer::Word;
+use crate::source::Span;
+
+/// A line of words, perhaps with a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// The words; at least one.
+    pub words: Vec<Word>,
+    /// Its block.
+    pub block: Option<Block>,
+}
+
+impl Statement {
+    /// The first word, the keyword.
+    pub fn keyword(&self) -> &Word {
+        self.words.first().expect("the builder makes no statement without words")
+    }
+
+    /// The words after the keyword.
+    pub fn arguments(&self) -> &[Word] {
+        self.words.get(1..).unwrap_or_default()
+    }
+
+    /// From the first word to the last.
+    pub fn span(&self) -> Span {
+        let first = self.keyword().span;
+        self.words.last().map_or(first, |last| first.to(last.span))
+    }
+
+    /// The statements of its block; none without a block.
+    pub fn body(&self) -> &[Statement] {
+        self.block.as_ref().map_or(&[], |b| &b.body)
+    }
+}
+
+/// Braces and what is in them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The opening brace.
+    pub open: Span,
+    /// The statements.
+    pub body: Vec<Statement>,
+}
+
+/// Blocks in blocks; keepalived's own nesting ends at six.
+pub const MAX_DEPTH: usize = 32;
+
+/// Builds the tree from pieces of lines.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    /// Statements of the outermost level, then of each open block with its brace.
+    root: Vec<Statement>,
+    open: Vec<(Span, Vec<Statement>)>,
+    /// Open blocks beyond [`MAX_DEPTH`] or after a stray brace; what they hold is dropped.
+    dropped: usize,
+}
+
+impl Builder {
+    /// A line's words.
+    pub(crate) fn statement(&mut self, words: Vec<Word>) {
+        if self.dropped == 0 && !words.is_empty() {
+            self.level().push(Statement { words, block: None });
+        }
+    }
+
+    /// An opening brace: it belongs to the statement before it, on this line or an earlier one.
+    pub(crate) fn open(&mut self, brace: Span, diagnostics: &mut Vec<Diagnostic>) {
+        if self.dropped > 0 {
+            self.dropped += 1;
+            return;
+        }
+        let deep = self.open.len() >= MAX_DEPTH;
+        match self.level().last() {
+            Some(statement) if statement.block.is_none() && !deep => self.open.push((brace, Vec::new())),
+            _ => {
+                self.dropped = 1;
+                let title =
+                    if deep { "too many blocks in blocks" } else { "a `{` without a keyword before it" };
+                let code = if deep { Code::Limit } else { Code::Brace };
+                diagnostics.push(
+                    Diagnostic::new(code, brace, title, "the block is left out up to its `}`")
+                        .instead("write the keyword that the block belongs to before the brace"),
+                );
+            }
+        }
+    }
+
+    /// A closing brace.
+    pub(crate) fn close(&mut self, brace: Span, diagnostics: &mut Vec<Diagnostic>) {
+        if self.dropped > 0 {
+            self.dropped -= 1;
+            return;
+        }
+        match self.open.pop() {
+            Some((open, body)) => self.attach(Block { open, body }),
+            None => diagnostics.push(
+                Diagnostic::new(Code::Brace, brace, "a `}` without its `{`", "it is left out")
+                    .instead("remove it, or look for a block above that ends too early"),
+            ),
+        }
+    }
+
+    fn attach(&mut self, block: Block) {
+        if let Some(statement) = self.level().last_mut() {
+            statement.block = Some(block);
+        }
+    }
+
+    fn level(&mut self) -> &mut Vec<Statement> {
+        match self.open.last_mut() {
+            Some((_, body)) => body,
+            None => &mut self.root,
+        }
+    }
+
+    /// The whole tree; blocks that are still open end here.
+    pub(crate) fn finish(mut self, diagnostics: &mut Vec<Diagnostic>) -> Vec<Statement> {
+        while let Some((open, body)) = self.open.pop() {
+            diagnostics.push(
+                Diagnostic::new(Code::Brace, open, "a `{` without its `}`", "the block ends with the file")
+                    .instead("close the block where it ends; what follows it belongs to it now"),
+            );
+            self.attach(Block { open, body });
+        }
+        self.root
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lexer::{Piece, Text};
+    use crate::source::SourceMap;
+
+    fn tree(text: &str) -> (String, Vec<Code>) {
+        let mut map = SourceMap::default();
+        let file = map.add("t".into(), text.into());
+        let (mut builder, mut diagnostics) = (Builder::default(), Vec::new());
+        for line in text.lines() {
+            let mut run = Vec::new();
+            for piece in Text::new(file, 0, line).pieces().0 {
+                match piece {
+                    Piece::Word(word) => run.push(word),
+                    Piece::Open(span) => {
+                        builder.statement(std::mem::take(&mut run));
+                        builder.open(span, &mut diagnostics);
+                    }
+                    Piece::Close(span) => {
+                        builder.statement(std::mem::take(&mut run));
+                        builder.close(span, &mut diagnostics);
+                    }
+                }
+            }
+            builder.statement(run);
+        }
+        let root = builder.finish(&mut diagnostics);
+        (shown(&root), diagnostics.iter().map(|d| d.code).collect())
+    }
+
+    fn shown(statements: &[Statement]) -> String {
+        let one = |s: &Statement| {
+            let words: Vec<&str> = s.words.iter().map(|w| w.text.as_str()).collect();
+            let block = s.block.as_ref().map_or(String::new(), |b| format!("{{{}}}", shown(&b.body)));
+            words.join(" ") + &block
+        };
+        statements.iter().map(one).collect::<Vec<_>>().join(";")
+    }
+
+    #[test]
+    fn braces_may_stand_on_any_line() {
+        let want = ("a{b{c};d};e".to_owned(), vec![]);
+        assert_eq!(tree("a {\nb { c }\nd\n}\ne"), want);
+        assert_eq!(tree("a\n{\nb{c}d}e"), want);
+    }
+
+    #[test]
+    fn missing_and_extra_braces_are_said_and_survived() {
+        assert_eq!(tree("a {\nb"), ("a{b}".to_owned(), vec![Code::Brace]));
+        assert_eq!(tree("a\n}\nb"), ("a;b".to_owned(), vec![Code::Brace]));
+        assert_eq!(tree("{ x { y } }\nb"), ("b".to_owned(), vec![Code::Brace]));
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let (shown, codes) = tree(&("a {\n".repeat(5000) + &"}\n".repeat(5000)));
+        assert_eq!(shown.matches('{').count(), MAX_DEPTH);
+        assert_eq!(codes, [Code::Limit]);
+    }
+}

@@ -1,0 +1,205 @@
+//! `holdfastctl status`: the whole on one screen. The second line says whether all is well, and if not, what is wrong.
+
+use super::client::{AskError, ask};
+use super::text::{block, columns, plural, print, span};
+use super::{Done, print_json};
+use crate::link::control::{Answer, Request};
+use crate::report::{
+    CheckerDetail, CheckerStatus, DaemonStatus, RealServerStatus, RecentTransition, RouterStatus, Status,
+    VirtualServerStatus,
+};
+use std::path::Path;
+
+/// Changes of state shown; `--json` has all that the daemon remembers.
+const RECENT: usize = 5;
+
+pub(super) fn run(socket: &Path, json: bool) -> Done {
+    match ask(socket, Request::Status)? {
+        Answer::Status(status) if json => print_json(&status)?,
+        Answer::Status(status) => print(&render(&status)),
+        other => return Err(AskError::Misunderstood(socket.to_owned(), format!("{other:?}")).into()),
+    }
+    Ok(0)
+}
+
+/// The screen.
+fn render(status: &Status) -> String {
+    let mut page = head(&status.daemon) + &verdict(status) + &roles(&status.daemon);
+    if let Some(vrrp) = status.vrrp.as_ref().filter(|vrrp| !vrrp.routers.is_empty()) {
+        page += "\nvirtual routers\n";
+        page += &columns(2, &vrrp.routers.iter().map(router).collect::<Vec<_>>());
+    }
+    if let Some(checker) = &status.checker {
+        page += &virtual_servers(checker);
+    }
+    if !status.transitions.is_empty() {
+        page += "\nlast changes of state\n";
+        let latest = status.transitions.iter().rev().take(RECENT).map(transition);
+        page += &columns(2, &latest.collect::<Vec<_>>());
+    }
+    if !status.daemon.not_yet.is_empty() {
+        page += "\nconfigured, not built yet\n";
+        page += &status.daemon.not_yet.iter().map(|sentence| block(2, sentence)).collect::<String>();
+    }
+    page
+}
+
+fn head(daemon: &DaemonStatus) -> String {
+    let line = format!(
+        "holdfast {}, pid {}, up {}, configuration {} from {}",
+        daemon.program,
+        daemon.pid,
+        span(daemon.uptime_seconds),
+        daemon.generation.0,
+        daemon.configuration
+    );
+    block(0, &line)
+}
+
+/// `all is well: ...`, or `TROUBLE:` and each trouble on a line of its own.
+fn verdict(status: &Status) -> String {
+    let troubles = troubles(status);
+    if !troubles.is_empty() {
+        let head = if troubles.len() == 1 { "TROUBLE: " } else { "TROUBLE:\n" };
+        let indent = if troubles.len() == 1 { 0 } else { 2 };
+        return head.to_owned() + &troubles.iter().map(|t| block(indent, t)).collect::<String>();
+    }
+    let mut facts = Vec::new();
+    if let Some(vrrp) = &status.vrrp {
+        let masters = vrrp.routers.iter().filter(|router| router.state == "MASTER").count();
+        facts.push(format!("master of {masters} of {}", plural(vrrp.routers.len(), "virtual router")));
+    }
+    if let Some(checker) = &status.checker {
+        facts.push(format!("{} up", plural(checker.virtual_servers.len(), "virtual server")));
+    }
+    format!("all is well: {}\n", if facts.is_empty() { "nothing to do".to_owned() } else { facts.join(", ") })
+}
+
+/// Everything that hurts or may hurt the traffic, worst first.
+fn troubles(status: &Status) -> Vec<String> {
+    let mut found = Vec::new();
+    for router in status.vrrp.iter().flat_map(|vrrp| &vrrp.routers) {
+        if router.state == "FAULT" {
+            found.push(format!("router {} is in FAULT: {}", router.name, router.reason));
+        }
+        for address in &router.addresses {
+            if let Some(error) = &address.error {
+                found.push(format!("router {} cannot hold {}: {error}", router.name, address.address));
+            }
+        }
+    }
+    if let Some(error) = status.checker.as_ref().and_then(|checker| checker.ipvs_error.as_ref()) {
+        found.push(format!("the IPVS table cannot be programmed: {error}"));
+    }
+    for server in status.checker.iter().flat_map(|checker| &checker.virtual_servers) {
+        let down = server.real_servers.iter().filter(|real| !real.up).count();
+        let of = plural(server.real_servers.len(), "server");
+        match (server.up, server.sorry_server_in_use) {
+            (false, true) => {
+                found.push(format!("{} is served by its sorry server: {down} of {of} down", server.name))
+            }
+            (false, false) => found.push(format!("{} is down: {down} of {of} down", server.name)),
+            (true, _) if down > 0 => found.push(format!("{}: {down} of {of} down", server.name)),
+            (true, _) => {}
+        }
+    }
+    for role in &status.daemon.roles {
+        match &role.trouble {
+            Some(trouble) if !trouble.starts_with("not running:") => {
+                found.push(format!("role {}: {trouble}", role.name));
+            }
+            _ => {}
+        }
+    }
+    if let Some(why) = &status.daemon.refused_reload {
+        let first = why.lines().next().unwrap_or_default();
+        found.push(format!("the last reload was refused, the old configuration goes on: {first}"));
+    }
+    found
+}
+
+fn roles(daemon: &DaemonStatus) -> String {
+    let row = |role: &crate::report::RoleStatus| {
+        let restarts = match role.restarts {
+            0 => String::new(),
+            n => format!("restarted {}", plural(n as usize, "time")),
+        };
+        let trouble = role.trouble.clone().unwrap_or_else(|| "runs".to_owned());
+        let pid = role.pid.map(|pid| format!("pid {pid}")).unwrap_or_else(|| "-".to_owned());
+        let generation = role.generation.map(|g| format!("configuration {}", g.0)).unwrap_or_default();
+        vec![role.name.clone(), pid, generation, [restarts, trouble].join(" ").trim().to_owned()]
+    };
+    "\nroles\n".to_owned() + &columns(2, &daemon.roles.iter().map(row).collect::<Vec<_>>())
+}
+
+fn router(router: &RouterStatus) -> Vec<String> {
+    let priority = match router.priority == router.base_priority {
+        true => format!("priority {}", router.priority),
+        false => format!("priority {} of {}", router.priority, router.base_priority),
+    };
+    vec![
+        router.name.clone(),
+        router.state.clone(),
+        span(router.since_seconds),
+        format!("{} VRID {}", router.interface, router.vrid),
+        priority,
+        router.reason.clone(),
+    ]
+}
+
+fn virtual_servers(checker: &CheckerStatus) -> String {
+    if checker.virtual_servers.is_empty() {
+        return String::new();
+    }
+    let mut rows = Vec::new();
+    for server in &checker.virtual_servers {
+        rows.push(virtual_server(server));
+        rows.extend(server.real_servers.iter().map(real_server));
+    }
+    "\nvirtual servers\n".to_owned() + &columns(2, &rows)
+}
+
+fn virtual_server(server: &VirtualServerStatus) -> Vec<String> {
+    let live = format!("live weight {}, quorum {}", server.live_weight, server.quorum);
+    let sorry = if server.sorry_server_in_use { ", SORRY SERVER IN USE" } else { "" };
+    vec![server.name.clone(), up_or_down(server.up), live + sorry]
+}
+
+fn real_server(server: &RealServerStatus) -> Vec<String> {
+    let checks: Vec<String> = match server.checkers.as_slice() {
+        [] => vec!["not checked".to_owned()],
+        checkers => checkers.iter().map(checker).collect(),
+    };
+    let weight = format!("weight {}", server.weight);
+    vec![format!("  {}", server.endpoint), up_or_down(server.up), format!("{weight}, {}", checks.join("; "))]
+}
+
+fn checker(checker: &CheckerDetail) -> String {
+    let mut text = format!("{} {}", checker.kind, checker.state);
+    if let Some(result) = &checker.last_result {
+        text += &format!(" ({result})");
+    }
+    if let Some(latency) = checker.latency_us.filter(|_| checker.state == "up") {
+        text += &format!(" in {}.{} ms", latency / 1000, latency % 1000 / 100);
+    }
+    if checker.failures > 0 {
+        text += &format!(", {} in a row", plural(checker.failures as usize, "failure"));
+    }
+    text
+}
+
+fn up_or_down(up: bool) -> String {
+    if up { "up" } else { "DOWN" }.to_owned()
+}
+
+fn transition(heard: &RecentTransition) -> Vec<String> {
+    vec![
+        format!("{} ago", span(heard.seconds_ago)),
+        heard.router.clone(),
+        format!("{} -> {}", heard.from, heard.to),
+        heard.cause.clone(),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

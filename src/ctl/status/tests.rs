@@ -1,0 +1,138 @@
+use super::*;
+use crate::net::Priority;
+use crate::plan::Generation;
+use crate::report::{RoleStatus, VERSION, VrrpStatus};
+
+fn role(name: &str, trouble: Option<&str>) -> RoleStatus {
+    RoleStatus {
+        name: name.to_owned(),
+        pid: Some(12),
+        restarts: u32::from(trouble.is_some()),
+        generation: Some(Generation(2)),
+        trouble: trouble.map(str::to_owned),
+    }
+}
+
+fn status() -> Status {
+    Status {
+        version: VERSION,
+        daemon: DaemonStatus {
+            program: "0.1.0".to_owned(),
+            pid: 10,
+            uptime_seconds: 90,
+            configuration: "/etc/keepalived/keepalived.conf".to_owned(),
+            generation: Generation(2),
+            refused_reload: None,
+            not_yet: Vec::new(),
+            roles: vec![role("checker", None), role("vrrp", None)],
+        },
+        vrrp: Some(VrrpStatus { routers: vec![crate::ctl::vrrp::tests::backup()] }),
+        checker: None,
+        transitions: Vec::new(),
+    }
+}
+
+fn virtual_server(up: bool, sorry_server_in_use: bool) -> VirtualServerStatus {
+    let checkers = vec![CheckerDetail {
+        kind: "HTTP_GET".to_owned(),
+        state: "down".to_owned(),
+        last_result: Some("status 503, wanted 200-299".to_owned()),
+        latency_us: Some(900),
+        failures: 3,
+    }];
+    VirtualServerStatus {
+        name: "192.0.2.80:80".to_owned(),
+        up,
+        live_weight: u64::from(up),
+        quorum: 1,
+        sorry_server_in_use,
+        real_servers: vec![
+            RealServerStatus { endpoint: ([10, 0, 0, 1], 80).into(), weight: 3, up: false, checkers },
+            RealServerStatus { endpoint: ([10, 0, 0, 2], 80).into(), weight: 1, up, checkers: Vec::new() },
+        ],
+    }
+}
+
+#[test]
+fn the_screen_of_a_healthy_backup() {
+    let mut status = status();
+    status.vrrp.as_mut().expect("set above").routers[0].addresses.clear();
+    assert_eq!(
+        render(&status),
+        "holdfast 0.1.0, pid 10, up 1 min 30 s, configuration 2 from /etc/keepalived/keepalived.conf\n\
+         all is well: master of 0 of 1 virtual router\n\
+         \n\
+         roles\n\
+         \x20 checker  pid 12  configuration 2  runs\n\
+         \x20 vrrp     pid 12  configuration 2  runs\n\
+         \n\
+         virtual routers\n\
+         \x20 web  BACKUP  1 h 1 min  eth0 VRID 51  priority 100 of 150  10.0.0.2 speaks with priority 150\n"
+    );
+}
+
+#[test]
+fn the_second_line_says_what_is_wrong() {
+    let mut status = status();
+    status.vrrp.as_mut().expect("set above").routers[0].addresses.clear();
+    status.checker =
+        Some(CheckerStatus { ipvs_error: None, virtual_servers: vec![virtual_server(true, false)] });
+    let page = render(&status);
+    assert_eq!(page.lines().nth(1), Some("TROUBLE: 192.0.2.80:80: 1 of 2 servers down"), "{page}");
+    let line =
+        "    10.0.0.1:80  DOWN  weight 3, HTTP_GET down (status 503, wanted 200-299), 3 failures in a row";
+    assert!(page.lines().any(|l| l == line), "{page}");
+    assert!(page.lines().any(|l| l == "    10.0.0.2:80  up    weight 1, not checked"), "{page}");
+}
+
+#[test]
+fn every_trouble_is_listed_worst_first() {
+    let mut status = status();
+    let router = &mut status.vrrp.as_mut().expect("set above").routers[0];
+    router.state = "FAULT".to_owned();
+    router.reason = "eth0 is down".to_owned();
+    status.checker = Some(CheckerStatus {
+        ipvs_error: Some("this kernel has no ip_vs".to_owned()),
+        virtual_servers: vec![virtual_server(false, true), virtual_server(false, false)],
+    });
+    status.daemon.roles = vec![role("checker", Some("silent for 5 heartbeats")), role("vrrp", None)];
+    status.daemon.roles.push(role("other", Some("not running: it has no work")));
+    status.daemon.refused_reload = Some("k.conf:3: bad\nmore".to_owned());
+    let page = render(&status);
+    let lines: Vec<&str> = page.lines().skip(1).take_while(|line| !line.is_empty()).collect();
+    assert_eq!(
+        lines,
+        [
+            "TROUBLE:",
+            "  router web is in FAULT: eth0 is down",
+            "  router web cannot hold 192.0.2.80/32: no such device",
+            "  the IPVS table cannot be programmed: this kernel has no ip_vs",
+            "  192.0.2.80:80 is served by its sorry server: 2 of 2 servers down",
+            "  192.0.2.80:80 is down: 2 of 2 servers down",
+            "  role checker: silent for 5 heartbeats",
+            "  the last reload was refused, the old configuration goes on: k.conf:3: bad",
+        ]
+    );
+}
+
+#[test]
+fn the_latest_change_of_state_comes_first() {
+    let mut status = status();
+    let change = |to: &str, seconds_ago| RecentTransition {
+        router: "web".to_owned(),
+        from: "BACKUP".to_owned(),
+        to: to.to_owned(),
+        cause: "10.0.0.2 resigned (priority 0)".to_owned(),
+        priority: Priority(150),
+        unix_seconds: 0,
+        seconds_ago,
+    };
+    status.transitions = (0..20).rev().map(|age| change("MASTER", age)).collect();
+    status.daemon.not_yet = vec!["track_script: no script runs".to_owned()];
+    let page = render(&status);
+    let changes: Vec<&str> =
+        page.lines().skip_while(|line| *line != "last changes of state").skip(1).take(RECENT + 1).collect();
+    assert_eq!(changes[0], "  0 s ago  web  BACKUP -> MASTER  10.0.0.2 resigned (priority 0)");
+    assert_eq!(changes[RECENT], "", "no more than {RECENT}");
+    assert!(page.ends_with("\nconfigured, not built yet\n  track_script: no script runs\n"), "{page}");
+}

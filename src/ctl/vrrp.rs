@@ -1,0 +1,143 @@
+//! `holdfastctl vrrp`: each virtual router, and why it is what it is.
+
+use super::client::{AskError, ask};
+use super::{Done, print_json, text};
+use crate::link::control::{Answer, Request};
+use crate::report::{AddressStatus, RouterStatus, Status, VrrpStatus};
+use std::path::Path;
+
+pub(super) fn run(socket: &Path, json: bool) -> Done {
+    let status = match ask(socket, Request::Status)? {
+        Answer::Status(status) => status,
+        other => return Err(AskError::Misunderstood(socket.to_owned(), format!("{other:?}")).into()),
+    };
+    let Some(vrrp) = &status.vrrp else { return Err(absence(&status).into()) };
+    if json {
+        print_json(vrrp)?;
+    } else {
+        text::print(&render(vrrp));
+    }
+    Ok(0)
+}
+
+/// Why there is no report of the vrrp role.
+fn absence(status: &Status) -> String {
+    let role = status.daemon.roles.iter().find(|role| role.name == "vrrp");
+    let why = role.and_then(|role| role.trouble.as_deref()).unwrap_or("it did not answer");
+    format!("the vrrp role says nothing: {why}")
+}
+
+/// All routers for people.
+pub(super) fn render(vrrp: &VrrpStatus) -> String {
+    if vrrp.routers.is_empty() {
+        return "no virtual router is configured\n".to_owned();
+    }
+    vrrp.routers.iter().map(router).collect()
+}
+
+/// One line that says what and why, then the facts.
+fn router(router: &RouterStatus) -> String {
+    let head = format!(
+        "{} {} for {}: {}",
+        router.name,
+        router.state,
+        text::span(router.since_seconds),
+        router.reason
+    );
+    let identity = format!(
+        "{} VRID {}, VRRPv{} over {}, every {} ms, priority {}{}",
+        router.interface,
+        router.vrid,
+        router.version,
+        router.family,
+        router.interval_ms,
+        router.priority,
+        if router.priority == router.base_priority {
+            String::new()
+        } else {
+            format!(" (configured {})", router.base_priority)
+        },
+    );
+    let mut rows = vec![vec!["router".to_owned(), identity]];
+    if let Some(master) = &router.master {
+        rows.push(vec![
+            "master".to_owned(),
+            format!("{} priority {}, down in {} ms", master.address, master.priority, master.down_in_ms),
+        ]);
+    }
+    for (number, virtual_address) in router.addresses.iter().enumerate() {
+        let label = if number == 0 { "address" } else { "" };
+        rows.push(vec![label.to_owned(), address(virtual_address)]);
+    }
+    let heard: Vec<String> =
+        router.counters.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
+    if !heard.is_empty() {
+        rows.push(vec!["counters".to_owned(), heard.join(", ")]);
+    }
+    text::block(0, &head) + &text::columns(2, &rows)
+}
+
+fn address(status: &AddressStatus) -> String {
+    let held = match (status.installed, &status.error) {
+        (_, Some(error)) => format!("NOT INSTALLED: {error}"),
+        (true, None) => "held".to_owned(),
+        (false, None) => "not held".to_owned(),
+    };
+    format!("{} on {}, {held}", status.address, status.interface)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::net::{AddressFamily, IpCidr, Priority};
+    use crate::report::MasterSeen;
+    use std::net::IpAddr;
+
+    /// A Backup that lost priority, with an address that the kernel refuses.
+    pub fn backup() -> RouterStatus {
+        let vip = IpCidr::host(IpAddr::from([192, 0, 2, 80]));
+        RouterStatus {
+            name: "web".to_owned(),
+            interface: "eth0".to_owned(),
+            vrid: 51,
+            family: AddressFamily::V4,
+            version: 2,
+            state: "BACKUP".to_owned(),
+            reason: "10.0.0.2 speaks with priority 150".to_owned(),
+            since_seconds: 3700,
+            base_priority: Priority(150),
+            priority: Priority(100),
+            interval_ms: 1000,
+            master: Some(MasterSeen {
+                address: IpAddr::from([10, 0, 0, 2]),
+                priority: Priority(150),
+                down_in_ms: 3204,
+            }),
+            addresses: vec![
+                AddressStatus { address: vip, interface: "eth0".to_owned(), installed: false, error: None },
+                AddressStatus {
+                    address: vip,
+                    interface: "eth1".to_owned(),
+                    installed: false,
+                    error: Some("no such device".to_owned()),
+                },
+            ],
+            counters: [("advertisements_received".to_owned(), 12), ("checksum".to_owned(), 0)].into(),
+        }
+    }
+
+    #[test]
+    fn the_first_line_says_what_and_why() {
+        let text = render(&VrrpStatus { routers: vec![backup()] });
+        assert_eq!(
+            text,
+            "web BACKUP for 1 h 1 min: 10.0.0.2 speaks with priority 150\n\
+             \x20 router    eth0 VRID 51, VRRPv2 over IPv4, every 1000 ms, priority 100 (configured 150)\n\
+             \x20 master    10.0.0.2 priority 150, down in 3204 ms\n\
+             \x20 address   192.0.2.80/32 on eth0, not held\n\
+             \x20           192.0.2.80/32 on eth1, NOT INSTALLED: no such device\n\
+             \x20 counters  advertisements_received 12\n"
+        );
+        assert_eq!(render(&VrrpStatus::default()), "no virtual router is configured\n");
+    }
+}

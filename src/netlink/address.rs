@@ -1,0 +1,283 @@
+//! RTM_NEWADDR and RTM_DELADDR.
+
+use super::message::{Malformed, Request, attributes};
+use crate::net::{AddressFamily, IpCidr};
+use crate::vrrp::AddressOp;
+use std::net::IpAddr;
+
+/// Octets of struct ifaddrmsg.
+pub(super) const HEADER: usize = 8;
+
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+const IFA_LABEL: u16 = 3;
+const IFA_BROADCAST: u16 = 4;
+const IFA_CACHEINFO: u16 = 6;
+const IFA_FLAGS: u16 = 8;
+const IFA_PROTO: u16 = 11;
+
+/// Not the primary address of its subnet (IPv4).
+const IFA_F_SECONDARY: u32 = 0x01;
+const IFA_F_NODAD: u32 = 0x02;
+const IFA_F_DADFAILED: u32 = 0x08;
+const IFA_F_TENTATIVE: u32 = 0x40;
+const IFA_F_OPTIMISTIC: u32 = 0x04;
+
+/// Who put the address there: 18, the number that keepalived uses for routes and addresses (RTPROT_KEEPALIVED), so
+/// that `ip address show proto keepalived` finds ours too. Kernels before 5.18 ignore it.
+const PROTOCOL: u8 = 18;
+
+/// RTM_NEWADDR and RTM_DELADDR.
+pub(super) const RTM_NEWADDR: u16 = 20;
+pub(super) const RTM_DELADDR: u16 = 21;
+
+/// An address on an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Index of the interface.
+    pub interface: u32,
+    /// The local address with its prefix length.
+    pub cidr: IpCidr,
+    /// IFA_F_* flags.
+    pub flags: u32,
+    /// Kernel scope number.
+    pub scope: u8,
+    /// Who put it there (IFA_PROTO), where the kernel says so.
+    pub protocol: Option<u8>,
+    /// IPv4 label.
+    pub label: Option<String>,
+}
+
+impl Address {
+    /// Not the primary address of its IPv4 subnet.
+    pub fn is_secondary(&self) -> bool {
+        self.cidr.family() == AddressFamily::V4 && self.flags & IFA_F_SECONDARY != 0
+    }
+
+    /// May it be used as a source? Not while duplicate address detection runs (unless optimistic) or after it failed.
+    pub fn is_usable(&self) -> bool {
+        let tentative = self.flags & IFA_F_TENTATIVE != 0 && self.flags & IFA_F_OPTIMISTIC == 0;
+        !tentative && self.flags & IFA_F_DADFAILED == 0
+    }
+}
+
+/// Decode what follows the message header; `None` for families other than IPv4 and IPv6.
+pub(super) fn decode(payload: &[u8]) -> Result<Option<Address>, Malformed> {
+    let (header, rest) =
+        payload.split_first_chunk::<HEADER>().ok_or(Malformed("address header cut short"))?;
+    let [family, prefix, flags, scope, i0, i1, i2, i3] = *header;
+    let family = match libc::c_int::from(family) {
+        libc::AF_INET => AddressFamily::V4,
+        libc::AF_INET6 => AddressFamily::V6,
+        _ => return Ok(None),
+    };
+    let (mut local, mut address) = (None, None);
+    let (mut flags, mut protocol, mut label) = (u32::from(flags), None, None);
+    for attribute in attributes(rest) {
+        let attribute = attribute?;
+        match attribute.kind {
+            IFA_LOCAL => local = Some(ip(family, attribute.value)?),
+            IFA_ADDRESS => address = Some(ip(family, attribute.value)?),
+            IFA_FLAGS => flags = attribute.u32()?,
+            IFA_PROTO => protocol = Some(attribute.u8()?),
+            IFA_LABEL => label = Some(attribute.text()),
+            _ => {}
+        }
+    }
+    // On a point-to-point link IFA_ADDRESS is the far end and IFA_LOCAL ours; IPv6 leaves IFA_LOCAL out otherwise.
+    let own = local.or(address).ok_or(Malformed("address message without an address"))?;
+    let cidr = IpCidr::new(own, prefix).ok_or(Malformed("prefix longer than the address"))?;
+    Ok(Some(Address { interface: u32::from_ne_bytes([i0, i1, i2, i3]), cidr, flags, scope, protocol, label }))
+}
+
+/// The request that performs `op`. An existing address is left as it is: it may be somebody's own.
+pub(super) fn encode(op: &AddressOp) -> Request {
+    match op {
+        AddressOp::Add { interface, cidr, label, scope, broadcast } => {
+            let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
+            let mut request = header(RTM_NEWADDR, flags, *interface, *cidr, scope.unwrap_or(0));
+            match cidr.family() {
+                AddressFamily::V4 => {
+                    if let Some(label) = label {
+                        request.text(IFA_LABEL, label);
+                    }
+                    if let Some(broadcast) = broadcast {
+                        request.attribute(IFA_BROADCAST, &broadcast.octets());
+                    }
+                }
+                AddressFamily::V6 => {
+                    request.attribute(IFA_FLAGS, &IFA_F_NODAD.to_ne_bytes());
+                    if cidr.prefix() == AddressFamily::V6.host_prefix() {
+                        request.attribute(IFA_CACHEINFO, &deprecated_for_ever());
+                    }
+                }
+            }
+            request.attribute(IFA_PROTO, &[PROTOCOL]);
+            request
+        }
+        AddressOp::Remove { interface, cidr } => header(RTM_DELADDR, 0, *interface, *cidr, 0),
+    }
+}
+
+/// Why a failed request is a success after all: the state that was asked for is there.
+pub(super) fn is_already_so(op: &AddressOp, errno: i32) -> bool {
+    match op {
+        AddressOp::Add { .. } => errno == libc::EEXIST,
+        // The address is not there, the interface is not there, or it has no IPv6.
+        AddressOp::Remove { .. } => matches!(errno, libc::EADDRNOTAVAIL | libc::ENODEV | libc::ENXIO),
+    }
+}
+
+fn header(kind: u16, flags: u16, interface: u32, cidr: IpCidr, scope: u8) -> Request {
+    let family = match cidr.family() {
+        AddressFamily::V4 => libc::AF_INET,
+        AddressFamily::V6 => libc::AF_INET6,
+    };
+    let mut header = [family as u8, cidr.prefix(), 0, scope, 0, 0, 0, 0];
+    header[4..].copy_from_slice(&interface.to_ne_bytes());
+    let mut request = Request::new(kind, flags, &header);
+    match cidr.address() {
+        IpAddr::V4(address) => {
+            request.attribute(IFA_LOCAL, &address.octets()).attribute(IFA_ADDRESS, &address.octets())
+        }
+        IpAddr::V6(address) => {
+            request.attribute(IFA_LOCAL, &address.octets()).attribute(IFA_ADDRESS, &address.octets())
+        }
+    };
+    request
+}
+
+/// struct ifa_cacheinfo with a preferred lifetime of 0: valid for ever, but never picked as the source of outgoing
+/// connections. keepalived does so with /128 virtual addresses.
+fn deprecated_for_ever() -> [u8; 16] {
+    let mut info = [0; 16];
+    info[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
+    info
+}
+
+fn ip(family: AddressFamily, value: &[u8]) -> Result<IpAddr, Malformed> {
+    let wrong = Malformed("address of the wrong length");
+    match family {
+        AddressFamily::V4 => <[u8; 4]>::try_from(value).map(IpAddr::from).map_err(|_| wrong),
+        AddressFamily::V6 => <[u8; 16]>::try_from(value).map(IpAddr::from).map_err(|_| wrong),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::message::{Attribute, attributes};
+    use proptest::prelude::*;
+
+    fn cidr(text: &str, prefix: u8) -> IpCidr {
+        IpCidr::new(text.parse().unwrap(), prefix).unwrap()
+    }
+
+    fn add(cidr: IpCidr) -> AddressOp {
+        AddressOp::Add { interface: 2, cidr, label: None, scope: None, broadcast: None }
+    }
+
+    fn parts(request: &Request) -> Vec<Attribute<'_>> {
+        attributes(&request.payload()[HEADER..]).collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn an_ipv4_address_carries_label_scope_and_broadcast() {
+        let request = encode(&AddressOp::Add {
+            interface: 2,
+            cidr: cidr("192.0.2.1", 24),
+            label: Some("eth0:1".into()),
+            scope: Some(253),
+            broadcast: Some([192, 0, 2, 255].into()),
+        });
+        assert_eq!(request.payload()[..4], [2, 24, 0, 253]);
+        assert_eq!(request.payload()[4..8], 2u32.to_ne_bytes());
+        let found: Vec<_> = parts(&request).iter().map(|part| (part.kind, part.value.to_vec())).collect();
+        assert_eq!(
+            found,
+            [
+                (IFA_LOCAL, vec![192, 0, 2, 1]),
+                (IFA_ADDRESS, vec![192, 0, 2, 1]),
+                (IFA_LABEL, b"eth0:1\0".to_vec()),
+                (IFA_BROADCAST, vec![192, 0, 2, 255]),
+                (IFA_PROTO, vec![18]),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_ipv6_address_skips_detection_and_a_host_address_is_never_preferred() {
+        let host = encode(&add(cidr("2001:db8::1", 128)));
+        assert!(parts(&host).iter().any(|part| part.kind == IFA_FLAGS && part.value == 2u32.to_ne_bytes()));
+        let cacheinfo =
+            parts(&host).iter().find(|part| part.kind == IFA_CACHEINFO).map(|part| part.value.to_vec());
+        assert_eq!(cacheinfo.as_deref(), Some(&[0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0][..]));
+        let subnet = encode(&add(cidr("2001:db8::1", 64)));
+        assert!(!parts(&subnet).iter().any(|part| part.kind == IFA_CACHEINFO));
+    }
+
+    #[test]
+    fn the_far_end_of_a_point_to_point_link_is_not_ours() {
+        let mut request = Request::new(RTM_NEWADDR, 0, &[2, 32, 0x80, 0, 5, 0, 0, 0]);
+        request.attribute(IFA_ADDRESS, &[10, 0, 0, 2]).attribute(IFA_LOCAL, &[10, 0, 0, 1]);
+        let address = decode(request.payload()).unwrap().unwrap();
+        assert_eq!(address.cidr, cidr("10.0.0.1", 32));
+    }
+
+    #[test]
+    fn the_long_flags_win_over_the_short_ones() {
+        let mut request = Request::new(RTM_NEWADDR, 0, &[10, 64, 0, 253, 5, 0, 0, 0]);
+        request.attribute(IFA_ADDRESS, &[0xfe; 16]).attribute(IFA_FLAGS, &0x48u32.to_ne_bytes());
+        let address = decode(request.payload()).unwrap().unwrap();
+        assert!(!address.is_usable());
+        assert!(!address.is_secondary());
+    }
+
+    #[test]
+    fn optimistic_addresses_are_usable() {
+        let mut address = decode(encode(&add(cidr("fe80::1", 64))).payload()).unwrap().unwrap();
+        for (flags, usable) in
+            [(0, true), (0x40, false), (0x44, true), (0x08, false), (0x4c, false), (0x80, true)]
+        {
+            address.flags = flags;
+            assert_eq!(address.is_usable(), usable, "{flags:#x}");
+        }
+    }
+
+    #[test]
+    fn wrong_lengths_are_malformed_and_other_families_are_skipped() {
+        let mut request = Request::new(RTM_NEWADDR, 0, &[2, 24, 0, 0, 1, 0, 0, 0]);
+        request.attribute(IFA_LOCAL, &[1; 16]);
+        assert!(decode(request.payload()).is_err());
+        let request = Request::new(RTM_NEWADDR, 0, &[2, 33, 0, 0, 1, 0, 0, 0]);
+        assert!(decode(request.payload()).is_err());
+        assert_eq!(decode(&[7, 24, 0, 0, 1, 0, 0, 0]), Ok(None));
+    }
+
+    #[test]
+    fn a_state_that_is_already_so_is_a_success() {
+        let add = add(cidr("192.0.2.1", 24));
+        let remove = AddressOp::Remove { interface: 2, cidr: cidr("192.0.2.1", 24) };
+        assert!(is_already_so(&add, libc::EEXIST) && !is_already_so(&remove, libc::EEXIST));
+        assert!(is_already_so(&remove, libc::ENODEV) && !is_already_so(&add, libc::ENODEV));
+        assert!(is_already_so(&remove, libc::EADDRNOTAVAIL) && !is_already_so(&remove, libc::EPERM));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(octets: [u8; 16], v6: bool, prefix in 0u8..=128, interface: u32, scope: u8) {
+            let [a, b, c, d, ..] = octets;
+            let address = if v6 { IpAddr::from(octets) } else { IpAddr::from([a, b, c, d]) };
+            let cidr = IpCidr::new(address, if v6 { prefix } else { prefix.min(32) }).unwrap();
+            let op = AddressOp::Add { interface, cidr, label: None, scope: Some(scope), broadcast: None };
+            let decoded = decode(encode(&op).payload()).unwrap().unwrap();
+            prop_assert_eq!((decoded.interface, decoded.cidr, decoded.scope), (interface, cidr, scope));
+            prop_assert_eq!(decoded.protocol, Some(PROTOCOL));
+        }
+
+        #[test]
+        fn any_octets_are_an_address_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = (decode(&bytes), super::super::link::decode(&bytes));
+        }
+    }
+}

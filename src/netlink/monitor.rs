@@ -1,0 +1,181 @@
+//! What changes without being asked for: links and addresses, as the kernel announces them.
+
+use super::address::{self, Address};
+use super::link::{self, Link};
+use super::message::{Malformed, Message, messages};
+use super::socket::{NetlinkError, RECEIVE_ROOM};
+use crate::net::IpCidr;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+/// A thousand addresses come and go at once, each with a message of about 1 KiB with overhead, several times over.
+const RECEIVE_BUFFER: usize = 8 << 20;
+
+/// Datagrams per [`Monitor::read`]: the poller asks again, and other work gets its turn.
+const MAX_READS: usize = 1024;
+
+const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
+
+/// Something changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MonitorEvent {
+    /// A link is new or changed.
+    LinkChanged(Link),
+    /// A link is gone, or has moved to another network namespace.
+    LinkGone {
+        /// Its index.
+        index: u32,
+    },
+    /// An address is new or changed.
+    AddressAdded(Address),
+    /// An address is gone.
+    AddressRemoved {
+        /// Index of the interface it was on.
+        interface: u32,
+        /// The address.
+        cidr: IpCidr,
+    },
+    /// Changes were lost, or arrived in a form that cannot be read: dump again. All that was queued has been read
+    /// when this comes, so a dump that begins now misses nothing.
+    Overrun,
+}
+
+/// What went wrong so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MonitorCounters {
+    /// Times the receive buffer overflowed (ENOBUFS).
+    pub overruns: u64,
+    /// Messages that did not decode.
+    pub undecodable: u64,
+    /// Datagrams that did not come from the kernel, ignored.
+    pub foreign: u64,
+}
+
+/// A non-blocking socket in the groups LINK, IPV4_IFADDR and IPV6_IFADDR. Open it before the first dump.
+#[derive(Debug)]
+pub struct Monitor {
+    socket: netlink_sys::Socket,
+    buffer: Vec<u8>,
+    counters: MonitorCounters,
+    lost: bool,
+}
+
+impl Monitor {
+    /// Join the groups, in the network namespace of the calling thread.
+    pub fn open() -> Result<Monitor, NetlinkError> {
+        Monitor::with_receive_buffer(RECEIVE_BUFFER)
+    }
+
+    /// As [`Monitor::open`], with another size of the kernel's queue in octets (the kernel has a minimum).
+    pub fn with_receive_buffer(octets: usize) -> Result<Monitor, NetlinkError> {
+        let socket = open(octets).map_err(|error| {
+            let errno = error.raw_os_error().unwrap_or(libc::EIO);
+            NetlinkError::new(errno, "cannot watch interfaces and addresses")
+        })?;
+        let buffer = Vec::with_capacity(RECEIVE_ROOM);
+        Ok(Monitor { socket, buffer, counters: MonitorCounters::default(), lost: false })
+    }
+
+    /// Append what has changed since the last call, oldest first; nothing when nothing has.
+    pub fn read(&mut self, events: &mut Vec<MonitorEvent>) -> Result<(), NetlinkError> {
+        for _ in 0..MAX_READS {
+            match self.receive() {
+                Ok(true) => self.take(events),
+                Ok(false) => {
+                    // The kernel drops events from an overflow until the queue is empty: only now is a dump complete.
+                    if std::mem::take(&mut self.lost) {
+                        events.push(MonitorEvent::Overrun);
+                    }
+                    return Ok(());
+                }
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    self.counters.overruns += 1;
+                    self.lost = true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                    return Err(NetlinkError::new(errno, "cannot read changes of interfaces and addresses"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What went wrong so far.
+    pub fn counters(&self) -> MonitorCounters {
+        self.counters
+    }
+
+    /// One datagram into the buffer; false when there is none.
+    fn receive(&mut self) -> io::Result<bool> {
+        self.buffer.clear();
+        match self.socket.recv_from(&mut self.buffer, libc::MSG_TRUNC) {
+            Ok((_, sender)) if sender.port_number() != 0 => {
+                self.counters.foreign += 1;
+                self.buffer.clear();
+                Ok(true)
+            }
+            Ok((length, _)) => {
+                if length > self.buffer.len() {
+                    self.counters.undecodable += 1;
+                    self.lost = true;
+                    self.buffer.clear();
+                }
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn take(&mut self, events: &mut Vec<MonitorEvent>) {
+        for message in messages(&self.buffer) {
+            match message.and_then(|message| decode(&message)) {
+                Ok(event) => events.extend(event),
+                Err(_) => {
+                    self.counters.undecodable += 1;
+                    self.lost = true;
+                }
+            }
+        }
+    }
+}
+
+impl AsFd for Monitor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for Monitor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+fn open(receive_buffer: usize) -> io::Result<netlink_sys::Socket> {
+    let mut socket = netlink_sys::Socket::new(libc::NETLINK_ROUTE as isize)?;
+    socket.set_non_blocking(true)?;
+    crate::sys::process::grow_receive_buffer(&socket, receive_buffer);
+    socket.bind_auto()?;
+    for group in [libc::RTNLGRP_LINK, libc::RTNLGRP_IPV4_IFADDR, libc::RTNLGRP_IPV6_IFADDR] {
+        socket.add_membership(group)?;
+    }
+    Ok(socket)
+}
+
+fn decode(message: &Message<'_>) -> Result<Option<MonitorEvent>, Malformed> {
+    let removed =
+        |address: Address| MonitorEvent::AddressRemoved { interface: address.interface, cidr: address.cidr };
+    Ok(match message.kind {
+        RTM_NEWLINK => link::decode(message.payload)?.map(MonitorEvent::LinkChanged),
+        RTM_DELLINK => {
+            link::decode(message.payload)?.map(|link| MonitorEvent::LinkGone { index: link.index })
+        }
+        address::RTM_NEWADDR => address::decode(message.payload)?.map(MonitorEvent::AddressAdded),
+        address::RTM_DELADDR => address::decode(message.payload)?.map(removed),
+        _ => None,
+    })
+}

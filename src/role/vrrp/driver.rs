@@ -1,0 +1,367 @@
+//! The loop: hear everything that is queued, then let time pass, then perform.
+
+use super::kernel::{self, Done, KernelWorker};
+use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Wanted};
+use super::supervisor_link::{LinkState, SupervisorLink};
+use crate::link::{FromVrrp, ToVrrp};
+use crate::net::AddressFamily;
+use crate::netlink::facts::{InterfaceTable, Next};
+use crate::netlink::monitor::Monitor;
+use crate::netlink::route::RouteSocket;
+use crate::plan::Generation;
+use crate::plan::vrrp::{Transport, VrrpPlan};
+use crate::report;
+use crate::sys::clock::monotonic_now;
+use crate::sys::poll::{Interest, Poller};
+use crate::sys::timer::Timer;
+use crate::time::Instant;
+use crate::vrrp::{Action, Command, Core, Event, Frame, LogLevel, Transition};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+const LINK: u64 = 0;
+const MONITOR: u64 = 1;
+const KERNEL: u64 = 2;
+const TIMER: u64 = 3;
+
+/// A deadline handled later than this is worth a line: the peers' patience is three intervals.
+const LATE: Duration = Duration::from_millis(500);
+
+/// A socket that could not be opened, or a dump that failed, is tried again after this.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// After the supervisor is gone: how long the kernel may take to give the addresses back.
+const ORPHAN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Rounds of hearing before time is looked at: a flood must not stop the clock.
+const MAX_HEARINGS: usize = 8;
+
+/// The same complaint about sending is repeated no sooner than this.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Everything the vrrp role owns.
+pub struct Driver {
+    core: Core,
+    link: SupervisorLink,
+    monitor: Monitor,
+    /// A dump is under way: announcements wait, so that they are folded after it.
+    dumping: bool,
+    interfaces: InterfaceTable,
+    sockets: Sockets,
+    kernel: KernelWorker,
+    timer: Timer,
+    poller: Poller,
+    /// What each router of the plan listens to: interface name, family, groups.
+    listeners: Vec<(String, AddressFamily, Option<IpAddr>)>,
+    events: Vec<Event>,
+    actions: Vec<Action>,
+    retry_at: Option<Instant>,
+    orphaned_at: Option<Instant>,
+    complained: BTreeMap<String, Instant>,
+    stopped: bool,
+}
+
+impl Driver {
+    /// Opens everything and learns the interfaces. The plan comes over the link.
+    pub fn start(link: UnixStream) -> io::Result<Driver> {
+        let monitor = Monitor::open().map_err(io::Error::other)?;
+        let mut driver = Driver {
+            core: Core::new(),
+            link: SupervisorLink::new(link)?,
+            monitor,
+            dumping: false,
+            interfaces: InterfaceTable::new(),
+            sockets: Sockets::new()?,
+            kernel: KernelWorker::start()?,
+            timer: Timer::new()?,
+            poller: Poller::new()?,
+            listeners: Vec::new(),
+            events: Vec::new(),
+            actions: Vec::new(),
+            retry_at: None,
+            orphaned_at: None,
+            complained: BTreeMap::new(),
+            stopped: false,
+        };
+        driver.poller.add(&driver.link, LINK, Interest::Read)?;
+        driver.poller.add(&driver.monitor, MONITOR, Interest::Read)?;
+        driver.poller.add(&driver.kernel, KERNEL, Interest::Read)?;
+        driver.poller.add(&driver.timer, TIMER, Interest::Read)?;
+        // Nothing is elected yet, so this one dump may block.
+        let mut socket = RouteSocket::open().map_err(io::Error::other)?;
+        let (links, addresses) = kernel::dump(&mut socket).map_err(io::Error::other)?;
+        driver.interfaces.resync(links, addresses, &mut driver.events);
+        Ok(driver)
+    }
+
+    /// Runs until every router has stopped.
+    pub fn run(mut self) -> io::Result<()> {
+        loop {
+            self.feed();
+            self.let_time_pass();
+            self.perform();
+            if self.stopped {
+                self.link.farewell(&FromVrrp::Stopped);
+                return Ok(());
+            }
+            self.arm()?;
+            self.hear(None)?;
+            // A packet that came while the first ones were read is heard before any timer is believed.
+            for _ in 0..MAX_HEARINGS {
+                if !self.hear(Some(Duration::ZERO))? {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Waits and collects events. False if there was nothing but the timer.
+    fn hear(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        let ready: Vec<_> = self.poller.wait(timeout)?.collect();
+        let mut heard = false;
+        for readiness in ready {
+            match readiness.token {
+                TIMER => {
+                    self.timer.consume()?;
+                    continue;
+                }
+                LINK => self.hear_link(readiness.writable)?,
+                MONITOR => self.hear_monitor()?,
+                KERNEL => self.hear_kernel()?,
+                token if token >= FIRST_SOCKET_TOKEN => {
+                    if let Err(error) = self.sockets.receive(token, &mut self.events) {
+                        self.complain(
+                            "receive".to_owned(),
+                            &format!("cannot receive advertisements: {error}"),
+                        );
+                    }
+                }
+                _ => {}
+            }
+            heard = true;
+        }
+        Ok(heard)
+    }
+
+    fn hear_monitor(&mut self) -> io::Result<()> {
+        let mut announcements = Vec::new();
+        self.monitor.read(&mut announcements).map_err(io::Error::other)?;
+        if self.interfaces.handle(announcements, &mut self.events) == Next::Dump {
+            tracing::warn!("the kernel's news about interfaces were lost; reading all of them again");
+            self.start_dump()?;
+        }
+        Ok(())
+    }
+
+    fn start_dump(&mut self) -> io::Result<()> {
+        self.dumping = true;
+        self.poller.delete(&self.monitor)?;
+        self.kernel.dump();
+        Ok(())
+    }
+
+    fn hear_kernel(&mut self) -> io::Result<()> {
+        for done in self.kernel.collect()? {
+            match done {
+                Done::Change(op, result) => self.events.push(Event::KernelDone { op, result }),
+                Done::Dump(Ok((links, addresses))) => {
+                    self.interfaces.resync(links, addresses, &mut self.events);
+                    self.dumping = false;
+                    self.poller.add(&self.monitor, MONITOR, Interest::Read)?;
+                }
+                Done::Dump(Err(error)) => {
+                    self.complain("dump".to_owned(), &error.to_string());
+                    self.retry_at = Some(monotonic_now() + RETRY);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_link(&mut self, writable: bool) -> io::Result<()> {
+        if writable {
+            self.link.flush();
+        }
+        let mut messages = Vec::new();
+        let state = self.link.receive(&mut messages).unwrap_or_else(|error| {
+            tracing::error!("the supervisor's message cannot be read ({error}); taking it for gone");
+            LinkState::Closed
+        });
+        for message in messages {
+            self.obey(message);
+        }
+        if state == LinkState::Closed && self.orphaned_at.is_none() {
+            tracing::error!("the supervisor is gone: resigning and giving the addresses up");
+            self.poller.delete(&self.link)?;
+            self.orphaned_at = Some(monotonic_now());
+            self.events.push(Event::Command(Command::Stop { release: true }));
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, message: ToVrrp) {
+        match message {
+            ToVrrp::Plan(plan) => self.take_plan(plan),
+            ToVrrp::Stop { release } => self.events.push(Event::Command(Command::Stop { release })),
+            ToVrrp::AreYouThere(number) => self.link.send(&FromVrrp::Alive(number)),
+            ToVrrp::Snapshot(number) => {
+                let mut snapshot = report::vrrp::snapshot(&self.core, monotonic_now());
+                let own = [
+                    ("discarded_malformed_datagram", self.sockets.malformed()),
+                    ("dropped_messages_to_supervisor", self.link.dropped()),
+                    ("netlink_overruns", self.monitor.counters().overruns),
+                    ("netlink_undecodable", self.monitor.counters().undecodable),
+                ];
+                snapshot.counters.extend(own.map(|(name, count)| (name.to_owned(), count)));
+                self.link.send(&FromVrrp::Snapshot(number, snapshot));
+            }
+        }
+    }
+
+    fn take_plan(&mut self, plan: VrrpPlan) {
+        self.listeners = plan
+            .routers
+            .iter()
+            .map(|router| {
+                let group = match &router.transport {
+                    Transport::Multicast { group, .. } => {
+                        Some(group.unwrap_or_else(|| router.key.family.vrrp_group()))
+                    }
+                    Transport::Unicast { .. } => None,
+                };
+                (router.key.interface.clone(), router.key.family, group)
+            })
+            .collect();
+        let generation: Generation = plan.generation;
+        self.events.push(Event::Plan(plan));
+        // The sockets must be open before the core wants to send.
+        self.sync_sockets();
+        self.feed();
+        self.link.send(&FromVrrp::Applied(generation));
+    }
+
+    /// Hands the collected events to the core.
+    fn feed(&mut self) {
+        let now = monotonic_now();
+        let mut interfaces_changed = false;
+        for event in std::mem::take(&mut self.events) {
+            interfaces_changed |= matches!(event, Event::Interface(_) | Event::InterfaceGone { .. });
+            self.core.handle(event, now, &mut self.actions);
+        }
+        if interfaces_changed {
+            self.sync_sockets();
+        }
+    }
+
+    fn let_time_pass(&mut self) {
+        let now = monotonic_now();
+        if let Some(due) = self.core.next_timeout().filter(|due| *due <= now) {
+            let late = now.saturating_duration_since(due);
+            if late >= LATE {
+                let sentence = format!(
+                    "woke {} ms late: this process was stopped or the machine is overloaded; advertisements were late too",
+                    late.as_millis()
+                );
+                self.complain("late".to_owned(), &sentence);
+            }
+            self.core.handle_timeout(now, &mut self.actions);
+        }
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            if self.dumping {
+                self.kernel.dump();
+            }
+            self.sync_sockets();
+        }
+        if self.orphaned_at.is_some_and(|at| now >= at + ORPHAN_LIMIT) {
+            tracing::error!("the kernel did not give the addresses back in time; ending all the same");
+            self.stopped = true;
+        }
+    }
+
+    /// Performs what the core decided: advertisements, then frames, then the kernel, then news.
+    fn perform(&mut self) {
+        let actions = std::mem::take(&mut self.actions);
+        let frames: Vec<&Frame> = actions
+            .iter()
+            .filter_map(|action| match action {
+                Action::Transmit(_, frame) => Some(frame),
+                _ => None,
+            })
+            .collect();
+        if !frames.is_empty() {
+            for failure in self.sockets.transmit(&frames) {
+                self.complain(failure.clone(), &failure);
+            }
+        }
+        for action in actions {
+            match action {
+                Action::Transmit(..) => {}
+                Action::Kernel(op, what) => self.kernel.change(op, what),
+                Action::Notify(transition) => self.tell(transition),
+                Action::Log(LogLevel::Error, sentence) => tracing::error!("{sentence}"),
+                Action::Log(LogLevel::Warning, sentence) => tracing::warn!("{sentence}"),
+                Action::Log(LogLevel::Info, sentence) => tracing::info!("{sentence}"),
+                Action::Stopped => self.stopped = true,
+            }
+        }
+    }
+
+    fn tell(&mut self, transition: Transition) {
+        tracing::info!(
+            "({}) {} -> {} on {} (VRID {}, priority {}): {}",
+            transition.name,
+            transition.from,
+            transition.to,
+            transition.key.interface,
+            transition.key.vrid,
+            transition.priority,
+            transition.cause,
+        );
+        self.link.send(&FromVrrp::Transition(transition));
+    }
+
+    /// Opens the sockets that the plan needs on the interfaces that exist.
+    fn sync_sockets(&mut self) {
+        let mut wanted: BTreeMap<SocketKey, Wanted> = BTreeMap::new();
+        for (name, family, group) in &self.listeners {
+            let Some(index) = self.interfaces.link(name).map(|link| link.index) else { continue };
+            let entry = wanted.entry((index, *family)).or_default();
+            entry.name.clone_from(name);
+            entry.groups.extend(*group);
+        }
+        for ((index, family), error) in self.sockets.sync(&wanted, &self.poller) {
+            let sentence = format!(
+                "no {family} socket for advertisements on interface index {index}: {error}; trying again each second"
+            );
+            self.complain(sentence.clone(), &sentence);
+            self.retry_at = Some(monotonic_now() + RETRY);
+        }
+    }
+
+    /// Sets the timer to what comes first, and asks for room to write when output waits.
+    fn arm(&mut self) -> io::Result<()> {
+        let orphan_end = self.orphaned_at.map(|at| at + ORPHAN_LIMIT);
+        let next = [self.core.next_timeout(), self.retry_at, orphan_end].into_iter().flatten().min();
+        self.timer.set(next)?;
+        if self.orphaned_at.is_none() {
+            let interest = if self.link.has_backlog() { Interest::ReadWrite } else { Interest::Read };
+            self.poller.modify(&self.link, LINK, interest)?;
+        }
+        Ok(())
+    }
+
+    /// Logs a warning, but the same one not again within a minute.
+    fn complain(&mut self, about: String, sentence: &str) {
+        let now = monotonic_now();
+        self.complained.retain(|_, at| now < *at + COMPLAINT_INTERVAL);
+        if let Entry::Vacant(first) = self.complained.entry(about) {
+            first.insert(now);
+            tracing::warn!("{sentence}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The vrrp role: performs what the election core decides. One loop, no runtime (docs/decisions/0001).
+
+mod driver;
+mod kernel;
+mod sockets;
+mod supervisor_link;
+
+use crate::role::EXIT_STOPPED;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+/// The exit status after a failure that a restart may cure.
+const EXIT_FAILED: u8 = 1;
+
+/// Runs until the supervisor says stop or is gone. Logging must be set up; needs CAP_NET_ADMIN and CAP_NET_RAW.
+pub fn run(link: UnixStream) -> ExitCode {
+    match driver::Driver::start(link).and_then(driver::Driver::run) {
+        Ok(()) => ExitCode::from(EXIT_STOPPED),
+        Err(error) => {
+            tracing::error!("the vrrp role ends: {error}; no advertisement is sent until it is restarted");
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}

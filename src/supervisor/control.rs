@@ -1,0 +1,104 @@
+//! The socket that `holdfastctl` talks to. Each connection is served by a task of its own with a time limit,
+//! so a slow or silent client costs the supervisor nothing but one of a few places.
+
+use crate::link::control::{Answer, MAX_REQUEST, Request};
+use crate::link::frame::encode;
+use nix::sys::stat::{Mode, umask};
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+
+/// Clients served at once; more wait in the kernel's queue. People and their scripts are few.
+const CLIENTS: usize = 16;
+
+/// For a client to say what it wants, and to take its answer.
+const CLIENT_LIMIT: Duration = Duration::from_secs(5);
+
+/// After a failed accept (no more file descriptors): do not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// A request and where its answer goes.
+pub type Asked = (Request, oneshot::Sender<Answer>);
+
+/// The listening socket. Dropping it removes the file.
+#[derive(Debug)]
+pub struct ControlSocket {
+    path: PathBuf,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl ControlSocket {
+    /// Listens at `path`, mode 0600. The caller holds the pid lock, so a socket that is there is a dead one's.
+    pub fn open(path: &Path, requests: mpsc::Sender<Asked>) -> io::Result<ControlSocket> {
+        if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
+            std::fs::remove_file(path)?;
+        }
+        let before = umask(Mode::from_bits_truncate(0o177));
+        let listener = UnixListener::bind(path);
+        umask(before);
+        Ok(ControlSocket { path: path.to_owned(), task: tokio::spawn(accept(listener?, requests)) })
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        self.task.abort();
+        std::fs::remove_file(&self.path).ok();
+    }
+}
+
+async fn accept(listener: UnixListener, requests: mpsc::Sender<Asked>) {
+    let places = Arc::new(Semaphore::new(CLIENTS));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((client, _)) => {
+                let requests = requests.clone();
+                tokio::spawn(async move {
+                    serve(client, requests).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!("the control socket cannot take a connection: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// One conversation. Whatever goes wrong is the client's loss only.
+async fn serve(mut client: UnixStream, requests: mpsc::Sender<Asked>) {
+    let answer = match timeout(CLIENT_LIMIT, read_request(&mut client)).await {
+        Ok(Ok(request)) => {
+            let (reply, answer) = oneshot::channel();
+            if requests.send((request, reply)).await.is_err() {
+                return;
+            }
+            // The supervisor answers every request within its own limits, or ends.
+            answer.await.unwrap_or_else(|_| Answer::Refused("the daemon is stopping".to_owned()))
+        }
+        Ok(Err(reason)) => Answer::Refused(reason),
+        Err(_) => Answer::Refused("no request came".to_owned()),
+    };
+    let frame = encode(&answer).or_else(|error| encode(&Answer::Refused(error.to_string())));
+    if let Ok(frame) = frame {
+        timeout(CLIENT_LIMIT, client.write_all(&frame)).await.ok();
+    }
+}
+
+async fn read_request(client: &mut UnixStream) -> Result<Request, String> {
+    let length = client.read_u32().await.map_err(|error| error.to_string())? as usize;
+    if length > MAX_REQUEST {
+        return Err(format!("a request of {length} octets is over the limit of {MAX_REQUEST}"));
+    }
+    let mut body = vec![0; length];
+    client.read_exact(&mut body).await.map_err(|error| error.to_string())?;
+    serde_json::from_slice(&body).map_err(|error| format!("no request that this version knows: {error}"))
+}

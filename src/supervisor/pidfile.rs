@@ -1,0 +1,160 @@
+//! Pid files. The supervisor's own is locked for as long as it runs; the roles' are for people and scripts.
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// A file may be removed between our opening and our locking it; so often in a row it is not chance.
+const ATTEMPTS: u32 = 10;
+
+/// Readable by all, writable by root only: whoever writes a pid file chooses whom others kill (CVE-2011-1784).
+const MODE: u32 = 0o644;
+
+/// Our pid in a locked file. Dropping it removes the file.
+#[derive(Debug)]
+pub struct PidLock {
+    path: PathBuf,
+    file: Flock<File>,
+}
+
+/// Why there is no lock.
+#[derive(Debug, thiserror::Error)]
+pub enum PidError {
+    /// Another daemon runs.
+    #[error("already running as PID {0}")]
+    Running(String),
+    /// The file cannot be used.
+    #[error("pid file {0}: {1}")]
+    File(PathBuf, io::Error),
+}
+
+impl PidLock {
+    /// Writes our pid to `path` and locks it, or says who has it.
+    pub fn take(path: &Path) -> Result<PidLock, PidError> {
+        let failed = |error: io::Error| PidError::File(path.to_owned(), error);
+        for _ in 0..ATTEMPTS {
+            let mut file = open(path).map_err(failed)?;
+            let holder = read_pid(&mut file);
+            let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(file) => file,
+                Err((_, Errno::EWOULDBLOCK)) => return Err(PidError::Running(holder)),
+                Err((_, errno)) => return Err(failed(errno.into())),
+            };
+            if !is_still(path, &file).map_err(failed)? {
+                continue;
+            }
+            // keepalived before 2.3.2 does not lock its file.
+            if is_daemon(&holder) {
+                return Err(PidError::Running(holder));
+            }
+            write_pid(&mut file, std::process::id()).map_err(failed)?;
+            return Ok(PidLock { path: path.to_owned(), file });
+        }
+        Err(failed(io::Error::other("it is removed again and again while we lock it")))
+    }
+}
+
+impl Drop for PidLock {
+    fn drop(&mut self) {
+        if is_still(&self.path, &self.file).unwrap_or(false) {
+            std::fs::remove_file(&self.path).ok();
+        }
+    }
+}
+
+/// Writes a role's pid file.
+pub fn write(path: &Path, pid: u32) -> io::Result<()> {
+    write_pid(&mut open(path)?, pid)
+}
+
+/// Removes a role's pid file; it does not matter if it is gone.
+pub fn remove(path: &Path) {
+    std::fs::remove_file(path).ok();
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(MODE);
+    options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)
+}
+
+/// Does `path` still name the open file?
+fn is_still(path: &Path, file: &File) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match std::fs::symlink_metadata(path) {
+        Ok(theirs) => Ok((ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The pid in the file, or what stands there instead.
+fn read_pid(file: &mut File) -> String {
+    let mut text = String::new();
+    // A file that is no pid file is not worth more than its first octets.
+    match file.take(20).read_to_string(&mut text) {
+        Ok(_) if !text.trim().is_empty() => text.trim().to_owned(),
+        _ => "unknown".to_owned(),
+    }
+}
+
+/// Is that the pid of another living keepalived or holdfast?
+fn is_daemon(pid: &str) -> bool {
+    let Ok(number) = pid.parse::<u32>() else { return false };
+    let name = std::fs::read_to_string(format!("/proc/{number}/comm")).unwrap_or_default();
+    number != std::process::id() && (name.starts_with("keepalived") || name.starts_with("holdfast"))
+}
+
+fn write_pid(file: &mut File, pid: u32) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(MODE))?;
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(format!("{pid}\n").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_lock_names_the_first_holder() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("keepalived.pid");
+        let lock = PidLock::take(&path).expect("nobody holds it");
+        let text = std::fs::read_to_string(&path).expect("readable");
+        assert_eq!(text, format!("{}\n", std::process::id()));
+        assert_eq!(std::fs::metadata(&path).expect("there").mode() & 0o7777, MODE);
+        let refused = PidLock::take(&path).expect_err("held").to_string();
+        assert_eq!(refused, format!("already running as PID {}", std::process::id()));
+        drop(lock);
+        assert!(!path.exists());
+        PidLock::take(&path).expect("free again");
+    }
+
+    #[test]
+    fn a_stale_file_is_taken_over_and_a_link_is_not_followed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let stale = folder.path().join("stale.pid");
+        std::fs::write(&stale, "4194304999 and more than that\n").expect("written");
+        drop(PidLock::take(&stale).expect("no such process"));
+        let (target, link) = (folder.path().join("target"), folder.path().join("link.pid"));
+        std::fs::write(&target, "precious").expect("written");
+        std::os::unix::fs::symlink(&target, &link).expect("linked");
+        assert!(matches!(PidLock::take(&link), Err(PidError::File(..))));
+        assert_eq!(std::fs::read_to_string(&target).expect("readable"), "precious");
+    }
+
+    #[test]
+    fn a_file_that_was_taken_over_by_another_is_not_removed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("keepalived.pid");
+        let lock = PidLock::take(&path).expect("free");
+        std::fs::remove_file(&path).expect("removed");
+        std::fs::write(&path, "1\n").expect("written");
+        drop(lock);
+        assert!(path.exists());
+    }
+}

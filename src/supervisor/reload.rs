@@ -1,0 +1,182 @@
+//! Reload: compile in a throw-away process, hand new plans to the roles, wait until all have them. If anything is
+//! wrong with the configuration, nothing changes.
+
+use super::compiler::compile;
+use super::run::Supervisor;
+use super::slot::Slot;
+use crate::link::Compiled;
+use crate::link::control::{Answer, ReloadOutcome};
+use crate::plan::Generation;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// A reload under way.
+#[derive(Debug)]
+pub struct Reload {
+    callers: Vec<oneshot::Sender<Answer>>,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Compiling(JoinHandle<()>),
+    Applying { until: Instant, outcome: ReloadOutcome },
+}
+
+impl Reload {
+    /// When patience with the roles ends.
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Compiling(_) => None,
+            Phase::Applying { until, .. } => Some(*until),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Reloads now, or after the reload that is under way; any number of such wishes make one reload.
+    pub(super) fn ask_reload(&mut self, caller: Option<oneshot::Sender<Answer>>) {
+        if self.reload.is_some() {
+            tracing::info!("reload asked for; it follows the one under way");
+            return self.queued_reload.get_or_insert_default().extend(caller);
+        }
+        self.begin_reload(caller.into_iter().collect());
+    }
+
+    fn begin_reload(&mut self, callers: Vec<oneshot::Sender<Answer>>) {
+        tracing::info!("reloading {}", self.settings.configuration.display());
+        let (settings, answer) = (self.settings.clone(), self.compiled.clone());
+        let next = Generation(self.generation.0 + 1);
+        let task = tokio::spawn(async move {
+            let compiled = compile(&settings, next).await;
+            // Closed only when the supervisor ends.
+            answer.send(compiled).await.ok();
+        });
+        self.reload = Some(Reload { callers, phase: Phase::Compiling(task) });
+    }
+
+    /// The compile process has answered, or failed.
+    pub(super) fn on_compiled(&mut self, answer: Result<Compiled, String>) {
+        let Some(mut reload) = self.reload.take() else { return };
+        match answer {
+            Ok(Compiled { plans: Some(plans), diagnostics, errors, .. }) => {
+                log_diagnostics(&diagnostics);
+                self.generation = Generation(self.generation.0 + 1);
+                self.refused_reload = None;
+                log_not_yet(&plans.global.not_yet);
+                self.plans = plans;
+                for slot in &mut self.slots {
+                    if let Some(child) = slot.child.as_mut()
+                        && !child.send_plan(&self.plans)
+                    {
+                        tracing::error!(
+                            "{} does not take its plan and is restarted",
+                            slot.worker.role().ident()
+                        );
+                        child.kill();
+                    }
+                }
+                self.start_wanted();
+                let (accepted, generation, trouble) = (true, self.generation, Vec::new());
+                let outcome = ReloadOutcome { accepted, generation, diagnostics, errors, trouble };
+                let until = Instant::now() + self.settings.limits.apply;
+                reload.phase = Phase::Applying { until, outcome };
+                self.reload = Some(reload);
+            }
+            Ok(Compiled { plans: None, diagnostics, errors, .. }) => {
+                log_diagnostics(&diagnostics);
+                self.refused_reload = Some(diagnostics.join("\n"));
+                self.refuse(reload, diagnostics, errors, Vec::new());
+            }
+            Err(reason) => {
+                self.refused_reload = Some(reason.clone());
+                tracing::error!("{reason}");
+                self.refuse(reload, Vec::new(), 0, vec![reason]);
+            }
+        }
+    }
+
+    fn refuse(&mut self, reload: Reload, diagnostics: Vec<String>, errors: usize, trouble: Vec<String>) {
+        tracing::error!("reload refused: configuration {} goes on untouched", self.generation.0);
+        let generation = self.generation;
+        let outcome = ReloadOutcome { accepted: false, generation, diagnostics, errors, trouble };
+        answer(reload.callers, &outcome);
+        self.begin_queued();
+    }
+
+    /// Answers once every role has the plan, or patience has ended.
+    pub(super) fn finish_reload(&mut self, now: Instant) {
+        let Some(Reload { phase: Phase::Applying { until, .. }, .. }) = &self.reload else { return };
+        let late = *until <= now;
+        let generation = self.generation;
+        let waiting: Vec<&Slot> = self.slots.iter().filter(|slot| !has_applied(slot, generation)).collect();
+        if !waiting.is_empty() && !late {
+            return;
+        }
+        let trouble: Vec<String> = waiting.into_iter().map(|slot| lateness(slot, generation)).collect();
+        let Some(Reload { phase: Phase::Applying { mut outcome, .. }, callers }) = self.reload.take() else {
+            return;
+        };
+        for sentence in &trouble {
+            tracing::error!("{sentence}");
+        }
+        tracing::info!("configuration {} is in force", generation.0);
+        outcome.trouble = trouble;
+        answer(callers, &outcome);
+        self.begin_queued();
+    }
+
+    fn begin_queued(&mut self) {
+        if let Some(callers) = self.queued_reload.take() {
+            self.begin_reload(callers);
+        }
+    }
+
+    /// The daemon ends: callers are refused by their dropped reply.
+    pub(super) fn abandon_reload(&mut self) {
+        self.queued_reload = None;
+        if let Some(Reload { phase: Phase::Compiling(task), .. }) = self.reload.take() {
+            task.abort();
+        }
+    }
+}
+
+fn answer(callers: Vec<oneshot::Sender<Answer>>, outcome: &ReloadOutcome) {
+    for caller in callers {
+        // A caller that went away does not want to know.
+        caller.send(Answer::Reload(outcome.clone())).ok();
+    }
+}
+
+/// Does the role do what the configuration in force says?
+fn has_applied(slot: &Slot, generation: Generation) -> bool {
+    match (&slot.child, slot.wanted) {
+        (Some(child), true) => child.generation == Some(generation),
+        (None, true) => false,
+        (child, false) => child.is_none(),
+    }
+}
+
+fn lateness(slot: &Slot, generation: Generation) -> String {
+    let name = slot.worker.role().name();
+    let trouble = slot.trouble().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
+    match slot.wanted {
+        true => format!("the {name} role has not reported configuration {} yet{trouble}", generation.0),
+        false => format!("the {name} role has no work any more and has not ended yet{trouble}"),
+    }
+}
+
+/// Logs what the compiler said, as many lines as it took.
+pub fn log_diagnostics(diagnostics: &[String]) {
+    for line in diagnostics.iter().flat_map(|text| text.lines()) {
+        tracing::warn!("{line}");
+    }
+}
+
+/// Logs what the configuration asks for and nobody does yet.
+pub fn log_not_yet(not_yet: &[String]) {
+    for sentence in not_yet {
+        tracing::warn!("not built yet: {sentence}");
+    }
+}

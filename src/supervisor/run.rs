@@ -1,0 +1,264 @@
+//! The supervisor's one loop and its state. Every wait is a deadline in the state; nothing here blocks.
+
+use super::child::{ChildEvent, ChildEvents};
+use super::control::Asked;
+use super::reload::Reload;
+use super::settings::Settings;
+use super::slot::Slot;
+use super::status::{Recent, StatusRound};
+use super::worker::{Report, START_ORDER, STOP_ORDER, Worker};
+use crate::link::Compiled;
+use crate::link::control::{Answer, Request};
+use crate::plan::{Generation, Plans};
+use std::collections::VecDeque;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+/// Events that may wait for the loop; a sender then waits, and with it the role or client behind it.
+const EVENTS: usize = 256;
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// SIGTERM, SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
+    /// A signal that keepalived understands and we do not yet, by name and meaning.
+    NotBuilt(&'static str, &'static str),
+}
+
+/// The running daemon.
+pub struct Supervisor {
+    pub(super) settings: Settings,
+    pub(super) plans: Plans,
+    pub(super) generation: Generation,
+    pub(super) slots: [Slot; 2],
+    pub(super) reload: Option<Reload>,
+    pub(super) queued_reload: Option<Vec<oneshot::Sender<Answer>>>,
+    pub(super) refused_reload: Option<String>,
+    pub(super) status: StatusRound,
+    pub(super) recent: VecDeque<Recent>,
+    pub(super) started: Instant,
+    pub(super) compiled: mpsc::Sender<Result<Compiled, String>>,
+    events: ChildEvents,
+    incarnations: u64,
+    beats: u64,
+    stopping: Option<u8>,
+}
+
+/// The receiving ends of the loop.
+pub struct Inputs {
+    /// From the operating system.
+    pub signals: mpsc::Receiver<Asks>,
+    /// From `holdfastctl`.
+    pub requests: mpsc::Receiver<Asked>,
+}
+
+/// Runs the daemon with its first configuration until it is stopped; returns its exit status.
+pub async fn run(settings: Settings, plans: Plans, inputs: Inputs) -> u8 {
+    let Inputs { mut signals, mut requests } = inputs;
+    let (events, mut happened) = mpsc::channel(EVENTS);
+    let (compiled, mut answers) = mpsc::channel(1);
+    let mut beat = interval(settings.limits.heartbeat);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut supervisor = Supervisor::new(settings, plans, events, compiled);
+    supervisor.start_wanted();
+    while !supervisor.is_over() {
+        let wake = supervisor.next_deadline();
+        // What was said is heard before silence is believed.
+        tokio::select! {
+            biased;
+            Some(asks) = signals.recv() => supervisor.on_signal(asks),
+            Some((worker, incarnation, event)) = happened.recv() => supervisor.on_child(worker, incarnation, event),
+            Some(answer) = answers.recv() => supervisor.on_compiled(answer),
+            Some((request, reply)) = requests.recv() => supervisor.on_request(request, reply),
+            _ = beat.tick() => supervisor.on_beat(),
+            () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+        }
+        supervisor.on_time(Instant::now());
+    }
+    supervisor.stopping.unwrap_or_default()
+}
+
+impl Supervisor {
+    fn new(
+        settings: Settings,
+        plans: Plans,
+        events: ChildEvents,
+        compiled: mpsc::Sender<Result<Compiled, String>>,
+    ) -> Supervisor {
+        Supervisor {
+            settings,
+            generation: plans.vrrp.generation.max(plans.lvs.generation),
+            plans,
+            slots: START_ORDER.map(Slot::new),
+            reload: None,
+            queued_reload: None,
+            refused_reload: None,
+            status: StatusRound::default(),
+            recent: VecDeque::new(),
+            started: Instant::now(),
+            compiled,
+            events,
+            incarnations: 0,
+            beats: 0,
+            stopping: None,
+        }
+    }
+
+    fn slot(&mut self, worker: Worker) -> &mut Slot {
+        &mut self.slots[worker.index()]
+    }
+
+    /// Does the configuration in force want the role to run?
+    fn wants(&self, worker: Worker) -> bool {
+        let allowed = match worker {
+            Worker::Vrrp => self.settings.want_vrrp,
+            Worker::Checker => self.settings.want_checker,
+        };
+        allowed && self.stopping.is_none() && (self.settings.run_all || worker.has_work(&self.plans))
+    }
+
+    /// Starts the roles that have work and do not run, stops those that have none any more.
+    pub(super) fn start_wanted(&mut self) {
+        for worker in START_ORDER {
+            let wanted = self.wants(worker);
+            let stop = self.settings.limits.stop;
+            let slot = self.slot(worker);
+            slot.wanted = wanted;
+            match (wanted, slot.child.is_some()) {
+                (true, false) if slot.restart_at.is_none() => self.start(worker),
+                (false, true) => {
+                    tracing::info!("stopping {}: it has no work any more", worker.role().ident());
+                    slot.stop(true, stop);
+                }
+                (false, false) => slot.restart_at = None,
+                (true, _) => {}
+            }
+        }
+    }
+
+    fn start(&mut self, worker: Worker) {
+        self.incarnations += 1;
+        let incarnation = self.incarnations;
+        let Supervisor { settings, plans, events, slots, .. } = self;
+        slots[worker.index()].start(settings, plans, incarnation, events);
+    }
+
+    fn on_child(&mut self, worker: Worker, incarnation: u64, event: ChildEvent) {
+        let Supervisor { settings, slots, stopping, status, .. } = self;
+        let slot = &mut slots[worker.index()];
+        let Some(child) = slot.child.as_mut().filter(|child| child.incarnation == incarnation) else {
+            return;
+        };
+        match event {
+            ChildEvent::Said(report) => {
+                child.unanswered = 0;
+                match report {
+                    Report::Applied(generation) => child.generation = Some(generation),
+                    Report::Snapshot(number, snapshot) => status.collect(number, worker, snapshot),
+                    Report::Transition(transition) => self.remember(&transition),
+                    Report::Alive => {}
+                    Report::Stopped => tracing::debug!("{} has stopped", worker.role().ident()),
+                }
+            }
+            ChildEvent::LinkClosed => slot.on_link_closed(&settings.limits),
+            ChildEvent::LinkBroken(reason) => slot.on_link_broken(&reason),
+            ChildEvent::Exited(how) => {
+                let unwanted = slot.on_exit(&how, settings, stopping.is_some());
+                if unwanted && !settings.respawn {
+                    tracing::error!("stopping: roles are not restarted (-R)");
+                    self.stop(1);
+                }
+            }
+        }
+    }
+
+    fn on_signal(&mut self, asks: Asks) {
+        match asks {
+            Asks::Stop => self.stop(0),
+            Asks::Reload => self.ask_reload(None),
+            Asks::NotBuilt(name, meaning) => tracing::warn!(
+                "{name} ignored: {meaning} is not built yet; holdfastctl status --json has the state of everything"
+            ),
+        }
+    }
+
+    fn on_request(&mut self, request: Request, reply: oneshot::Sender<Answer>) {
+        match request {
+            _ if self.stopping.is_some() => {
+                reply.send(Answer::Refused("the daemon is stopping".to_owned())).ok();
+            }
+            Request::Status => self.ask_status(reply),
+            Request::Reload => self.ask_reload(Some(reply)),
+        }
+    }
+
+    fn on_beat(&mut self) {
+        self.beats += 1;
+        for slot in &mut self.slots {
+            slot.on_beat(self.beats, &self.settings.limits);
+        }
+    }
+
+    /// Everything whose time has come, and everything that waited for something that has now happened.
+    fn on_time(&mut self, now: Instant) {
+        for worker in START_ORDER {
+            if self.slot(worker).on_time(now) {
+                self.start(worker);
+            }
+        }
+        self.finish_status(now);
+        self.finish_reload(now);
+        self.advance_stop();
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let slots = self.slots.iter().filter_map(Slot::deadline);
+        slots.chain(self.status.deadline()).chain(self.reload.as_ref().and_then(Reload::deadline)).min()
+    }
+
+    /// Begins the end. The roles stop one after the other, vrrp first.
+    fn stop(&mut self, status: u8) {
+        if self.stopping.is_some() {
+            return tracing::info!("already stopping");
+        }
+        tracing::info!("stopping");
+        self.stopping = Some(status);
+        self.abandon_reload();
+        for slot in &mut self.slots {
+            slot.wanted = false;
+            if slot.restart_at.take().is_some() {
+                let worker = slot.worker;
+                tracing::error!(
+                    "{} was down when the daemon was stopped: {}",
+                    worker.role().ident(),
+                    worker.leftovers()
+                );
+            }
+        }
+    }
+
+    fn advance_stop(&mut self) {
+        if self.stopping.is_none() {
+            return;
+        }
+        let limit = self.settings.limits.stop;
+        let (release_vrrp, release_ipvs) = (self.settings.release_vrrp, self.settings.release_ipvs);
+        for worker in STOP_ORDER {
+            let slot = self.slot(worker);
+            if slot.child.is_some() {
+                let release = match worker {
+                    Worker::Vrrp => release_vrrp,
+                    Worker::Checker => release_ipvs,
+                };
+                return slot.stop(release, limit);
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.stopping.is_some() && self.slots.iter().all(|slot| slot.child.is_none())
+    }
+}

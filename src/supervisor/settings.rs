@@ -1,0 +1,154 @@
+//! What the supervisor was told on its command line, and its limits.
+
+use super::worker::Worker;
+use crate::cli::Options;
+use crate::link::control::DEFAULT_SOCKET;
+use crate::role::Role;
+use crate::role::options::LogOptions;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::process::Command;
+
+/// Everything a supervisor needs to know before it reads a configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How a role is started.
+    pub launcher: Launcher,
+    /// The configuration file (or pattern), absolute.
+    pub configuration: PathBuf,
+    /// `-i`.
+    pub config_id: Option<String>,
+    /// May the vrrp role run?
+    pub want_vrrp: bool,
+    /// May the checker role run?
+    pub want_checker: bool,
+    /// `--all`: run the roles that may run even when the configuration gives them nothing to do.
+    pub run_all: bool,
+    /// Give the virtual addresses up at the end (not with `-V`).
+    pub release_vrrp: bool,
+    /// Remove our services from the kernel at the end (not with `-I`).
+    pub release_ipvs: bool,
+    /// Restart a role that died (not with `-R`).
+    pub respawn: bool,
+    /// `--ignore-sigint`.
+    pub ignore_sigint: bool,
+    /// Leave the terminal once the first configuration is accepted.
+    pub detach: bool,
+    /// Pid file of the supervisor, locked as long as it runs.
+    pub pid_file: PathBuf,
+    /// Pid file of the vrrp role.
+    pub vrrp_pid_file: PathBuf,
+    /// Pid file of the checker role.
+    pub checkers_pid_file: PathBuf,
+    /// Where `holdfastctl` connects.
+    pub socket: PathBuf,
+    /// Options that do nothing yet, one line each.
+    pub notes: Vec<String>,
+    /// Time and count limits.
+    pub limits: Limits,
+}
+
+impl Settings {
+    /// From the command line. Paths become absolute, since a daemon leaves its working directory.
+    pub fn new(options: &Options) -> io::Result<Settings> {
+        let path = |given: &Option<PathBuf>, default: &str| {
+            std::path::absolute(given.as_deref().unwrap_or(Path::new(default)))
+        };
+        Ok(Settings {
+            launcher: Launcher::own_image(options.log()),
+            configuration: std::path::absolute(&options.file)?,
+            config_id: options.config_id.clone(),
+            want_vrrp: options.want_vrrp(),
+            want_checker: options.want_checker(),
+            run_all: options.all,
+            release_vrrp: !options.dont_release_vrrp,
+            release_ipvs: !options.dont_release_ipvs,
+            respawn: !options.dont_respawn,
+            ignore_sigint: options.ignore_sigint,
+            detach: !options.dont_fork,
+            pid_file: path(&options.pid, "/run/keepalived.pid")?,
+            vrrp_pid_file: path(&options.vrrp_pid, "/run/vrrp.pid")?,
+            checkers_pid_file: path(&options.checkers_pid, "/run/checkers.pid")?,
+            socket: match &options.pid {
+                Some(pid) => std::path::absolute(pid)?.with_extension("sock"),
+                None => PathBuf::from(DEFAULT_SOCKET),
+            },
+            notes: crate::cli::not_built(options),
+            limits: Limits::default(),
+        })
+    }
+
+    /// Pid file of a role.
+    pub fn pid_file_of(&self, worker: Worker) -> &Path {
+        match worker {
+            Worker::Vrrp => &self.vrrp_pid_file,
+            Worker::Checker => &self.checkers_pid_file,
+        }
+    }
+}
+
+/// How a role is started: a program and the words that come before our own.
+#[derive(Clone, Debug)]
+pub struct Launcher {
+    /// The program.
+    pub program: PathBuf,
+    /// Words before `--role`.
+    pub before: Vec<OsString>,
+    /// How every role logs.
+    pub log: LogOptions,
+}
+
+impl Launcher {
+    /// Our own image, even if its file was replaced since we started.
+    pub fn own_image(log: LogOptions) -> Launcher {
+        Launcher { program: PathBuf::from("/proc/self/exe"), before: Vec::new(), log }
+    }
+
+    /// The command for `role`, without its link.
+    pub fn command(&self, role: Role) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg0("holdfast").args(&self.before).args(["--role", role.name()]).args(self.log.arguments());
+        // A process group of its own: what a terminal sends to the foreground reaches the supervisor alone.
+        command.process_group(0).stdout(std::process::Stdio::null());
+        command
+    }
+}
+
+/// Limits, all of them generous: they end what hangs, not what is slow.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Between two heartbeats.
+    pub heartbeat: Duration,
+    /// Heartbeats that may go unanswered. Counted in heartbeats, not in time, so that a pause of the whole
+    /// machine is nobody's silence.
+    pub silent_beats: u32,
+    /// For a compile process to answer.
+    pub compile: Duration,
+    /// For a role to put a plan in force.
+    pub apply: Duration,
+    /// For a role to answer with its snapshot.
+    pub snapshot: Duration,
+    /// For a role to stop.
+    pub stop: Duration,
+    /// From SIGABRT to SIGKILL.
+    pub abort: Duration,
+    /// A role that ran this long is restarted at once (keepalived's rule).
+    pub settled: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            heartbeat: Duration::from_secs(1),
+            silent_beats: 15,
+            compile: Duration::from_secs(60),
+            apply: Duration::from_secs(30),
+            snapshot: Duration::from_secs(2),
+            stop: Duration::from_secs(10),
+            abort: Duration::from_secs(2),
+            settled: Duration::from_secs(60),
+        }
+    }
+}

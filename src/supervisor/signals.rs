@@ -1,0 +1,45 @@
+//! Signals to what they ask for.
+
+use super::run::Asks;
+use crate::cli::signal_number;
+use std::io;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// Signals that may wait for the loop. More of the same while it is busy say nothing new.
+const WAITING: usize = 16;
+
+/// Catches every signal that keepalived understands. Call it inside the runtime.
+pub fn catch(ignore_sigint: bool) -> io::Result<mpsc::Receiver<Asks>> {
+    let (to, asks) = mpsc::channel(WAITING);
+    let data = |number| Asks::NotBuilt(number, "writing the state to a file");
+    let table = [
+        (SignalKind::terminate(), Some(Asks::Stop)),
+        (SignalKind::interrupt(), (!ignore_sigint).then_some(Asks::Stop)),
+        (SignalKind::hangup(), Some(Asks::Reload)),
+        (SignalKind::user_defined1(), Some(data("SIGUSR1 (DATA)"))),
+        (SignalKind::user_defined2(), Some(data("SIGUSR2 (STATS)"))),
+        (raw("STATS_CLEAR"), Some(data("STATS_CLEAR"))),
+        (raw("JSON"), Some(data("JSON"))),
+    ];
+    for (kind, asks) in table {
+        let mut caught = signal(kind)?;
+        let to = to.clone();
+        tokio::spawn(async move {
+            while caught.recv().await.is_some() {
+                if let Some(asks) = asks
+                    && to.send(asks).await.is_err()
+                {
+                    return;
+                }
+            }
+        });
+    }
+    // A broken pipe is an error to handle where it happens: Rust's runtime ignores SIGPIPE already, and roles,
+    // being Rust programs, do the same at their start.
+    Ok(asks)
+}
+
+fn raw(name: &str) -> SignalKind {
+    SignalKind::from_raw(signal_number(name).expect("a name of keepalived's"))
+}

@@ -1,0 +1,234 @@
+//! From the command line to a running daemon.
+
+use super::compiler::compile;
+use super::control::ControlSocket;
+use super::pidfile::PidLock;
+use super::reload::{log_diagnostics, log_not_yet};
+use super::run::{Asks, Inputs, run};
+use super::settings::Settings;
+use super::signals;
+use crate::cli::{Invocation, Options, signal_number, wants_genhash};
+use crate::link::Compiled;
+use crate::plan::{Generation, Plans};
+use crate::role::{self, Role, logging};
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+use nix::sys::stat::{Mode, umask};
+use std::fs::OpenOptions;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::sync::mpsc;
+
+/// keepalived's exit statuses (its manual, "EXIT STATUS").
+const EXIT_FATAL: u8 = 1;
+const EXIT_PROGRAM_ERROR: u8 = 70;
+
+/// Requests that may wait for the loop; each comes from a client that waits.
+const REQUESTS: usize = 16;
+
+/// The program `holdfast`, by whatever name it was called.
+pub fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    let program = words.next().map(PathBuf::from).unwrap_or_default();
+    let words: Vec<_> = words.collect();
+    if wants_genhash(&program, words.first()) {
+        eprintln!("holdfast: genhash is not built yet: take keepalived's, or curl URL | md5sum");
+        return ExitCode::from(EXIT_FATAL);
+    }
+    match Options::parse_words(words) {
+        Invocation::Say(text, status) => {
+            eprint!("{text}");
+            ExitCode::from(status)
+        }
+        Invocation::Run(options) => act(&options),
+    }
+}
+
+fn act(options: &Options) -> ExitCode {
+    if let Some(role) = options.role {
+        return be_role(role, options);
+    }
+    if let Some(name) = &options.signum {
+        return print_signal(name);
+    }
+    if !options.extra.is_empty() {
+        let words: Vec<_> = options.extra.iter().map(|word| word.to_string_lossy()).collect();
+        println!("Unexpected argument(s): {}", words.join(" "));
+    }
+    if let Some(name) = &options.namespace {
+        // Running in the wrong namespace would put addresses where they do not belong.
+        eprintln!("holdfast: -s is not built yet: start it with ip netns exec {name} holdfast ...");
+        return ExitCode::from(EXIT_FATAL);
+    }
+    limits_of_process(options);
+    match Settings::new(options) {
+        Ok(settings) => daemon(settings),
+        Err(error) => {
+            eprintln!("holdfast: a path on the command line cannot be made absolute: {error}");
+            ExitCode::from(EXIT_FATAL)
+        }
+    }
+}
+
+fn print_signal(name: &str) -> ExitCode {
+    match signal_number(name) {
+        Some(number) => {
+            println!("{number}");
+            ExitCode::SUCCESS
+        }
+        None => {
+            eprintln!("holdfast: no signal is called {name}: STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON");
+            ExitCode::from(EXIT_FATAL)
+        }
+    }
+}
+
+/// Runs one role in this process: the link is file descriptor 0.
+fn be_role(role: Role, options: &Options) -> ExitCode {
+    logging::init(&options.log(), role.ident());
+    match role::take_link(role) {
+        Ok(link) => super::dispatch::run(role, link, options),
+        Err(error) => {
+            eprintln!("holdfast: --role is for the daemon's own use: no link to it ({error})");
+            ExitCode::from(EXIT_FATAL)
+        }
+    }
+}
+
+/// `-u`, `-m` and `-M`. What fails is said and no reason to stop.
+fn limits_of_process(options: &Options) {
+    if let Some(mask) = options.umask {
+        umask(Mode::from_bits_truncate(mask));
+    }
+    if (options.core_dump || options.core_dump_pattern.is_some())
+        && let Err(error) = setrlimit(Resource::RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY)
+    {
+        eprintln!("holdfast: core dumps stay limited: {error}");
+    }
+    if let Some(pattern) = &options.core_dump_pattern
+        && let Err(error) = std::fs::write("/proc/sys/kernel/core_pattern", pattern)
+    {
+        eprintln!("holdfast: the core pattern stays as it is: {error}");
+    }
+}
+
+/// Leaves the terminal if told to, then supervises. Nothing before this starts a thread.
+fn daemon(settings: Settings) -> ExitCode {
+    // Like keepalived, the parent returns 0 as soon as there is a child; the terminal keeps hearing the child
+    // until the configuration is accepted.
+    if settings.detach
+        && let Err(error) = nix::unistd::daemon(false, true)
+    {
+        eprintln!("holdfast: cannot go into the background: {error}");
+        return ExitCode::from(EXIT_FATAL);
+    }
+    logging::init(&settings.launcher.log, "holdfast");
+    ExitCode::from(supervise(settings))
+}
+
+/// Supervises in this process until told to stop; returns the exit status.
+pub fn supervise(settings: Settings) -> u8 {
+    let lock = match PidLock::take(&settings.pid_file) {
+        Ok(lock) => lock,
+        Err(error) => return complain(&settings, &error.to_string(), EXIT_FATAL),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&settings, &format!("no runtime: {error}"), EXIT_FATAL),
+    };
+    let status = runtime.block_on(live(settings));
+    drop(lock);
+    tracing::info!("stopped holdfast {}", env!("CARGO_PKG_VERSION"));
+    status
+}
+
+async fn live(settings: Settings) -> u8 {
+    announce(&settings);
+    let mut signals = match signals::catch(settings.ignore_sigint) {
+        Ok(signals) => signals,
+        Err(error) => return complain(&settings, &format!("signals cannot be caught: {error}"), EXIT_FATAL),
+    };
+    let plans = match first_plans(&settings, &mut signals).await {
+        Ok(plans) => plans,
+        Err(status) => return status,
+    };
+    let (to, requests) = mpsc::channel(REQUESTS);
+    let control = match ControlSocket::open(&settings.socket, to) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            tracing::error!("holdfastctl cannot reach this daemon: {}: {error}", settings.socket.display());
+            None
+        }
+    };
+    if settings.detach {
+        leave_terminal();
+    }
+    let status = run(settings, plans, Inputs { signals, requests }).await;
+    drop(control);
+    status
+}
+
+fn announce(settings: &Settings) {
+    tracing::info!("starting holdfast {}", env!("CARGO_PKG_VERSION"));
+    let words: Vec<_> = std::env::args_os().map(|word| format!("'{}'", word.to_string_lossy())).collect();
+    tracing::info!("command line: {}", words.join(" "));
+    tracing::info!("configuration file {}", settings.configuration.display());
+    for note in &settings.notes {
+        tracing::warn!("{note}");
+    }
+}
+
+/// The first configuration, or the status to exit with.
+async fn first_plans(settings: &Settings, signals: &mut mpsc::Receiver<Asks>) -> Result<Plans, u8> {
+    let compiling = compile(settings, Generation(1));
+    tokio::pin!(compiling);
+    let answer = loop {
+        tokio::select! {
+            answer = &mut compiling => break answer,
+            Some(asks) = signals.recv() => if asks == Asks::Stop {
+                tracing::info!("told to stop while reading the configuration");
+                return Err(0);
+            },
+        }
+    };
+    match answer {
+        Err(reason) => Err(complain(settings, &reason, EXIT_PROGRAM_ERROR)),
+        Ok(Compiled { plans: Some(plans), diagnostics, .. }) => {
+            log_diagnostics(&diagnostics);
+            log_not_yet(&plans.global.not_yet);
+            Ok(plans)
+        }
+        Ok(Compiled { plans: None, diagnostics, status, errors }) => {
+            for diagnostic in &diagnostics {
+                complain(settings, diagnostic, status);
+            }
+            let file = settings.configuration.display();
+            let sentence = format!("{file} cannot be run ({errors} errors): nothing was started");
+            Err(complain(settings, &sentence, status))
+        }
+    }
+}
+
+/// Says it in the log and on standard error, once each; returns `status`.
+fn complain(settings: &Settings, sentence: &str, status: u8) -> u8 {
+    for line in sentence.lines() {
+        tracing::error!("{line}");
+    }
+    if !settings.launcher.log.console {
+        eprintln!("{sentence}");
+    }
+    status
+}
+
+/// Standard input, output and error go to /dev/null.
+fn leave_terminal() {
+    let to_null = || -> std::io::Result<()> {
+        let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+        nix::unistd::dup2_stdin(&null)?;
+        nix::unistd::dup2_stdout(&null)?;
+        nix::unistd::dup2_stderr(&null)?;
+        Ok(())
+    };
+    if let Err(error) = to_null() {
+        tracing::warn!("the terminal stays attached: /dev/null: {error}");
+    }
+}

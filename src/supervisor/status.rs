@@ -1,0 +1,139 @@
+//! The status: the supervisor's own facts and a snapshot of each role, within a time limit.
+
+use super::run::Supervisor;
+use super::worker::{Order, Snapshot, Worker};
+use crate::link::control::Answer;
+use crate::report::{DaemonStatus, RecentTransition, RoleStatus, Status, VERSION, cause_sentence};
+use crate::vrrp::Transition;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// Transitions remembered: enough for the story of a bad night, small enough to forget a flapping week.
+pub const RECENT: usize = 100;
+
+/// One round of questions. Callers that come while a round is under way share it.
+#[derive(Debug, Default)]
+pub struct StatusRound {
+    number: u64,
+    until: Option<Instant>,
+    waiting: Vec<Worker>,
+    answers: Vec<Snapshot>,
+    callers: Vec<oneshot::Sender<Answer>>,
+}
+
+impl StatusRound {
+    /// When patience ends.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Takes a role's answer, if it belongs to this round.
+    pub fn collect(&mut self, number: u64, worker: Worker, snapshot: Snapshot) {
+        if number == self.number && self.waiting.contains(&worker) {
+            self.waiting.retain(|w| *w != worker);
+            self.answers.push(snapshot);
+        }
+    }
+}
+
+/// A transition and when the supervisor heard of it.
+#[derive(Debug)]
+pub struct Recent {
+    heard: Instant,
+    report: RecentTransition,
+}
+
+impl Supervisor {
+    /// Remembers a transition.
+    pub(super) fn remember(&mut self, transition: &Transition) {
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let report = RecentTransition {
+            router: transition.name.clone(),
+            from: transition.from.to_string(),
+            to: transition.to.to_string(),
+            cause: cause_sentence(&transition.cause),
+            priority: transition.priority,
+            unix_seconds: unix.as_secs(),
+            seconds_ago: 0,
+        };
+        self.recent.push_back(Recent { heard: Instant::now(), report });
+    }
+
+    /// Asks every role for a snapshot, unless that was just done.
+    pub(super) fn ask_status(&mut self, caller: oneshot::Sender<Answer>) {
+        self.status.callers.push(caller);
+        if self.status.until.is_some() {
+            return;
+        }
+        self.status.number += 1;
+        self.status.until = Some(Instant::now() + self.settings.limits.snapshot);
+        let number = self.status.number;
+        let asked = self.slots.iter().filter(|slot| {
+            slot.child.as_ref().is_some_and(|child| child.send_order(Order::Snapshot(number)))
+        });
+        self.status.waiting = asked.map(|slot| slot.worker).collect();
+    }
+
+    /// Answers once every role has answered, or patience has ended.
+    pub(super) fn finish_status(&mut self, now: Instant) {
+        let Some(until) = self.status.until else { return };
+        let slots = &self.slots;
+        let running = |worker: &Worker| slots.iter().any(|s| s.worker == *worker && s.child.is_some());
+        self.status.waiting.retain(running);
+        if !self.status.waiting.is_empty() && now < until {
+            return;
+        }
+        let mut status = self.own_status(now);
+        for answer in std::mem::take(&mut self.status.answers) {
+            match answer {
+                Snapshot::Vrrp(vrrp) => status.vrrp = Some(vrrp),
+                Snapshot::Checker(checker) => status.checker = Some(checker),
+            }
+        }
+        self.status.until = None;
+        let answer = Answer::Status(Box::new(status));
+        for caller in self.status.callers.drain(..) {
+            // A caller that went away does not want to know.
+            caller.send(answer.clone()).ok();
+        }
+    }
+
+    fn own_status(&self, now: Instant) -> Status {
+        let limit = self.settings.limits.snapshot.as_secs_f32();
+        let role = |slot: &super::slot::Slot| RoleStatus {
+            name: slot.worker.role().name().to_owned(),
+            pid: slot.child.as_ref().map(|child| child.pid),
+            restarts: slot.restarts,
+            generation: slot.child.as_ref().and_then(|child| child.generation),
+            trouble: slot.trouble().or_else(|| {
+                let late = self.status.waiting.contains(&slot.worker);
+                late.then(|| format!("did not answer within {limit} s"))
+            }),
+        };
+        Status {
+            version: VERSION,
+            daemon: DaemonStatus {
+                program: env!("CARGO_PKG_VERSION").to_owned(),
+                pid: std::process::id(),
+                uptime_seconds: now.duration_since(self.started).as_secs(),
+                configuration: self.settings.configuration.display().to_string(),
+                generation: self.generation,
+                refused_reload: self.refused_reload.clone(),
+                not_yet: self.plans.global.not_yet.clone(),
+                roles: self.slots.iter().map(role).collect(),
+            },
+            vrrp: None,
+            checker: None,
+            transitions: self.recent.iter().map(|recent| aged(recent, now)).collect(),
+        }
+    }
+}
+
+fn aged(recent: &Recent, now: Instant) -> RecentTransition {
+    let seconds_ago = now.saturating_duration_since(recent.heard).as_secs();
+    RecentTransition { seconds_ago, ..recent.report.clone() }
+}

@@ -1,0 +1,28 @@
+//! The one place where production code reads the time.
+
+use crate::time::Instant;
+use nix::time::{ClockId, clock_gettime};
+
+/// The moment now, by CLOCK_MONOTONIC. It does not count time spent in suspend, like the kernel's timers.
+pub fn monotonic_now() -> Instant {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC exists on every Linux");
+    let seconds = u64::try_from(now.tv_sec()).unwrap_or(0);
+    let nanoseconds = u64::try_from(now.tv_nsec()).unwrap_or(0);
+    Instant(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_advances_and_never_goes_back() {
+        let first = monotonic_now();
+        let mut later = monotonic_now();
+        assert!(later >= first);
+        while later == first {
+            later = monotonic_now();
+        }
+        assert!(later > first);
+    }
+}

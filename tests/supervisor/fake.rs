@@ -1,0 +1,183 @@
+//! A role that does what a test wants. It is told through files in the folder named by FAKE_DIR:
+//! `compiled` holds what the compile role answers (JSON, or `hang`, `die`, `garbage`); `vrrp` and `checker` hold a
+//! word for that role (`crash`, `silent`, `deaf`, `mute`, `garbage`, `failover`). Every order it hears becomes a line of
+//! `orders`.
+
+use holdfast::link::frame::{Decoder, encode};
+use holdfast::link::{Compiled, FromChecker, FromVrrp, ToChecker, ToVrrp};
+use holdfast::net::{AddressFamily, Priority, VirtualRouterId};
+use holdfast::plan::Generation;
+use holdfast::plan::vrrp::RouterKey;
+use holdfast::report::{CheckerStatus, VrrpStatus};
+use holdfast::time::Instant;
+use holdfast::vrrp::{RouterId, State, Transition, TransitionCause};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Longer than any test waits.
+const FOREVER: Duration = Duration::from_secs(3600);
+
+pub fn be_role(words: &[String]) -> ExitCode {
+    let folder = PathBuf::from(std::env::var_os("FAKE_DIR").expect("set by the test"));
+    let name = words.get(1).expect("--role NAME").clone();
+    let role = match name.as_str() {
+        "compile" => holdfast::role::Role::Compile,
+        "vrrp" => holdfast::role::Role::Vrrp,
+        _ => holdfast::role::Role::Checker,
+    };
+    let link = holdfast::role::take_link(role).expect("a link as file descriptor 0");
+    let mut fake = Fake { mode: read(&folder.join(&name)), name, folder, link };
+    match role {
+        holdfast::role::Role::Compile => fake.compile(words),
+        holdfast::role::Role::Vrrp => fake.vrrp(),
+        holdfast::role::Role::Checker => fake.checker(),
+    }
+}
+
+fn read(path: &std::path::Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+struct Fake {
+    name: String,
+    mode: String,
+    folder: PathBuf,
+    link: UnixStream,
+}
+
+impl Fake {
+    fn note(&self, what: &str) {
+        let line = format!("{} {what}\n", self.name);
+        let path = self.folder.join("orders");
+        let mut file =
+            fs::OpenOptions::new().create(true).append(true).open(path).expect("a folder of the test");
+        file.write_all(line.as_bytes()).expect("a short line");
+    }
+
+    fn say<T: Serialize>(&mut self, message: &T) {
+        if self.mode == "mute" {
+            return;
+        }
+        let frame = encode(message).expect("a small message");
+        // The supervisor may be gone: the next read says so.
+        self.link.write_all(&frame).ok();
+    }
+
+    fn compile(&mut self, words: &[String]) -> ExitCode {
+        let after =
+            |flag: &str| words.iter().position(|w| w == flag).and_then(|at| words.get(at + 1)).cloned();
+        let generation: u64 = after("--generation").expect("given").parse().expect("a number");
+        let wanted: Vec<&str> =
+            ["--vrrp", "--check"].into_iter().filter(|flag| words.iter().any(|w| w == flag)).collect();
+        self.note(&format!("{generation} {}", wanted.join(" ")));
+        match read(&self.folder.join("compiled")).as_str() {
+            "hang" => std::thread::sleep(FOREVER),
+            "die" => std::process::abort(),
+            "garbage" => self.link.write_all(&[0, 0, 0, 1, b'{']).expect("the supervisor reads"),
+            text => {
+                let mut compiled: Compiled = serde_json::from_str(text).expect("JSON of the test");
+                if let Some(plans) = &mut compiled.plans {
+                    plans.vrrp.generation = Generation(generation);
+                    plans.lvs.generation = Generation(generation);
+                }
+                self.say(&compiled);
+            }
+        }
+        ExitCode::SUCCESS
+    }
+
+    /// Calls `obey` for each order until it wants to exit or the link ends.
+    fn orders<T: DeserializeOwned>(&mut self, mut obey: impl FnMut(&mut Fake, T) -> Option<u8>) -> ExitCode {
+        let mut decoder = Decoder::default();
+        let mut octets = [0; 4096];
+        loop {
+            let count = self.link.read(&mut octets).unwrap_or(0);
+            if count == 0 {
+                self.note("eof");
+                return ExitCode::from(3);
+            }
+            decoder.push(&octets[..count]);
+            while let Some(order) = decoder.next().expect("orders are well formed") {
+                if let Some(status) = obey(self, order) {
+                    return ExitCode::from(status);
+                }
+            }
+        }
+    }
+
+    fn planned(&mut self, generation: u64, count: usize) {
+        self.note(&format!("plan {generation} of {count}"));
+        match self.mode.as_str() {
+            "crash" => std::process::abort(),
+            "silent" => std::thread::sleep(FOREVER),
+            "garbage" => self.link.write_all(&[0, 0, 0, 1, b'{']).expect("the supervisor reads"),
+            _ => {}
+        }
+    }
+
+    fn stop(&mut self, release: bool) -> Option<u8> {
+        self.note(&format!("stop release={release}"));
+        (self.mode != "deaf").then_some(0)
+    }
+
+    fn vrrp(&mut self) -> ExitCode {
+        self.orders(|fake, order| {
+            match order {
+                ToVrrp::Plan(plan) => {
+                    fake.planned(plan.generation.0, plan.routers.len());
+                    fake.say(&FromVrrp::Applied(plan.generation));
+                    if fake.mode == "failover" {
+                        fake.say(&FromVrrp::Transition(transition()));
+                    }
+                }
+                ToVrrp::Snapshot(number) => fake.say(&FromVrrp::Snapshot(number, VrrpStatus::default())),
+                ToVrrp::AreYouThere(number) => fake.say(&FromVrrp::Alive(number)),
+                ToVrrp::Stop { release } => {
+                    fake.say(&FromVrrp::Stopped);
+                    return fake.stop(release);
+                }
+            }
+            None
+        })
+    }
+
+    fn checker(&mut self) -> ExitCode {
+        self.orders(|fake, order| {
+            match order {
+                ToChecker::Plan(plan) => {
+                    fake.planned(plan.generation.0, plan.virtual_servers.len());
+                    fake.say(&FromChecker::Applied(plan.generation));
+                }
+                ToChecker::Snapshot(number) => {
+                    fake.say(&FromChecker::Snapshot(number, CheckerStatus::default()))
+                }
+                ToChecker::AreYouThere(number) => fake.say(&FromChecker::Alive(number)),
+                ToChecker::Stop { release } => {
+                    fake.say(&FromChecker::Stopped);
+                    return fake.stop(release);
+                }
+            }
+            None
+        })
+    }
+}
+
+fn transition() -> Transition {
+    let vrid = VirtualRouterId::new(51).expect("51 is not 0");
+    Transition {
+        router: RouterId(1),
+        key: RouterKey { interface: "eth0".to_owned(), family: AddressFamily::V4, vrid },
+        name: "web".to_owned(),
+        from: State::Backup,
+        to: State::Master,
+        cause: TransitionCause::MasterResigned { by: [10, 0, 0, 2].into() },
+        at: Instant::ZERO,
+        priority: Priority(150),
+    }
+}

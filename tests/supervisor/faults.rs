@@ -1,0 +1,107 @@
+//! Roles that die, hang or talk nonsense.
+
+use crate::Test;
+use crate::lab::Lab;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+pub const TESTS: &[Test] = &[
+    ("a_killed_role_is_started_again_with_its_plan", a_killed_role_is_started_again_with_its_plan),
+    (
+        "a_role_that_keeps_dying_is_started_later_and_later",
+        a_role_that_keeps_dying_is_started_later_and_later,
+    ),
+    ("without_respawn_a_dead_role_ends_the_daemon", without_respawn_a_dead_role_ends_the_daemon),
+    ("a_silent_role_is_ended_and_started_again", a_silent_role_is_ended_and_started_again),
+    (
+        "a_role_that_talks_nonsense_is_ended_and_started_again",
+        a_role_that_talks_nonsense_is_ended_and_started_again,
+    ),
+    ("a_role_that_does_not_stop_is_killed", a_role_that_does_not_stop_is_killed),
+    (
+        "a_role_that_does_not_answer_leaves_the_rest_of_the_status",
+        a_role_that_does_not_answer_leaves_the_rest_of_the_status,
+    ),
+    ("signals_for_the_supervisor_do_not_end_a_role", signals_for_the_supervisor_do_not_end_a_role),
+];
+
+fn a_killed_role_is_started_again_with_its_plan() {
+    let lab = Lab::new(2, 0);
+    lab.wait_for_order("vrrp plan 1 of 2");
+    let first = lab.pid("vrrp.pid").expect("it runs");
+    kill(Pid::from_raw(first as i32), Signal::SIGKILL).expect("it runs");
+    lab.wait_for("a second plan", || lab.orders() == ["vrrp plan 1 of 2", "vrrp plan 1 of 2"]);
+    assert_ne!(lab.pid("vrrp.pid"), Some(first));
+    lab.wait_for_log("died of SIGKILL");
+    lab.wait_for("a restart that is counted", || lab.status().daemon.roles[1].restarts == 1);
+}
+
+fn a_role_that_keeps_dying_is_started_later_and_later() {
+    let mut lab = Lab::with(1, 0, &[("vrrp", "crash")], &[]);
+    lab.wait_for_log("it is started again at once");
+    lab.wait_for_log("it is started again in 1 s");
+    lab.wait_for_log("it is started again in 2 s");
+    let trouble = lab.status().daemon.roles[1].trouble.clone().expect("it is down");
+    assert!(trouble.contains("died of SIGABRT") && trouble.contains("started again in"), "{trouble}");
+    lab.signal(Signal::SIGTERM);
+    assert_eq!(lab.wait_for_exit().code(), Some(0));
+    assert!(lab.log().contains("virtual addresses may still be on this node"), "{}", lab.log());
+}
+
+fn without_respawn_a_dead_role_ends_the_daemon() {
+    let mut lab = Lab::with(1, 1, &[("vrrp", "crash")], &["-R"]);
+    assert_eq!(lab.wait_for_exit().code(), Some(1));
+    assert!(lab.orders().contains(&"checker stop release=true".to_owned()), "{:?}", lab.orders());
+}
+
+fn a_silent_role_is_ended_and_started_again() {
+    let lab = Lab::with(1, 0, &[("vrrp", "silent")], &[]);
+    lab.wait_for_order("vrrp plan 1 of 1");
+    lab.behave("vrrp", "");
+    lab.wait_for_log("has been silent for 40 heartbeats");
+    lab.wait_for_log("died of SIGABRT");
+    lab.wait_for("an answer", || lab.status().daemon.roles[1].generation.is_some());
+}
+
+fn a_role_that_talks_nonsense_is_ended_and_started_again() {
+    let lab = Lab::with(0, 1, &[("checker", "garbage")], &[]);
+    lab.wait_for_order("checker plan 1 of 1");
+    lab.behave("checker", "");
+    lab.wait_for_log("its link is unusable");
+    lab.wait_for("an answer", || lab.status().daemon.roles[0].generation.is_some());
+}
+
+fn a_role_that_does_not_stop_is_killed() {
+    let mut lab = Lab::with(1, 1, &[("vrrp", "deaf")], &[]);
+    lab.wait_for_order("vrrp plan 1 of 1");
+    lab.wait_for_order("checker plan 1 of 1");
+    lab.signal(Signal::SIGTERM);
+    assert_eq!(lab.wait_for_exit().code(), Some(0));
+    let log = lab.log();
+    assert!(log.contains("did not stop in time and is killed"), "{log}");
+    assert!(log.contains("died of SIGKILL instead of stopping: its virtual addresses may still"), "{log}");
+    assert!(
+        lab.orders().contains(&"checker stop release=true".to_owned()),
+        "the other one is stopped properly"
+    );
+}
+
+fn a_role_that_does_not_answer_leaves_the_rest_of_the_status() {
+    let lab = Lab::with(1, 1, &[("vrrp", "mute")], &[]);
+    lab.wait_for_order("vrrp plan 1 of 1");
+    let status = lab.status();
+    assert!(status.vrrp.is_none() && status.checker.is_some());
+    let trouble = status.daemon.roles[1].trouble.as_deref().expect("it does not answer");
+    assert!(trouble.contains("did not answer within 0.5 s") || trouble.contains("silent"), "{trouble}");
+}
+
+fn signals_for_the_supervisor_do_not_end_a_role() {
+    let lab = Lab::new(1, 0);
+    lab.wait_for_order("vrrp plan 1 of 1");
+    let pid = lab.pid("vrrp.pid").expect("it runs");
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        kill(Pid::from_raw(pid as i32), signal).expect("it runs");
+    }
+    assert!(lab.reload().accepted);
+    assert_eq!(lab.pid("vrrp.pid"), Some(pid));
+}

@@ -1,0 +1,289 @@
+//! A folder, a daemon in it, and what a test can ask of both.
+
+use holdfast::cli::{Invocation, Options};
+use holdfast::link::Compiled;
+use holdfast::link::control::{Answer, ReloadOutcome, Request};
+use holdfast::link::frame::{Decoder, encode};
+use holdfast::net::{AddressFamily, Priority, VirtualRouterId};
+use holdfast::plan::lvs::VirtualServer;
+use holdfast::plan::vrrp::{
+    AnnouncePolicy, Authentication, ChecksumDialect, RouterKey, RouterPlan, Transport, Version,
+};
+use holdfast::plan::{GlobalPlan, Plans};
+use holdfast::report::Status;
+use holdfast::supervisor::{Limits, Settings, supervise};
+use holdfast::time::Interval;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// Whatever has not happened by then never will.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The supervisor with our own roles and short limits: `daemon FOLDER OPTIONS...`.
+pub fn be_daemon(words: &[String]) -> ExitCode {
+    let folder = Path::new(&words[0]);
+    let own = ["-n", "-l", "-G", "-f", "test.conf"].map(String::from).into_iter();
+    let files = [("-p", "main.pid"), ("-r", "vrrp.pid"), ("-c", "checkers.pid")]
+        .map(|(flag, file)| format!("{flag}{}", folder.join(file).display()));
+    let options =
+        match Options::parse_words(own.chain(files).chain(words[1..].iter().cloned()).map(Into::into)) {
+            Invocation::Run(options) => options,
+            Invocation::Say(text, _) => panic!("{text}"),
+        };
+    let mut settings = Settings::new(&options).expect("a working directory");
+    settings.launcher.program = std::env::current_exe().expect("our own path");
+    settings.limits = Limits {
+        heartbeat: Duration::from_millis(50),
+        silent_beats: 40,
+        compile: Duration::from_secs(2),
+        apply: Duration::from_secs(20),
+        snapshot: Duration::from_millis(500),
+        stop: Duration::from_secs(1),
+        abort: Duration::from_millis(500),
+        settled: Duration::from_secs(3600),
+    };
+    holdfast::role::logging::init(&settings.launcher.log, "holdfast");
+    ExitCode::from(supervise(settings))
+}
+
+/// A daemon under test. Dropping it kills the daemon, and the roles follow.
+pub struct Lab {
+    folder: tempfile::TempDir,
+    daemon: Child,
+}
+
+impl Lab {
+    /// A daemon with `routers` virtual routers and `servers` virtual servers, running.
+    pub fn new(routers: usize, servers: usize) -> Lab {
+        Lab::with(routers, servers, &[], &[])
+    }
+
+    /// The same with roles that misbehave and options.
+    pub fn with(routers: usize, servers: usize, modes: &[(&str, &str)], options: &[&str]) -> Lab {
+        let lab = Lab::start(&compiled(routers, servers), modes, options);
+        lab.wait_for("the control socket", || lab.socket().exists());
+        lab
+    }
+
+    /// A daemon that may not even come up.
+    pub fn start(compiled: &str, modes: &[(&str, &str)], options: &[&str]) -> Lab {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("compiled"), compiled).expect("written");
+        for (role, mode) in modes {
+            fs::write(folder.path().join(role), mode).expect("written");
+        }
+        let daemon = spawn(folder.path(), options, "log");
+        Lab { folder, daemon }
+    }
+
+    /// A new daemon where the last one has ended.
+    pub fn start_again(&mut self) {
+        self.daemon = spawn(self.path(), &[], "log");
+    }
+
+    /// A second daemon in the same place: its exit status and what it said.
+    pub fn second_daemon(&self) -> (Option<i32>, String) {
+        let mut second = spawn(self.path(), &[], "second-log");
+        let status = second.wait().expect("our child");
+        (status.code(), fs::read_to_string(self.path().join("second-log")).expect("its log"))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.path().join("main.sock")
+    }
+
+    pub fn daemon_pid(&self) -> u32 {
+        self.daemon.id()
+    }
+
+    /// What the next compile process answers.
+    pub fn configure(&self, compiled: &str) {
+        fs::write(self.path().join("compiled"), compiled).expect("written");
+    }
+
+    /// How a role behaves from its next start on.
+    pub fn behave(&self, role: &str, mode: &str) {
+        fs::write(self.path().join(role), mode).expect("written");
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.daemon.id() as i32), signal).expect("our child");
+    }
+
+    /// The orders that roles heard, without those of the compile role.
+    pub fn orders(&self) -> Vec<String> {
+        self.all_orders().into_iter().filter(|line| !line.starts_with("compile")).collect()
+    }
+
+    pub fn all_orders(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.path().join("orders")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path().join("log")).unwrap_or_default()
+    }
+
+    /// The pid in a pid file.
+    pub fn pid(&self, file: &str) -> Option<u32> {
+        fs::read_to_string(self.path().join(file)).ok()?.trim().parse().ok()
+    }
+
+    pub fn wait_for(&self, what: &str, done: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !done() {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{what}: never; the log:\n{}\norders: {:?}",
+                self.log(),
+                self.all_orders()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn wait_for_order(&self, order: &str) {
+        self.wait_for(order, || self.orders().iter().any(|line| line == order));
+    }
+
+    pub fn wait_for_log(&self, part: &str) {
+        self.wait_for(part, || self.log().contains(part));
+    }
+
+    /// The daemon's end.
+    pub fn wait_for_exit(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.daemon.try_wait().expect("our child") {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the daemon does not end; its log:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// One conversation on the control socket.
+    pub fn ask(&self, request: Request) -> Answer {
+        self.converse(&encode(&request).expect("a small request"))
+    }
+
+    /// The same with any octets as the request.
+    pub fn converse(&self, octets: &[u8]) -> Answer {
+        let mut client = UnixStream::connect(self.socket()).expect("a listening daemon");
+        client.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        client.write_all(octets).expect("it reads");
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).expect("an answer in time");
+        let mut decoder = Decoder::default();
+        decoder.push(&answer);
+        decoder.next().expect("well formed").expect("whole")
+    }
+
+    pub fn status(&self) -> Status {
+        match self.ask(Request::Status) {
+            Answer::Status(status) => *status,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn reload(&self) -> ReloadOutcome {
+        match self.ask(Request::Reload) {
+            Answer::Reload(outcome) => outcome,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.daemon.kill().ok();
+        self.daemon.wait().ok();
+        // Roles end at the end of their link; those that sleep are ours to end.
+        for file in ["vrrp.pid", "checkers.pid"] {
+            if let Some(pid) = self.pid(file) {
+                kill(Pid::from_raw(pid as i32), Signal::SIGKILL).ok();
+            }
+        }
+    }
+}
+
+fn spawn(folder: &Path, options: &[&str], log: &str) -> Child {
+    let log = fs::File::create(folder.join(log)).expect("a log file");
+    let mut command = Command::new(std::env::current_exe().expect("our own path"));
+    command.arg("daemon").arg(folder).args(options).env("FAKE_DIR", folder);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command.spawn().expect("our own image starts")
+}
+
+/// What a good configuration compiles to.
+pub fn compiled(routers: usize, servers: usize) -> String {
+    let mut plans = Plans::default();
+    plans.vrrp.routers = (1..=routers).map(router).collect();
+    plans.lvs.virtual_servers = (1..=servers).map(virtual_server).collect();
+    plans.global = GlobalPlan { not_yet: vec!["track_script: no script runs".to_owned()], ..plans.global };
+    let diagnostics = vec!["test.conf:1: a warning".to_owned()];
+    json(&Compiled { plans: Some(plans), status: 5, diagnostics, errors: 0 })
+}
+
+/// What a bad configuration compiles to.
+pub fn broken(status: u8) -> String {
+    let diagnostics = vec!["test.conf:3: first".to_owned(), "test.conf:4: second".to_owned()];
+    json(&Compiled { plans: None, status, diagnostics, errors: 2 })
+}
+
+fn json(compiled: &Compiled) -> String {
+    serde_json::to_string(compiled).expect("plain data")
+}
+
+fn router(number: usize) -> RouterPlan {
+    let vrid = u8::try_from(number).ok().and_then(VirtualRouterId::new).expect("few and not 0");
+    RouterPlan {
+        name: format!("router{number}"),
+        key: RouterKey { interface: "eth0".to_owned(), family: AddressFamily::V4, vrid },
+        version: Version::V2,
+        priority: Priority::DEFAULT,
+        interval: Interval::ONE_SECOND,
+        start_as_master: false,
+        preempt: true,
+        preempt_delay: Duration::ZERO,
+        down_timer_adverts: 3,
+        addresses: Vec::new(),
+        excluded_addresses: Vec::new(),
+        authentication: Authentication::None,
+        transport: Transport::Multicast { source: None, group: None },
+        checksum: ChecksumDialect::PseudoHeader,
+        announce: AnnouncePolicy::default(),
+        answer_lower_priority: true,
+        answer_higher_priority: false,
+        track_primary: true,
+        track_interfaces: Vec::new(),
+    }
+}
+
+fn virtual_server(number: usize) -> VirtualServer {
+    VirtualServer {
+        name: format!("server{number}"),
+        keys: Vec::new(),
+        scheduler: "wlc".to_owned(),
+        scheduler_flags: 0,
+        persistence: None,
+        persistence_engine: None,
+        one_packet: false,
+        quorum: 1,
+        hysteresis: 0,
+        sorry_server: None,
+        alpha: false,
+        omega: false,
+        real_servers: Vec::new(),
+    }
+}

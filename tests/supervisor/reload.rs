@@ -1,0 +1,101 @@
+//! Reload: accepted, refused, queued.
+
+use crate::Test;
+use crate::lab::{Lab, broken, compiled};
+use nix::sys::signal::Signal;
+
+pub const TESTS: &[Test] = &[
+    ("a_reload_reaches_every_role_before_it_is_answered", a_reload_reaches_every_role_before_it_is_answered),
+    ("a_reload_starts_and_stops_roles", a_reload_starts_and_stops_roles),
+    ("a_refused_reload_changes_nothing_and_says_why", a_refused_reload_changes_nothing_and_says_why),
+    ("a_compiler_that_fails_refuses_the_reload", a_compiler_that_fails_refuses_the_reload),
+    ("a_hangup_during_a_reload_is_queued", a_hangup_during_a_reload_is_queued),
+    ("a_role_that_does_not_apply_is_reported", a_role_that_does_not_apply_is_reported),
+];
+
+fn a_reload_reaches_every_role_before_it_is_answered() {
+    let lab = Lab::new(1, 1);
+    lab.configure(&compiled(2, 3));
+    let outcome = lab.reload();
+    assert!(outcome.accepted && outcome.trouble.is_empty(), "{outcome:?}");
+    assert_eq!((outcome.generation.0, outcome.errors), (2, 0));
+    assert_eq!(outcome.diagnostics, ["test.conf:1: a warning"]);
+    let orders = lab.orders();
+    for order in ["vrrp plan 2 of 2", "checker plan 2 of 3"] {
+        assert!(orders.iter().any(|line| line == order), "{order} is missing from {orders:?}");
+    }
+    assert_eq!(lab.status().daemon.roles.iter().map(|r| r.restarts).sum::<u32>(), 0);
+}
+
+fn a_reload_starts_and_stops_roles() {
+    let lab = Lab::new(1, 0);
+    lab.configure(&compiled(0, 2));
+    let outcome = lab.reload();
+    assert!(outcome.accepted && outcome.trouble.is_empty(), "{outcome:?}");
+    let orders = lab.orders();
+    for order in ["vrrp stop release=true", "checker plan 2 of 2"] {
+        assert!(orders.iter().any(|line| line == order), "{order} is missing from {orders:?}");
+    }
+    assert_eq!(lab.pid("vrrp.pid"), None);
+    lab.configure(&compiled(1, 2));
+    assert!(lab.reload().accepted);
+    lab.wait_for_order("vrrp plan 3 of 1");
+}
+
+fn a_refused_reload_changes_nothing_and_says_why() {
+    let lab = Lab::new(1, 1);
+    lab.wait_for_order("checker plan 1 of 1");
+    lab.configure(&broken(4));
+    let outcome = lab.reload();
+    assert!(!outcome.accepted);
+    assert_eq!((outcome.generation.0, outcome.errors), (1, 2));
+    assert_eq!(outcome.diagnostics, ["test.conf:3: first", "test.conf:4: second"]);
+    let daemon = lab.status().daemon;
+    assert_eq!(daemon.generation.0, 1);
+    assert_eq!(daemon.refused_reload.as_deref(), Some("test.conf:3: first\ntest.conf:4: second"));
+    assert!(!lab.orders().iter().any(|line| line.contains("plan 2")), "{:?}", lab.orders());
+    lab.configure(&compiled(1, 1));
+    assert_eq!(lab.reload().generation.0, 2);
+    assert_eq!(lab.status().daemon.refused_reload, None, "an accepted reload ends the complaint");
+}
+
+fn a_compiler_that_fails_refuses_the_reload() {
+    let lab = Lab::new(1, 0);
+    for (answer, part) in
+        [("die", "died of SIGABRT"), ("hang", "took longer than"), ("garbage", "not understood")]
+    {
+        lab.configure(answer);
+        let outcome = lab.reload();
+        assert!(!outcome.accepted);
+        assert!(outcome.trouble.iter().any(|t| t.contains(part)), "{answer}: {outcome:?}");
+        assert!(lab.status().daemon.refused_reload.is_some_and(|why| why.contains(part)));
+    }
+    assert_eq!(lab.orders(), ["vrrp plan 1 of 1"]);
+}
+
+fn a_hangup_during_a_reload_is_queued() {
+    let lab = Lab::new(1, 0);
+    lab.configure("hang");
+    lab.signal(Signal::SIGHUP);
+    lab.wait_for("the compile role", || lab.all_orders().iter().any(|line| line.starts_with("compile 2")));
+    lab.configure(&compiled(3, 0));
+    lab.signal(Signal::SIGHUP);
+    lab.wait_for_log("it follows the one under way");
+    // The first one is given up in time, the second one succeeds.
+    lab.wait_for_order("vrrp plan 2 of 3");
+}
+
+fn a_role_that_does_not_apply_is_reported() {
+    let lab = Lab::new(1, 0);
+    lab.wait_for_order("vrrp plan 1 of 1");
+    // The role dies at its next plans, more often than patience allows.
+    lab.behave("vrrp", "crash");
+    lab.behave("checker", "mute");
+    lab.configure(&compiled(1, 1));
+    let outcome = lab.reload();
+    assert!(outcome.accepted, "the configuration itself is good");
+    assert!(
+        outcome.trouble.iter().any(|t| t.contains("checker role has not reported configuration 2")),
+        "{outcome:?}"
+    );
+}
