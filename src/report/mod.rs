@@ -2,6 +2,7 @@
 //! The JSON of `holdfastctl --json` is exactly these types.
 
 mod cause;
+pub mod check;
 pub mod vrrp;
 
 pub use cause::cause_sentence;
