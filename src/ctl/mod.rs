@@ -2,6 +2,7 @@
 //! the kernel, with or without a daemon.
 
 mod client;
+mod ipvs;
 mod reload;
 mod status;
 mod text;
@@ -57,6 +58,14 @@ enum Verb {
     Status(Form),
     /// The virtual routers: state, since when, why, priority, master, addresses
     Vrrp(Form),
+    /// The kernel's IPVS table, as ipvsadm -L shows it; needs no daemon
+    Ipvs {
+        /// Numbers instead of names
+        #[arg(short, long)]
+        numeric: bool,
+        #[command(flatten)]
+        form: Form,
+    },
     /// Read the configuration again; if it cannot be run, the old one goes on
     Reload(Form),
 }
@@ -76,6 +85,7 @@ pub fn main() -> ExitCode {
     let done = match verb {
         Verb::Status(form) => status::run(&socket, form.json),
         Verb::Vrrp(form) => vrrp::run(&socket, form.json),
+        Verb::Ipvs { numeric, form } => ipvs::run(numeric, form.json),
         Verb::Reload(form) => reload::run(&socket, form.json),
     };
     match done {

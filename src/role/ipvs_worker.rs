@@ -5,8 +5,8 @@
 
 use crate::lvs::reconcile;
 use crate::lvs::table::{Service, Table, TableOp};
-use crate::netlink::ipvs::Ipvs;
 use crate::netlink::NetlinkError;
+use crate::netlink::ipvs::Ipvs;
 use crate::plan::Generation;
 use crate::plan::lvs::ServiceKey;
 use std::collections::{BTreeMap, BTreeSet};

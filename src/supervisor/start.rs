@@ -13,6 +13,7 @@ use crate::plan::{Generation, Plans};
 use crate::role::{self, Role, logging};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,6 +51,9 @@ fn act(options: &Options) -> ExitCode {
     if let Some(name) = &options.signum {
         return print_signal(name);
     }
+    if let Some(out) = &options.config_test {
+        return config_test(out, options);
+    }
     if !options.extra.is_empty() {
         let words: Vec<_> = options.extra.iter().map(|word| word.to_string_lossy()).collect();
         println!("Unexpected argument(s): {}", words.join(" "));
@@ -77,6 +81,21 @@ fn print_signal(name: &str) -> ExitCode {
         }
         None => {
             eprintln!("holdfast: no signal is called {name}: STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON");
+            ExitCode::from(EXIT_FATAL)
+        }
+    }
+}
+
+/// `-t`: says what is wrong with the file, on standard error or appended to the file `out` unless that is empty.
+fn config_test(out: &OsStr, options: &Options) -> ExitCode {
+    let request = super::dispatch::compile_request(options.file.clone(), options);
+    if out.is_empty() {
+        return ExitCode::from(role::compile::config_test(&request, &mut std::io::stderr()));
+    }
+    match OpenOptions::new().append(true).create(true).open(out) {
+        Ok(mut file) => ExitCode::from(role::compile::config_test(&request, &mut file)),
+        Err(error) => {
+            eprintln!("holdfast: cannot write to {}: {error}", out.display());
             ExitCode::from(EXIT_FATAL)
         }
     }
