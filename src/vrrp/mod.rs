@@ -214,11 +214,12 @@ impl Core {
 
     fn stop(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.life = Life::Stopping;
-        for id in self.order.clone() {
-            self.with_router(id, now, actions, |router, ctx| {
-                if router.phase != Phase::Initialize {
-                    router.transition(Phase::Initialize, TransitionCause::Stopped, ctx);
-                }
+        let all: Vec<RouterId> = self.routers.keys().copied().collect();
+        for id in all {
+            self.with_router(id, now, actions, |router, ctx| match router.phase {
+                // Left the plan earlier; the kernel may have refused to let go of its addresses.
+                Phase::Initialize => router.withdraw_addresses(ctx),
+                _ => router.transition(Phase::Initialize, TransitionCause::Stopped, ctx),
             });
         }
         self.end_if_idle(actions);

@@ -243,7 +243,6 @@ impl Router {
         vip.second_burst = None;
         match vip.state {
             VipState::Absent | VipState::Removing(_) => return,
-            VipState::RemoveFailed(at) if at > ctx.now => return,
             VipState::RemoveFailed(_) if taken_over => {
                 vip.state = VipState::Absent;
                 return;
