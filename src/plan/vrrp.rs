@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use crate::wire::vrrp::{Authentication, ChecksumDialect, Version};
+
 /// All virtual routers of this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VrrpPlan {
@@ -25,15 +27,6 @@ pub struct RouterKey {
     pub family: AddressFamily,
     /// The identifier.
     pub vrid: VirtualRouterId,
-}
-
-/// The protocol version an instance speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Version {
-    /// RFC 3768, IPv4 only.
-    V2,
-    /// RFC 5798 and RFC 9568.
-    V3,
 }
 
 /// One `vrrp_instance`.
@@ -94,24 +87,6 @@ pub struct VirtualAddress {
     pub broadcast: Option<std::net::Ipv4Addr>,
 }
 
-/// RFC 2338 authentication, kept by VRRPv2 speakers only.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Authentication {
-    /// Auth type 0.
-    None,
-    /// Auth type 1: eight octets, zero padded.
-    Password([u8; 8]),
-}
-
-impl std::fmt::Debug for Authentication {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Authentication::None => "None",
-            Authentication::Password(_) => "Password(hidden)",
-        })
-    }
-}
-
 /// Where advertisements go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transport {
@@ -129,15 +104,6 @@ pub enum Transport {
         /// The peers; at least one.
         peers: Vec<IpAddr>,
     },
-}
-
-/// Does a VRRPv3 checksum over IPv4 include the pseudo-header? keepalived does, RFC 9568 5.2.8 does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ChecksumDialect {
-    /// keepalived's default; a wrong checksum is discarded.
-    PseudoHeader,
-    /// `v3_checksum_as_v2`, RFC 9568's way.
-    MessageOnly,
 }
 
 /// When addresses are announced by gratuitous ARP or unsolicited neighbour advertisement.

@@ -1,6 +1,8 @@
 //! Versioned snapshots of what the daemon knows, for `holdfastctl`, for tests, for other programs.
 //! The JSON of `holdfastctl --json` is exactly these types.
 
+pub mod vrrp;
+
 use crate::net::{AddressFamily, IpCidr, Priority};
 use crate::plan::Generation;
 use serde::{Deserialize, Serialize};

@@ -74,6 +74,9 @@ pub struct InterfaceFacts {
     pub mac: MacAddr,
     /// MTU in octets.
     pub mtu: u32,
+    /// Does this node forward IPv6 on it (`net.ipv6.conf.IFACE.forwarding`)? Sets the R flag of neighbour
+    /// advertisements.
+    pub ipv6_forwarding: bool,
     /// IPv4 addresses in the kernel's order; the first is the primary one. VIPs of ours are left out by the core.
     pub ipv4: Vec<Ipv4Addr>,
     /// IPv6 link-local addresses that may be used (not tentative, not failed), in the kernel's order.

@@ -2,12 +2,274 @@
 //!
 //! A driver (the vrrp role, a scenario, the simulation) calls three kinds of method on [`Core`]:
 //! `handle(event, now, &mut actions)`, `handle_timeout(now, &mut actions)` and getters such as
-//! `next_timeout()`. It must feed packets that are already queued before it reports a timeout, so that a
-//! process that wakes late hears the current Master before it claims the address.
+//! `next_timeout()`. Its part of the contract:
+//!
+//! - It reports the interfaces before the first plan, or routers begin in FAULT for want of them.
+//! - It feeds packets that are already queued before it reports a timeout, so that a process that wakes
+//!   late hears the current Master before it claims the address.
+//! - It performs actions in the order given, kernel operations above all, and answers each of these once.
+//!
+//! Within: `router` decides, `transition` performs entry and exit, `election` compares, `track` looks at
+//! the surroundings, `vips` and `announce` care for the addresses, `reconfigure` compares plans.
 
+mod advert;
+mod announce;
+mod context;
+mod election;
 mod event;
+mod explain;
+mod interfaces;
+mod reconfigure;
+mod router;
+mod state;
+mod stats;
+mod track;
+mod transition;
+mod vips;
 
 pub use event::{
     Action, AddressOp, Command, Event, Frame, InterfaceFacts, KernelError, LogLevel, OpId, Received,
     RouterId, State, Transition, TransitionCause,
 };
+pub use router::Router;
+pub use state::ActiveRouter;
+pub use stats::Stats;
+pub use vips::AddressView;
+
+use crate::net::{AddressFamily, IpCidr, VirtualRouterId};
+use crate::plan::Generation;
+use crate::time::Instant;
+use crate::wire::vrrp::peek_vrid;
+use context::{Context, Operations};
+use interfaces::Interfaces;
+use state::Phase;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All virtual routers of this node.
+#[derive(Debug, Default)]
+pub struct Core {
+    generation: Generation,
+    routers: BTreeMap<RouterId, Router>,
+    /// The routers of the plan, in its order; `routers` also holds those that are ending.
+    order: Vec<RouterId>,
+    interfaces: Interfaces,
+    operations: Operations,
+    /// Who a packet is for.
+    receivers: BTreeMap<(u32, AddressFamily, VirtualRouterId), RouterId>,
+    /// When each router has something to do next.
+    deadlines: BTreeSet<(Instant, RouterId)>,
+    next_router: u32,
+    life: Life,
+    unknown_router: u64,
+}
+
+/// How far the end is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Life {
+    #[default]
+    Running,
+    /// Addresses are being removed.
+    Stopping,
+    /// Nothing is done any more.
+    Stopped,
+}
+
+impl Core {
+    /// A core without routers.
+    pub fn new() -> Core {
+        Core::default()
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
+        match (self.life, event) {
+            (Life::Stopped, _) => {}
+            (Life::Running, Event::Plan(plan)) => self.adopt(plan, now, actions),
+            (Life::Running, Event::Advertisement(packet)) => self.receive(&packet, now, actions),
+            (Life::Running, Event::AddressRemoved { index, cidr }) => {
+                self.address_removed(index, cidr, now, actions);
+            }
+            (_, Event::Interface(facts)) => self.interface(facts, now, actions),
+            (_, Event::InterfaceGone { index }) => self.interface_gone(index, now, actions),
+            (_, Event::KernelDone { op, result }) => {
+                if let Some((id, slot)) = self.operations.finish(op) {
+                    self.with_router(id, now, actions, |r, ctx| r.operation_done(op, slot, result, ctx));
+                    self.end_if_idle(actions);
+                }
+            }
+            (Life::Running, Event::Command(Command::Stop { release: true })) => self.stop(now, actions),
+            (_, Event::Command(Command::Stop { release: false })) => self.stopped(actions),
+            (Life::Stopping, _) => {}
+        }
+    }
+
+    /// Deal with everything that is due. The driver calls it when [`Core::next_timeout`] has come and no
+    /// packet is waiting; calling it too early does nothing.
+    pub fn handle_timeout(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.life != Life::Running {
+            return;
+        }
+        let due: Vec<RouterId> =
+            self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
+        for id in due {
+            self.with_router(id, now, actions, Router::timeout);
+        }
+    }
+
+    /// The earliest moment at which there is something to do.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        if self.life != Life::Running {
+            return None;
+        }
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// Which configuration is in force.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// The routers in the order of the plan.
+    pub fn routers(&self) -> impl Iterator<Item = &Router> {
+        self.order.iter().filter_map(|id| self.routers.get(id))
+    }
+
+    /// One router, also one that is ending.
+    pub fn router(&self, id: RouterId) -> Option<&Router> {
+        self.routers.get(&id)
+    }
+
+    /// Packets that were for no router of ours.
+    pub fn unknown_router_packets(&self) -> u64 {
+        self.unknown_router
+    }
+
+    /// Has the order to stop been carried out?
+    pub fn is_stopped(&self) -> bool {
+        self.life == Life::Stopped
+    }
+
+    fn receive(&mut self, packet: &Received, now: Instant, actions: &mut Vec<Action>) {
+        let family = AddressFamily::of(packet.source);
+        let id = peek_vrid(&packet.bytes)
+            .and_then(|vrid| self.receivers.get(&(packet.interface, family, vrid)).copied());
+        match id {
+            Some(id) => self.with_router(id, now, actions, |router, ctx| router.receive(packet, ctx)),
+            None => self.unknown_router += 1,
+        }
+    }
+
+    fn interface(&mut self, facts: InterfaceFacts, now: Instant, actions: &mut Vec<Action>) {
+        for index in self.interfaces.superseded_by(&facts) {
+            self.interface_gone(index, now, actions);
+        }
+        let name = facts.name.clone();
+        let mac_before = self.interfaces.get(&name).map(|interface| interface.mac);
+        if !self.interfaces.update(facts) {
+            return;
+        }
+        self.reevaluate_watchers(&name, now, actions);
+        let mac = self.interfaces.get(&name).map(|interface| interface.mac);
+        if mac_before.is_some() && mac_before != mac {
+            for id in self.interfaces.watchers(&name) {
+                self.with_router(id, now, actions, |router, ctx| router.announce_new_mac(&name, ctx));
+            }
+        }
+    }
+
+    fn interface_gone(&mut self, index: u32, now: Instant, actions: &mut Vec<Action>) {
+        let Some(name) = self.interfaces.remove(index) else { return };
+        for id in self.interfaces.watchers(&name) {
+            self.with_router(id, now, actions, |router, _| router.addresses_gone(&name));
+        }
+        self.reevaluate_watchers(&name, now, actions);
+    }
+
+    fn reevaluate_watchers(&mut self, name: &str, now: Instant, actions: &mut Vec<Action>) {
+        if self.life == Life::Running {
+            for id in self.interfaces.watchers(name) {
+                self.with_router(id, now, actions, Router::reevaluate);
+            }
+        }
+    }
+
+    fn address_removed(&mut self, index: u32, cidr: IpCidr, now: Instant, actions: &mut Vec<Action>) {
+        let Some(name) = self.interfaces.name(index).map(str::to_owned) else { return };
+        for id in self.interfaces.holders(cidr.address()) {
+            self.with_router(id, now, actions, |router, ctx| {
+                if router.address_removed(&name, cidr, ctx) {
+                    router.lose_address(TransitionCause::AddressLost { cidr }, ctx);
+                }
+            });
+        }
+    }
+
+    fn stop(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.life = Life::Stopping;
+        for id in self.order.clone() {
+            self.with_router(id, now, actions, |router, ctx| {
+                if router.phase != Phase::Initialize {
+                    router.transition(Phase::Initialize, TransitionCause::Stopped, ctx);
+                }
+            });
+        }
+        self.end_if_idle(actions);
+    }
+
+    fn end_if_idle(&mut self, actions: &mut Vec<Action>) {
+        if self.life == Life::Stopping && self.operations.is_idle() {
+            self.stopped(actions);
+        }
+    }
+
+    fn stopped(&mut self, actions: &mut Vec<Action>) {
+        self.life = Life::Stopped;
+        actions.push(Action::Stopped);
+    }
+
+    fn new_id(&mut self) -> RouterId {
+        let id = RouterId(self.next_router);
+        self.next_router += 1;
+        id
+    }
+
+    /// Let one router handle something, then put its deadline and its receiver's key right.
+    fn with_router(
+        &mut self,
+        id: RouterId,
+        now: Instant,
+        actions: &mut Vec<Action>,
+        work: impl FnOnce(&mut Router, &mut Context),
+    ) {
+        let Some(router) = self.routers.get_mut(&id) else { return };
+        let (interfaces, operations) = (&self.interfaces, &mut self.operations);
+        work(router, &mut Context { now, interfaces, operations, actions });
+        let deadline = router.deadline();
+        if router.queued != deadline {
+            if let Some(old) = router.queued {
+                self.deadlines.remove(&(old, id));
+            }
+            if let Some(new) = deadline {
+                self.deadlines.insert((new, id));
+            }
+            router.queued = deadline;
+        }
+        let listens_on = if router.doomed { None } else { router.link };
+        if router.bound != listens_on {
+            let key = |link| (link, router.plan.key.family, router.plan.key.vrid);
+            if let Some(old) = router.bound {
+                self.receivers.remove(&key(old));
+            }
+            if let Some(new) = listens_on {
+                self.receivers.insert(key(new), id);
+            }
+            router.bound = listens_on;
+        }
+        if router.doomed && router.vips.is_empty() {
+            if let Some(at) = router.queued {
+                self.deadlines.remove(&(at, id));
+            }
+            self.routers.remove(&id);
+        }
+    }
+}

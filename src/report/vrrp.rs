@@ -1,0 +1,43 @@
+//! The vrrp core as a snapshot.
+
+use super::{AddressStatus, MasterSeen, RouterStatus, VrrpStatus};
+use crate::time::Instant;
+use crate::vrrp::{AddressView, Core, Router};
+
+/// What the core knows at `now`.
+pub fn snapshot(core: &Core, now: Instant) -> VrrpStatus {
+    VrrpStatus { routers: core.routers().map(|router| router_status(router, now)).collect() }
+}
+
+fn router_status(router: &Router, now: Instant) -> RouterStatus {
+    let plan = router.plan();
+    RouterStatus {
+        name: plan.name.clone(),
+        interface: plan.key.interface.clone(),
+        vrid: plan.key.vrid.get(),
+        family: plan.key.family,
+        version: plan.version.number(),
+        state: router.state().to_string(),
+        reason: router.cause().to_string(),
+        since_seconds: now.saturating_duration_since(router.since()).as_secs(),
+        base_priority: plan.priority,
+        priority: router.priority(),
+        interval_ms: u64::from(plan.interval.centiseconds()) * 10,
+        master: router.active().map(|(active, down_at)| MasterSeen {
+            address: active.address,
+            priority: active.priority,
+            down_in_ms: u64::try_from(down_at.saturating_duration_since(now).as_millis()).unwrap_or(u64::MAX),
+        }),
+        addresses: router.addresses().map(address_status).collect(),
+        counters: router.stats().counters().map(|(name, value)| (name.to_owned(), value)).collect(),
+    }
+}
+
+fn address_status(view: AddressView<'_>) -> AddressStatus {
+    AddressStatus {
+        address: view.address.cidr,
+        interface: view.interface.to_owned(),
+        installed: view.installed,
+        error: view.error.map(|error| format!("{} (errno {})", error.message, error.errno)),
+    }
+}

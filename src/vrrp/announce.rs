@@ -1,0 +1,153 @@
+//! Gratuitous ARP and unsolicited neighbour advertisements: who is told, how often, when again.
+//!
+//! keepalived's schedule: `repeat` packets per address at once, as many again after `delay`, then
+//! `refresh_repeat` each `refresh`; another pair of bursts when a weaker router speaks.
+
+use super::context::Context;
+use super::event::{Action, Frame};
+use super::router::Router;
+use super::state::{Master, Phase};
+use super::vips::{Vip, VipState};
+use crate::net::MacAddr;
+use crate::time::Instant;
+use crate::wire::arp::gratuitous_arp;
+use crate::wire::ndp::neighbour_advertisement;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Packets per address in one burst, whatever the configuration says: more teaches no switch anything and
+/// would hold up the advertisements.
+const MAX_BURST: u32 = 100;
+
+impl Router {
+    /// An address has just been installed.
+    pub(super) fn announce_new(&mut self, slot: usize, ctx: &mut Context) {
+        let policy = self.plan.announce;
+        let Phase::Master(master) = &mut self.phase else { return };
+        let Some(vip) = self.vips.get_mut(slot) else { return };
+        if let Some(at) = later(ctx.now, policy.delay) {
+            vip.second_burst = Some((at, policy.repeat));
+            master.note_second_burst(at);
+        }
+        let chosen = vip.address.cidr;
+        self.burst(policy.repeat, |vip| vip.address.cidr == chosen, ctx);
+    }
+
+    /// A weaker router spoke: switches and hosts may have learned its address.
+    pub(super) fn announce_again(&mut self, ctx: &mut Context) {
+        let policy = self.plan.announce;
+        let interval = self.plan.interval.duration();
+        let Phase::Master(master) = &mut self.phase else { return };
+        if policy.lower_priority_repeat == 0 || ctx.now < master.quiet_until {
+            return;
+        }
+        // One pair of bursts for each of the other's intervals, not for each packet of a flood.
+        master.quiet_until = ctx.now + interval / 2;
+        if let Some(at) = later(ctx.now, policy.lower_priority_delay) {
+            for vip in self.vips.iter_mut().filter(|vip| vip.state == VipState::Installed) {
+                vip.second_burst = Some((at, policy.lower_priority_repeat));
+            }
+            master.note_second_burst(at);
+        }
+        self.burst(policy.lower_priority_repeat, |_| true, ctx);
+    }
+
+    /// The hardware address of an interface changed: what others have learned is wrong.
+    pub(super) fn announce_new_mac(&mut self, interface: &str, ctx: &mut Context) {
+        if matches!(self.phase, Phase::Master(_)) {
+            let own = self.plan.key.interface.clone();
+            self.burst(self.plan.announce.repeat, |vip| vip.interface(&own) == interface, ctx);
+        }
+    }
+
+    /// Bursts and refreshes that are due.
+    pub(super) fn announce_due(&mut self, ctx: &mut Context) {
+        let policy = self.plan.announce;
+        let Phase::Master(master) = &mut self.phase else { return };
+        if master.second_burst_at.is_some_and(|at| at <= ctx.now) {
+            master.second_burst_at = None;
+            self.second_bursts(ctx);
+        }
+        let Phase::Master(master) = &mut self.phase else { return };
+        if master.refresh_at.is_some_and(|at| at <= ctx.now) {
+            master.refresh_at = policy.refresh.and_then(|period| later(ctx.now, period));
+            self.burst(policy.refresh_repeat, |_| true, ctx);
+        }
+    }
+
+    /// When to refresh next, for a Master.
+    pub(super) fn first_refresh(&self, now: Instant) -> Option<Instant> {
+        self.plan.announce.refresh.and_then(|period| later(now, period))
+    }
+
+    fn second_bursts(&mut self, ctx: &mut Context) {
+        let now = ctx.now;
+        let mut next = None::<Instant>;
+        let mut frames = Vec::new();
+        for vip in &mut self.vips {
+            match vip.second_burst {
+                Some((at, count)) if at <= now => {
+                    vip.second_burst = None;
+                    if let Some(frame) = announcement(vip, &self.plan.key.interface, ctx) {
+                        frames.push((count.min(MAX_BURST), frame));
+                    }
+                }
+                Some((at, _)) => next = Some(next.map_or(at, |known| known.min(at))),
+                None => {}
+            }
+        }
+        if let (Phase::Master(master), Some(at)) = (&mut self.phase, next) {
+            master.note_second_burst(at);
+        }
+        self.send_rounds(&frames, ctx);
+    }
+
+    fn burst(&mut self, count: u32, chosen: impl Fn(&Vip) -> bool, ctx: &mut Context) {
+        let own = &self.plan.key.interface;
+        let frames: Vec<_> = self
+            .vips
+            .iter()
+            .filter(|vip| chosen(vip))
+            .filter_map(|vip| announcement(vip, own, ctx))
+            .map(|frame| (count.min(MAX_BURST), frame))
+            .collect();
+        self.send_rounds(&frames, ctx);
+    }
+
+    /// Round by round, as keepalived does: each address once before any address twice.
+    fn send_rounds(&mut self, frames: &[(u32, Frame)], ctx: &mut Context) {
+        let rounds = frames.iter().map(|(count, _)| *count).max().unwrap_or(0);
+        for round in 0..rounds {
+            for (_, frame) in frames.iter().filter(|(count, _)| *count > round) {
+                ctx.actions.push(Action::Transmit(self.id, frame.clone()));
+                self.stats.announcements_sent += 1;
+            }
+        }
+    }
+}
+
+impl Master {
+    fn note_second_burst(&mut self, at: Instant) {
+        self.second_burst_at = Some(self.second_burst_at.map_or(at, |known| known.min(at)));
+    }
+}
+
+/// The frame that announces an installed address; none on an interface without hardware addresses.
+fn announcement(vip: &Vip, own: &str, ctx: &Context) -> Option<Frame> {
+    let interface = ctx.interfaces.get(vip.interface(own))?;
+    if vip.state != VipState::Installed || interface.mac == MacAddr::default() {
+        return None;
+    }
+    let bytes = match vip.address.cidr.address() {
+        IpAddr::V4(address) => gratuitous_arp(interface.mac, address).to_vec(),
+        IpAddr::V6(address) => {
+            neighbour_advertisement(interface.mac, address, interface.ipv6_forwarding).to_vec()
+        }
+    };
+    Some(Frame::Ethernet { interface: interface.index, bytes })
+}
+
+/// `delay` from now; `None` for no delay, which means "never".
+fn later(now: Instant, delay: Duration) -> Option<Instant> {
+    (!delay.is_zero()).then(|| now + delay)
+}

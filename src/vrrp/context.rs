@@ -1,0 +1,54 @@
+//! What a router may use while it handles an event.
+
+use super::event::{Action, AddressOp, LogLevel, OpId, RouterId};
+use super::interfaces::Interfaces;
+use crate::time::Instant;
+use std::collections::BTreeMap;
+
+/// The moment, the surroundings, and where actions go.
+pub(super) struct Context<'a> {
+    pub now: Instant,
+    pub interfaces: &'a Interfaces,
+    pub operations: &'a mut Operations,
+    pub actions: &'a mut Vec<Action>,
+}
+
+impl Context<'_> {
+    /// Ask the kernel for a change; `slot` is where the router keeps the address, a hint for the answer.
+    pub fn issue(&mut self, router: RouterId, slot: usize, op: AddressOp) -> OpId {
+        let id = self.operations.begin(router, slot);
+        self.actions.push(Action::Kernel(id, op));
+        id
+    }
+
+    /// Tell the operator.
+    pub fn log(&mut self, level: LogLevel, sentence: String) {
+        self.actions.push(Action::Log(level, sentence));
+    }
+}
+
+/// Kernel operations under way.
+#[derive(Debug, Default)]
+pub(super) struct Operations {
+    next: u64,
+    pending: BTreeMap<OpId, (RouterId, usize)>,
+}
+
+impl Operations {
+    fn begin(&mut self, router: RouterId, slot: usize) -> OpId {
+        let id = OpId(self.next);
+        self.next += 1;
+        self.pending.insert(id, (router, slot));
+        id
+    }
+
+    /// One finished: whose it was. `None` for an operation that is not under way.
+    pub fn finish(&mut self, op: OpId) -> Option<(RouterId, usize)> {
+        self.pending.remove(&op)
+    }
+
+    /// Is nothing under way?
+    pub fn is_idle(&self) -> bool {
+        self.pending.is_empty()
+    }
+}

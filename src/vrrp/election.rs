@@ -1,0 +1,122 @@
+//! Who is stronger, and how long silence may last. Pure functions of numbers.
+
+use crate::net::Priority;
+use crate::time::Interval;
+use crate::wire::vrrp::Version;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What decides how long a Backup waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Timing {
+    /// Whose formula.
+    pub version: Version,
+    /// Effective priority: the stronger, the shorter the skew.
+    pub priority: Priority,
+    /// Advertisements that may be missed.
+    pub down_timer_adverts: u8,
+    /// The Master's interval: learned in version 3, our own in version 2.
+    pub master_interval: Interval,
+}
+
+/// What a Backup waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Master_Down_Interval.
+    Down,
+    /// Skew_Time: the Master resigned (RFC 9568 6.4.2).
+    Skew,
+    /// keepalived's `state MASTER` at start: one interval plus the smallest skew there is.
+    StartAsMaster,
+}
+
+impl Timing {
+    /// How long to wait.
+    pub fn wait(self, wait: Wait) -> Duration {
+        match wait {
+            Wait::Down => self.master_interval.duration() * u32::from(self.down_timer_adverts) + self.skew(),
+            Wait::Skew => self.skew(),
+            Wait::StartAsMaster => {
+                self.master_interval.duration() + Timing { priority: Priority::OWNER, ..self }.skew()
+            }
+        }
+    }
+
+    /// Skew_Time: (256 - priority)/256 of a second in version 2 (RFC 3768 6.1), of the Master's interval in
+    /// version 3 (RFC 9568 6.1).
+    fn skew(self) -> Duration {
+        let whole = match self.version {
+            Version::V2 => Duration::from_secs(1),
+            Version::V3 => self.master_interval.duration(),
+        };
+        whole * (256 - u32::from(self.priority.0)) / 256
+    }
+}
+
+/// Does the router that speaks beat the Master that hears it? The higher priority wins, then the higher
+/// primary address, compared as a number (RFC 9568 6.4.3).
+pub(super) fn outranks(theirs: (Priority, IpAddr), ours: (Priority, IpAddr)) -> bool {
+    theirs > ours
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timing(version: Version, priority: u8, centiseconds: u16) -> Timing {
+        Timing {
+            version,
+            priority: Priority(priority),
+            down_timer_adverts: 3,
+            master_interval: Interval::from_centiseconds(centiseconds).expect("not 0"),
+        }
+    }
+
+    /// RFC 3768 6.1: whatever the interval.
+    #[test]
+    fn the_skew_of_version_2_is_part_of_a_second() {
+        for (priority, nanoseconds) in [(1, 996_093_750), (100, 609_375_000), (254, 7_812_500)] {
+            for interval in [100, 200] {
+                let skew = timing(Version::V2, priority, interval).wait(Wait::Skew);
+                assert_eq!(skew, Duration::from_nanos(nanoseconds), "priority {priority}");
+            }
+        }
+    }
+
+    /// RFC 9568 6.1.
+    #[test]
+    fn the_skew_of_version_3_is_part_of_the_masters_interval() {
+        assert_eq!(timing(Version::V3, 156, 10).wait(Wait::Skew), Duration::from_nanos(39_062_500));
+        assert_eq!(timing(Version::V3, 1, 4095).wait(Wait::Skew), Duration::from_nanos(40_790_039_062));
+    }
+
+    #[test]
+    fn a_master_is_down_after_three_intervals_and_the_skew() {
+        let seconds = |s| Duration::from_secs_f64(s);
+        assert_eq!(timing(Version::V2, 100, 100).wait(Wait::Down), seconds(3.609_375));
+        assert_eq!(timing(Version::V3, 128, 10).wait(Wait::Down), seconds(0.35));
+        let five = Timing { down_timer_adverts: 5, ..timing(Version::V2, 100, 100) };
+        assert_eq!(five.wait(Wait::Down), seconds(5.609_375));
+    }
+
+    /// keepalived behaviour: `state MASTER` shortens the first wait.
+    #[test]
+    fn a_configured_master_waits_one_interval_at_start() {
+        let first = timing(Version::V2, 100, 200).wait(Wait::StartAsMaster);
+        assert_eq!(first, Duration::from_nanos(2_003_906_250));
+    }
+
+    /// RFC 9568 6.4.3.
+    #[test]
+    fn priority_decides_before_the_address_and_the_address_as_a_number() {
+        let address = |text: &str| -> IpAddr { text.parse().expect("an address") };
+        let ours = (Priority(100), address("10.0.0.9"));
+        assert!(outranks((Priority(101), address("10.0.0.1")), ours));
+        assert!(!outranks((Priority(99), address("10.0.0.200")), ours));
+        assert!(outranks((Priority(100), address("10.0.0.10")), ours));
+        assert!(!outranks((Priority(100), address("10.0.0.8")), ours));
+        assert!(!outranks(ours, ours));
+        let six = (Priority(100), address("fe80::9"));
+        assert!(outranks((Priority(100), address("fe80::10")), six));
+    }
+}

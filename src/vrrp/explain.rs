@@ -1,0 +1,54 @@
+//! Sentences for people.
+
+use super::event::{Received, TransitionCause};
+use crate::wire::vrrp::Discard;
+use std::fmt;
+
+impl fmt::Display for TransitionCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TransitionCause::Started => f.write_str("started, listening for a Master"),
+            TransitionCause::Owner => f.write_str("owns the addresses (priority 255)"),
+            TransitionCause::MasterDown { last: Some(last), silence_ms } => {
+                write!(f, "nothing heard from {last} for {silence_ms} ms")
+            }
+            TransitionCause::MasterDown { last: None, silence_ms } => {
+                write!(f, "no Master heard for {silence_ms} ms")
+            }
+            TransitionCause::MasterResigned { by } => write!(f, "{by} resigned"),
+            TransitionCause::Outranked { by, priority } => {
+                write!(f, "{by} is stronger (priority {priority})")
+            }
+            TransitionCause::Preempted { from, priority } => {
+                write!(f, "preempted {from}, which is weaker (priority {priority})")
+            }
+            TransitionCause::Fault(reasons) => f.write_str(&reasons.join("; ")),
+            TransitionCause::Recovered => f.write_str("what was missing is back"),
+            TransitionCause::AddressLost { cidr } => write!(f, "somebody else removed {cidr}"),
+            TransitionCause::Reconfigured => f.write_str("the configuration changed"),
+            TransitionCause::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+/// Why a packet was not acted upon, and what to look at.
+pub(super) fn discard_sentence(name: &str, packet: &Received, reason: Discard) -> String {
+    let Received { source, destination, hop_limit, bytes, .. } = packet;
+    let what = match reason {
+        Discard::Length => format!("its length, {} octets, is wrong", bytes.len()),
+        Discard::HopLimit => format!("its TTL is {hop_limit}, not 255: it crossed a router or is forged"),
+        Discard::Version => {
+            format!("it speaks VRRP version {}", bytes.first().map_or(0, |first| first >> 4))
+        }
+        Discard::AuthType => "its authentication type is not ours".to_owned(),
+        Discard::AuthMismatch => "its password is not ours".to_owned(),
+        Discard::Interval => "its advertisement interval is not ours".to_owned(),
+        Discard::Type => "it is no advertisement".to_owned(),
+        Discard::Checksum => "its checksum is wrong".to_owned(),
+        Discard::Destination => format!("it was sent to {destination}, where this router does not listen"),
+        Discard::OwnPacket => "it is our own".to_owned(),
+        Discard::NotListening => "this router does not take part now".to_owned(),
+        Discard::UnknownRouter => "no router here has its VRID".to_owned(),
+    };
+    format!("({name}) advertisement from {source} discarded: {what}")
+}

@@ -1,0 +1,199 @@
+//! What the core knows about the node's interfaces, reduced to what routers depend on.
+
+use super::event::{InterfaceFacts, RouterId};
+use crate::net::{AddressFamily, MacAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// The part of the facts that a router can depend on. While it stays equal, no router needs to look: a
+/// takeover of a thousand addresses changes the facts a thousand times and this never.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Interface {
+    /// Kernel index.
+    pub index: u32,
+    /// Up and with carrier.
+    pub up: bool,
+    /// Hardware address, all zero if none.
+    pub mac: MacAddr,
+    /// Sets the R flag of neighbour advertisements.
+    pub ipv6_forwarding: bool,
+    ipv4: Sources,
+    ipv6: Sources,
+}
+
+/// Addresses to send from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sources {
+    /// The kernel's first.
+    first: Option<IpAddr>,
+    /// The first that is no virtual address of this node.
+    real: Option<IpAddr>,
+}
+
+impl Interface {
+    /// The address to send from. The owner's first address usually *is* the virtual one; any other router
+    /// must not speak from an address that moves.
+    pub fn source(&self, family: AddressFamily, owner: bool) -> Option<IpAddr> {
+        let sources = match family {
+            AddressFamily::V4 => self.ipv4,
+            AddressFamily::V6 => self.ipv6,
+        };
+        if owner { sources.first } else { sources.real }
+    }
+}
+
+/// All interfaces, and who depends on them.
+#[derive(Debug, Default)]
+pub(super) struct Interfaces {
+    facts: BTreeMap<u32, InterfaceFacts>,
+    by_name: BTreeMap<String, Interface>,
+    watchers: BTreeMap<String, BTreeSet<RouterId>>,
+    /// Routers that hold an address, by address.
+    holders: BTreeMap<IpAddr, BTreeSet<RouterId>>,
+}
+
+impl Interfaces {
+    /// The interface of that name, if it exists.
+    pub fn get(&self, name: &str) -> Option<&Interface> {
+        self.by_name.get(name)
+    }
+
+    /// The name that goes with an index.
+    pub fn name(&self, index: u32) -> Option<&str> {
+        self.facts.get(&index).map(|facts| facts.name.as_str())
+    }
+
+    /// The names that an arriving fact makes obsolete: an interface was renamed, or deleted and made again.
+    pub fn superseded_by(&self, facts: &InterfaceFacts) -> Vec<u32> {
+        let renamed = self.name(facts.index).filter(|name| *name != facts.name).map(|_| facts.index);
+        let remade = self.get(&facts.name).map(|known| known.index).filter(|index| *index != facts.index);
+        renamed.into_iter().chain(remade).collect()
+    }
+
+    /// Take in facts. True if something changed that a router can depend on.
+    pub fn update(&mut self, facts: InterfaceFacts) -> bool {
+        let new = self.reduce(&facts);
+        let name = facts.name.clone();
+        self.facts.insert(facts.index, facts);
+        if self.by_name.get(&name) == Some(&new) {
+            return false;
+        }
+        self.by_name.insert(name, new);
+        true
+    }
+
+    /// Forget an interface; its name if it was known.
+    pub fn remove(&mut self, index: u32) -> Option<String> {
+        let facts = self.facts.remove(&index)?;
+        self.by_name.remove(&facts.name);
+        Some(facts.name)
+    }
+
+    /// Routers that depend on the interface.
+    pub fn watchers(&self, name: &str) -> Vec<RouterId> {
+        self.watchers.get(name).into_iter().flatten().copied().collect()
+    }
+
+    /// Routers that hold the address.
+    pub fn holders(&self, address: IpAddr) -> Vec<RouterId> {
+        self.holders.get(&address).into_iter().flatten().copied().collect()
+    }
+
+    /// Forget who depends on what; a plan follows.
+    pub fn clear_dependants(&mut self) {
+        self.watchers.clear();
+        self.holders.clear();
+    }
+
+    /// `router` depends on the interface.
+    pub fn watch(&mut self, name: &str, router: RouterId) {
+        self.watchers.entry(name.to_owned()).or_default().insert(router);
+    }
+
+    /// `router` holds the address.
+    pub fn hold(&mut self, address: IpAddr, router: RouterId) {
+        self.holders.entry(address).or_default().insert(router);
+    }
+
+    /// After the virtual addresses changed: the names of interfaces that now look different.
+    pub fn reduce_again(&mut self) -> Vec<String> {
+        let mut changed = Vec::new();
+        for facts in self.facts.values() {
+            let new = self.reduce(facts);
+            if self.by_name.get(&facts.name) != Some(&new) {
+                changed.push((facts.name.clone(), new));
+            }
+        }
+        let names = changed.iter().map(|(name, _)| name.clone()).collect();
+        self.by_name.extend(changed);
+        names
+    }
+
+    fn reduce(&self, facts: &InterfaceFacts) -> Interface {
+        Interface {
+            index: facts.index,
+            up: facts.up,
+            mac: facts.mac,
+            ipv6_forwarding: facts.ipv6_forwarding,
+            ipv4: self.sources(facts.ipv4.iter().copied().map(IpAddr::V4)),
+            ipv6: self.sources(facts.ipv6_link_local.iter().copied().map(IpAddr::V6)),
+        }
+    }
+
+    fn sources(&self, mut addresses: impl Iterator<Item = IpAddr> + Clone) -> Sources {
+        Sources {
+            first: addresses.clone().next(),
+            real: addresses.find(|address| !self.holders.contains_key(address)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn facts(index: u32, name: &str, ipv4: &[[u8; 4]]) -> InterfaceFacts {
+        InterfaceFacts {
+            index,
+            name: name.to_owned(),
+            up: true,
+            mac: MacAddr([2, 0, 0, 0, 0, 1]),
+            mtu: 1500,
+            ipv6_forwarding: false,
+            ipv4: ipv4.iter().copied().map(Ipv4Addr::from).collect(),
+            ipv6_link_local: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_virtual_address_is_no_source_except_for_its_owner() {
+        let mut interfaces = Interfaces::default();
+        interfaces.hold(Ipv4Addr::new(10, 0, 0, 100).into(), RouterId(0));
+        interfaces.update(facts(2, "eth0", &[[10, 0, 0, 100], [10, 0, 0, 1]]));
+        let eth0 = interfaces.get("eth0").expect("just updated");
+        assert_eq!(eth0.source(AddressFamily::V4, false), Some(Ipv4Addr::new(10, 0, 0, 1).into()));
+        assert_eq!(eth0.source(AddressFamily::V4, true), Some(Ipv4Addr::new(10, 0, 0, 100).into()));
+        assert_eq!(eth0.source(AddressFamily::V6, false), None);
+    }
+
+    #[test]
+    fn a_virtual_address_that_comes_or_goes_is_no_change() {
+        let mut interfaces = Interfaces::default();
+        interfaces.hold(Ipv4Addr::new(10, 0, 0, 100).into(), RouterId(0));
+        assert!(interfaces.update(facts(2, "eth0", &[[10, 0, 0, 1]])));
+        assert!(!interfaces.update(facts(2, "eth0", &[[10, 0, 0, 1], [10, 0, 0, 100]])));
+        assert!(interfaces.update(facts(2, "eth0", &[])));
+    }
+
+    #[test]
+    fn a_rename_and_a_new_index_supersede_what_was_known() {
+        let mut interfaces = Interfaces::default();
+        interfaces.update(facts(2, "eth0", &[]));
+        interfaces.update(facts(3, "eth1", &[]));
+        assert!(interfaces.superseded_by(&facts(2, "eth0", &[[10, 0, 0, 1]])).is_empty());
+        assert_eq!(interfaces.superseded_by(&facts(2, "wan0", &[])), [2]);
+        assert_eq!(interfaces.superseded_by(&facts(9, "eth1", &[])), [3]);
+        assert_eq!(interfaces.superseded_by(&facts(2, "eth1", &[])), [2, 3]);
+    }
+}

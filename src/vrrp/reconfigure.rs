@@ -1,0 +1,167 @@
+//! A new plan: what stays equal is not touched, what changed is changed in place.
+
+use super::Core;
+use super::context::Context;
+use super::event::{Action, LogLevel, RouterId, TransitionCause};
+use super::router::Router;
+use super::state::Phase;
+use super::vips::Vip;
+use crate::plan::vrrp::{RouterKey, RouterPlan, VirtualAddress, VrrpPlan};
+use crate::time::Instant;
+use crate::wire::vrrp::Version;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+impl Core {
+    /// Take over a plan. Routers that left go first, then addresses that left their router, then everything
+    /// else: an address may move from one router to another in one step.
+    pub(super) fn adopt(&mut self, plan: VrrpPlan, now: Instant, actions: &mut Vec<Action>) {
+        let mut known: BTreeMap<RouterKey, RouterId> =
+            self.order.iter().filter_map(|id| Some((self.routers.get(id)?.plan.key.clone(), *id))).collect();
+        let mut kept = Vec::new();
+        let mut order = Vec::new();
+        let mut seen = BTreeSet::new();
+        for router in plan.routers {
+            if !seen.insert(router.key.clone()) {
+                let RouterKey { interface, family, vrid } = &router.key;
+                let what = format!("({}) {family} VRID {vrid} on {interface} is taken: ignored", router.name);
+                actions.push(Action::Log(LogLevel::Error, what));
+                continue;
+            }
+            let id = match known.remove(&router.key) {
+                Some(id) => id,
+                None => self.new_id(),
+            };
+            order.push(id);
+            kept.push((id, router));
+        }
+        self.generation = plan.generation;
+        self.order = order;
+        let left: Vec<RouterId> = known.into_values().collect();
+        self.note_dependants(&kept);
+        let looks_new = self.interfaces.reduce_again();
+        for id in left {
+            self.with_router(id, now, actions, |router, ctx| router.end(ctx));
+        }
+        for (id, plan) in &kept {
+            self.with_router(*id, now, actions, |router, ctx| router.drop_addresses(plan, ctx));
+        }
+        for (id, plan) in kept {
+            if let Entry::Vacant(place) = self.routers.entry(id) {
+                place.insert(Router::new(id, plan, now));
+                self.with_router(id, now, actions, Router::start);
+            } else {
+                self.with_router(id, now, actions, |router, ctx| router.adopt(plan, ctx));
+            }
+        }
+        for name in looks_new {
+            self.reevaluate_watchers(&name, now, actions);
+        }
+    }
+
+    fn note_dependants(&mut self, routers: &[(RouterId, RouterPlan)]) {
+        self.interfaces.clear_dependants();
+        for (id, plan) in routers {
+            self.interfaces.watch(&plan.key.interface, *id);
+            for tracked in &plan.track_interfaces {
+                self.interfaces.watch(&tracked.interface, *id);
+            }
+            for address in plan.addresses.iter().chain(&plan.excluded_addresses) {
+                self.interfaces.hold(address.cidr.address(), *id);
+                if let Some(name) = &address.interface {
+                    self.interfaces.watch(name, *id);
+                }
+            }
+        }
+    }
+}
+
+impl Router {
+    /// The router left the configuration: resign, give the addresses up, end.
+    fn end(&mut self, ctx: &mut Context) {
+        self.doomed = true;
+        for vip in &mut self.vips {
+            vip.dropped = true;
+        }
+        self.transition(Phase::Initialize, TransitionCause::Reconfigured, ctx);
+    }
+
+    /// Remove the addresses that the new plan no longer has.
+    fn drop_addresses(&mut self, plan: &RouterPlan, ctx: &mut Context) {
+        if self.plan.addresses == plan.addresses && self.plan.excluded_addresses == plan.excluded_addresses {
+            return;
+        }
+        let wanted: HashSet<&VirtualAddress> =
+            plan.addresses.iter().chain(&plan.excluded_addresses).collect();
+        for vip in &mut self.vips {
+            vip.dropped = !wanted.contains(&vip.address);
+        }
+        self.withdraw_dropped(ctx);
+    }
+
+    /// Go on with another plan of the same key. State, counters and the Master heard are kept.
+    fn adopt(&mut self, plan: RouterPlan, ctx: &mut Context) {
+        if self.plan == plan {
+            return;
+        }
+        let old = std::mem::replace(&mut self.plan, plan);
+        self.frames.clear();
+        if (&old.addresses, &old.excluded_addresses) != (&self.plan.addresses, &self.plan.excluded_addresses)
+        {
+            self.arrange_addresses();
+        }
+        self.adjust_timers(&old, ctx.now);
+        self.reevaluate(ctx);
+        match &self.phase {
+            Phase::Master(_) => self.install_addresses(ctx),
+            Phase::Initialize | Phase::Backup(_) | Phase::Fault => self.withdraw_addresses(ctx),
+        }
+    }
+
+    /// Put the addresses into the new plan's order, the dropped ones last.
+    fn arrange_addresses(&mut self) {
+        let mut known: HashMap<VirtualAddress, Vip> = HashMap::new();
+        let mut leaving = Vec::new();
+        for vip in std::mem::take(&mut self.vips) {
+            if vip.dropped {
+                leaving.push(vip);
+            } else {
+                known.insert(vip.address.clone(), vip);
+            }
+        }
+        let wanted = self.plan.addresses.iter().chain(&self.plan.excluded_addresses);
+        self.vips = wanted
+            .map(|address| known.remove(address).unwrap_or_else(|| Vip::new(address.clone())))
+            .chain(leaving)
+            .collect();
+    }
+
+    /// A shorter interval counts at once; a Backup's timer keeps its start and gets today's numbers.
+    fn adjust_timers(&mut self, old: &RouterPlan, now: Instant) {
+        let own = self.own_interval();
+        let interval = self.plan.interval;
+        let refresh_changed = old.announce.refresh != self.plan.announce.refresh;
+        let refresh_at = self.first_refresh(now);
+        match &mut self.phase {
+            Phase::Master(master) => {
+                master.next_advertisement = master.next_advertisement.min(now + interval.duration());
+                if refresh_changed {
+                    master.refresh_at = refresh_at;
+                }
+            }
+            Phase::Backup(backup) => {
+                if self.plan.version == Version::V2 || backup.active.is_none() {
+                    backup.master_interval = own;
+                }
+                if !self.plan.preempt || self.plan.preempt_delay.is_zero() {
+                    backup.preempt_after = None;
+                }
+            }
+            Phase::Initialize | Phase::Fault => {}
+        }
+        let timing = self.timing();
+        if let Phase::Backup(backup) = &mut self.phase {
+            backup.recompute(timing);
+        }
+    }
+}

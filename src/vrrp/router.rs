@@ -1,0 +1,452 @@
+//! One virtual router: what each event means in each state. It only decides; every change of state goes
+//! through `transition`, every effect through the files beside this one.
+
+use super::context::Context;
+use super::election::{Timing, Wait, outranks};
+use super::event::{Frame, LogLevel, Received, RouterId, State, TransitionCause};
+use super::explain::discard_sentence;
+use super::state::{ActiveRouter, Backup, Master, Phase};
+use super::stats::Stats;
+use super::vips::Vip;
+use crate::net::{AddressFamily, Priority};
+use crate::plan::vrrp::RouterPlan;
+use crate::time::{Instant, Interval};
+use crate::wire::vrrp::{Addresses, Advertisement, Discard, Expectation, Path, Version, decode};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Shortest time between two sentences about the same weaker router.
+const WEAKER_LOG_GAP: Duration = Duration::from_secs(10);
+
+/// A virtual router of this node.
+#[derive(Debug)]
+pub struct Router {
+    pub(super) id: RouterId,
+    pub(super) plan: RouterPlan,
+    pub(super) phase: Phase,
+    pub(super) since: Instant,
+    pub(super) cause: TransitionCause,
+    pub(super) faults: Vec<String>,
+    pub(super) link: Option<u32>,
+    pub(super) source: Option<IpAddr>,
+    pub(super) priority: Priority,
+    pub(super) vips: Vec<Vip>,
+    pub(super) next_retry: Option<Instant>,
+    /// The advertisement, encoded; empty when something in it changed.
+    pub(super) frames: Vec<Frame>,
+    pub(super) stats: Stats,
+    /// Kinds of sentence said since the last change of state.
+    pub(super) said: Said,
+    pub(super) weaker_said_at: Option<Instant>,
+    /// The deadline under which the core has queued this router.
+    pub(super) queued: Option<Instant>,
+    /// The key under which the core finds it for packets.
+    pub(super) bound: Option<u32>,
+    /// No longer in the configuration; ends when its addresses are gone.
+    pub(super) doomed: bool,
+}
+
+/// Which kinds of sentence were already said: one bit each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Said(u32);
+
+impl Said {
+    /// True the first time only.
+    fn first(&mut self, bit: u32) -> bool {
+        let mask = 1 << bit;
+        let first = self.0 & mask == 0;
+        self.0 |= mask;
+        first
+    }
+}
+
+/// Bits of [`Said`] above those of the discards.
+const SAID_ADDRESSES: u32 = 30;
+const SAID_INTERVAL: u32 = 31;
+
+/// An accepted advertisement, as far as the election cares.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    from: IpAddr,
+    priority: Priority,
+    interval: Interval,
+}
+
+impl Router {
+    /// A router in INIT; `start` moves it.
+    pub(super) fn new(id: RouterId, plan: RouterPlan, now: Instant) -> Router {
+        let vips = plan.addresses.iter().chain(&plan.excluded_addresses).cloned().map(Vip::new).collect();
+        Router {
+            id,
+            priority: plan.priority,
+            phase: Phase::Initialize,
+            since: now,
+            cause: TransitionCause::Started,
+            faults: Vec::new(),
+            link: None,
+            source: None,
+            vips,
+            next_retry: None,
+            frames: Vec::new(),
+            stats: Stats::default(),
+            said: Said::default(),
+            weaker_said_at: None,
+            queued: None,
+            bound: None,
+            doomed: false,
+            plan,
+        }
+    }
+
+    /// Its identifier in this core.
+    pub fn id(&self) -> RouterId {
+        self.id
+    }
+
+    /// Its configuration.
+    pub fn plan(&self) -> &RouterPlan {
+        &self.plan
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> State {
+        self.phase.state()
+    }
+
+    /// Since when.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// And why.
+    pub fn cause(&self) -> &TransitionCause {
+        &self.cause
+    }
+
+    /// Effective priority.
+    pub fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    /// The Master a Backup listens to, and the moment it will be considered down.
+    pub fn active(&self) -> Option<(ActiveRouter, Instant)> {
+        match &self.phase {
+            Phase::Backup(backup) => backup.active.map(|active| (active, backup.master_down_at)),
+            _ => None,
+        }
+    }
+
+    /// Its counters.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// The earliest moment at which it has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let phase = match &self.phase {
+            Phase::Initialize | Phase::Fault => None,
+            Phase::Backup(backup) => Some(backup.master_down_at),
+            Phase::Master(master) => {
+                [Some(master.next_advertisement), master.second_burst_at, master.refresh_at]
+                    .into_iter()
+                    .flatten()
+                    .min()
+            }
+        };
+        [phase, self.next_retry].into_iter().flatten().min()
+    }
+
+    /// The numbers behind its timers. Version 2 knows one interval, its own.
+    pub(super) fn timing(&self) -> Timing {
+        let master_interval = match (&self.phase, self.plan.version) {
+            (Phase::Backup(backup), Version::V3) => backup.master_interval,
+            _ => self.own_interval(),
+        };
+        Timing {
+            version: self.plan.version,
+            priority: self.priority,
+            down_timer_adverts: self.plan.down_timer_adverts,
+            master_interval,
+        }
+    }
+
+    /// RFC 9568 6.4.1: the owner becomes Master at once, others listen first.
+    pub(super) fn start(&mut self, ctx: &mut Context) {
+        self.reevaluate(ctx);
+        let faults = super::track::Outlook::of(&self.plan, ctx.interfaces).faults;
+        if !faults.is_empty() {
+            self.fail(faults, ctx);
+        } else if self.priority.is_owner() {
+            self.become_master(TransitionCause::Owner, ctx);
+        } else {
+            let wait = if self.plan.start_as_master { Wait::StartAsMaster } else { Wait::Down };
+            self.become_backup(wait, TransitionCause::Started, ctx);
+        }
+    }
+
+    /// What was missing is back.
+    pub(super) fn recover(&mut self, ctx: &mut Context) {
+        if self.priority.is_owner() {
+            self.become_master(TransitionCause::Recovered, ctx);
+        } else {
+            self.become_backup(Wait::Down, TransitionCause::Recovered, ctx);
+        }
+    }
+
+    /// Something the router needs is missing.
+    pub(super) fn fail(&mut self, faults: Vec<String>, ctx: &mut Context) {
+        self.transition(Phase::Fault, TransitionCause::Fault(faults), ctx);
+    }
+
+    /// A packet for this router.
+    pub(super) fn receive(&mut self, packet: &Received, ctx: &mut Context) {
+        match self.accept(packet) {
+            Ok(advert) => {
+                self.stats.received += 1;
+                self.note_differences(&advert, packet.source, ctx);
+                let heard =
+                    Heard { from: packet.source, priority: advert.priority(), interval: advert.interval() };
+                match &self.phase {
+                    Phase::Backup(_) => self.backup_hears(heard, ctx),
+                    Phase::Master(_) => self.master_hears(heard, ctx),
+                    Phase::Initialize | Phase::Fault => {} // `accept` let nothing through
+                }
+            }
+            Err(reason) => {
+                self.stats.discard(reason);
+                let quiet = matches!(reason, Discard::NotListening | Discard::OwnPacket);
+                if !quiet && self.said.first(reason as u32) {
+                    ctx.log(LogLevel::Warning, discard_sentence(&self.plan.name, packet, reason));
+                }
+            }
+        }
+    }
+
+    /// A deadline has passed. First the election, then announcements, then the kernel.
+    pub(super) fn timeout(&mut self, ctx: &mut Context) {
+        match &mut self.phase {
+            Phase::Backup(backup) if backup.master_down_at <= ctx.now => {
+                let cause = takeover_cause(backup, self.since, ctx.now);
+                self.become_master(cause, ctx);
+            }
+            Phase::Master(master) if master.next_advertisement <= ctx.now => {
+                let interval = self.plan.interval.duration();
+                // Counted from the deadline, so that lateness does not add up; after a pause, from now.
+                let next = master.next_advertisement + interval;
+                master.next_advertisement = if next > ctx.now { next } else { ctx.now + interval };
+                self.send_advertisement(ctx);
+            }
+            Phase::Initialize | Phase::Backup(_) | Phase::Master(_) | Phase::Fault => {}
+        }
+        self.announce_due(ctx);
+        self.retry_addresses(ctx);
+    }
+
+    /// Somebody removed an address of ours: keepalived resigns and lets the election decide, with everybody
+    /// waiting only for the skew (seen with 2.2.7).
+    pub(super) fn lose_address(&mut self, cause: TransitionCause, ctx: &mut Context) {
+        self.become_backup(Wait::Skew, cause, ctx);
+    }
+
+    pub(super) fn become_backup(&mut self, wait: Wait, cause: TransitionCause, ctx: &mut Context) {
+        let timing = Timing { master_interval: self.own_interval(), ..self.timing() };
+        self.transition(Phase::Backup(Backup::new(wait, timing, ctx.now)), cause, ctx);
+    }
+
+    fn become_master(&mut self, cause: TransitionCause, ctx: &mut Context) {
+        let master = Master {
+            next_advertisement: ctx.now + self.plan.interval.duration(),
+            refresh_at: self.first_refresh(ctx.now),
+            second_burst_at: None,
+            quiet_until: ctx.now,
+        };
+        self.transition(Phase::Master(master), cause, ctx);
+    }
+
+    /// RFC 9568 6.4.2.
+    fn backup_hears(&mut self, heard: Heard, ctx: &mut Context) {
+        let timing = self.timing();
+        let Phase::Backup(backup) = &mut self.phase else { return };
+        if heard.priority == Priority::RESIGN {
+            self.stats.resignations_received += 1;
+            backup.resigned = Some(heard.from);
+            backup.arm(Wait::Skew, timing, ctx.now);
+            return;
+        }
+        let speaker = ActiveRouter { address: heard.from, priority: heard.priority, at: ctx.now };
+        let weaker = heard.priority < self.priority;
+        if weaker && !still_patient(backup, &self.plan, ctx.now) {
+            backup.ignored = Some(speaker); // discarded: the timer runs on
+            return;
+        }
+        if !weaker {
+            backup.preempt_after = None;
+        }
+        if self.plan.version == Version::V3 {
+            backup.master_interval = heard.interval;
+        }
+        backup.active = Some(speaker);
+        backup.ignored = None;
+        backup.resigned = None;
+        let timing = Timing { master_interval: backup.master_interval, ..timing };
+        backup.arm(Wait::Down, timing, ctx.now);
+    }
+
+    /// RFC 9568 6.4.3.
+    fn master_hears(&mut self, heard: Heard, ctx: &mut Context) {
+        let ours = (self.priority, self.source.unwrap_or(heard.from));
+        if heard.priority == Priority::RESIGN {
+            self.stats.resignations_received += 1;
+            self.send_advertisement(ctx);
+            let interval = self.plan.interval.duration();
+            if let Phase::Master(master) = &mut self.phase {
+                master.next_advertisement = ctx.now + interval;
+            }
+        } else if outranks((heard.priority, heard.from), ours) {
+            self.yield_to(heard, ctx);
+        } else {
+            self.stand_against(heard, ctx);
+        }
+    }
+
+    /// Yield at once, and wait for the stronger router's silence by its own interval.
+    fn yield_to(&mut self, heard: Heard, ctx: &mut Context) {
+        if self.plan.answer_higher_priority {
+            self.send_advertisement(ctx);
+        }
+        let master_interval =
+            if self.plan.version == Version::V3 { heard.interval } else { self.own_interval() };
+        let timing = Timing { master_interval, ..self.timing() };
+        let mut backup = Backup::new(Wait::Down, timing, ctx.now);
+        backup.active = Some(ActiveRouter { address: heard.from, priority: heard.priority, at: ctx.now });
+        let cause = TransitionCause::Outranked { by: heard.from, priority: heard.priority };
+        self.transition(Phase::Backup(backup), cause, ctx);
+    }
+
+    /// RFC 9568 6.4.3: assert the Master's state to the weaker one and to learning bridges.
+    fn stand_against(&mut self, heard: Heard, ctx: &mut Context) {
+        self.stats.lower_priority_heard += 1;
+        if self.plan.answer_lower_priority {
+            self.send_advertisement(ctx);
+        }
+        self.announce_again(ctx);
+        let silent = self.weaker_said_at.is_some_and(|at| ctx.now < at + WEAKER_LOG_GAP);
+        if !silent {
+            self.weaker_said_at = Some(ctx.now);
+            let Heard { from, priority, .. } = heard;
+            let (name, ours) = (&self.plan.name, self.priority);
+            let answer = if self.plan.answer_lower_priority { "told it so" } else { "not answered" };
+            let why = if priority == ours { " and the lower address" } else { "" };
+            ctx.log(
+                LogLevel::Warning,
+                format!(
+                    "({name}) a second Master, {from}, has priority {priority}{why}, ours is {ours}: {answer}"
+                ),
+            );
+        }
+    }
+
+    /// Is the packet one to act upon?
+    fn accept(&self, packet: &Received) -> Result<Advertisement, Discard> {
+        if matches!(self.phase, Phase::Initialize | Phase::Fault) {
+            return Err(Discard::NotListening);
+        }
+        let group = self.group();
+        let path =
+            Path { source: packet.source, destination: packet.destination, hop_limit: packet.hop_limit };
+        let expected = Expectation {
+            version: self.plan.version,
+            authentication: &self.plan.authentication,
+            interval: self.own_interval(),
+            checksum: self.plan.checksum,
+            hop_limit_255: group.is_some(),
+        };
+        let advert = decode(&packet.bytes, path, expected)?;
+        let suits = match group {
+            Some(group) => packet.destination == group,
+            None => !packet.destination.is_multicast(),
+        };
+        if !suits {
+            return Err(Discard::Destination);
+        }
+        if Some(packet.source) == self.source {
+            return Err(Discard::OwnPacket);
+        }
+        Ok(advert)
+    }
+
+    /// Differences that are only counted and mentioned, as keepalived does (RFC 9568 7.1).
+    fn note_differences(&mut self, advert: &Advertisement, from: IpAddr, ctx: &mut Context) {
+        if !self.carries_our_addresses(advert.addresses()) {
+            self.stats.address_list_mismatch += 1;
+            if self.said.first(SAID_ADDRESSES) {
+                let name = &self.plan.name;
+                ctx.log(
+                    LogLevel::Warning,
+                    format!(
+                        "({name}) {from} advertises other addresses than ours: compare the configurations"
+                    ),
+                );
+            }
+        }
+        if advert.interval() != self.own_interval() {
+            self.stats.interval_mismatch += 1;
+            if self.said.first(SAID_INTERVAL) {
+                let (name, theirs, ours) =
+                    (&self.plan.name, advert.interval().duration(), self.own_interval().duration());
+                ctx.log(
+                    LogLevel::Info,
+                    format!("({name}) {from} advertises every {theirs:?}, we would every {ours:?}; its interval counts"),
+                );
+            }
+        }
+    }
+
+    /// The same list in the same order? The order is compared first because it nearly always fits.
+    fn carries_our_addresses(&self, theirs: &Addresses) -> bool {
+        let theirs: &mut dyn Iterator<Item = IpAddr> = match (theirs, self.plan.key.family) {
+            (Addresses::V4(list), AddressFamily::V4) => &mut list.iter().copied().map(IpAddr::V4),
+            (Addresses::V6(list), AddressFamily::V6) => &mut list.iter().copied().map(IpAddr::V6),
+            _ => return false,
+        };
+        let mut theirs: Vec<IpAddr> = theirs.collect();
+        if theirs.iter().copied().eq(self.advertised()) {
+            return true;
+        }
+        let mut ours: Vec<IpAddr> = self.advertised().collect();
+        theirs.sort_unstable();
+        ours.sort_unstable();
+        theirs == ours
+    }
+}
+
+/// Is a weaker Master left in peace? Always with `nopreempt`, and for `preempt_delay` from the first time
+/// it is heard. The owner preempts whatever is configured (RFC 9568 6.1).
+fn still_patient(backup: &mut Backup, plan: &RouterPlan, now: Instant) -> bool {
+    if plan.priority.is_owner() {
+        return false;
+    }
+    if !plan.preempt {
+        return true;
+    }
+    if plan.preempt_delay.is_zero() {
+        return false;
+    }
+    now < *backup.preempt_after.get_or_insert(now + plan.preempt_delay)
+}
+
+/// Why a Backup takes over when its timer ends.
+fn takeover_cause(backup: &Backup, since: Instant, now: Instant) -> TransitionCause {
+    if let Some(by) = backup.resigned {
+        return TransitionCause::MasterResigned { by };
+    }
+    if let Some(weaker) = backup.ignored {
+        return TransitionCause::Preempted { from: weaker.address, priority: weaker.priority };
+    }
+    let heard_at = backup.active.map_or(since, |active| active.at);
+    let silence = now.saturating_duration_since(heard_at);
+    TransitionCause::MasterDown {
+        last: backup.active.map(|active| active.address),
+        silence_ms: u64::try_from(silence.as_millis()).unwrap_or(u64::MAX),
+    }
+}

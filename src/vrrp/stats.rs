@@ -1,0 +1,85 @@
+//! Counters of one router.
+
+use crate::wire::vrrp::Discard;
+
+/// What happened so far. Never reset while the router lives, not even by a reload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Advertisements accepted.
+    pub received: u64,
+    /// Of these, with priority 0.
+    pub resignations_received: u64,
+    /// Advertisements sent, each peer of a unicast router counted.
+    pub sent: u64,
+    /// Of these, with priority 0.
+    pub resignations_sent: u64,
+    /// Times this router became Master.
+    pub became_master: u64,
+    /// Times it ceased to be.
+    pub left_master: u64,
+    /// Advertisements of a weaker router, heard as Master.
+    pub lower_priority_heard: u64,
+    /// Accepted advertisements whose addresses are not ours.
+    pub address_list_mismatch: u64,
+    /// Accepted advertisements whose interval is not ours (version 3).
+    pub interval_mismatch: u64,
+    /// Gratuitous ARPs and neighbour advertisements sent.
+    pub announcements_sent: u64,
+    /// Kernel operations that failed.
+    pub kernel_failures: u64,
+    discards: [u64; Discard::ALL.len()],
+}
+
+impl Stats {
+    /// One more packet was discarded.
+    pub fn discard(&mut self, reason: Discard) {
+        if let Some(counter) = self.discards.get_mut(reason as usize) {
+            *counter += 1;
+        }
+    }
+
+    /// How many were, for this reason.
+    pub fn discarded(&self, reason: Discard) -> u64 {
+        self.discards.get(reason as usize).copied().unwrap_or_default()
+    }
+
+    /// Every counter with its name. `discard_unknown_router` is the core's, not a router's, and left out.
+    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let named = [
+            ("advertisements_received", self.received),
+            ("resignations_received", self.resignations_received),
+            ("advertisements_sent", self.sent),
+            ("resignations_sent", self.resignations_sent),
+            ("became_master", self.became_master),
+            ("left_master", self.left_master),
+            ("lower_priority_heard", self.lower_priority_heard),
+            ("address_list_mismatch", self.address_list_mismatch),
+            ("interval_mismatch", self.interval_mismatch),
+            ("announcements_sent", self.announcements_sent),
+            ("kernel_failures", self.kernel_failures),
+        ];
+        let discards = Discard::ALL
+            .into_iter()
+            .filter(|reason| *reason != Discard::UnknownRouter)
+            .map(|reason| (reason.counter(), self.discarded(reason)));
+        named.into_iter().chain(discards)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_counter_of_its_own() {
+        let mut stats = Stats::default();
+        for (times, reason) in (1u64..).zip(Discard::ALL) {
+            (0..times).for_each(|_| stats.discard(reason));
+        }
+        for (times, reason) in (1u64..).zip(Discard::ALL) {
+            assert_eq!(stats.discarded(reason), times, "{reason:?}");
+        }
+        let names: std::collections::BTreeSet<_> = stats.counters().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), 11 + Discard::ALL.len() - 1);
+    }
+}

@@ -1,0 +1,70 @@
+//! The one place where a router changes state, with everything that goes with leaving and entering one.
+
+use super::context::Context;
+use super::event::{Action, Transition, TransitionCause};
+use super::router::{Router, Said};
+use super::state::Phase;
+
+impl Router {
+    /// Leave the present state, enter `to`, tell everybody why.
+    ///
+    /// Leaving Master: resign if the others should not wait, then remove the addresses. Entering Master:
+    /// the advertisement first, then the addresses (RFC 9568 6.4.2, keepalived); each is announced when the
+    /// kernel has it. Entering any other state removes what an earlier run may have left.
+    pub(super) fn transition(&mut self, to: Phase, cause: TransitionCause, ctx: &mut Context) {
+        let from = self.phase.state();
+        if matches!(self.phase, Phase::Master(_)) {
+            self.stats.left_master += 1;
+            if resigns(&cause) && self.can_send(ctx) {
+                self.send_resignation(ctx);
+            }
+        }
+        self.phase = to;
+        self.since = ctx.now;
+        self.cause = cause;
+        self.said = Said::default();
+        self.weaker_said_at = None;
+        self.faults = match &self.cause {
+            TransitionCause::Fault(reasons) => reasons.clone(),
+            _ => Vec::new(),
+        };
+        if matches!(self.phase, Phase::Master(_)) {
+            self.stats.became_master += 1;
+            self.send_advertisement(ctx);
+            self.install_addresses(ctx);
+        } else {
+            self.withdraw_addresses(ctx);
+        }
+        ctx.actions.push(Action::Notify(Transition {
+            router: self.id,
+            key: self.plan.key.clone(),
+            name: self.plan.name.clone(),
+            from,
+            to: self.phase.state(),
+            cause: self.cause.clone(),
+            at: ctx.now,
+            priority: self.priority,
+        }));
+    }
+
+    fn can_send(&self, ctx: &Context) -> bool {
+        ctx.interfaces.get(&self.plan.key.interface).is_some_and(|interface| interface.up)
+    }
+}
+
+/// Does a Master that leaves for this reason send priority 0? Not to one who is stronger: it has spoken.
+fn resigns(cause: &TransitionCause) -> bool {
+    match cause {
+        TransitionCause::Fault(_)
+        | TransitionCause::AddressLost { .. }
+        | TransitionCause::Reconfigured
+        | TransitionCause::Stopped => true,
+        TransitionCause::Started
+        | TransitionCause::Owner
+        | TransitionCause::MasterDown { .. }
+        | TransitionCause::MasterResigned { .. }
+        | TransitionCause::Outranked { .. }
+        | TransitionCause::Preempted { .. }
+        | TransitionCause::Recovered => false,
+    }
+}

@@ -1,0 +1,282 @@
+//! A router's virtual addresses: what the kernel was asked, what it answered, when to ask again.
+
+use super::context::Context;
+use super::event::{AddressOp, KernelError, LogLevel, OpId};
+use super::router::Router;
+use super::state::Phase;
+use crate::net::IpCidr;
+use crate::plan::vrrp::VirtualAddress;
+use crate::time::Instant;
+use std::time::Duration;
+
+/// First pause before a failed operation is tried again; it doubles with each failure.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// The pause grows to at most this many times the first: about half a minute.
+const RETRY_DOUBLINGS: u32 = 5;
+/// A removal reported this soon after we asked for the address may be an echo of our own earlier removal
+/// (the kernel's news and its answers travel separately): the address is asked for again, nothing else.
+const ECHO_WINDOW: Duration = Duration::from_secs(2);
+
+/// One virtual address.
+#[derive(Clone, Debug)]
+pub(super) struct Vip {
+    /// As configured.
+    pub address: VirtualAddress,
+    /// Gone from the configuration; kept only until the kernel has removed it.
+    pub dropped: bool,
+    /// Where it stands.
+    pub state: VipState,
+    /// Why the last operation failed.
+    pub error: Option<KernelError>,
+    /// When to announce it again, and how often.
+    pub second_burst: Option<(Instant, u32)>,
+    failures: u32,
+    wanted_since: Instant,
+}
+
+/// Where a virtual address stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum VipState {
+    /// Perhaps left over from an earlier run.
+    Unknown,
+    /// Not there.
+    Absent,
+    /// Asked for.
+    Adding(OpId),
+    /// There.
+    Installed,
+    /// Removal asked for.
+    Removing(OpId),
+    /// Refused; asked for again at that moment.
+    AddFailed(Instant),
+    /// Removal refused; asked for again at that moment.
+    RemoveFailed(Instant),
+}
+
+impl Vip {
+    /// An address of which nothing is known yet.
+    pub fn new(address: VirtualAddress) -> Vip {
+        Vip {
+            address,
+            dropped: false,
+            state: VipState::Unknown,
+            error: None,
+            second_burst: None,
+            failures: 0,
+            wanted_since: Instant::ZERO,
+        }
+    }
+
+    /// The interface that holds it.
+    pub fn interface<'a>(&'a self, own: &'a str) -> &'a str {
+        self.address.interface.as_deref().unwrap_or(own)
+    }
+
+    fn retry_at(&self) -> Option<Instant> {
+        match self.state {
+            VipState::AddFailed(at) | VipState::RemoveFailed(at) => Some(at),
+            _ => None,
+        }
+    }
+
+    fn back_off(&mut self, now: Instant) -> Instant {
+        let pause = RETRY_FIRST * (1 << self.failures.min(RETRY_DOUBLINGS));
+        self.failures = self.failures.saturating_add(1);
+        now + pause
+    }
+}
+
+/// A virtual address as a report shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressView<'a> {
+    /// As configured.
+    pub address: &'a VirtualAddress,
+    /// The interface that holds it.
+    pub interface: &'a str,
+    /// Is it there, put there by us?
+    pub installed: bool,
+    /// Why the last kernel operation on it failed.
+    pub error: Option<&'a KernelError>,
+}
+
+impl Router {
+    /// The addresses: the advertised ones, then the excluded ones, then those that are leaving.
+    pub fn addresses(&self) -> impl Iterator<Item = AddressView<'_>> {
+        self.vips.iter().map(|vip| AddressView {
+            address: &vip.address,
+            interface: vip.interface(&self.plan.key.interface),
+            installed: matches!(vip.state, VipState::Installed),
+            error: vip.error.as_ref(),
+        })
+    }
+
+    /// Ask for every address that is not there yet.
+    pub(super) fn install_addresses(&mut self, ctx: &mut Context) {
+        for slot in 0..self.vips.len() {
+            let Some(vip) = self.vips.get_mut(slot) else { return };
+            if !vip.dropped && !matches!(vip.state, VipState::Installed | VipState::Adding(_)) {
+                vip.wanted_since = ctx.now;
+                self.install(slot, ctx);
+            }
+        }
+    }
+
+    /// Remove every address that is, or may be, there. At start that is what an earlier run left over.
+    pub(super) fn withdraw_addresses(&mut self, ctx: &mut Context) {
+        for slot in 0..self.vips.len() {
+            self.withdraw(slot, ctx);
+        }
+        self.forget_dropped();
+    }
+
+    /// Remove the addresses that left the configuration.
+    pub(super) fn withdraw_dropped(&mut self, ctx: &mut Context) {
+        for slot in 0..self.vips.len() {
+            if self.vips.get(slot).is_some_and(|vip| vip.dropped) {
+                self.withdraw(slot, ctx);
+            }
+        }
+        self.forget_dropped();
+    }
+
+    /// The kernel answered.
+    pub(super) fn operation_done(
+        &mut self,
+        op: OpId,
+        hint: usize,
+        result: Result<(), KernelError>,
+        ctx: &mut Context,
+    ) {
+        let is_it = |vip: &Vip| matches!(vip.state, VipState::Adding(o) | VipState::Removing(o) if o == op);
+        let slot = match self.vips.get(hint) {
+            Some(vip) if is_it(vip) => hint,
+            _ => match self.vips.iter().position(is_it) {
+                Some(slot) => slot,
+                None => return, // overtaken by a later operation on the same address
+            },
+        };
+        let Some(vip) = self.vips.get_mut(slot) else { return };
+        let adding = matches!(vip.state, VipState::Adding(_));
+        match result {
+            Ok(()) => {
+                vip.failures = 0;
+                vip.error = None;
+                vip.state = if adding { VipState::Installed } else { VipState::Absent };
+                if adding {
+                    self.announce_new(slot, ctx);
+                } else {
+                    self.forget_dropped();
+                }
+            }
+            Err(error) => {
+                let at = vip.back_off(ctx.now);
+                vip.state = if adding { VipState::AddFailed(at) } else { VipState::RemoveFailed(at) };
+                let sentence =
+                    failure_sentence(&self.plan.name, vip, &self.plan.key.interface, adding, &error);
+                vip.error = Some(error);
+                self.stats.kernel_failures += 1;
+                self.note_retry(at);
+                ctx.log(LogLevel::Error, sentence);
+            }
+        }
+    }
+
+    /// Ask again where the kernel refused.
+    pub(super) fn retry_addresses(&mut self, ctx: &mut Context) {
+        if self.next_retry.is_none_or(|at| at > ctx.now) {
+            return;
+        }
+        for slot in 0..self.vips.len() {
+            match self.vips.get(slot).map(|vip| vip.state) {
+                Some(VipState::AddFailed(at)) if at <= ctx.now => self.install(slot, ctx),
+                Some(VipState::RemoveFailed(at)) if at <= ctx.now => self.withdraw(slot, ctx),
+                _ => {}
+            }
+        }
+        self.forget_dropped();
+        self.next_retry = self.vips.iter().filter_map(Vip::retry_at).min();
+    }
+
+    /// An address is gone from an interface. True if a Master lost it: somebody else removed it.
+    pub(super) fn address_removed(&mut self, interface: &str, cidr: IpCidr, ctx: &mut Context) -> bool {
+        let own = &self.plan.key.interface;
+        let found = self.vips.iter().position(|vip| {
+            vip.address.cidr == cidr && vip.interface(own) == interface && vip.state == VipState::Installed
+        });
+        let Some(slot) = found else { return false };
+        let Some(vip) = self.vips.get_mut(slot) else { return false };
+        if ctx.now.saturating_duration_since(vip.wanted_since) < ECHO_WINDOW {
+            self.install(slot, ctx);
+            return false;
+        }
+        vip.state = VipState::Absent;
+        matches!(self.phase, Phase::Master(_))
+    }
+
+    /// An interface is gone, and every address with it.
+    pub(super) fn addresses_gone(&mut self, interface: &str) {
+        let own = &self.plan.key.interface;
+        for vip in &mut self.vips {
+            if vip.interface(own) == interface {
+                vip.state = VipState::Absent;
+                vip.second_burst = None;
+            }
+        }
+        self.forget_dropped();
+    }
+
+    fn install(&mut self, slot: usize, ctx: &mut Context) {
+        let Some(vip) = self.vips.get_mut(slot) else { return };
+        let Some(interface) = ctx.interfaces.get(vip.interface(&self.plan.key.interface)) else {
+            // A router whose address has no interface is in FAULT, so this is a race about to be resolved.
+            vip.state = VipState::Absent;
+            return;
+        };
+        let VirtualAddress { cidr, label, scope, broadcast, .. } = vip.address.clone();
+        let op = AddressOp::Add { interface: interface.index, cidr, label, scope, broadcast };
+        vip.state = VipState::Adding(ctx.issue(self.id, slot, op));
+    }
+
+    fn withdraw(&mut self, slot: usize, ctx: &mut Context) {
+        let Some(vip) = self.vips.get_mut(slot) else { return };
+        vip.second_burst = None;
+        match vip.state {
+            VipState::Absent | VipState::Removing(_) => return,
+            VipState::RemoveFailed(at) if at > ctx.now => return,
+            _ => {}
+        }
+        let Some(interface) = ctx.interfaces.get(vip.interface(&self.plan.key.interface)) else {
+            // An address cannot outlive its interface; one left over may show up together with it.
+            if vip.state != VipState::Unknown || vip.dropped {
+                vip.state = VipState::Absent;
+            }
+            return;
+        };
+        let op = AddressOp::Remove { interface: interface.index, cidr: vip.address.cidr };
+        vip.state = VipState::Removing(ctx.issue(self.id, slot, op));
+    }
+
+    fn note_retry(&mut self, at: Instant) {
+        self.next_retry = Some(self.next_retry.map_or(at, |known| known.min(at)));
+    }
+
+    fn forget_dropped(&mut self) {
+        self.vips.retain(|vip| !(vip.dropped && vip.state == VipState::Absent));
+    }
+}
+
+fn failure_sentence(name: &str, vip: &Vip, own: &str, adding: bool, error: &KernelError) -> String {
+    let KernelError { errno, message } = error;
+    let (cidr, interface) = (vip.address.cidr, vip.interface(own));
+    if adding {
+        format!(
+            "({name}) cannot add {cidr} to {interface}: {message} (errno {errno}); \
+             nobody serves this address until it succeeds, trying again"
+        )
+    } else {
+        format!(
+            "({name}) cannot remove {cidr} from {interface}: {message} (errno {errno}); \
+             two nodes may hold this address until it succeeds, trying again"
+        )
+    }
+}
