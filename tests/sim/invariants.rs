@@ -118,7 +118,7 @@ impl Invariants {
 
     /// A process exits after it was told to stop.
     pub fn exit(&self, node: &Node, number: usize) -> Result<(), String> {
-        let held = node.kernel.held();
+        let held = node.held();
         if node.stopping == Some(true) && !node.awry && !held.is_empty() {
             return Err(format!("n{number} released and exits, but its kernel still holds {held:?}"));
         }
@@ -279,6 +279,12 @@ fn take_plan(
         }
     }
     node.applied = plan.clone();
+    if !had_one {
+        node.find_orphans();
+    }
+    for router in &plan.routers {
+        model::addresses(router).for_each(|named| drop(node.orphans.remove(&named)));
+    }
     node.states.retain(|key, _| plan.routers.iter().any(|r| r.key == *key));
     Ok(())
 }
@@ -358,7 +364,7 @@ fn addresses_follow_states(number: usize, node: &mut Node) -> Result<(), String>
     if !node.runs() || node.has_news() || node.stopping.is_some() {
         return Ok(());
     }
-    let (held, expected) = (node.kernel.held(), model::expected_addresses(node));
+    let (held, expected) = (node.held(), model::expected_addresses(node));
     if held == expected {
         node.awry = false;
         return Ok(());

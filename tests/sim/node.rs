@@ -3,10 +3,12 @@
 
 use super::clock::Clock;
 use super::kernel::Kernel;
+use super::model;
+use holdfast::net::IpCidr;
 use holdfast::plan::vrrp::{RouterKey, RouterPlan, VrrpPlan};
 use holdfast::time::Instant;
-use holdfast::vrrp::{Action, Core, Event, State};
-use std::collections::{BTreeMap, VecDeque};
+use holdfast::vrrp::{Action, AddressOp, Core, Event, State};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Packets that a socket buffer holds for a process that does not read; more are lost.
 pub const SOCKET_BUFFER: usize = 200;
@@ -47,6 +49,9 @@ pub struct Node {
     pub news_until: u64,
     /// An operation failed and the addresses have not been right since.
     pub awry: bool,
+    /// Addresses that an earlier process left and the plan of this one does not name. Nobody knows that they were
+    /// ours: they stay until a plan names them.
+    pub orphans: BTreeSet<(String, IpCidr)>,
     /// It was told to stop: `true` to give its addresses up.
     pub stopping: Option<bool>,
     /// It stopped and exits once its last operations are done.
@@ -73,6 +78,7 @@ impl Node {
             news_under_way: 0,
             news_until: 0,
             awry: false,
+            orphans: BTreeSet::new(),
             stopping: None,
             leaving: false,
             wake: 0,
@@ -116,6 +122,27 @@ impl Node {
     /// The router's plan as the core has it.
     pub fn router(&self, key: &RouterKey) -> Option<&RouterPlan> {
         self.applied.routers.iter().find(|r| r.key == *key)
+    }
+
+    /// What a process before this one left and the plan in force does not name.
+    pub fn find_orphans(&mut self) {
+        let named: BTreeSet<_> = self.applied.routers.iter().flat_map(model::addresses).collect();
+        self.orphans = self.kernel.held().into_iter().filter(|held| !named.contains(held)).collect();
+    }
+
+    /// A dead process's last operation came through.
+    pub fn note_orphan(&mut self, op: &AddressOp) {
+        let AddressOp::Add { interface, cidr, .. } = op else { return };
+        let Some(at) = self.kernel.by_index(*interface) else { return };
+        let added = (self.kernel.interfaces[at].name.clone(), *cidr);
+        if !self.applied.routers.iter().flat_map(model::addresses).any(|named| named == added) {
+            self.orphans.insert(added);
+        }
+    }
+
+    /// The addresses that the kernel holds on this process's account, sorted.
+    pub fn held(&self) -> Vec<(String, IpCidr)> {
+        self.kernel.held().into_iter().filter(|held| !self.orphans.contains(held)).collect()
     }
 
     /// Could the process read something now, or will it soon without doing anything?

@@ -307,6 +307,9 @@ impl World {
         }
         let outcome = self.nodes[node].kernel.perform(&mut self.kernels, body);
         self.trace.line(self.now, &format!("n{node} kernel {body:?}: {}", if outcome.result.is_ok() { "done" } else { "failed" }));
+        if !living {
+            self.nodes[node].note_orphan(body);
+        }
         if let Some((index, cidr)) = outcome.removed {
             self.tell(node, Event::AddressRemoved { index, cidr });
         }
