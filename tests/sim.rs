@@ -10,7 +10,7 @@ use sim::world::{Violation, World};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Seeds of an ordinary run: about ten seconds in a debug build.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 250;
 /// Seeds that are run twice to see that nothing but the seed decides.
 const REPEATED: u64 = 10;
 

@@ -100,7 +100,8 @@ fn imports_point_to_earlier_layers_only() {
     let mut faults = Vec::new();
     for (file, text) in rust_files("src") {
         let Some(module) = module_of(&file) else { continue };
-        let own = layer(module).unwrap_or_else(|| panic!("{file}: module {module} has no layer in tests/tidy.rs"));
+        let own =
+            layer(module).unwrap_or_else(|| panic!("{file}: module {module} has no layer in tests/tidy.rs"));
         for (number, line) in text.lines().enumerate() {
             for import in imports(code(line)).filter(|i| *i != module) {
                 let allowed = layer(import).is_none_or(|theirs| theirs < own)

@@ -7,6 +7,7 @@ use super::node::Process;
 use super::rng::Rng;
 use super::scenario;
 use super::world::World;
+use holdfast::net::{AddressFamily, IpCidr};
 use holdfast::plan::Generation;
 use holdfast::plan::vrrp::VrrpPlan;
 use holdfast::vrrp::{Command, Event};
@@ -14,24 +15,76 @@ use holdfast::vrrp::{Command, Event};
 /// Something done to the network, a kernel or a process.
 #[derive(Clone, Debug)]
 pub enum Deed {
-    Weather { lan: usize, conditions: Conditions },
-    Partition { lan: usize, groups: Vec<u8> },
-    OneWay { lan: usize, from: usize, to: usize },
-    Start { node: usize },
+    Weather {
+        lan: usize,
+        conditions: Conditions,
+    },
+    Partition {
+        lan: usize,
+        groups: Vec<u8>,
+    },
+    OneWay {
+        lan: usize,
+        from: usize,
+        to: usize,
+    },
+    Start {
+        node: usize,
+    },
     /// The process dies; its kernel keeps the addresses.
-    Crash { node: usize },
-    Stop { node: usize, release: bool },
-    Pause { node: usize },
-    Resume { node: usize },
-    Link { node: usize, lan: usize, up: bool },
+    Crash {
+        node: usize,
+    },
+    Stop {
+        node: usize,
+        release: bool,
+    },
+    Pause {
+        node: usize,
+    },
+    Resume {
+        node: usize,
+    },
+    /// A cable is pulled or plugged; addresses stay.
+    Link {
+        node: usize,
+        lan: usize,
+        up: bool,
+    },
+    /// `ip link set down`: the kernel takes the IPv6 addresses off. `Link` up brings the link-local one back.
+    AdminDown {
+        node: usize,
+        lan: usize,
+    },
+    /// The interface is deleted, and made again with another index.
+    Vanish {
+        node: usize,
+        lan: usize,
+    },
+    Appear {
+        node: usize,
+        lan: usize,
+    },
     /// Percent of operations that fail, and time added to each.
-    KernelTrouble { node: usize, failing: u64, stall: u64 },
+    KernelTrouble {
+        node: usize,
+        failing: u64,
+        stall: u64,
+    },
     /// Somebody removes an address of ours.
-    Thief { node: usize },
-    ReloadSame { node: usize },
-    ReloadChanged { node: usize },
+    Thief {
+        node: usize,
+    },
+    ReloadSame {
+        node: usize,
+    },
+    ReloadChanged {
+        node: usize,
+    },
     /// The kernel repeats what it said.
-    Repeat { node: usize },
+    Repeat {
+        node: usize,
+    },
 }
 
 /// A stormy stretch of `length`: when, what.
@@ -51,7 +104,7 @@ pub fn draw(rng: &mut Rng, nodes: usize, lans: usize, length: u64) -> Vec<(u64, 
 
 fn draw_one(rng: &mut Rng, nodes: usize, lans: usize) -> (Deed, Option<Deed>) {
     let (node, lan) = (rng.index(nodes), rng.index(lans));
-    match rng.below(13) {
+    match rng.below(15) {
         0 | 1 => (
             Deed::Weather { lan, conditions: Conditions::draw(rng) },
             Some(Deed::Weather { lan, conditions: Conditions::CALM }),
@@ -75,6 +128,8 @@ fn draw_one(rng: &mut Rng, nodes: usize, lans: usize) -> (Deed, Option<Deed>) {
         ),
         10 => (Deed::Thief { node }, None),
         11 => (Deed::ReloadChanged { node }, None),
+        12 => (Deed::AdminDown { node, lan }, Some(Deed::Link { node, lan, up: true })),
+        13 => (Deed::Vanish { node, lan }, Some(Deed::Appear { node, lan })),
         _ => (if rng.chance(50) { Deed::ReloadSame { node } } else { Deed::Repeat { node } }, None),
     }
 }
@@ -108,6 +163,14 @@ impl World {
                 }
             }
             Deed::Link { node, lan, up } => self.set_link(node, lan, up),
+            Deed::AdminDown { node, lan } => self.admin_down(node, lan),
+            Deed::Vanish { node, lan } => self.vanish(node, lan),
+            Deed::Appear { node, lan } => {
+                if !self.nodes[node].kernel.interfaces[lan].exists {
+                    self.nodes[node].kernel.interfaces[lan].remake();
+                    self.tell_facts(node, lan);
+                }
+            }
             Deed::KernelTrouble { node, failing, stall } => {
                 self.nodes[node].kernel.failing = failing;
                 self.nodes[node].kernel.stall = stall;
@@ -141,13 +204,46 @@ impl World {
         }
     }
 
-    /// A cable is pulled or plugged: addresses stay, the process hears of it a little later.
+    /// The process hears of it a little later. Interfaces stand in the order of their LANs.
     fn set_link(&mut self, node: usize, lan: usize, up: bool) {
-        let interfaces = &mut self.nodes[node].kernel.interfaces;
-        let at = interfaces.iter().position(|i| lan_of(&i.name) == lan).expect("every node is on every LAN");
-        if interfaces[at].up != up {
-            interfaces[at].up = up;
-            self.tell_facts(node, at);
+        let interface = &mut self.nodes[node].kernel.interfaces[lan];
+        if interface.exists && interface.set_up(up) {
+            self.tell_facts(node, lan);
+        }
+        let interface = &mut self.nodes[node].kernel.interfaces[lan];
+        if interface.works() && !interface.has_link_local {
+            interface.has_link_local = true;
+            self.tell_facts(node, lan);
+        }
+    }
+
+    fn admin_down(&mut self, node: usize, lan: usize) {
+        if self.nodes[node].kernel.interfaces[lan].exists {
+            self.nodes[node].kernel.interfaces[lan].has_link_local = false;
+            self.take_off(node, lan, |cidr| cidr.family() == AddressFamily::V6);
+            self.nodes[node].kernel.interfaces[lan].set_up(false);
+            self.tell_facts(node, lan);
+        }
+    }
+
+    fn vanish(&mut self, node: usize, lan: usize) {
+        if self.nodes[node].kernel.interfaces[lan].exists {
+            self.take_off(node, lan, |_| true);
+            let interface = &mut self.nodes[node].kernel.interfaces[lan];
+            interface.exists = false;
+            let index = interface.index;
+            self.tell(node, Event::InterfaceGone { index });
+        }
+    }
+
+    /// The kernel removes addresses and says so.
+    fn take_off(&mut self, node: usize, lan: usize, which: impl Fn(&IpCidr) -> bool) {
+        let interface = &mut self.nodes[node].kernel.interfaces[lan];
+        let index = interface.index;
+        let (gone, kept): (Vec<IpCidr>, Vec<IpCidr>) = interface.added.iter().partition(|cidr| which(cidr));
+        interface.added = kept;
+        for cidr in gone {
+            self.tell(node, Event::AddressRemoved { index, cidr });
         }
     }
 
@@ -157,12 +253,9 @@ impl World {
             return;
         }
         let (name, cidr) = self.faults.pick(&held).clone();
-        let interfaces = &mut self.nodes[node].kernel.interfaces;
-        let at = interfaces.iter().position(|i| i.name == name).expect("it holds an address");
-        interfaces[at].added.retain(|a| *a != cidr);
-        let index = interfaces[at].index;
-        self.tell(node, Event::AddressRemoved { index, cidr });
-        self.tell_facts(node, at);
+        let lan = lan_of(&name);
+        self.take_off(node, lan, |held| *held == cidr);
+        self.tell_facts(node, lan);
     }
 
     fn reload(&mut self, node: usize, mut plan: VrrpPlan) {

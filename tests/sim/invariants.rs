@@ -2,9 +2,11 @@
 //! process removes what was left. A paused process may be Master beside another one until it wakes.
 
 use super::clock::{MAX_PPM, MS, SECOND};
+use super::drill::Drill;
 use super::model::{self, down_interval, label};
 use super::network::{CALM_DELAY, Network, WILD_DELAY};
 use super::node::Node;
+use super::rng::Rng;
 use super::world::{NEWS_DELAY, WAKE_LATENCY};
 use holdfast::net::AddressFamily;
 use holdfast::plan::vrrp::{RouterKey, RouterPlan, VrrpPlan};
@@ -39,6 +41,7 @@ pub struct Invariants {
     with_many: BTreeMap<Place, u64>,
     /// The last advertisement of each node and router.
     spoke: BTreeMap<(usize, RouterKey), u64>,
+    drill: Option<Drill>,
 }
 
 impl Invariants {
@@ -50,6 +53,7 @@ impl Invariants {
             without_master: BTreeMap::new(),
             with_many: BTreeMap::new(),
             spoke: BTreeMap::new(),
+            drill: None,
         };
         nodes.iter().for_each(|node| it.learn_intervals(&node.wanted));
         it
@@ -58,6 +62,7 @@ impl Invariants {
     /// Faults begin.
     pub fn storm(&mut self) {
         self.quiet = None;
+        self.drill = None;
         self.settled_at.clear();
         self.without_master.clear();
         self.with_many.clear();
@@ -77,6 +82,17 @@ impl Invariants {
         }
     }
 
+    /// One fault in a settled network, if it has a Master to lose.
+    pub fn draw_drill(&self, rng: &mut Rng, now: u64, nodes: &[Node], network: &Network) -> Option<Drill> {
+        Drill::draw(rng, now, nodes, network, |n, key| self.spoke.get(&(n, key.clone())).copied())
+    }
+
+    /// Watch this one. Quiet is over.
+    pub fn begin_drill(&mut self, drill: Drill) {
+        self.storm();
+        self.drill = Some(drill);
+    }
+
     /// How long quiet must last to see everything settle.
     pub fn quiet_length(&self, nodes: &[Node]) -> u64 {
         let start = self.quiet.expect("quiet has begun");
@@ -89,6 +105,9 @@ impl Invariants {
     pub fn observe(&mut self, now: u64, nodes: &mut [Node], network: &Network) -> Result<(), String> {
         for (number, node) in nodes.iter_mut().enumerate() {
             addresses_follow_states(number, node)?;
+        }
+        if let Some(drill) = &mut self.drill {
+            drill.observe(now, nodes)?;
         }
         let Some(start) = self.quiet else { return Ok(()) };
         let keys: Vec<RouterKey> = self.settled_at.keys().cloned().collect();
@@ -104,16 +123,21 @@ impl Invariants {
     }
 
     /// The last moment of a quiet stretch.
-    pub fn end_of_quiet(&self, nodes: &[Node]) -> Result<(), String> {
-        match nodes.iter().position(|n| n.runs() && (n.awry || n.stopping == Some(true))) {
-            Some(number) => Err(format!(
+    pub fn end_of_quiet(&self, nodes: &[Node], network: &Network) -> Result<(), String> {
+        if let Some(number) = nodes.iter().position(|n| n.runs() && (n.awry || n.stopping == Some(true))) {
+            return Err(format!(
                 "n{number}: long after the kernel works again an address is still wrong, or the process did not stop: \
                  holds {:?}, should hold {:?}",
-                nodes[number].kernel.held(),
+                nodes[number].held(),
                 model::expected_addresses(&nodes[number])
-            )),
-            None => Ok(()),
+            ));
         }
+        for key in self.settled_at.keys() {
+            for number in sides(key, nodes, network).into_values().flatten() {
+                addresses_were_announced(key, number, &nodes[number])?;
+            }
+        }
+        Ok(())
     }
 
     /// A process exits after it was told to stop.
@@ -156,9 +180,19 @@ impl Invariants {
         self.speaks_in_time(now, &key, master, nodes)
     }
 
-    fn best_is_master(&self, key: &RouterKey, master: usize, members: &[usize], nodes: &[Node]) -> Result<(), String> {
-        let rank = |n: usize| nodes[n].router(key).map(|plan| (model::priority(plan, &nodes[n].kernel), plan.preempt));
-        let Some((holds, _)) = rank(master) else { return Err(format!("n{master} is Master of nothing it knows")) };
+    fn best_is_master(
+        &self,
+        key: &RouterKey,
+        master: usize,
+        members: &[usize],
+        nodes: &[Node],
+    ) -> Result<(), String> {
+        let rank = |n: usize| {
+            nodes[n].router(key).map(|plan| (model::priority(plan, &nodes[n].kernel), plan.preempt))
+        };
+        let Some((holds, _)) = rank(master) else {
+            return Err(format!("n{master} is Master of nothing it knows"));
+        };
         let robbed = members.iter().find(|n| rank(**n).is_some_and(|(p, preempts)| preempts && p > holds));
         match robbed {
             Some(better) => Err(format!(
@@ -187,7 +221,9 @@ impl Invariants {
         let interval = self.longest[key];
         nodes
             .iter()
-            .filter_map(|n| n.router(key).or_else(|| n.wanted.routers.iter().find(|r| r.key == *key)).map(|p| (n, p)))
+            .filter_map(|n| {
+                n.router(key).or_else(|| n.wanted.routers.iter().find(|r| r.key == *key)).map(|p| (n, p))
+            })
             .map(|(node, plan)| down_interval(plan, model::priority(plan, &node.kernel), interval))
             .max()
             .unwrap_or(0)
@@ -226,6 +262,9 @@ impl Invariants {
         stop_is_obeyed(number, node, event, actions, before)?;
         for action in actions {
             if let Action::Notify(t) = action {
+                if self.drill.as_ref().is_some_and(|drill| !drill.allows(number, &t.key)) {
+                    return Err(format!("n{number}: another node failed, yet {t:?}"));
+                }
                 if self.is_settled(&t.key, now) {
                     return Err(format!("n{number}: {} is settled, yet {t:?}", label(&t.key)));
                 }
@@ -274,7 +313,7 @@ fn take_plan(
     };
     for (key, state) in before {
         let removed = !plan.routers.iter().any(|r| r.key == *key);
-        if removed && *state == State::Master && !resigned(key) {
+        if removed && *state == State::Master && could_speak(node, key) && !resigned(key) {
             return Err(format!("n{number}: {} left the configuration without resigning", label(key)));
         }
     }
@@ -302,17 +341,26 @@ fn stop_is_obeyed(
     }
     if !release {
         let touched = actions.iter().any(|a| matches!(a, Action::Transmit(..) | Action::Kernel(..)));
-        return if touched { Err(format!("n{number}: stopped without release, did {actions:?}")) } else { Ok(()) };
+        return if touched {
+            Err(format!("n{number}: stopped without release, did {actions:?}"))
+        } else {
+            Ok(())
+        };
     }
     for key in before.iter().filter(|(_, state)| **state == State::Master).map(|(key, _)| key) {
         let resigned =
             actions.iter().any(|a| matches!(a, Action::Transmit(_, frame) if says(frame, key) == Some(0)));
         // Where the interface is away there is nothing to speak on.
-        if !resigned && node.kernel.interfaces.iter().any(|i| i.name == key.interface && i.up) {
+        if !resigned && could_speak(node, key) {
             return Err(format!("n{number}: {} was Master, was stopped, did not resign", label(key)));
         }
     }
     Ok(())
+}
+
+/// Is the router's interface there and up, as far as the process can know?
+fn could_speak(node: &Node, key: &RouterKey) -> bool {
+    !node.has_news() && node.kernel.interfaces.iter().any(|i| i.name == key.interface && i.works())
 }
 
 /// The priority a frame says for that router, if it is about it.
@@ -334,14 +382,20 @@ fn check_advertisement(
     let Some(said) = model::read(bytes, family) else {
         return Err(format!("n{number}: an unreadable advertisement {bytes:?}"));
     };
-    let at = node.kernel.by_index(*interface).ok_or("an advertisement on no interface")?;
+    // A frame for an interface that is gone was judged when it was sent.
+    let Some(at) = node.kernel.by_index(*interface) else { return Ok(None) };
     let name = &node.kernel.interfaces[at].name;
-    let is_it = |key: &RouterKey| key.vrid.get() == said.vrid && key.family == family && key.interface == *name;
+    let is_it =
+        |key: &RouterKey| key.vrid.get() == said.vrid && key.family == family && key.interface == *name;
     let was = before.iter().find(|(key, _)| is_it(key)).map(|(_, state)| *state);
     if said.priority == 0 {
         let leaves = !node.states.iter().any(|(key, state)| is_it(key) && *state == State::Master);
         let fair = was == Some(State::Master) && leaves;
-        return if fair { Ok(None) } else { Err(format!("n{number}: {said:?} from a router that was {was:?}")) };
+        return if fair {
+            Ok(None)
+        } else {
+            Err(format!("n{number}: {said:?} from a router that was {was:?}"))
+        };
     }
     let Some(plan) = node.applied.routers.iter().find(|plan| is_it(&plan.key)) else {
         return Err(format!("n{number}: {said:?}, which no plan knows"));
@@ -351,7 +405,11 @@ fn check_advertisement(
         return Err(format!("n{number}: {said:?} from a router that was {was:?} and is {is_now}"));
     }
     // Until the process has heard of a link that went, its priority is the old one.
-    let priority = if node.has_news() { holdfast::net::Priority(said.priority) } else { model::priority(plan, &node.kernel) };
+    let priority = if node.has_news() {
+        holdfast::net::Priority(said.priority)
+    } else {
+        model::priority(plan, &node.kernel)
+    };
     let right = model::should_say(plan, priority);
     if said != right {
         return Err(format!("n{number}: says {said:?} instead of {right:?}"));
@@ -373,12 +431,25 @@ fn addresses_follow_states(number: usize, node: &mut Node) -> Result<(), String>
     if node.awry { Ok(()) } else { Err(format!("n{number} holds {held:?}, should hold {expected:?}")) }
 }
 
+/// A Master has told the LAN where each of its addresses is, as often as its plan says.
+fn addresses_were_announced(key: &RouterKey, number: usize, node: &Node) -> Result<(), String> {
+    let Some(plan) = node.router(key).filter(|_| node.state(key) == State::Master) else { return Ok(()) };
+    for (_, cidr) in model::addresses(plan) {
+        let times = node.announced.get(&cidr.address()).copied().unwrap_or(0);
+        if times < plan.announce.repeat {
+            return Err(format!("n{number}: {} announced {cidr} {times} times", label(key)));
+        }
+    }
+    Ok(())
+}
+
 /// Long after the last fault: out of the election exactly where something needed is missing.
 fn states_fit_surroundings(key: &RouterKey, nodes: &[Node]) -> Result<(), String> {
     for (number, node) in nodes.iter().enumerate().filter(|(_, n)| n.runs() && n.stopping.is_none()) {
         let Some(plan) = node.router(key) else { continue };
         let (state, faulty) = (node.state(key), model::faulty(plan, &node.kernel));
-        let fits = if faulty { state == State::Fault } else { matches!(state, State::Backup | State::Master) };
+        let fits =
+            if faulty { state == State::Fault } else { matches!(state, State::Backup | State::Master) };
         if !fits {
             return Err(format!("n{number}: {} is {state}, faulty: {faulty}", label(key)));
         }
@@ -391,11 +462,11 @@ fn plans<'a>(key: &'a RouterKey, nodes: &'a [Node]) -> impl Iterator<Item = &'a 
 }
 
 /// Who takes part in the election, by side of the LAN's partition. A node whose cable is out is with nobody.
-fn sides(key: &RouterKey, nodes: &[Node], network: &Network) -> BTreeMap<u8, Vec<usize>> {
+pub fn sides(key: &RouterKey, nodes: &[Node], network: &Network) -> BTreeMap<u8, Vec<usize>> {
     let lan = model::lan_of(&key.interface);
     let mut sides: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
     for (number, node) in nodes.iter().enumerate() {
-        let linked = node.kernel.interfaces[lan].up && node.runs() && node.stopping.is_none();
+        let linked = node.kernel.interfaces[lan].works() && node.runs() && node.stopping.is_none();
         let takes_part = node.router(key).is_some_and(|plan| !model::faulty(plan, &node.kernel));
         if linked && takes_part {
             sides.entry(network.group(lan, number)).or_default().push(number);

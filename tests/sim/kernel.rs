@@ -14,7 +14,12 @@ pub struct Interface {
     pub name: String,
     pub index: u32,
     pub lan: usize,
-    pub up: bool,
+    /// Gone interfaces come back with another index.
+    pub exists: bool,
+    /// Administratively up, with carrier.
+    up: bool,
+    /// Is its own IPv6 link-local address there?
+    pub has_link_local: bool,
     mac: MacAddr,
     v4: Ipv4Addr,
     link_local: Ipv6Addr,
@@ -29,7 +34,9 @@ impl Interface {
             name: format!("eth{lan}"),
             index: 2 + (lan + 10 * node) as u32,
             lan,
+            exists: true,
             up: true,
+            has_link_local: true,
             mac: MacAddr([2, 0, 0, 0, l, n]),
             v4: own_v4(node, lan),
             link_local: own_link_local(node, lan),
@@ -37,10 +44,29 @@ impl Interface {
         }
     }
 
+    /// Can it send and receive?
+    pub fn works(&self) -> bool {
+        self.exists && self.up
+    }
+
+    /// Carrier or administrative state; `false` if it was so before.
+    pub fn set_up(&mut self, up: bool) -> bool {
+        std::mem::replace(&mut self.up, up) != up
+    }
+
+    /// The index of an interface made anew.
+    pub fn remake(&mut self) {
+        self.exists = true;
+        self.up = true;
+        self.has_link_local = true;
+        self.index += 1000;
+    }
+
     /// What the kernel tells about it: added addresses follow the interface's own.
     pub fn facts(&self) -> InterfaceFacts {
         let mut ipv4 = vec![self.v4];
-        let mut ipv6_link_local = vec![self.link_local];
+        let mut ipv6_link_local: Vec<_> =
+            self.has_link_local.then_some(self.link_local).into_iter().collect();
         for cidr in &self.added {
             match cidr.address() {
                 IpAddr::V4(a) => ipv4.push(a),
@@ -116,13 +142,15 @@ impl Kernel {
     }
 
     pub fn by_index(&self, index: u32) -> Option<usize> {
-        self.interfaces.iter().position(|i| i.index == index)
+        self.interfaces.iter().position(|i| i.exists && i.index == index)
     }
 
     /// Does the operation.
     pub fn perform(&mut self, rng: &mut Rng, op: &AddressOp) -> Outcome {
         let (index, cidr) = match op {
-            AddressOp::Add { interface, cidr, .. } | AddressOp::Remove { interface, cidr } => (*interface, *cidr),
+            AddressOp::Add { interface, cidr, .. } | AddressOp::Remove { interface, cidr } => {
+                (*interface, *cidr)
+            }
         };
         let failed = rng.chance(self.failing);
         let Some(at) = self.by_index(index).filter(|_| !failed) else {
@@ -150,11 +178,8 @@ impl Kernel {
 
     /// All added addresses with their interface, sorted.
     pub fn held(&self) -> Vec<(String, IpCidr)> {
-        let mut held: Vec<_> = self
-            .interfaces
-            .iter()
-            .flat_map(|i| i.added.iter().map(|cidr| (i.name.clone(), *cidr)))
-            .collect();
+        let mut held: Vec<_> =
+            self.interfaces.iter().flat_map(|i| i.added.iter().map(|cidr| (i.name.clone(), *cidr))).collect();
         held.sort();
         held
     }

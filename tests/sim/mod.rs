@@ -5,6 +5,7 @@
 #![allow(dead_code, missing_docs)]
 
 pub mod clock;
+pub mod drill;
 pub mod faults;
 pub mod invariants;
 pub mod kernel;

@@ -14,7 +14,7 @@ pub fn lan_of(interface: &str) -> usize {
 }
 
 fn up(kernel: &Kernel, interface: &str) -> bool {
-    kernel.interfaces.iter().any(|i| i.name == interface && i.up)
+    kernel.interfaces.iter().any(|i| i.name == interface && i.works())
 }
 
 /// The effective priority: base plus what trackers add, kept in 1..=254; owners never change.
@@ -36,17 +36,19 @@ pub fn priority(plan: &RouterPlan, kernel: &Kernel) -> Priority {
 /// Must the router stay out of the election?
 pub fn faulty(plan: &RouterPlan, kernel: &Kernel) -> bool {
     let own = plan.track_primary && !up(kernel, &plan.key.interface);
+    let voiceless = !kernel.interfaces.iter().any(|i| {
+        let has_source = plan.key.family == AddressFamily::V4 || i.has_link_local;
+        i.name == plan.key.interface && i.exists && has_source
+    });
     let held = plan
         .addresses
         .iter()
         .chain(&plan.excluded_addresses)
         .filter_map(|a| a.interface.as_ref())
         .any(|name| *name != plan.key.interface && !up(kernel, name));
-    let tracked = plan
-        .track_interfaces
-        .iter()
-        .any(|t| t.weight == 0 && up(kernel, &t.interface) == t.reverse);
-    own || held || tracked
+    let tracked =
+        plan.track_interfaces.iter().any(|t| t.weight == 0 && up(kernel, &t.interface) == t.reverse);
+    own || voiceless || held || tracked
 }
 
 /// The addresses a Master of this plan holds, with their interfaces.
@@ -69,10 +71,15 @@ pub fn expected_addresses(node: &Node) -> Vec<(String, IpCidr)> {
     expected
 }
 
-/// Master_Down_Interval in nanoseconds when the Master's interval is `interval`: RFC 3768 6.1, RFC 9568 6.1.
-pub fn down_interval(plan: &RouterPlan, priority: Priority, interval: u64) -> u64 {
+/// Skew_Time in nanoseconds when the Master's interval is `interval`: RFC 3768 6.1, RFC 9568 6.1.
+pub fn skew(plan: &RouterPlan, priority: Priority, interval: u64) -> u64 {
     let whole = if plan.version == Version::V2 { SECOND } else { interval };
-    u64::from(plan.down_timer_adverts) * interval + (256 - u64::from(priority.0)) * whole / 256
+    (256 - u64::from(priority.0)) * whole / 256
+}
+
+/// Master_Down_Interval in nanoseconds.
+pub fn down_interval(plan: &RouterPlan, priority: Priority, interval: u64) -> u64 {
+    u64::from(plan.down_timer_adverts) * interval + skew(plan, priority, interval)
 }
 
 /// A VRRP message, read by eye: the fields that the two versions share.
@@ -117,6 +124,16 @@ pub fn should_say(plan: &RouterPlan, priority: Priority) -> Said {
         priority: priority.0,
         addresses: plan.addresses.iter().map(|a| a.cidr.address()).collect(),
         interval_centiseconds: plan.interval.centiseconds(),
+    }
+}
+
+/// The address that a gratuitous ARP or an unsolicited neighbour advertisement is about.
+pub fn announced(frame: &[u8]) -> Option<IpAddr> {
+    let field = |from: usize, length: usize| frame.get(from..from + length);
+    match field(12, 2)? {
+        [0x08, 0x06] => <[u8; 4]>::try_from(field(28, 4)?).ok().map(IpAddr::from),
+        [0x86, 0xdd] => <[u8; 16]>::try_from(field(62, 16)?).ok().map(IpAddr::from),
+        _ => None,
     }
 }
 

@@ -9,6 +9,7 @@ use holdfast::plan::vrrp::{RouterKey, RouterPlan, VrrpPlan};
 use holdfast::time::Instant;
 use holdfast::vrrp::{Action, AddressOp, Core, Event, State};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 
 /// Packets that a socket buffer holds for a process that does not read; more are lost.
 pub const SOCKET_BUFFER: usize = 200;
@@ -49,6 +50,8 @@ pub struct Node {
     pub news_until: u64,
     /// An operation failed and the addresses have not been right since.
     pub awry: bool,
+    /// How often each address was announced since the kernel has it.
+    pub announced: BTreeMap<IpAddr, u32>,
     /// Addresses that an earlier process left and the plan of this one does not name. Nobody knows that they were
     /// ours: they stay until a plan names them.
     pub orphans: BTreeSet<(String, IpCidr)>,
@@ -78,6 +81,7 @@ impl Node {
             news_under_way: 0,
             news_until: 0,
             awry: false,
+            announced: BTreeMap::new(),
             orphans: BTreeSet::new(),
             stopping: None,
             leaving: false,

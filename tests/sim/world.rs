@@ -24,14 +24,32 @@ pub const NEWS_DELAY: u64 = 5 * MS;
 /// Stormy and quiet stretches in turn.
 const ROUNDS: usize = 3;
 
+/// Most events of a run: ten times what the busiest of 300 seeds had. More is a storm that feeds itself.
+const MAX_EVENTS: u64 = 200_000;
+
 /// Something that will happen.
 enum What {
-    Packet { to: usize, received: Received },
+    Packet {
+        to: usize,
+        received: Received,
+    },
     /// The kernel does an operation.
-    Perform { node: usize, incarnation: u32, op: OpId, body: AddressOp },
+    Perform {
+        node: usize,
+        incarnation: u32,
+        op: OpId,
+        body: AddressOp,
+    },
     /// News of the kernel reach the process.
-    News { node: usize, incarnation: u32, event: Event },
-    Wake { node: usize, number: u64 },
+    News {
+        node: usize,
+        incarnation: u32,
+        event: Event,
+    },
+    Wake {
+        node: usize,
+        number: u64,
+    },
     Deed(Deed),
 }
 
@@ -91,6 +109,7 @@ impl World {
         for _ in 0..ROUNDS {
             self.storm()?;
             self.quiet()?;
+            self.drill()?;
         }
         Ok(())
     }
@@ -121,7 +140,10 @@ impl World {
         for node in 0..self.nodes.len() {
             self.nodes[node].kernel.heal();
             for lan in 0..self.lans {
-                let up = self.nodes[node].kernel.interfaces[lan].up || self.faults.chance(85);
+                let up = self.nodes[node].kernel.interfaces[lan].works() || self.faults.chance(85);
+                if up {
+                    self.inflict(Deed::Appear { node, lan });
+                }
                 self.inflict(Deed::Link { node, lan, up });
             }
             self.inflict(Deed::Resume { node });
@@ -133,11 +155,27 @@ impl World {
         self.invariants.quiet(self.now, &self.nodes);
         let end = self.now + self.invariants.quiet_length(&self.nodes);
         self.run_until(end)?;
-        self.invariants.end_of_quiet(&self.nodes).map_err(Violation)
+        self.invariants.end_of_quiet(&self.nodes, &self.network).map_err(Violation)
+    }
+
+    /// One fault, timed. It ends in the storm that follows.
+    fn drill(&mut self) -> Result<(), Violation> {
+        let drawn = self.invariants.draw_drill(&mut self.faults, self.now, &self.nodes, &self.network);
+        let Some(drill) = drawn else { return Ok(()) };
+        self.trace.line(self.now, "== drill");
+        let (deed, undo, end) = (drill.deed.clone(), drill.undo.clone(), drill.end());
+        self.invariants.begin_drill(drill);
+        self.inflict(deed);
+        self.run_until(end)?;
+        let later = self.now + self.faults.below(3 * SECOND);
+        self.schedule(later, What::Deed(undo));
+        Ok(())
     }
 
     fn run_until(&mut self, end: u64) -> Result<(), Violation> {
-        while let Some(Reverse((at, number))) = self.queue.peek().copied().filter(|Reverse((at, _))| *at <= end) {
+        while let Some(Reverse((at, number))) =
+            self.queue.peek().copied().filter(|Reverse((at, _))| *at <= end)
+        {
             self.queue.pop();
             // Withdrawn in the meantime: nothing happens.
             let Some(what) = self.pending.remove(&number) else { continue };
@@ -178,6 +216,9 @@ impl World {
 
     fn schedule(&mut self, at: u64, what: What) {
         self.scheduled += 1;
+        if self.scheduled == MAX_EVENTS {
+            self.fail(format!("{MAX_EVENTS} events: packets beget packets"));
+        }
         self.queue.push(Reverse((at.max(self.now), self.scheduled)));
         self.pending.insert(self.scheduled, what);
     }
@@ -195,8 +236,13 @@ impl World {
             return;
         }
         self.nodes[node].begin();
-        let mut first: Vec<Event> =
-            self.nodes[node].kernel.interfaces.iter().map(|i| Event::Interface(i.facts())).collect();
+        let mut first: Vec<Event> = self.nodes[node]
+            .kernel
+            .interfaces
+            .iter()
+            .filter(|i| i.exists)
+            .map(|i| Event::Interface(i.facts()))
+            .collect();
         first.push(Event::Plan(self.nodes[node].wanted.clone()));
         self.nodes[node].inbox.extend(first);
         self.run_node(node);
@@ -223,7 +269,9 @@ impl World {
             self.step(node, None);
             let next = self.nodes[node].core.next_timeout();
             if next.is_some_and(|at| at <= now) {
-                self.fail(format!("n{node}: next_timeout {next:?} is not after {now:?} although timeouts were handled"));
+                self.fail(format!(
+                    "n{node}: next_timeout {next:?} is not after {now:?} although timeouts were handled"
+                ));
             }
         }
         self.arm(node);
@@ -257,7 +305,8 @@ impl World {
         for action in &actions {
             self.act(node, action);
         }
-        let checked = self.invariants.step(self.now, &mut self.nodes[node], node, event.as_ref(), &actions, &before);
+        let checked =
+            self.invariants.step(self.now, &mut self.nodes[node], node, event.as_ref(), &actions, &before);
         if let Err(sentence) = checked {
             self.fail(sentence);
         }
@@ -306,9 +355,15 @@ impl World {
             return;
         }
         let outcome = self.nodes[node].kernel.perform(&mut self.kernels, body);
-        self.trace.line(self.now, &format!("n{node} kernel {body:?}: {}", if outcome.result.is_ok() { "done" } else { "failed" }));
+        self.trace.line(
+            self.now,
+            &format!("n{node} kernel {body:?}: {}", if outcome.result.is_ok() { "done" } else { "failed" }),
+        );
         if !living {
             self.nodes[node].note_orphan(body);
+        }
+        if let (Some(_), AddressOp::Add { cidr, .. }) = (outcome.changed, body) {
+            self.nodes[node].announced.insert(cidr.address(), 0);
         }
         if let Some((index, cidr)) = outcome.removed {
             self.tell(node, Event::AddressRemoved { index, cidr });
@@ -340,8 +395,11 @@ impl World {
 
     /// What the kernel says about an interface.
     pub fn tell_facts(&mut self, node: usize, at: usize) {
-        let facts = self.nodes[node].kernel.interfaces[at].facts();
-        self.tell(node, Event::Interface(facts));
+        let interface = &self.nodes[node].kernel.interfaces[at];
+        if interface.exists {
+            let facts = interface.facts();
+            self.tell(node, Event::Interface(facts));
+        }
     }
 
     fn transmit(&mut self, node: usize, frame: &Frame) {
@@ -349,12 +407,18 @@ impl World {
             Frame::Advertisement { interface, .. } | Frame::Ethernet { interface, .. } => *interface,
         };
         let Some(at) = self.nodes[node].kernel.by_index(index) else {
-            return self.fail(format!("n{node}: a frame for interface {index}, which does not exist"));
+            // Fair while the process has not heard yet that the interface went.
+            if !self.nodes[node].has_news() {
+                self.fail(format!("n{node}: a frame for interface {index}, which does not exist"));
+            }
+            return;
         };
-        let Frame::Advertisement { source, destination, bytes, .. } = frame else { return };
-        if !self.nodes[node].kernel.interfaces[at].up {
+        if !self.nodes[node].kernel.interfaces[at].works() {
             return;
         }
+        let Frame::Advertisement { source, destination, bytes, .. } = frame else {
+            return self.announce(node, frame);
+        };
         let lan = self.nodes[node].kernel.interfaces[at].lan;
         let family = AddressFamily::of(*destination);
         let only = (*destination != family.vrrp_group()).then(|| self.who_has(lan, *destination));
@@ -374,13 +438,22 @@ impl World {
         }
     }
 
+    fn announce(&mut self, node: usize, frame: &Frame) {
+        let Frame::Ethernet { bytes, .. } = frame else { return };
+        match model::announced(bytes) {
+            Some(address) => *self.nodes[node].announced.entry(address).or_default() += 1,
+            None => self.fail(format!("n{node}: announces nothing: {}", hex(bytes))),
+        }
+    }
+
     fn who_has(&self, lan: usize, address: IpAddr) -> Option<usize> {
         (0..self.nodes.len()).find(|node| own_address(*node, lan, AddressFamily::of(address)) == address)
     }
 
     fn arrive(&mut self, to: usize, received: Received) {
         let node = &mut self.nodes[to];
-        let up = node.kernel.by_index(received.interface).is_some_and(|at| node.kernel.interfaces[at].up);
+        let up =
+            node.kernel.by_index(received.interface).is_some_and(|at| node.kernel.interfaces[at].works());
         if node.process != Process::Dead && up && node.inbox.len() < SOCKET_BUFFER {
             self.hand_over(to, Event::Advertisement(received));
         }
@@ -393,7 +466,9 @@ impl World {
         let what = match event {
             None => "timeout".to_owned(),
             Some(Event::Plan(plan)) => format!("plan {}", plan.generation.0),
-            Some(Event::Advertisement(r)) => format!("hears {} on {}: {}", r.source, r.interface, hex(&r.bytes)),
+            Some(Event::Advertisement(r)) => {
+                format!("hears {} on {}: {}", r.source, r.interface, hex(&r.bytes))
+            }
             Some(Event::Interface(f)) => format!(
                 "facts {} {} {:?} {:?}",
                 f.name,
