@@ -396,7 +396,7 @@ impl Router {
                     (&self.plan.name, advert.interval().duration(), self.own_interval().duration());
                 ctx.log(
                     LogLevel::Info,
-                    format!("({name}) {from} advertises every {theirs:?}, we would every {ours:?}; its interval counts"),
+                    format!("({name}) {from} advertises every {theirs:?}, we would every {ours:?}"),
                 );
             }
         }

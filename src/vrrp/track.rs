@@ -26,11 +26,10 @@ impl Outlook {
     /// Look around.
     pub fn of(plan: &RouterPlan, interfaces: &Interfaces) -> Outlook {
         let own = interfaces.get(&plan.key.interface);
-        let owner = plan.priority.is_owner();
         let source = match plan.transport {
             Transport::Multicast { source: Some(source), .. }
             | Transport::Unicast { source: Some(source), .. } => Some(source),
-            _ => own.and_then(|interface| interface.source(plan.key.family, owner)),
+            _ => own.and_then(|interface| interface.source(plan.key.family)),
         };
         let mut faults = Vec::new();
         let name = &plan.key.interface;
