@@ -1,5 +1,6 @@
 //! Drivers: the processes that perform what the pure cores decide.
 
+pub mod compile;
 pub mod logging;
 pub mod options;
 pub mod vrrp;

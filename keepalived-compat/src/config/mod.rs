@@ -11,6 +11,7 @@ mod value;
 
 pub(crate) use context::Context;
 
+use crate::Options;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::keywords::Place;
 use crate::source::Spanned;
@@ -35,8 +36,21 @@ pub struct Config {
 
 impl Config {
     /// Reads a tree; everything that is not understood is said and left out.
-    pub(crate) fn from_tree(tree: &[Statement], diagnostics: &mut Vec<Diagnostic>) -> Config {
-        Config::with_context(tree, &mut Context::new(diagnostics))
+    pub(crate) fn from_tree(
+        tree: &[Statement],
+        options: Options,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Config {
+        let wanted = |s: &&Statement| match s.keyword().text.as_str() {
+            "vrrp_instance" | "vrrp_sync_group" | "vrrp_script" | "vrrp_track_process" => options.vrrp,
+            "virtual_server" | "virtual_server_group" | "SSL" => options.checker,
+            _ => true,
+        };
+        if options.vrrp && options.checker {
+            return Config::with_context(tree, &mut Context::new(diagnostics));
+        }
+        let tree: Vec<Statement> = tree.iter().filter(wanted).cloned().collect();
+        Config::with_context(&tree, &mut Context::new(diagnostics))
     }
 
     pub(crate) fn with_context(tree: &[Statement], cx: &mut Context) -> Config {
@@ -89,16 +103,8 @@ impl Config {
                 cx.say(diagnostic.instead("put its vrrp_script block before the instance"));
             }
         }
-        let tracked = self.instances.iter().flat_map(|i| i.script_use).next();
+        let tracked = self.instances.iter().find_map(|i| i.script_use);
         self.script_use = tracked.or_else(|| self.virtual_servers.iter().find_map(|v| v.script_use));
-        if let (Some(span), false) = (self.script_use, self.global.script_security) {
-            let title = "scripts are named without `enable_script_security`";
-            let now = "no script is run yet; keepalived would run them whoever may write them";
-            cx.say(
-                Diagnostic::new(Code::ScriptSecurity, span, title, now)
-                    .instead("enable_script_security in global_defs"),
-            );
-        }
     }
 }
 
