@@ -54,6 +54,9 @@ fn act(options: &Options) -> ExitCode {
         let words: Vec<_> = options.extra.iter().map(|word| word.to_string_lossy()).collect();
         println!("Unexpected argument(s): {}", words.join(" "));
     }
+    if let Some(file) = &options.config_test {
+        return super::dispatch::config_test(options, file);
+    }
     if let Some(name) = &options.namespace {
         // Running in the wrong namespace would put addresses where they do not belong.
         eprintln!("holdfast: -s is not built yet: start it with ip netns exec {name} holdfast ...");
