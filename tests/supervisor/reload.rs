@@ -62,6 +62,7 @@ fn a_refused_reload_changes_nothing_and_says_why() {
 
 fn new_errors_refuse_a_reload_and_old_ones_do_not() {
     let lab = Lab::new(1, 0);
+    lab.wait_for_order("vrrp plan 1 of 1");
     lab.configure(&tolerated(0, 0, 1));
     let outcome = lab.reload();
     assert!(!outcome.accepted, "a slip must not take an address away");
@@ -85,6 +86,7 @@ fn new_errors_refuse_a_reload_and_old_ones_do_not() {
 
 fn a_compiler_that_fails_refuses_the_reload() {
     let lab = Lab::new(1, 0);
+    lab.wait_for_order("vrrp plan 1 of 1");
     for (answer, part) in
         [("die", "died of SIGABRT"), ("hang", "took longer than"), ("garbage", "not understood")]
     {
