@@ -1,6 +1,7 @@
 //! `holdfastctl`: one file per verb. Everything about the daemon is asked of the supervisor; the IPVS table is read from
 //! the kernel, with or without a daemon.
 
+mod check;
 mod client;
 mod ipvs;
 mod reload;
@@ -66,6 +67,14 @@ enum Verb {
         #[command(flatten)]
         form: Form,
     },
+    /// What holdfast would make of this configuration file; needs no daemon. Exit status as holdfast -t
+    Check {
+        /// The file
+        file: PathBuf,
+        /// Which lines that begin with @ID count; the host name up to its first dot otherwise
+        #[arg(short = 'i', long, value_name = "ID")]
+        config_id: Option<String>,
+    },
     /// Read the configuration again; if it cannot be run, the old one goes on
     Reload(Form),
 }
@@ -86,6 +95,7 @@ pub fn main() -> ExitCode {
         Verb::Status(form) => status::run(&socket, form.json),
         Verb::Vrrp(form) => vrrp::run(&socket, form.json),
         Verb::Ipvs { numeric, form } => ipvs::run(numeric, form.json),
+        Verb::Check { file, config_id } => check::run(file, config_id),
         Verb::Reload(form) => reload::run(&socket, form.json),
     };
     match done {
