@@ -345,8 +345,9 @@ impl<'a> RawService<'a> {
         let key = match (self.mark, self.address) {
             (Some(mark), _) => ServiceKey::FwMark { family, mark },
             (None, Some(address)) => {
-                let number = self.protocol.and_then(|number| u8::try_from(number).ok());
-                let Some(protocol) = number.and_then(TransportProtocol::from_number) else { return Ok(None) };
+                let number = self.protocol.ok_or(Malformed("IPVS service without a protocol"))?;
+                let known = u8::try_from(number).ok().and_then(TransportProtocol::from_number);
+                let Some(protocol) = known else { return Ok(None) };
                 ServiceKey::Endpoint { protocol, address: ip(family, address)?, port: self.port }
             }
             (None, None) => return Err(Malformed("IPVS service without address and mark")),
