@@ -6,7 +6,7 @@ use holdfast::net::{AddressFamily, TransportProtocol};
 use holdfast::netlink::ipvs_codec::{decode_destination, decode_service, encode};
 use holdfast::netlink::message::{Request, attributes, messages};
 use holdfast::plan::lvs::{ForwardingMethod, Persistence, ServiceKey, TunnelChecksum, TunnelKind};
-use netlink_packet_core::{NetlinkBuffer, Nla, NlaBuffer, NlasIterator};
+use netlink_packet_core::{NetlinkBuffer, NlaBuffer, NlasIterator};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::collections::BTreeMap;

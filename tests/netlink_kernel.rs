@@ -30,11 +30,21 @@ fn in_namespace(test: impl FnOnce() + Send + 'static) {
         ip("link set va up");
         ip("link set vb up");
         receive_from_own_addresses("vb");
+        wait_for_carrier(&["va", "vb"]);
         test();
     });
     if let Err(panic) = thread.join() {
         std::panic::resume_unwind(panic);
     }
+}
+
+/// What is sent before the kernel has seen the carrier (linkwatch, up to a second later) is dropped.
+fn wait_for_carrier(names: &[&str]) {
+    let mut route = RouteSocket::open().expect("rtnetlink");
+    wait_until("carrier", || {
+        let links = route.links().expect("links");
+        names.iter().all(|name| links.iter().any(|link| link.name == *name && link.running)).then_some(())
+    });
 }
 
 /// Both ends are on this machine: without this the kernel takes its own address as the source for a forgery.
@@ -197,6 +207,38 @@ fn thousands_of_addresses_go_in_batches_and_come_back_in_a_dump() {
         assert!(
             route.apply(&all.iter().map(|text| remove(text)).collect::<Vec<_>>()).iter().all(Result::is_ok)
         );
+    });
+}
+
+#[test]
+fn a_dump_under_change_is_whole() {
+    in_namespace(|| {
+        let mut route = RouteSocket::open().unwrap();
+        let stable: Vec<AddressOp> =
+            (0..1000).map(|n| add(&format!("10.0.{}.{}/32", n / 250, n % 250))).collect();
+        assert!(route.apply(&stable).iter().all(Result::is_ok));
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let stopped = stop.clone();
+        let changer = std::thread::spawn(move || {
+            let mut route = RouteSocket::open().unwrap();
+            while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+                assert!(
+                    route.apply(&[add("192.0.2.1/32"), remove("192.0.2.1/32")]).iter().all(Result::is_ok)
+                );
+                // The pauses between tries must find a quiet moment.
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        for _ in 0..50 {
+            let mut found: Vec<_> = route.addresses().unwrap().iter().map(|address| address.cidr).collect();
+            found.retain(|cidr| cidr.to_string().starts_with("10.0."));
+            let count = found.len();
+            found.sort_unstable();
+            found.dedup();
+            assert_eq!((count, found.len()), (1000, 1000), "none missing, none twice");
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        changer.join().unwrap();
     });
 }
 
@@ -443,6 +485,7 @@ fn unicast_reaches_the_peer_with_ttl_255_in_both_families() {
             ip("link set vb up");
             ip("address add 10.0.0.2/24 dev vb");
             ip("address add 2001:db8::2/64 dev vb nodad");
+            wait_for_carrier(&["vb"]);
             let sockets = [AddressFamily::V4, AddressFamily::V6]
                 .map(|family| VrrpSocket::open(11, "vb", family).unwrap());
             ready.send(nix::unistd::gettid()).unwrap();
@@ -452,6 +495,7 @@ fn unicast_reaches_the_peer_with_ttl_255_in_both_families() {
         ip(&format!("link set vb netns /proc/{}/task/{tid}/ns/net", std::process::id()));
         moved.send(()).unwrap();
         wait_ready.recv().unwrap();
+        wait_for_carrier(&["va"]);
         for (family, here, there) in
             [(AddressFamily::V4, "10.0.0.1", "10.0.0.2"), (AddressFamily::V6, "2001:db8::1", "2001:db8::2")]
         {
@@ -475,6 +519,7 @@ fn a_socket_hears_its_own_interface_only_and_groups_it_joined() {
         ip("link set vc up");
         ip("link set vd up");
         receive_from_own_addresses("vd");
+        wait_for_carrier(&["vc", "vd"]);
         ip("address add 10.0.1.1/24 dev vc");
         let v4 = AddressFamily::V4;
         let (a, b) = (VrrpSocket::open(10, "va", v4).unwrap(), VrrpSocket::open(11, "vb", v4).unwrap());
