@@ -224,13 +224,13 @@ impl Router {
 
     /// A deadline has passed. First the election, then announcements, then the kernel.
     pub(super) fn timeout(&mut self, ctx: &mut Context) {
+        let interval = self.own_interval().duration();
         match &mut self.phase {
             Phase::Backup(backup) if backup.master_down_at <= ctx.now => {
                 let cause = takeover_cause(backup, self.since, ctx.now);
                 self.become_master(cause, ctx);
             }
             Phase::Master(master) if master.next_advertisement <= ctx.now => {
-                let interval = self.plan.interval.duration();
                 // Counted from the deadline, so that lateness does not add up; after a pause, from now.
                 let next = master.next_advertisement + interval;
                 master.next_advertisement = if next > ctx.now { next } else { ctx.now + interval };
@@ -255,7 +255,7 @@ impl Router {
 
     fn become_master(&mut self, cause: TransitionCause, ctx: &mut Context) {
         let master = Master {
-            next_advertisement: ctx.now + self.plan.interval.duration(),
+            next_advertisement: ctx.now + self.own_interval().duration(),
             refresh_at: self.first_refresh(ctx.now),
             second_burst_at: None,
             quiet_until: ctx.now,
@@ -307,7 +307,7 @@ impl Router {
         if heard.priority == Priority::RESIGN {
             self.stats.resignations_received += 1;
             self.send_advertisement(ctx);
-            let interval = self.plan.interval.duration();
+            let interval = self.own_interval().duration();
             if let Phase::Master(master) = &mut self.phase {
                 master.next_advertisement = ctx.now + interval;
             }
