@@ -108,8 +108,9 @@ impl Ipvs {
                 entries.push(ServiceEntry { key, settings, flags, stats, destinations });
             }
         }
-        // The kernel lists in the order of its hash table.
+        // The kernel lists in the order of its hash table, and one that changes meanwhile may be listed twice.
         entries.sort_by_key(|entry| entry.key);
+        entries.dedup_by_key(|entry| entry.key);
         Ok(entries)
     }
 
@@ -142,6 +143,7 @@ impl Ipvs {
         let result: Result<Vec<_>, Malformed> = decoded.collect();
         let mut entries = result.map_err(|error| NetlinkError::malformed(error, &context))?;
         entries.sort_by_key(|entry| entry.endpoint);
+        entries.dedup_by_key(|entry| entry.endpoint);
         Ok(entries)
     }
 }
