@@ -49,8 +49,8 @@ pub fn lock_memory() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Schedule the calling thread in a real-time class with `priority` 1 to 99; its children start as ordinary
-/// processes. EPERM without CAP_SYS_NICE and beyond RLIMIT_RTPRIO.
+/// Schedule the calling thread in a real-time class with `priority` 1 to 99. Processes and threads that it starts
+/// later are ordinary ones. EPERM without CAP_SYS_NICE and beyond RLIMIT_RTPRIO.
 pub fn set_real_time(class: RealTime, priority: u8) -> io::Result<()> {
     let policy = match class {
         RealTime::RoundRobin => libc::SCHED_RR,
