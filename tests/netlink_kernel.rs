@@ -10,7 +10,7 @@ use holdfast::sys::vrrp_socket::{Buffers, Outgoing, VrrpSocket};
 use holdfast::vrrp::{AddressOp, Event};
 use nix::sched::{CloneFlags, unshare};
 use std::net::IpAddr;
-use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -30,11 +30,21 @@ fn in_namespace(test: impl FnOnce() + Send + 'static) {
         ip("link set va up");
         ip("link set vb up");
         receive_from_own_addresses("vb");
+        wait_for_carrier(&["va", "vb"]);
         test();
     });
     if let Err(panic) = thread.join() {
         std::panic::resume_unwind(panic);
     }
+}
+
+/// What is sent before the kernel has seen the carrier (linkwatch, up to a second later) is dropped.
+fn wait_for_carrier(names: &[&str]) {
+    let mut route = RouteSocket::open().expect("rtnetlink");
+    wait_until("carrier", || {
+        let links = route.links().expect("links");
+        names.iter().all(|name| links.iter().any(|link| link.name == *name && link.running)).then_some(())
+    });
 }
 
 /// Both ends are on this machine: without this the kernel takes its own address as the source for a forgery.
@@ -197,6 +207,38 @@ fn thousands_of_addresses_go_in_batches_and_come_back_in_a_dump() {
         assert!(
             route.apply(&all.iter().map(|text| remove(text)).collect::<Vec<_>>()).iter().all(Result::is_ok)
         );
+    });
+}
+
+#[test]
+fn a_dump_under_change_is_whole() {
+    in_namespace(|| {
+        let mut route = RouteSocket::open().unwrap();
+        let stable: Vec<AddressOp> =
+            (0..1000).map(|n| add(&format!("10.0.{}.{}/32", n / 250, n % 250))).collect();
+        assert!(route.apply(&stable).iter().all(Result::is_ok));
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let stopped = stop.clone();
+        let changer = std::thread::spawn(move || {
+            let mut route = RouteSocket::open().unwrap();
+            while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+                assert!(
+                    route.apply(&[add("192.0.2.1/32"), remove("192.0.2.1/32")]).iter().all(Result::is_ok)
+                );
+                // The pauses between tries must find a quiet moment.
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        for _ in 0..50 {
+            let mut found: Vec<_> = route.addresses().unwrap().iter().map(|address| address.cidr).collect();
+            found.retain(|cidr| cidr.to_string().starts_with("10.0."));
+            let count = found.len();
+            found.sort_unstable();
+            found.dedup();
+            assert_eq!((count, found.len()), (1000, 1000), "none missing, none twice");
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        changer.join().unwrap();
     });
 }
 
@@ -388,6 +430,11 @@ fn exchange(family: AddressFamily, here: &str) {
     assert_eq!(a.receive_batch(&mut buffers).unwrap(), 0, "nobody hears himself");
     assert_eq!(buffers.packets().count(), 0);
 
+    // 255 IPv6 addresses: larger than the MTU, sent in fragments and put together again.
+    let large = vec![7; 8 + 255 * 16];
+    a.send(here, group, &large).unwrap();
+    assert_eq!(receive(&b, 1), [(here, group, 255, large)]);
+
     let wrong: IpAddr = if family == AddressFamily::V4 { [0u16; 8].into() } else { [0; 4].into() };
     let last = [
         Outgoing { source: wrong, destination: group, bytes: b"x" },
@@ -398,20 +445,23 @@ fn exchange(family: AddressFamily, here: &str) {
     assert_eq!(receive(&b, 1).len(), 1, "the other one went out");
 }
 
+/// A source that is nobody's, as keepalived's mcast_src_ip allows.
+fn hidden_source(family: AddressFamily, nobody: &str) {
+    let nobody: IpAddr = nobody.parse().unwrap();
+    let a = VrrpSocket::open(10, "va", family).unwrap();
+    let b = VrrpSocket::open(11, "vb", family).unwrap();
+    b.join(family.vrrp_group()).unwrap();
+    a.send(nobody, family.vrrp_group(), b"hidden").unwrap();
+    assert_eq!(receive(&b, 1), [(nobody, family.vrrp_group(), 255, b"hidden".to_vec())]);
+}
+
 #[test]
 fn ipv4_advertisements_cross_a_link() {
     in_namespace(|| {
         ip("address add 10.0.0.1/24 dev va");
         ip("address add 10.0.0.3/24 dev va");
         exchange(AddressFamily::V4, "10.0.0.3");
-        // A source that is nobody's, as keepalived's mcast_src_ip allows.
-        let a = VrrpSocket::open(10, "va", AddressFamily::V4).unwrap();
-        let b = VrrpSocket::open(11, "vb", AddressFamily::V4).unwrap();
-        let group = AddressFamily::V4.vrrp_group();
-        b.join(group).unwrap();
-        let nobody: IpAddr = [203, 0, 113, 5].into();
-        a.send(nobody, group, b"hidden").unwrap();
-        assert_eq!(receive(&b, 1), [(nobody, group, 255, b"hidden".to_vec())]);
+        hidden_source(AddressFamily::V4, "203.0.113.5");
     });
 }
 
@@ -421,6 +471,58 @@ fn ipv6_advertisements_cross_a_link() {
         ip("address add fe80::a/64 dev va nodad");
         ip("address add fe80::c/64 dev va nodad");
         exchange(AddressFamily::V6, "fe80::c");
+        hidden_source(AddressFamily::V6, "fe80::dead");
+    });
+}
+
+/// Everything that arrives at interface 11 with this EtherType, from the destination MAC on.
+fn listen(ethertype: u16) -> socket2::Socket {
+    let protocol = i32::from(ethertype.to_be()).into();
+    let socket = socket2::Socket::new(socket2::Domain::PACKET, socket2::Type::RAW, Some(protocol))
+        .expect("packet socket");
+    socket.set_nonblocking(true).expect("non-blocking");
+    socket
+}
+
+/// The next frame that came in through interface 11.
+fn next_frame(socket: &socket2::Socket) -> Option<Vec<u8>> {
+    let mut buffer = [0u8; 2048];
+    loop {
+        let (length, from) =
+            nix::sys::socket::recvfrom::<nix::sys::socket::LinkAddr>(socket.as_raw_fd(), &mut buffer).ok()?;
+        if from.is_some_and(|from| from.ifindex() == 11) {
+            return Some(buffer[..length].to_vec());
+        }
+    }
+}
+
+#[test]
+fn the_headers_on_the_wire_are_vrrps() {
+    in_namespace(|| {
+        ip("address add 10.0.0.1/24 dev va");
+        ip("address add fe80::a/64 dev va nodad");
+        let wire = listen(0x0800);
+        let a = VrrpSocket::open(10, "va", AddressFamily::V4).unwrap();
+        a.send([10, 0, 0, 1].into(), AddressFamily::V4.vrrp_group(), b"bytes").unwrap();
+        let frame = wait_until("an IPv4 frame", || next_frame(&wire).filter(|frame| frame[14 + 9] == 112));
+        assert_eq!(frame[..6], [0x01, 0, 0x5e, 0, 0, 0x12], "the group's MAC");
+        let header = &frame[14..34];
+        assert_eq!((header[0], header[1], header[8]), (0x45, 0xc0, 255), "no options, TOS, TTL");
+        assert_eq!(header[6] & 0x40, 0, "may be fragmented");
+        assert_eq!(header[12..20], [10, 0, 0, 1, 224, 0, 0, 18]);
+        assert_eq!(frame[34..39], *b"bytes");
+
+        let wire = listen(0x86dd);
+        let a = VrrpSocket::open(10, "va", AddressFamily::V6).unwrap();
+        a.send("fe80::a".parse().unwrap(), AddressFamily::V6.vrrp_group(), b"bytes").unwrap();
+        let frame = wait_until("an IPv6 frame", || next_frame(&wire).filter(|frame| frame[14 + 6] == 112));
+        assert_eq!(frame[..6], [0x33, 0x33, 0, 0, 0, 0x12], "the group's MAC");
+        assert_eq!(
+            (frame[14], frame[15] & 0xf0, frame[14 + 7]),
+            (0x6c, 0, 255),
+            "traffic class 0xc0, hop limit"
+        );
+        assert_eq!(frame[54..59], *b"bytes", "the kernel put no checksum in");
     });
 }
 
@@ -439,6 +541,7 @@ fn unicast_reaches_the_peer_with_ttl_255_in_both_families() {
             ip("link set vb up");
             ip("address add 10.0.0.2/24 dev vb");
             ip("address add 2001:db8::2/64 dev vb nodad");
+            wait_for_carrier(&["vb"]);
             let sockets = [AddressFamily::V4, AddressFamily::V6]
                 .map(|family| VrrpSocket::open(11, "vb", family).unwrap());
             ready.send(nix::unistd::gettid()).unwrap();
@@ -448,6 +551,7 @@ fn unicast_reaches_the_peer_with_ttl_255_in_both_families() {
         ip(&format!("link set vb netns /proc/{}/task/{tid}/ns/net", std::process::id()));
         moved.send(()).unwrap();
         wait_ready.recv().unwrap();
+        wait_for_carrier(&["va"]);
         for (family, here, there) in
             [(AddressFamily::V4, "10.0.0.1", "10.0.0.2"), (AddressFamily::V6, "2001:db8::1", "2001:db8::2")]
         {
@@ -471,6 +575,7 @@ fn a_socket_hears_its_own_interface_only_and_groups_it_joined() {
         ip("link set vc up");
         ip("link set vd up");
         receive_from_own_addresses("vd");
+        wait_for_carrier(&["vc", "vd"]);
         ip("address add 10.0.1.1/24 dev vc");
         let v4 = AddressFamily::V4;
         let (a, b) = (VrrpSocket::open(10, "va", v4).unwrap(), VrrpSocket::open(11, "vb", v4).unwrap());
@@ -494,13 +599,7 @@ fn a_socket_hears_its_own_interface_only_and_groups_it_joined() {
 #[test]
 fn whole_frames_reach_the_other_end() {
     in_namespace(|| {
-        let listener = socket2::Socket::new(
-            socket2::Domain::PACKET,
-            socket2::Type::RAW,
-            Some((0x0806u16.to_be() as i32).into()),
-        )
-        .unwrap();
-        listener.set_nonblocking(true).unwrap();
+        let listener = listen(0x0806);
         let mut frame = vec![0xff; 6];
         frame.extend([2, 0, 0, 0, 0, 10, 0x08, 0x06]);
         frame.extend([0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 10, 10, 0, 0, 9, 0, 0, 0, 0, 0, 0, 10, 0, 0, 9]);
@@ -510,15 +609,9 @@ fn whole_frames_reach_the_other_end() {
         socket.send(10, &frame).unwrap();
         let mut seen = 0;
         wait_until("frames at b", || {
-            let mut buffer = [0u8; 2048];
-            while let Ok((length, from)) = nix::sys::socket::recvfrom::<nix::sys::socket::LinkAddr>(
-                std::os::fd::AsRawFd::as_raw_fd(&listener.as_fd()),
-                &mut buffer,
-            ) {
-                if from.is_some_and(|from| from.ifindex() == 11) {
-                    assert_eq!(buffer[..length], frame);
-                    seen += 1;
-                }
+            while let Some(arrived) = next_frame(&listener) {
+                assert_eq!(arrived, frame);
+                seen += 1;
             }
             (seen == 201).then_some(())
         });

@@ -31,9 +31,18 @@ macro_rules! codes {
                 match self { $(Code::$name => Severity::$severity,)* }
             }
 
-            /// Exit status that it gives to a configuration test: 0 when keepalived would have nothing to say.
+            /// Exit status that it gives to `-t`: 0 when keepalived would have nothing to say. (For a main file that
+            /// is missing keepalived says 0 too; a test that passes then is worth nothing, so it is 4 here.)
             pub const fn status(self) -> u8 {
                 match self { $(Code::$name => $status,)* }
+            }
+
+            /// Does keepalived refuse to start because of it?
+            pub const fn is_fatal(self) -> bool {
+                matches!(
+                    self,
+                    Code::MainFile | Code::RequiredInclude | Code::MissingWord | Code::Incomplete | Code::Conflict
+                )
             }
 
             /// One sentence for the documentation.
@@ -45,7 +54,7 @@ macro_rules! codes {
 }
 
 codes! {
-    MainFile = 1, Error, 6, "The configuration file cannot be read.";
+    MainFile = 1, Error, 4, "The configuration file cannot be read.";
     Include = 2, Error, 5, "An included file is missing or cannot be used.";
     RequiredInclude = 3, Error, 6, "A file that must be there (includer and its kin) is missing.";
     Line = 4, Error, 5, "A line is too long or holds a NUL; it is left out.";
@@ -60,14 +69,15 @@ codes! {
     Cleared = 13, Warning, 5, "Two settings do not go together; one is cleared, as keepalived does.";
     Deprecated = 14, Warning, 5, "An old spelling that keepalived still takes.";
     Limit = 15, Error, 5, "A limit of this parser was reached.";
-    Incomplete = 16, Error, 2, "A block lacks something it cannot do without; keepalived refuses to start.";
-    Conflict = 17, Error, 2, "Two virtual routers are the same; keepalived refuses to start.";
+    Incomplete = 16, Error, 5, "A block lacks something it cannot do without; keepalived refuses to start.";
+    Conflict = 17, Error, 5, "Two virtual routers are the same; keepalived refuses to start.";
     NotYet = 20, Warning, 0, "Known to keepalived, not built in holdfast yet.";
     NotYetTraffic = 21, Error, 5, "Known to keepalived, not built in holdfast yet, and the traffic may notice.";
     NoEffect = 22, Hint, 0, "Accepted without effect, and nothing is lost by that.";
     Undefined = 23, Hint, 0, "A $NAME that has no definition stays as written.";
     Default = 24, Hint, 5, "A default is used that keepalived mentions too.";
     ScriptSecurity = 25, Warning, 6, "Scripts are used without enable_script_security.";
+    ScriptMissing = 26, Warning, 5, "A script does not exist or is not executable; keepalived would not run it.";
 }
 
 impl std::fmt::Display for Code {

@@ -45,11 +45,21 @@ pub struct Parsed {
     pub sources: SourceMap,
 }
 
-/// Parses `main` (a file name or a glob) and all it includes. `config_id` decides about `@id` lines; keepalived's
-/// default is the host name up to its first dot.
-pub fn parse(reader: &mut dyn Reader, main: &str, config_id: &str) -> Parsed {
-    let read = preprocess::read(reader, main, config_id);
+/// How to read.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// Decides about `@id` lines; keepalived's default is the host name up to its first dot.
+    pub config_id: &'a str,
+    /// Read blocks of virtual routers; without it they are skipped unread, as with `keepalived -C`.
+    pub vrrp: bool,
+    /// Read blocks of virtual servers; without it they are skipped unread, as with `keepalived -P`.
+    pub checker: bool,
+}
+
+/// Parses `main` (a file name or a glob) and all it includes.
+pub fn parse(reader: &mut dyn Reader, main: &str, options: Options<'_>) -> Parsed {
+    let read = preprocess::read(reader, main, options.config_id);
     let mut diagnostics = read.diagnostics;
-    let config = config::Config::from_tree(&read.tree, &mut diagnostics);
+    let config = Config::from_tree(&read.tree, options, &mut diagnostics);
     Parsed { config, diagnostics, sources: read.sources }
 }

@@ -1,7 +1,9 @@
 //! `holdfastctl`: one file per verb. Everything about the daemon is asked of the supervisor; the IPVS table is read from
 //! the kernel, with or without a daemon.
 
+mod check;
 mod client;
+mod ipvs;
 mod reload;
 mod status;
 mod text;
@@ -57,6 +59,22 @@ enum Verb {
     Status(Form),
     /// The virtual routers: state, since when, why, priority, master, addresses
     Vrrp(Form),
+    /// The kernel's IPVS table, as ipvsadm -L shows it; needs no daemon
+    Ipvs {
+        /// Numbers instead of names
+        #[arg(short, long)]
+        numeric: bool,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// What holdfast would make of this configuration file; needs no daemon. Exit status as holdfast -t
+    Check {
+        /// The file
+        file: PathBuf,
+        /// Which lines that begin with @ID count; the host name up to its first dot otherwise
+        #[arg(short = 'i', long, value_name = "ID")]
+        config_id: Option<String>,
+    },
     /// Read the configuration again; if it cannot be run, the old one goes on
     Reload(Form),
 }
@@ -76,6 +94,8 @@ pub fn main() -> ExitCode {
     let done = match verb {
         Verb::Status(form) => status::run(&socket, form.json),
         Verb::Vrrp(form) => vrrp::run(&socket, form.json),
+        Verb::Ipvs { numeric, form } => ipvs::run(numeric, form.json),
+        Verb::Check { file, config_id } => check::run(file, config_id),
         Verb::Reload(form) => reload::run(&socket, form.json),
     };
     match done {

@@ -4,6 +4,7 @@ use super::client::{AskError, ask};
 use super::{Done, print_json, text};
 use crate::link::control::{Answer, Request};
 use crate::report::{AddressStatus, RouterStatus, Status, VrrpStatus};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 pub(super) fn run(socket: &Path, json: bool) -> Done {
@@ -32,7 +33,18 @@ pub(super) fn render(vrrp: &VrrpStatus) -> String {
     if vrrp.routers.is_empty() {
         return "no virtual router is configured\n".to_owned();
     }
-    vrrp.routers.iter().map(router).collect()
+    let mut page: String = vrrp.routers.iter().map(router).collect();
+    if let Some(line) = counters(&vrrp.counters) {
+        page += &text::block(0, &format!("not of one router: {line}"));
+    }
+    page
+}
+
+/// Counters that are not zero.
+fn counters(counters: &BTreeMap<String, u64>) -> Option<String> {
+    let words: Vec<String> =
+        counters.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// One line that says what and why, then the facts.
@@ -69,10 +81,8 @@ fn router(router: &RouterStatus) -> String {
         let label = if number == 0 { "address" } else { "" };
         rows.push(vec![label.to_owned(), address(virtual_address)]);
     }
-    let heard: Vec<String> =
-        router.counters.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
-    if !heard.is_empty() {
-        rows.push(vec!["counters".to_owned(), heard.join(", ")]);
+    if let Some(line) = counters(&router.counters) {
+        rows.push(vec!["counters".to_owned(), line]);
     }
     text::block(0, &head) + &text::columns(2, &rows)
 }
@@ -128,7 +138,10 @@ pub(super) mod tests {
 
     #[test]
     fn the_first_line_says_what_and_why() {
-        let text = render(&VrrpStatus { routers: vec![backup()] });
+        let text = render(&VrrpStatus {
+            routers: vec![backup()],
+            counters: [("unknown_vrid".to_owned(), 4), ("lying_length".to_owned(), 0)].into(),
+        });
         assert_eq!(
             text,
             "web BACKUP for 1 h 1 min: 10.0.0.2 speaks with priority 150\n\
@@ -136,7 +149,8 @@ pub(super) mod tests {
              \x20 master    10.0.0.2 priority 150, down in 3204 ms\n\
              \x20 address   192.0.2.80/32 on eth0, not held\n\
              \x20           192.0.2.80/32 on eth1, NOT INSTALLED: no such device\n\
-             \x20 counters  advertisements_received 12\n"
+             \x20 counters  advertisements_received 12\n\
+             not of one router: unknown_vrid 4\n"
         );
         assert_eq!(render(&VrrpStatus::default()), "no virtual router is configured\n");
     }

@@ -1,11 +1,8 @@
 //! Versioned snapshots of what the daemon knows, for `holdfastctl`, for tests, for other programs.
 //! The JSON of `holdfastctl --json` is exactly these types.
 
-mod cause;
 pub mod check;
 pub mod vrrp;
-
-pub use cause::cause_sentence;
 
 use crate::net::{AddressFamily, IpCidr, Priority};
 use crate::plan::Generation;

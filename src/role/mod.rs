@@ -1,6 +1,7 @@
 //! Drivers: the processes that perform what the pure cores decide.
 
 pub mod checker;
+pub mod compile;
 pub mod ipvs_worker;
 pub mod logging;
 pub mod options;

@@ -1,12 +1,16 @@
 //! Reload: compile in a throw-away process, hand new plans to the roles, wait until all have them. If anything is
 //! wrong with the configuration, nothing changes.
+//!
+//! keepalived runs a configuration in spite of most errors, leaving out what it does not understand; at start so do we,
+//! or few files would run. A reload is different: there is a configuration that works, and a slip of the keyboard must not take
+//! an address away. So a reload may have as many errors as the configuration in force, and not more.
 
 use super::compiler::compile;
 use super::run::Supervisor;
 use super::slot::Slot;
 use crate::link::Compiled;
 use crate::link::control::{Answer, ReloadOutcome};
-use crate::plan::Generation;
+use crate::plan::{Generation, Plans};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -60,24 +64,18 @@ impl Supervisor {
     pub(super) fn on_compiled(&mut self, answer: Result<Compiled, String>) {
         let Some(mut reload) = self.reload.take() else { return };
         match answer {
-            Ok(Compiled { plans: Some(plans), diagnostics, errors, .. }) => {
+            Ok(Compiled { plans: Some(_), diagnostics, errors, .. }) if errors > self.errors => {
                 log_diagnostics(&diagnostics);
-                self.generation = Generation(self.generation.0 + 1);
-                self.refused_reload = None;
-                log_not_yet(&plans.global.not_yet);
-                self.plans = plans;
-                for slot in &mut self.slots {
-                    if let Some(child) = slot.child.as_mut()
-                        && !child.send_plan(&self.plans)
-                    {
-                        tracing::error!(
-                            "{} does not take its plan and is restarted",
-                            slot.worker.role().ident()
-                        );
-                        child.kill();
-                    }
-                }
-                self.start_wanted();
+                let (new, old) = (count(errors), count(self.errors));
+                let reason = format!(
+                    "it has {new}, the configuration in force has {old}: mend it, or restart holdfast to run it as it is"
+                );
+                tracing::error!("{reason}");
+                self.refused_reload = Some(format!("{reason}\n{}", diagnostics.join("\n")));
+                self.refuse(reload, diagnostics, errors, vec![reason]);
+            }
+            Ok(Compiled { plans: Some(plans), diagnostics, errors, .. }) => {
+                self.accept(plans, &diagnostics, errors);
                 let (accepted, generation, trouble) = (true, self.generation, Vec::new());
                 let outcome = ReloadOutcome { accepted, generation, diagnostics, errors, trouble };
                 let until = Instant::now() + self.settings.limits.apply;
@@ -95,6 +93,24 @@ impl Supervisor {
                 self.refuse(reload, Vec::new(), 0, vec![reason]);
             }
         }
+    }
+
+    /// Puts a new configuration in force: plans to the roles that run, roles started and stopped as it wants.
+    fn accept(&mut self, plans: Plans, diagnostics: &[String], errors: usize) {
+        log_diagnostics(diagnostics);
+        log_not_yet(&plans.global.not_yet);
+        self.generation = Generation(self.generation.0 + 1);
+        self.refused_reload = None;
+        (self.plans, self.errors) = (plans, errors);
+        for slot in &mut self.slots {
+            if let Some(child) = slot.child.as_mut()
+                && !child.send_plan(&self.plans)
+            {
+                tracing::error!("{} does not take its plan and is restarted", slot.worker.role().ident());
+                child.kill();
+            }
+        }
+        self.start_wanted();
     }
 
     fn refuse(&mut self, reload: Reload, diagnostics: Vec<String>, errors: usize, trouble: Vec<String>) {
@@ -164,6 +180,14 @@ fn lateness(slot: &Slot, generation: Generation) -> String {
     match slot.wanted {
         true => format!("the {name} role has not reported configuration {} yet{trouble}", generation.0),
         false => format!("the {name} role has no work any more and has not ended yet{trouble}"),
+    }
+}
+
+fn count(errors: usize) -> String {
+    match errors {
+        0 => "none".to_owned(),
+        1 => "1 error".to_owned(),
+        n => format!("{n} errors"),
     }
 }
 

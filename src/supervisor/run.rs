@@ -32,6 +32,8 @@ pub enum Asks {
 pub struct Supervisor {
     pub(super) settings: Settings,
     pub(super) plans: Plans,
+    /// Errors in the configuration in force that keepalived tolerates, and so do we.
+    pub(super) errors: usize,
     pub(super) generation: Generation,
     pub(super) slots: [Slot; 2],
     pub(super) reload: Option<Reload>,
@@ -47,6 +49,14 @@ pub struct Supervisor {
     stopping: Option<u8>,
 }
 
+/// The configuration that the daemon starts with.
+pub struct Configuration {
+    /// What to do.
+    pub plans: Plans,
+    /// How many errors it has in spite of that.
+    pub errors: usize,
+}
+
 /// The receiving ends of the loop.
 pub struct Inputs {
     /// From the operating system.
@@ -56,13 +66,13 @@ pub struct Inputs {
 }
 
 /// Runs the daemon with its first configuration until it is stopped; returns its exit status.
-pub async fn run(settings: Settings, plans: Plans, inputs: Inputs) -> u8 {
+pub async fn run(settings: Settings, first: Configuration, inputs: Inputs) -> u8 {
     let Inputs { mut signals, mut requests } = inputs;
     let (events, mut happened) = mpsc::channel(EVENTS);
     let (compiled, mut answers) = mpsc::channel(1);
     let mut beat = interval(settings.limits.heartbeat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut supervisor = Supervisor::new(settings, plans, events, compiled);
+    let mut supervisor = Supervisor::new(settings, first, events, compiled);
     supervisor.start_wanted();
     while !supervisor.is_over() {
         let wake = supervisor.next_deadline();
@@ -84,14 +94,16 @@ pub async fn run(settings: Settings, plans: Plans, inputs: Inputs) -> u8 {
 impl Supervisor {
     fn new(
         settings: Settings,
-        plans: Plans,
+        first: Configuration,
         events: ChildEvents,
         compiled: mpsc::Sender<Result<Compiled, String>>,
     ) -> Supervisor {
+        let Configuration { plans, errors } = first;
         Supervisor {
             settings,
             generation: plans.vrrp.generation.max(plans.lvs.generation),
             plans,
+            errors,
             slots: START_ORDER.map(Slot::new),
             reload: None,
             queued_reload: None,

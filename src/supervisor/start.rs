@@ -4,12 +4,12 @@ use super::compiler::compile;
 use super::control::ControlSocket;
 use super::pidfile::PidLock;
 use super::reload::{log_diagnostics, log_not_yet};
-use super::run::{Asks, Inputs, run};
+use super::run::{Asks, Configuration, Inputs, run};
 use super::settings::Settings;
 use super::signals;
 use crate::cli::{Invocation, Options, signal_number, wants_genhash};
 use crate::link::Compiled;
-use crate::plan::{Generation, Plans};
+use crate::plan::Generation;
 use crate::role::{self, Role, logging};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
@@ -53,6 +53,9 @@ fn act(options: &Options) -> ExitCode {
     if !options.extra.is_empty() {
         let words: Vec<_> = options.extra.iter().map(|word| word.to_string_lossy()).collect();
         println!("Unexpected argument(s): {}", words.join(" "));
+    }
+    if let Some(file) = &options.config_test {
+        return super::dispatch::config_test(options, file);
     }
     if let Some(name) = &options.namespace {
         // Running in the wrong namespace would put addresses where they do not belong.
@@ -147,8 +150,8 @@ async fn live(settings: Settings) -> u8 {
         Ok(signals) => signals,
         Err(error) => return complain(&settings, &format!("signals cannot be caught: {error}"), EXIT_FATAL),
     };
-    let plans = match first_plans(&settings, &mut signals).await {
-        Ok(plans) => plans,
+    let first = match first_configuration(&settings, &mut signals).await {
+        Ok(first) => first,
         Err(status) => return status,
     };
     let (to, requests) = mpsc::channel(REQUESTS);
@@ -162,7 +165,7 @@ async fn live(settings: Settings) -> u8 {
     if settings.detach {
         leave_terminal();
     }
-    let status = run(settings, plans, Inputs { signals, requests }).await;
+    let status = run(settings, first, Inputs { signals, requests }).await;
     drop(control);
     status
 }
@@ -178,7 +181,10 @@ fn announce(settings: &Settings) {
 }
 
 /// The first configuration, or the status to exit with.
-async fn first_plans(settings: &Settings, signals: &mut mpsc::Receiver<Asks>) -> Result<Plans, u8> {
+async fn first_configuration(
+    settings: &Settings,
+    signals: &mut mpsc::Receiver<Asks>,
+) -> Result<Configuration, u8> {
     let compiling = compile(settings, Generation(1));
     tokio::pin!(compiling);
     let answer = loop {
@@ -192,10 +198,10 @@ async fn first_plans(settings: &Settings, signals: &mut mpsc::Receiver<Asks>) ->
     };
     match answer {
         Err(reason) => Err(complain(settings, &reason, EXIT_PROGRAM_ERROR)),
-        Ok(Compiled { plans: Some(plans), diagnostics, .. }) => {
+        Ok(Compiled { plans: Some(plans), diagnostics, errors, .. }) => {
             log_diagnostics(&diagnostics);
             log_not_yet(&plans.global.not_yet);
-            Ok(plans)
+            Ok(Configuration { plans, errors })
         }
         Ok(Compiled { plans: None, diagnostics, status, errors }) => {
             for diagnostic in &diagnostics {

@@ -3,7 +3,7 @@
 use super::run::Supervisor;
 use super::worker::{Order, Snapshot, Worker};
 use crate::link::control::Answer;
-use crate::report::{DaemonStatus, RecentTransition, RoleStatus, Status, VERSION, cause_sentence};
+use crate::report::{DaemonStatus, RecentTransition, RoleStatus, Status, VERSION};
 use crate::vrrp::Transition;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
@@ -55,7 +55,7 @@ impl Supervisor {
             router: transition.name.clone(),
             from: transition.from.to_string(),
             to: transition.to.to_string(),
-            cause: cause_sentence(&transition.cause),
+            cause: transition.cause.to_string(),
             priority: transition.priority,
             unix_seconds: unix.as_secs(),
             seconds_ago: 0,

@@ -227,12 +227,17 @@ fn spawn(folder: &Path, options: &[&str], log: &str) -> Child {
 
 /// What a good configuration compiles to.
 pub fn compiled(routers: usize, servers: usize) -> String {
+    tolerated(routers, servers, 0)
+}
+
+/// What a configuration compiles to that runs in spite of errors.
+pub fn tolerated(routers: usize, servers: usize, errors: usize) -> String {
     let mut plans = Plans::default();
     plans.vrrp.routers = (1..=routers).map(router).collect();
     plans.lvs.virtual_servers = (1..=servers).map(virtual_server).collect();
     plans.global = GlobalPlan { not_yet: vec!["track_script: no script runs".to_owned()], ..plans.global };
     let diagnostics = vec!["test.conf:1: a warning".to_owned()];
-    json(&Compiled { plans: Some(plans), status: 5, diagnostics, errors: 0 })
+    json(&Compiled { plans: Some(plans), status: 5, diagnostics, errors })
 }
 
 /// What a bad configuration compiles to.

@@ -3,6 +3,7 @@
 use crate::Test;
 use crate::lab::{Lab, broken};
 use holdfast::link::control::Answer;
+use holdfast::vrrp::TransitionCause;
 use nix::sys::signal::Signal;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -142,7 +143,7 @@ fn transitions_are_remembered() {
     lab.wait_for("a transition", || !lab.status().transitions.is_empty());
     let heard = lab.status().transitions.remove(0);
     assert_eq!((heard.router.as_str(), heard.from.as_str(), heard.to.as_str()), ("web", "BACKUP", "MASTER"));
-    assert_eq!(heard.cause, "10.0.0.2 resigned (priority 0)");
+    assert_eq!(heard.cause, TransitionCause::MasterResigned { by: [10, 0, 0, 2].into() }.to_string());
 }
 
 fn a_client_that_talks_nonsense_or_nothing_harms_nobody() {

@@ -1,13 +1,14 @@
 //! Reload: accepted, refused, queued.
 
 use crate::Test;
-use crate::lab::{Lab, broken, compiled};
+use crate::lab::{Lab, broken, compiled, tolerated};
 use nix::sys::signal::Signal;
 
 pub const TESTS: &[Test] = &[
     ("a_reload_reaches_every_role_before_it_is_answered", a_reload_reaches_every_role_before_it_is_answered),
     ("a_reload_starts_and_stops_roles", a_reload_starts_and_stops_roles),
     ("a_refused_reload_changes_nothing_and_says_why", a_refused_reload_changes_nothing_and_says_why),
+    ("new_errors_refuse_a_reload_and_old_ones_do_not", new_errors_refuse_a_reload_and_old_ones_do_not),
     ("a_compiler_that_fails_refuses_the_reload", a_compiler_that_fails_refuses_the_reload),
     ("a_hangup_during_a_reload_is_queued", a_hangup_during_a_reload_is_queued),
     ("a_role_that_does_not_apply_is_reported", a_role_that_does_not_apply_is_reported),
@@ -59,8 +60,33 @@ fn a_refused_reload_changes_nothing_and_says_why() {
     assert_eq!(lab.status().daemon.refused_reload, None, "an accepted reload ends the complaint");
 }
 
+fn new_errors_refuse_a_reload_and_old_ones_do_not() {
+    let lab = Lab::new(1, 0);
+    lab.wait_for_order("vrrp plan 1 of 1");
+    lab.configure(&tolerated(0, 0, 1));
+    let outcome = lab.reload();
+    assert!(!outcome.accepted, "a slip must not take an address away");
+    assert!(
+        outcome.trouble[0].contains("it has 1 error, the configuration in force has none"),
+        "{outcome:?}"
+    );
+    assert_eq!(lab.orders(), ["vrrp plan 1 of 1"]);
+    // A file that had errors at start may keep them.
+    let lab = Lab::start(&tolerated(1, 0, 2), &[], &[]);
+    lab.wait_for("the control socket", || lab.socket().exists());
+    lab.configure(&tolerated(2, 0, 2));
+    assert!(lab.reload().accepted);
+    lab.configure(&tolerated(2, 0, 3));
+    assert!(!lab.reload().accepted);
+    lab.configure(&tolerated(3, 0, 1));
+    assert!(lab.reload().accepted);
+    lab.configure(&tolerated(3, 0, 2));
+    assert!(!lab.reload().accepted, "what was mended stays mended");
+}
+
 fn a_compiler_that_fails_refuses_the_reload() {
     let lab = Lab::new(1, 0);
+    lab.wait_for_order("vrrp plan 1 of 1");
     for (answer, part) in
         [("die", "died of SIGABRT"), ("hang", "took longer than"), ("garbage", "not understood")]
     {

@@ -4,6 +4,7 @@ pub mod check;
 mod context;
 pub mod global;
 pub mod lvs;
+pub mod scripts;
 pub mod vrrp;
 
 mod method;
@@ -11,6 +12,7 @@ mod value;
 
 pub(crate) use context::Context;
 
+use crate::Options;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::keywords::Place;
 use crate::source::Spanned;
@@ -27,29 +29,39 @@ pub struct Config {
     pub virtual_servers: Vec<lvs::VirtualServer>,
     /// `virtual_server_group` blocks; names are unique.
     pub groups: Vec<lvs::Group>,
-    /// Names of `vrrp_script` blocks.
-    pub scripts: Vec<Spanned<String>>,
-    /// The first use of a script (tracked, notified, a check), if there is one.
-    pub script_use: Option<crate::source::Span>,
+    /// Commands that the configuration names.
+    pub scripts: scripts::Scripts,
 }
 
 impl Config {
     /// Reads a tree; everything that is not understood is said and left out.
-    pub(crate) fn from_tree(tree: &[Statement], diagnostics: &mut Vec<Diagnostic>) -> Config {
-        Config::with_context(tree, &mut Context::new(diagnostics))
+    pub(crate) fn from_tree(
+        tree: &[Statement],
+        options: Options,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Config {
+        let wanted = |s: &&Statement| match s.keyword().text.as_str() {
+            "vrrp_instance" | "vrrp_sync_group" | "vrrp_script" | "vrrp_track_process" => options.vrrp,
+            "virtual_server" | "virtual_server_group" | "SSL" => options.checker,
+            _ => true,
+        };
+        if options.vrrp && options.checker {
+            return Config::with_context(tree, &mut Context::new(diagnostics));
+        }
+        let tree: Vec<Statement> = tree.iter().filter(wanted).cloned().collect();
+        Config::with_context(&tree, &mut Context::new(diagnostics))
     }
 
     pub(crate) fn with_context(tree: &[Statement], cx: &mut Context) -> Config {
-        let mut config = Config::default();
+        let scripts = scripts::Scripts::find(cx, tree);
+        let mut config = Config { scripts, ..Config::default() };
         cx.block(Place::Root, tree, |cx, keyword, statement| match keyword.name {
             "global_defs" => config.global.read(cx, statement.body()),
             "vrrp_instance" => config.instance(cx, statement),
-            "vrrp_script" => config.script(cx, statement),
             "virtual_server" => config.virtual_servers.extend(lvs::VirtualServer::read(cx, statement)),
             "virtual_server_group" => config.group(cx, statement),
             _ => cx.unhandled(Place::Root, keyword),
         });
-        config.finish(cx);
         config
     }
 
@@ -62,43 +74,12 @@ impl Config {
         self.instances.push(instance);
     }
 
-    fn script(&mut self, cx: &mut Context, statement: &Statement) {
-        let Some(name) = name_of(statement) else { return };
-        if let Some(first) = self.scripts.iter().find(|s| s.value == name.value) {
-            return duplicate(cx, "vrrp_script", &name, first);
-        }
-        cx.check(Place::VrrpScript, statement.body());
-        self.scripts.push(name);
-    }
-
     fn group(&mut self, cx: &mut Context, statement: &Statement) {
         let Some(name) = name_of(statement) else { return };
         if let Some(first) = self.groups.iter().find(|g| g.name.value == name.value) {
             return duplicate(cx, "virtual_server_group", &name, &first.name);
         }
         self.groups.push(lvs::Group::read(cx, name, statement.body()));
-    }
-
-    /// What can be said only when all is read: names that nothing defines, scripts without security.
-    fn finish(&mut self, cx: &mut Context) {
-        for script in self.instances.iter().flat_map(|i| &i.track_scripts) {
-            let above = |s: &Spanned<String>| s.span.file != script.span.file || s.span < script.span;
-            if !self.scripts.iter().any(|s| s.value == script.value && above(s)) {
-                let title = format!("the script `{}` is not defined above", script.value);
-                let diagnostic = Diagnostic::new(Code::UnknownName, script.span, title, "it is not tracked");
-                cx.say(diagnostic.instead("put its vrrp_script block before the instance"));
-            }
-        }
-        let tracked = self.instances.iter().flat_map(|i| i.script_use).next();
-        self.script_use = tracked.or_else(|| self.virtual_servers.iter().find_map(|v| v.script_use));
-        if let (Some(span), false) = (self.script_use, self.global.script_security) {
-            let title = "scripts are named without `enable_script_security`";
-            let now = "no script is run yet; keepalived would run them whoever may write them";
-            cx.say(
-                Diagnostic::new(Code::ScriptSecurity, span, title, now)
-                    .instead("enable_script_security in global_defs"),
-            );
-        }
     }
 }
 

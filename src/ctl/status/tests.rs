@@ -26,7 +26,7 @@ fn status() -> Status {
             not_yet: Vec::new(),
             roles: vec![role("checker", None), role("vrrp", None)],
         },
-        vrrp: Some(VrrpStatus { routers: vec![crate::ctl::vrrp::tests::backup()] }),
+        vrrp: Some(VrrpStatus { routers: vec![crate::ctl::vrrp::tests::backup()], ..VrrpStatus::default() }),
         checker: None,
         transitions: Vec::new(),
     }

@@ -72,8 +72,7 @@ impl VirtualAddress {
             let argument = if count > 0 { words.next() } else { None };
             if count > 0 && argument.is_none() {
                 let title = format!("`{}` lacks a word", option.text);
-                let now = "the configuration is refused, as in keepalived";
-                return cx.tell(Code::MissingWord, option.span, title, now);
+                return cx.tell(Code::BadValue, option.span, title, "the address is added without it");
             }
             match (option.text.as_str(), argument) {
                 ("dev", Some(word)) => self.interface = super::interface_name(cx, word, "dev"),

@@ -1,0 +1,256 @@
+//! `virtual_server` to [`plan::VirtualServer`](crate::plan::lvs::VirtualServer).
+
+mod server;
+
+use super::Diagnostics;
+use crate::net::{AddressFamily, TransportProtocol};
+use crate::plan::Generation;
+use crate::plan::lvs as plan;
+use crate::plan::lvs::{LvsPlan, Persistence, ServiceKey};
+use keepalived_compat::config::lvs::{Entry, Group, Method, Protocol, Service, VirtualServer};
+use keepalived_compat::{Code, Config, Diagnostic, Span};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+pub(super) fn lower(config: &Config, generation: Generation, out: &mut Diagnostics) -> LvsPlan {
+    let mut seen: BTreeMap<ServiceKey, Span> = BTreeMap::new();
+    let mut virtual_servers = Vec::new();
+    for written in &config.virtual_servers {
+        let mut lowering = Lowering { written, name: written.name(), out };
+        virtual_servers.extend(lowering.virtual_server(&config.groups, &mut seen));
+    }
+    LvsPlan { generation, virtual_servers, flush_at_start: config.global.lvs_flush }
+}
+
+/// One virtual server on its way.
+struct Lowering<'a> {
+    written: &'a VirtualServer,
+    name: String,
+    out: &'a mut Diagnostics,
+}
+
+impl Lowering<'_> {
+    /// Says something about the virtual server as a whole.
+    fn tell(&mut self, code: Code, what: &str, now: &str) {
+        let title = format!("virtual_server {}: {what}", self.name);
+        self.out.tell(code, self.written.service.span, title, now);
+    }
+
+    fn virtual_server(
+        &mut self,
+        groups: &[Group],
+        seen: &mut BTreeMap<ServiceKey, Span>,
+    ) -> Option<plan::VirtualServer> {
+        let family = self.family();
+        let keys = self.keys(groups, family);
+        let keys = self.unique(keys, seen);
+        // All keys are of one family now, or the server is dropped.
+        let family = keys.first()?.family();
+        let real_servers = self.real_servers(&keys, family);
+        if real_servers.is_empty() {
+            self.tell(Code::Cleared, "there is no real server", "it is left out, as in keepalived");
+            return None;
+        }
+        for key in &keys {
+            seen.insert(*key, self.written.service.span);
+        }
+        let total = real_servers.iter().map(|r| u64::from(r.weight)).sum();
+        let (quorum, hysteresis) = self.quorum(total);
+        let sorry_server = self.sorry_server(&keys, family);
+        Some(plan::VirtualServer {
+            scheduler: self.scheduler(),
+            scheduler_flags: self.written.flags,
+            persistence: self.persistence(&keys, family),
+            persistence_engine: self.written.engine.clone(),
+            one_packet: self.one_packet(&keys),
+            quorum,
+            hysteresis,
+            sorry_server,
+            alpha: self.written.alpha,
+            omega: self.written.omega,
+            real_servers,
+            keys,
+            name: self.name.clone(),
+        })
+    }
+
+    /// Family of a mark: the written one, else that of the first server that is not tunnelled, else IPv4.
+    fn family(&self) -> AddressFamily {
+        let family = |v6| if v6 { AddressFamily::V6 } else { AddressFamily::V4 };
+        let default = self.written.method.map(|m| m.value);
+        let plain = self
+            .written
+            .real_servers
+            .iter()
+            .find(|r| !matches!(r.method.map(|m| m.value).or(default), Some(Method::Tun(_))));
+        let address = plain.and_then(|r| r.endpoint).map(|e| e.value.0);
+        self.written.ipv6.map(family).or(address.map(AddressFamily::of)).unwrap_or(AddressFamily::V4)
+    }
+
+    fn keys(&mut self, groups: &[Group], family: AddressFamily) -> Vec<ServiceKey> {
+        match &self.written.service.value {
+            Service::Fwmark(mark) => {
+                if self.written.protocol.is_some() {
+                    self.tell(
+                        Code::Adjusted,
+                        "a mark has no protocol",
+                        "the protocol is ignored, as in keepalived",
+                    );
+                }
+                vec![ServiceKey::FwMark { family, mark: *mark }]
+            }
+            Service::Address { address, port } => {
+                let protocol = self.protocol();
+                vec![ServiceKey::Endpoint { protocol, address: *address, port: *port }]
+            }
+            Service::Group(group) => match groups.iter().find(|g| g.name.value == *group) {
+                Some(group) => self.group_keys(group, family),
+                None => {
+                    let what = format!("there is no virtual_server_group {group}");
+                    self.tell(Code::UnknownName, &what, "the virtual server is left out");
+                    Vec::new()
+                }
+            },
+        }
+    }
+
+    fn group_keys(&mut self, group: &Group, family: AddressFamily) -> Vec<ServiceKey> {
+        let endpoints = group.entries.iter().any(|e| matches!(e.value, Entry::Address(..)));
+        let protocol = if endpoints { self.protocol() } else { TransportProtocol::Tcp };
+        let written = |v6| if v6 { AddressFamily::V6 } else { AddressFamily::V4 };
+        let keys: Vec<ServiceKey> = group
+            .entries
+            .iter()
+            .map(|entry| match entry.value {
+                Entry::Address(address, port) => ServiceKey::Endpoint { protocol, address, port },
+                Entry::Fwmark(mark, v6) => ServiceKey::FwMark { family: v6.map_or(family, written), mark },
+            })
+            .collect();
+        if keys.is_empty() {
+            let what = format!("the group {} is empty", group.name.value);
+            self.tell(Code::Incomplete, &what, "the virtual server is left out");
+        }
+        let first = keys.first().map(ServiceKey::family);
+        if keys.iter().any(|k| Some(k.family()) != first) {
+            self.tell(
+                Code::BadValue,
+                "the group mixes IPv4 and IPv6",
+                "only the entries of the first one's family are balanced",
+            );
+        }
+        keys.into_iter().filter(|k| Some(k.family()) == first).collect()
+    }
+
+    /// Leaves out services that another virtual server has, or this one twice.
+    fn unique(&mut self, keys: Vec<ServiceKey>, seen: &BTreeMap<ServiceKey, Span>) -> Vec<ServiceKey> {
+        let mut kept: Vec<ServiceKey> = Vec::with_capacity(keys.len());
+        let mut own = std::collections::BTreeSet::new();
+        for key in keys {
+            let first = seen.get(&key).copied();
+            if first.is_none() && own.insert(key) {
+                kept.push(key);
+                continue;
+            }
+            let title = format!("virtual_server {}: {key} is defined already", self.name);
+            let now = "this one is left out, with its real servers";
+            let diagnostic = Diagnostic::new(Code::Duplicate, self.written.service.span, title, now);
+            let diagnostic = diagnostic.instead("put all real servers into one virtual_server");
+            self.out.say(match first {
+                Some(first) => diagnostic.related(first, "first defined here"),
+                None => diagnostic,
+            });
+        }
+        kept
+    }
+
+    fn protocol(&mut self) -> TransportProtocol {
+        match self.written.protocol.map(|p| p.value) {
+            Some(Protocol::Tcp) => TransportProtocol::Tcp,
+            Some(Protocol::Udp) => TransportProtocol::Udp,
+            Some(Protocol::Sctp) => TransportProtocol::Sctp,
+            None => {
+                self.tell(Code::Default, "no protocol is written", "UDP is used, as in keepalived");
+                TransportProtocol::Udp
+            }
+        }
+    }
+
+    fn scheduler(&mut self) -> String {
+        self.written.scheduler.clone().unwrap_or_else(|| {
+            self.tell(Code::Default, "no scheduler is written", "wlc is used, as in keepalived");
+            "wlc".to_owned()
+        })
+    }
+
+    fn persistence(&mut self, keys: &[ServiceKey], family: AddressFamily) -> Option<Persistence> {
+        let default = u32::try_from(plan::DEFAULT_PERSISTENCE.as_secs()).unwrap_or(360);
+        let granularity = self.written.granularity;
+        let fits = |v6: bool| v6 == (family == AddressFamily::V6);
+        if let Some(written) = granularity.filter(|g| !fits(g.value.1)) {
+            let title = format!("virtual_server {}: the granularity is not one of {family}", self.name);
+            self.out.tell(Code::BadValue, written.span, title, "each client counts for itself");
+        }
+        let prefix = granularity.map(|g| g.value).filter(|(_, v6)| fits(*v6)).map(|(prefix, _)| prefix);
+        let granularity_prefix = prefix.unwrap_or(family.host_prefix());
+        let every_port = keys.iter().any(|k| matches!(k, ServiceKey::Endpoint { port: 0, .. }));
+        let written = self.written.persistence_timeout.or(granularity.map(|_| default));
+        if written.is_none() && every_port {
+            let what = "port 0 is for persistent services only";
+            self.tell(Code::Adjusted, what, "persistence_timeout 360 is set, as in keepalived");
+        }
+        let timeout_seconds = written.or(every_port.then_some(default))?;
+        Some(Persistence { timeout_seconds, granularity_prefix })
+    }
+
+    fn one_packet(&mut self, keys: &[ServiceKey]) -> bool {
+        let Some(span) = self.written.one_packet else { return false };
+        let fits = |key: &ServiceKey| {
+            matches!(
+                key,
+                ServiceKey::FwMark { .. } | ServiceKey::Endpoint { protocol: TransportProtocol::Udp, .. }
+            )
+        };
+        let all = keys.iter().all(fits);
+        if !all {
+            let title = format!("virtual_server {}: `ops` is for UDP and marks", self.name);
+            self.out.tell(Code::Cleared, span, title, "it is cleared, as in keepalived");
+        }
+        all
+    }
+
+    /// A quorum above what all servers weigh is reduced; a hysteresis is smaller than the quorum.
+    fn quorum(&mut self, total: u64) -> (u32, u32) {
+        let most = u32::try_from(total).unwrap_or(u32::MAX);
+        let mut quorum = self.written.quorum.map_or(1, |q| q.value);
+        if quorum > most {
+            let what = format!("quorum {quorum} exceeds {most}, what all real servers weigh");
+            self.tell(Code::Adjusted, &what, "it is reduced to that, as in keepalived");
+            // A total of 0 never makes a quorum, neither as 1 nor as keepalived's 0.
+            quorum = most.max(1);
+        }
+        let mut hysteresis = self.written.hysteresis.map_or(0, |h| h.value);
+        if hysteresis >= quorum {
+            if hysteresis > 0 {
+                let what = format!("hysteresis {hysteresis} is not below quorum {quorum}");
+                self.tell(Code::Adjusted, &what, "it is set to one less than the quorum, as in keepalived");
+            }
+            hysteresis = quorum - 1;
+        }
+        (quorum, hysteresis)
+    }
+}
+
+/// The port that all services share, if they do; 0 for marks and services of every port.
+fn common_port(keys: &[ServiceKey]) -> Option<u16> {
+    let port = |key: &ServiceKey| match key {
+        ServiceKey::Endpoint { port, .. } => *port,
+        ServiceKey::FwMark { .. } => 0,
+    };
+    let first = keys.first().map(port)?;
+    keys.iter().all(|k| port(k) == first).then_some(first)
+}
+
+/// May a server with this address serve this family? A tunnel may cross families.
+fn family_fits(address: IpAddr, family: AddressFamily, method: Method) -> bool {
+    AddressFamily::of(address) == family || matches!(method, Method::Tun(_))
+}

@@ -1,0 +1,131 @@
+//! Real servers and the sorry server of one virtual server.
+
+use super::{Lowering, common_port, family_fits};
+use crate::config::check;
+use crate::net::AddressFamily;
+use crate::plan::lvs::{ForwardingMethod, RealServer, ServiceKey, SorryServer, TunnelChecksum, TunnelKind};
+use keepalived_compat::config::lvs as conf;
+use keepalived_compat::config::lvs::{Checksum, Method, Tunnel};
+use keepalived_compat::{Code, Diagnostic, Span};
+use std::net::SocketAddr;
+
+impl Lowering<'_> {
+    fn method(&mut self) -> Method {
+        self.written.method.map(|m| m.value).unwrap_or_else(|| {
+            self.tell(Code::Default, "no forwarding method is written", "NAT is used, as in keepalived");
+            Method::Nat
+        })
+    }
+
+    pub(super) fn real_servers(&mut self, keys: &[ServiceKey], family: AddressFamily) -> Vec<RealServer> {
+        let default = self.method();
+        let written = self.written;
+        let mut servers: Vec<RealServer> = Vec::with_capacity(written.real_servers.len());
+        let mut seen = std::collections::BTreeSet::new();
+        for server in &written.real_servers {
+            let Some((span, plan)) = self.real_server(server, default, keys, family) else { continue };
+            if seen.insert(plan.endpoint) {
+                servers.push(plan);
+            } else {
+                let title =
+                    format!("virtual_server {}: real_server {} is defined twice", self.name, plan.endpoint);
+                self.out.tell(Code::Duplicate, span, title, "the second is left out, as in keepalived");
+            }
+        }
+        servers
+    }
+
+    fn real_server(
+        &mut self,
+        server: &conf::RealServer,
+        default: Method,
+        keys: &[ServiceKey],
+        family: AddressFamily,
+    ) -> Option<(Span, RealServer)> {
+        let endpoint = server.endpoint?;
+        let (address, port) = endpoint.value;
+        let method = server.method.map_or(default, |m| m.value);
+        if !family_fits(address, family, method) {
+            let title =
+                format!("virtual_server {}: real_server {address} is not an {family} address", self.name);
+            let diagnostic =
+                Diagnostic::new(Code::BadValue, endpoint.span, title, "it is left out, as in keepalived");
+            self.out.say(diagnostic.instead("a server of the same family, or a tunnel"));
+            return None;
+        }
+        let service_port = common_port(keys);
+        let asked_port = port.or(service_port).unwrap_or(0);
+        let kernel_port = self.port("real_server", endpoint.span, port, method, keys);
+        let plan = RealServer {
+            endpoint: SocketAddr::new(address, kernel_port),
+            weight: server.weight.or(self.written.weight).unwrap_or(1),
+            forwarding: forwarding(method),
+            inhibit_on_failure: server.inhibit_on_failure.unwrap_or(self.written.inhibit_on_failure),
+            upper_threshold: server.upper_threshold.unwrap_or(0),
+            lower_threshold: server.lower_threshold.unwrap_or(0),
+            checkers: check::checkers(self.written, server, address, asked_port, self.out),
+        };
+        Some((endpoint.span, plan))
+    }
+
+    /// The port in the kernel's table: none for marks, the service's for direct routing and tunnels (packets keep
+    /// theirs), the written one, else the service's, for NAT.
+    fn port(
+        &mut self,
+        what: &str,
+        span: Span,
+        written: Option<u16>,
+        method: Method,
+        keys: &[ServiceKey],
+    ) -> u16 {
+        let marks = keys.iter().all(|k| matches!(k, ServiceKey::FwMark { .. }));
+        let service = if marks { Some(0) } else { common_port(keys) };
+        let fixed = marks || method != Method::Nat;
+        match (written, service) {
+            (Some(port), Some(service)) if fixed && port != service => {
+                let why = if marks { "a mark has no port" } else { "packets keep the virtual server's port" };
+                let title = format!("virtual_server {}: {what} port {port} does not apply: {why}", self.name);
+                let now = format!("port {service} is used, as in keepalived");
+                self.out.tell(Code::Adjusted, span, title, &now);
+                service
+            }
+            (Some(port), _) => port,
+            (None, service) => service.unwrap_or(0),
+        }
+    }
+
+    pub(super) fn sorry_server(&mut self, keys: &[ServiceKey], family: AddressFamily) -> Option<SorryServer> {
+        let sorry = self.written.sorry_server.as_ref()?;
+        let method = sorry.method.or(self.written.method).map_or(Method::Nat, |m| m.value);
+        if !family_fits(sorry.address, family, method) {
+            let title = format!(
+                "virtual_server {}: sorry_server {} is not an {family} address",
+                self.name, sorry.address
+            );
+            self.out.tell(Code::BadValue, sorry.span, title, "there is no sorry server");
+            return None;
+        }
+        let port = self.port("sorry_server", sorry.span, sorry.port, method, keys);
+        let endpoint = SocketAddr::new(sorry.address, port);
+        Some(SorryServer { endpoint, forwarding: forwarding(method), inhibit: sorry.inhibit })
+    }
+}
+
+fn forwarding(method: Method) -> ForwardingMethod {
+    let sum = |checksum| match checksum {
+        Checksum::None => TunnelChecksum::None,
+        Checksum::Full => TunnelChecksum::Full,
+        Checksum::Remote => TunnelChecksum::Remote,
+    };
+    match method {
+        Method::Nat => ForwardingMethod::Masquerade,
+        Method::Dr => ForwardingMethod::DirectRouting,
+        Method::Tun(Tunnel::Ipip) => ForwardingMethod::Tunnel(TunnelKind::Ipip),
+        Method::Tun(Tunnel::Gue { port, checksum }) => {
+            ForwardingMethod::Tunnel(TunnelKind::Gue { port, checksum: sum(checksum) })
+        }
+        Method::Tun(Tunnel::Gre { checksum }) => {
+            ForwardingMethod::Tunnel(TunnelKind::Gre { checksum: sum(checksum) })
+        }
+    }
+}

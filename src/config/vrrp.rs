@@ -1,0 +1,247 @@
+//! `vrrp_instance` to [`RouterPlan`].
+
+mod settings;
+
+use super::Diagnostics;
+use crate::net::{AddressFamily, IpCidr, VirtualRouterId};
+use crate::plan::Generation;
+use crate::plan::vrrp::{RouterKey, RouterPlan, Transport, VirtualAddress, VrrpPlan};
+use keepalived_compat::config::vrrp as conf;
+use keepalived_compat::config::vrrp::{Broadcast, VrrpInstance};
+use keepalived_compat::{Code, Config, Diagnostic, Spanned};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Addresses that one advertisement can carry: its count is one octet (RFC 9568 5.2.5).
+const MOST_ADDRESSES: usize = 255;
+
+pub(super) fn lower(config: &Config, generation: Generation, out: &mut Diagnostics) -> VrrpPlan {
+    let mut routers: Vec<RouterPlan> = Vec::new();
+    let mut keys: BTreeMap<RouterKey, &VrrpInstance> = BTreeMap::new();
+    for instance in &config.instances {
+        let Some(router) = router(instance, out) else { continue };
+        match keys.get(&router.key) {
+            Some(first) => conflict(first, instance, &router, &routers, out),
+            None => {
+                keys.insert(router.key.clone(), instance);
+                routers.push(router);
+            }
+        }
+    }
+    VrrpPlan { generation, routers }
+}
+
+/// Two instances are one virtual router. keepalived refuses that, except between unicast instances, which it
+/// tells apart by the sender; that is not built.
+fn conflict(
+    first: &VrrpInstance,
+    second: &VrrpInstance,
+    router: &RouterPlan,
+    routers: &[RouterPlan],
+    out: &mut Diagnostics,
+) {
+    let RouterKey { interface, family, vrid } = &router.key;
+    let place = |i: &VrrpInstance| i.settings.vrid.map_or(i.name.span, |v| v.span);
+    let unicast = |r: &RouterPlan| matches!(r.transport, Transport::Unicast { .. });
+    let both_unicast = unicast(router) && routers.iter().any(|r| r.key == router.key && unicast(r));
+    let names = (&first.name.value, &second.name.value);
+    let (code, now) = if both_unicast {
+        (
+            Code::NotYetTraffic,
+            "the second is not started: instances with the same VRID and different peers are not built yet",
+        )
+    } else {
+        (Code::Conflict, "the configuration is refused, as in keepalived")
+    };
+    let title = format!(
+        "vrrp_instance {} and {} both use VRID {vrid} with {family} on {interface}",
+        names.0, names.1
+    );
+    out.say(
+        Diagnostic::new(code, place(second), title, now)
+            .related(place(first), "the first one")
+            .instead("give one of them another virtual_router_id, on all nodes"),
+    );
+}
+
+/// One router; `None` (said) when it cannot be started.
+fn router(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<RouterPlan> {
+    let name = instance.name.value.clone();
+    let settings = &instance.settings;
+    let family = family(settings);
+    let (Some(vrid), Some(interface)) = (vrid(instance, out), interface(instance, out)) else { return None };
+    let version = settings::version(instance, family);
+    let mut addresses = addresses(&name, family, &settings.addresses, out);
+    let mut excluded_addresses = excluded(&settings.excluded);
+    settings::check_addresses(instance, version, addresses.len(), out);
+    if addresses.len() > MOST_ADDRESSES {
+        let title =
+            format!("vrrp_instance {name} has {} addresses, an advertisement carries 255", addresses.len());
+        let now = "the addresses after the 255th are held but not advertised";
+        out.tell(Code::Limit, instance.name.span, title, now);
+        excluded_addresses.splice(0..0, addresses.split_off(MOST_ADDRESSES));
+    }
+    let authentication = settings::authentication(instance, version, out)?;
+    let priority = settings::priority(settings);
+    let (preempt, preempt_delay) = settings::preemption(instance, priority, out);
+    let defaults = &instance.defaults;
+    Some(RouterPlan {
+        interval: settings::interval(instance, version, out),
+        start_as_master: priority.is_owner() || settings.master.is_some_and(|m| m.value),
+        preempt,
+        preempt_delay,
+        priority,
+        version,
+        down_timer_adverts: settings.down_timer_adverts.or(defaults.down_timer_adverts).unwrap_or(3),
+        addresses,
+        excluded_addresses,
+        authentication,
+        transport: transport(instance, family, out),
+        checksum: settings::checksum(instance, family, version),
+        announce: settings::announce(instance),
+        answer_lower_priority: !settings
+            .lower_prio_no_advert
+            .or(defaults.lower_prio_no_advert)
+            .unwrap_or(false),
+        answer_higher_priority: settings
+            .higher_prio_send_advert
+            .or(defaults.higher_prio_send_advert)
+            .unwrap_or(false),
+        track_primary: !settings.dont_track_primary,
+        track_interfaces: settings::track_interfaces(instance, &interface, out),
+        key: RouterKey { interface, family, vrid },
+        name,
+    })
+}
+
+/// The family of the first address; without addresses, that of sources and peers; else IPv4.
+fn family(settings: &conf::Settings) -> AddressFamily {
+    if settings.native_ipv6 {
+        return AddressFamily::V6;
+    }
+    let sources = [settings.unicast_source, settings.mcast_source];
+    let first = settings.addresses.first().map(|a| a.address);
+    let source = sources.into_iter().flatten().map(|s| s.value).next();
+    let peer = settings.unicast_peers.first().map(|p| p.value);
+    first.or(source).or(peer).map_or(AddressFamily::V4, AddressFamily::of)
+}
+
+fn vrid(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<VirtualRouterId> {
+    let vrid = instance.settings.vrid.and_then(|v| VirtualRouterId::new(v.value));
+    if vrid.is_none() {
+        let title = format!("vrrp_instance {} has no virtual_router_id", instance.name.value);
+        let now = "the configuration is refused, as in keepalived";
+        let diagnostic = Diagnostic::new(Code::Incomplete, instance.name.span, title, now);
+        out.say(diagnostic.instead("virtual_router_id N, a number from 1 to 255, the same on all nodes"));
+    }
+    vrid
+}
+
+fn interface(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<String> {
+    if let Some(interface) = &instance.settings.interface {
+        return Some(interface.value.clone());
+    }
+    let name = &instance.name;
+    let unicast = instance.settings.unicast_source.is_some() && !instance.settings.unicast_peers.is_empty();
+    let diagnostic = if unicast {
+        let title =
+            format!("vrrp_instance {}: unicast without `interface` is not built in holdfast yet", name.value);
+        Diagnostic::new(Code::NotYetTraffic, name.span, title, "the instance is not started")
+    } else {
+        let title = format!("vrrp_instance {} has no interface", name.value);
+        Diagnostic::new(Code::Incomplete, name.span, title, "the configuration is refused, as in keepalived")
+    };
+    out.say(diagnostic.instead("interface NAME, the one that reaches the other routers"));
+    None
+}
+
+/// The advertised addresses: one family, each once.
+fn addresses(
+    name: &str,
+    family: AddressFamily,
+    written: &[conf::VirtualAddress],
+    out: &mut Diagnostics,
+) -> Vec<VirtualAddress> {
+    let mut kept: Vec<VirtualAddress> = Vec::new();
+    for address in written {
+        if AddressFamily::of(address.address) != family {
+            let title = format!("vrrp_instance {name}: {} is not an {family} address", address.address);
+            let diagnostic =
+                Diagnostic::new(Code::BadValue, address.span, title, "it is left out, as in keepalived");
+            out.say(diagnostic.instead("put it into virtual_ipaddress_excluded"));
+            continue;
+        }
+        let plan = address_plan(address);
+        if kept.iter().any(|k| k.cidr.address() == plan.cidr.address() && k.interface == plan.interface) {
+            let title = format!("vrrp_instance {name}: {} is listed twice", address.address);
+            out.tell(Code::Duplicate, address.span, title, "it is used once");
+            continue;
+        }
+        kept.push(plan);
+    }
+    kept
+}
+
+fn excluded(written: &[conf::VirtualAddress]) -> Vec<VirtualAddress> {
+    let mut kept: Vec<VirtualAddress> = Vec::new();
+    for plan in written.iter().map(address_plan) {
+        if !kept.contains(&plan) {
+            kept.push(plan);
+        }
+    }
+    kept
+}
+
+fn address_plan(address: &conf::VirtualAddress) -> VirtualAddress {
+    let cidr = address.prefix.and_then(|p| IpCidr::new(address.address, p));
+    let cidr = cidr.unwrap_or(IpCidr::host(address.address));
+    VirtualAddress {
+        cidr,
+        interface: address.interface.as_ref().map(|i| i.value.clone()),
+        label: address.label.clone(),
+        scope: address.scope,
+        broadcast: address.broadcast.and_then(|b| broadcast(b, cidr)),
+    }
+}
+
+fn broadcast(written: Broadcast, cidr: IpCidr) -> Option<Ipv4Addr> {
+    let IpAddr::V4(address) = cidr.address() else { return None };
+    let hosts = u32::MAX.checked_shr(u32::from(cidr.prefix())).unwrap_or(0);
+    match written {
+        Broadcast::Address(address) => Some(address),
+        Broadcast::Ones => Some(Ipv4Addr::from(u32::from(address) | hosts)),
+        Broadcast::Zeros => Some(Ipv4Addr::from(u32::from(address) & !hosts)),
+    }
+}
+
+fn transport(instance: &VrrpInstance, family: AddressFamily, out: &mut Diagnostics) -> Transport {
+    let settings = &instance.settings;
+    let name = &instance.name.value;
+    let mut fits = |what: &str, address: &Spanned<IpAddr>| {
+        let fits = AddressFamily::of(address.value) == family;
+        if !fits {
+            let title =
+                format!("vrrp_instance {name}: the {what} {} is not an {family} address", address.value);
+            out.tell(Code::BadValue, address.span, title, "it is left out, as in keepalived");
+        }
+        fits
+    };
+    let source = settings.unicast_source.filter(|s| fits("unicast_src_ip", s)).map(|s| s.value);
+    let source = source.or(settings.mcast_source.filter(|s| fits("mcast_src_ip", s)).map(|s| s.value));
+    let peers: Vec<IpAddr> =
+        settings.unicast_peers.iter().filter(|p| fits("peer", p)).map(|p| p.value).collect();
+    let group = settings.mcast_group.filter(|g| fits("mcast_dst_ip", g));
+    if !peers.is_empty() {
+        return Transport::Unicast { source, peers };
+    }
+    if let Some(span) = settings.unicast.or(settings.unicast_source.map(|s| s.span)) {
+        let title = format!("vrrp_instance {name} has a unicast keyword but no peer");
+        out.tell(Code::Deprecated, span, title, "it speaks multicast, as in keepalived");
+    }
+    let default = match family {
+        AddressFamily::V4 => instance.defaults.group4,
+        AddressFamily::V6 => instance.defaults.group6,
+    };
+    let group = group.or(default).map(|g| g.value);
+    Transport::Multicast { source, group: group.filter(|g| *g != family.vrrp_group()) }
+}

@@ -1,0 +1,198 @@
+//! Single settings of an instance: each function applies keepalived's defaults and rules to one of them.
+
+use crate::config::Diagnostics;
+use crate::net::{AddressFamily, Priority};
+use crate::plan::vrrp::{AnnouncePolicy, Authentication, ChecksumDialect, TrackedInterface, Version};
+use crate::time::Interval;
+use keepalived_compat::config::vrrp::{AuthType, Settings, VrrpInstance};
+use keepalived_compat::{Code, Diagnostic};
+use std::time::Duration;
+
+/// The written version, else 3 for IPv6, else `vrrp_version`, else 2. IPv6 always speaks 3.
+pub(super) fn version(instance: &VrrpInstance, family: AddressFamily) -> Version {
+    let written = instance.settings.version.map(|v| v.value).or(instance.defaults.version);
+    if family == AddressFamily::V6 || written == Some(3) { Version::V3 } else { Version::V2 }
+}
+
+/// keepalived refuses a version 3 instance without addresses and warns about a version 2 one.
+pub(super) fn check_addresses(
+    instance: &VrrpInstance,
+    version: Version,
+    count: usize,
+    out: &mut Diagnostics,
+) {
+    if count > 0 || instance.settings.no_virtual_ipaddress {
+        return;
+    }
+    let title = format!("vrrp_instance {} has no virtual address", instance.name.value);
+    let diagnostic = match version {
+        Version::V3 => {
+            let now = "the configuration is refused, as in keepalived: version 3 needs one";
+            Diagnostic::new(Code::Incomplete, instance.name.span, title, now)
+        }
+        Version::V2 => {
+            Diagnostic::new(Code::Adjusted, instance.name.span, title, "it takes part and holds nothing")
+        }
+    };
+    out.say(diagnostic.instead("virtual_ipaddress { ADDRESS/PREFIX }, or no_virtual_ipaddress"));
+}
+
+/// The written priority; 255 for `state MASTER` without one; else 100.
+pub(super) fn priority(settings: &Settings) -> Priority {
+    match settings.priority {
+        Some(priority) => Priority(priority.value),
+        None if settings.master.is_some_and(|m| m.value) => Priority::OWNER,
+        None => Priority::DEFAULT,
+    }
+}
+
+/// Preempt or not, and after which delay. `nopreempt` is cleared by priority 255 and by state MASTER; the delay
+/// by state MASTER and by `nopreempt`.
+pub(super) fn preemption(
+    instance: &VrrpInstance,
+    priority: Priority,
+    out: &mut Diagnostics,
+) -> (bool, Duration) {
+    let settings = &instance.settings;
+    let name = &instance.name.value;
+    let master = settings.master.is_some_and(|m| m.value);
+    let mut nopreempt = settings.nopreempt;
+    if let Some(span) = nopreempt
+        && (priority.is_owner() || master)
+    {
+        let why = if priority.is_owner() { "priority 255" } else { "state MASTER" };
+        let title = format!("vrrp_instance {name}: `nopreempt` does not go with {why}");
+        let diagnostic =
+            Diagnostic::new(Code::Cleared, span, title, "nopreempt is cleared: the instance preempts");
+        out.say(diagnostic.instead("state BACKUP on all nodes, with nopreempt"));
+        nopreempt = None;
+    }
+    let mut delay = Duration::ZERO;
+    if let Some(written) = settings.preempt_delay.filter(|d| !d.value.is_zero()) {
+        let against = [(master, "state MASTER"), (nopreempt.is_some(), "nopreempt")];
+        match against.into_iter().find(|(applies, _)| *applies) {
+            Some((_, why)) => {
+                let title = format!("vrrp_instance {name}: `preempt_delay` does not go with {why}");
+                out.tell(Code::Cleared, written.span, title, "the delay is cleared");
+            }
+            None => delay = written.value,
+        }
+    }
+    (nopreempt.is_none(), delay)
+}
+
+/// Whole seconds up to 255 for version 2, hundredths up to 40.95 s for version 3; rounded when it is not.
+pub(super) fn interval(instance: &VrrpInstance, version: Version, out: &mut Diagnostics) -> Interval {
+    let Some(written) = instance.settings.advert_int else { return Interval::ONE_SECOND };
+    let micros = written.value.as_micros();
+    let (unit, most, unit_name) = match version {
+        Version::V2 => (1_000_000, 255, "whole seconds up to 255"),
+        Version::V3 => (10_000, 4095, "hundredths of a second up to 40.95"),
+    };
+    let units = ((micros + unit / 2) / unit).clamp(1, most);
+    if units * unit != micros {
+        let title =
+            format!("vrrp_instance {}: advert_int of this version counts {unit_name}", instance.name.value);
+        let used = Duration::from_micros(u64::try_from(units * unit).unwrap_or(0)).as_secs_f64();
+        let now = format!("{used} s is used, as in keepalived");
+        let diagnostic = Diagnostic::new(Code::Adjusted, written.span, title, now);
+        out.say(diagnostic.instead("the same advert_int on all nodes; version 3 for parts of a second"));
+    }
+    let centiseconds = u16::try_from(units * unit / 10_000).unwrap_or(u16::MAX);
+    Interval::from_centiseconds(centiseconds).unwrap_or(Interval::ONE_SECOND)
+}
+
+/// `None` (said) when the instance must not be started: without its authentication it would be deaf to its
+/// peers and they to it, and both would hold the addresses.
+pub(super) fn authentication(
+    instance: &VrrpInstance,
+    version: Version,
+    out: &mut Diagnostics,
+) -> Option<Authentication> {
+    let name = &instance.name.value;
+    if instance.settings.hmac.is_some() {
+        // The keyword has been reported.
+        return None;
+    }
+    let Some(auth) = &instance.settings.authentication else { return Some(Authentication::None) };
+    let Some(kind) = auth.kind else { return Some(Authentication::None) };
+    if version == Version::V3 {
+        let title = format!("vrrp_instance {name}: version 3 has no authentication");
+        out.tell(Code::Cleared, auth.span, title, "it is left out, as in keepalived");
+        return Some(Authentication::None);
+    }
+    let password = auth.password.as_deref().filter(|p| !p.is_empty());
+    let Some(password) = password else {
+        let title = format!("vrrp_instance {name}: authentication without auth_pass");
+        out.tell(Code::BadValue, auth.span, title, "advertisements are not authenticated, as in keepalived");
+        return Some(Authentication::None);
+    };
+    if kind == AuthType::Ah {
+        let title =
+            format!("vrrp_instance {name}: `auth_type AH` is known to keepalived, not built in holdfast yet");
+        let now = "the instance is not started: it and its peers would not hear each other";
+        let diagnostic = Diagnostic::new(Code::NotYetTraffic, auth.span, title, now);
+        out.say(diagnostic.instead("auth_type PASS on all nodes"));
+        return None;
+    }
+    let mut octets = [0; 8];
+    for (octet, written) in octets.iter_mut().zip(password) {
+        *octet = *written;
+    }
+    Some(Authentication::Password(octets))
+}
+
+/// `v3_checksum_as_v2` matters only for version 3 over IPv4.
+pub(super) fn checksum(instance: &VrrpInstance, family: AddressFamily, version: Version) -> ChecksumDialect {
+    let as_v2 = instance.settings.checksum_as_v2.unwrap_or(instance.defaults.checksum_as_v2);
+    if as_v2 && family == AddressFamily::V4 && version == Version::V3 {
+        ChecksumDialect::MessageOnly
+    } else {
+        ChecksumDialect::PseudoHeader
+    }
+}
+
+/// The instance's `garp_*`, else the global ones, else keepalived's defaults; those for lower-priority
+/// advertisements follow the ordinary ones.
+pub(super) fn announce(instance: &VrrpInstance) -> AnnouncePolicy {
+    let (own, all) = (&instance.settings.garp, &instance.defaults.garp);
+    let base = AnnouncePolicy::default();
+    let repeat = own.repeat.or(all.repeat).unwrap_or(base.repeat);
+    let delay = own.delay.or(all.delay).unwrap_or(base.delay);
+    AnnouncePolicy {
+        repeat,
+        delay,
+        refresh: own.refresh.or(all.refresh).filter(|d| !d.is_zero()),
+        refresh_repeat: own.refresh_repeat.or(all.refresh_repeat).unwrap_or(base.refresh_repeat),
+        lower_priority_repeat: own.lower_prio_repeat.or(all.lower_prio_repeat).unwrap_or(repeat),
+        lower_priority_delay: own.lower_prio_delay.or(all.lower_prio_delay).unwrap_or(delay),
+    }
+}
+
+/// Tracked interfaces, each once; the instance's own is left out, as in keepalived.
+pub(super) fn track_interfaces(
+    instance: &VrrpInstance,
+    own: &str,
+    out: &mut Diagnostics,
+) -> Vec<TrackedInterface> {
+    let mut tracked: Vec<TrackedInterface> = Vec::new();
+    for entry in &instance.settings.track_interfaces {
+        let interface = &entry.interface.value;
+        let why = if interface == own {
+            "its own interface"
+        } else if tracked.iter().any(|t| t.interface == *interface) {
+            "an interface that is tracked already"
+        } else {
+            let plan = TrackedInterface {
+                interface: interface.clone(),
+                weight: entry.weight,
+                reverse: entry.reverse,
+            };
+            tracked.push(plan);
+            continue;
+        };
+        let title = format!("vrrp_instance {} tracks {interface}, {why}", instance.name.value);
+        out.tell(Code::Cleared, entry.interface.span, title, "the line is left out, as in keepalived");
+    }
+    tracked
+}

@@ -1,0 +1,234 @@
+//! Files for the parser: globs, and regular files that are not executable, as keepalived demands.
+
+use keepalived_compat::{MAX_FILE, Reader};
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Names that one pattern may stand for before it is called a mistake.
+const MAX_NAMES: usize = 100_000;
+/// Alternatives that the braces of one pattern may expand to.
+const MAX_ALTERNATIVES: usize = 1_000;
+
+/// Reads the real file system.
+pub(super) struct Files;
+
+impl Reader for Files {
+    fn resolve(&mut self, pattern: &str, from: Option<&str>) -> Result<Vec<String>, String> {
+        let base = from.and_then(|f| Path::new(f).parent()).filter(|p| !p.as_os_str().is_empty());
+        let mut names = Vec::new();
+        for pattern in alternatives(pattern)? {
+            let path = base.map_or_else(|| PathBuf::from(&pattern), |base| base.join(&pattern));
+            names.extend(expand(&path)?);
+        }
+        Ok(names)
+    }
+
+    fn read(&mut self, name: &str) -> Result<Vec<u8>, String> {
+        read(Path::new(name)).map_err(|e| e.to_string())?
+    }
+}
+
+fn read(path: &Path) -> std::io::Result<Result<Vec<u8>, String>> {
+    // Non-blocking: opening a FIFO must not wait for a writer.
+    let file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Ok(Err("it is not a regular file".to_owned()));
+    }
+    if meta.permissions().mode() & 0o111 != 0 {
+        return Ok(Err("it is executable, and keepalived refuses such a file (chmod a-x)".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    let limit = MAX_FILE as u64 + 1;
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(Ok(bytes))
+}
+
+/// `a{b,c}d` as `abd` and `acd`, nested too.
+fn alternatives(pattern: &str) -> Result<Vec<String>, String> {
+    let mut open = vec![pattern.to_owned()];
+    let mut done = Vec::new();
+    while let Some(pattern) = open.pop() {
+        match split_braces(&pattern) {
+            None => done.push(pattern),
+            Some((before, choices, after)) => {
+                open.extend(choices.iter().rev().map(|choice| format!("{before}{choice}{after}")));
+            }
+        }
+        if open.len() + done.len() > MAX_ALTERNATIVES {
+            return Err(format!("its braces stand for more than {MAX_ALTERNATIVES} names"));
+        }
+    }
+    Ok(done)
+}
+
+/// The first balanced `{...}`: what is before, its alternatives, what is after.
+fn split_braces(pattern: &str) -> Option<(&str, Vec<&str>, &str)> {
+    let (before, rest) = pattern.split_once('{')?;
+    let mut depth = 0;
+    let mut choices = Vec::new();
+    let mut start = 0;
+    for (at, c) in rest.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' if depth == 0 => {
+                choices.push(rest.get(start..at)?);
+                start = at + 1;
+            }
+            '}' => {
+                choices.push(rest.get(start..at)?);
+                return Some((before, choices, rest.get(at + 1..)?));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The files that a glob stands for, sorted; a name without wildcards stands for itself, existing or not.
+fn expand(path: &Path) -> Result<Vec<String>, String> {
+    let mut found = vec![PathBuf::new()];
+    let mut wild = false;
+    for part in path.components() {
+        let part = part.as_os_str().to_string_lossy();
+        if !part.contains(['*', '?', '[']) {
+            found.iter_mut().for_each(|f| f.push(part.as_ref()));
+            if wild {
+                found.retain(|f| f.exists());
+            }
+            continue;
+        }
+        wild = true;
+        let mut next = Vec::new();
+        for directory in &found {
+            next.extend(matches(directory, &part));
+            if next.len() > MAX_NAMES {
+                return Err(format!("it stands for more than {MAX_NAMES} names"));
+            }
+        }
+        found = next;
+    }
+    Ok(found.into_iter().map(|f| f.to_string_lossy().into_owned()).collect())
+}
+
+fn matches(directory: &Path, pattern: &str) -> Vec<PathBuf> {
+    let here = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let Ok(entries) = std::fs::read_dir(here) else { return Vec::new() };
+    let mut names: Vec<String> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| (pattern.starts_with('.') || !name.starts_with('.')) && fits(pattern, name))
+        .collect();
+    names.sort();
+    names.into_iter().map(|name| directory.join(name)).collect()
+}
+
+/// Does `name` fit `pattern` of `*`, `?`, `[...]`? One pass with one place to go back to: no explosion.
+fn fits(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut p, mut n) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(letter) = name.get(n).copied() {
+        let step = match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, n));
+                p += 1;
+                continue;
+            }
+            Some('?') => Some(p + 1),
+            Some('[') => class(&pattern, p, letter),
+            Some(c) => (*c == letter).then_some(p + 1),
+            None => None,
+        };
+        match (step, star) {
+            (Some(next), _) => {
+                p = next;
+                n += 1;
+            }
+            (None, Some((at, tried))) => {
+                star = Some((at, tried + 1));
+                p = at + 1;
+                n = tried + 1;
+            }
+            (None, None) => return false,
+        }
+    }
+    pattern.get(p..).is_some_and(|rest| rest.iter().all(|c| *c == '*'))
+}
+
+/// Where the pattern goes on after `[...]` at `at`, if `c` is in it. An unclosed bracket is a plain character.
+fn class(pattern: &[char], at: usize, c: char) -> Option<usize> {
+    let body = pattern.get(at + 1..)?;
+    let (negated, body, offset) = match body.first() {
+        Some('!' | '^') => (true, body.get(1..)?, 2),
+        _ => (false, body, 1),
+    };
+    // A `]` in first place stands for itself.
+    let Some(end) = body.iter().skip(1).position(|b| *b == ']').map(|i| i + 1) else {
+        return (c == '[').then_some(at + 1);
+    };
+    let members = body.get(..end)?;
+    let mut inside = false;
+    let mut i = 0;
+    while let Some(low) = members.get(i) {
+        match (members.get(i + 1), members.get(i + 2)) {
+            (Some('-'), Some(high)) => {
+                inside |= (*low..=*high).contains(&c);
+                i += 3;
+            }
+            _ => {
+                inside |= *low == c;
+                i += 1;
+            }
+        }
+    }
+    (inside != negated).then_some(at + offset + end + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_fit_as_in_a_shell() {
+        for (pattern, name, want) in [
+            ("*.conf", "a.conf", true),
+            ("*.conf", "a.config", false),
+            ("a?c", "abc", true),
+            ("[a-c]x", "bx", true),
+            ("[!a-c]x", "bx", false),
+            ("[]]x", "]x", true),
+            ("[x", "[x", true),
+            ("a*b*c", "aXbYbZc", true),
+            ("a*b*c", "aXbYbZ", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(fits(pattern, name), want, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn braces_expand_in_order() {
+        assert_eq!(alternatives("a{b,c{d,e}}f").expect("few"), ["abf", "acdf", "acef"]);
+        assert_eq!(alternatives("a{b").expect("few"), ["a{b"]);
+        assert!(alternatives(&"{a,b}".repeat(40)).is_err());
+    }
+
+    #[test]
+    fn only_regular_files_that_are_not_executable_are_read() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("b.conf");
+        std::fs::write(&path, "x").expect("written");
+        std::fs::write(directory.path().join("a.conf"), "y").expect("written");
+        let name = |n: &str| directory.path().join(n).to_string_lossy().into_owned();
+        assert_eq!(Files.resolve(&name("*.conf"), None), Ok(vec![name("a.conf"), name("b.conf")]));
+        assert_eq!(Files.resolve("b.*", Some(&name("a.conf"))), Ok(vec![name("b.conf")]));
+        assert_eq!(Files.read(&name("b.conf")), Ok(b"x".to_vec()));
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("mode set");
+        assert!(Files.read(&name("b.conf")).is_err_and(|e| e.contains("executable")));
+        assert!(Files.read(&name("")).is_err());
+    }
+}
