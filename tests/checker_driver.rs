@@ -5,6 +5,7 @@ mod checker_support;
 use checker_support::{
     Role, Server, checker, closed_port, key, own_address, real, tcp_servers, virtual_server, wait,
 };
+use holdfast::link::frame::encode;
 use holdfast::link::{FromChecker, ToChecker};
 use holdfast::lvs::reconcile;
 use holdfast::lvs::table::{Destination, Service, ServiceSettings, Table, TableOp};
@@ -230,8 +231,13 @@ fn a_stop_right_after_the_first_plan_leaves_nothing_behind() {
     let kernel = Kernel::default();
     let mut role = start(&kernel);
     let virtual_servers = vec![tcp_servers(&[closed_port()])];
-    role.tell(&ToChecker::Plan(LvsPlan { virtual_servers, ..LvsPlan::default() }));
-    role.stop(true);
+    // In one piece: the role reads both before its table thread has looked at the kernel.
+    let mut frames =
+        encode(&ToChecker::Plan(LvsPlan { virtual_servers, ..LvsPlan::default() })).expect("plans encode");
+    frames.extend(encode(&ToChecker::Stop { release: true }).expect("orders encode"));
+    role.link.write_all(&frames).expect("the role reads");
+    assert_eq!(role.hear(), FromChecker::Stopped);
+    assert_eq!(role.thread.join().expect("no panic"), ExitCode::SUCCESS);
     assert_eq!(kernel.with(|state| state.table.clone()), Table::default());
 }
 
