@@ -278,7 +278,7 @@ impl State {
         let mark = Mark { identifier: mark.identifier ^ std::process::id() as u16, ..mark };
         let task = tokio::spawn(async move {
             let (outcome, latency) = probe_io::ask(&question, part, mark).await;
-            debug!("{question}: {outcome:?} after {}", words(latency));
+            debug!("{question}: {outcome}, after {}", words(latency));
             // Fails only when the role has ended.
             let _ended = on_finished.send((check, outcome, latency)).await;
         });
