@@ -66,7 +66,7 @@ fn an_instance_has_keepalived_s_defaults() {
         (plan.version, plan.priority, plan.interval.centiseconds()),
         (Version::V2, Priority(100), 100)
     );
-    assert_eq!((plan.start_as_master, plan.preempt, plan.preempt_delay), (false, true, Duration::ZERO));
+    assert_eq!((plan.preempt, plan.preempt_delay), (true, Duration::ZERO));
     assert_eq!((plan.down_timer_adverts, plan.track_primary), (3, true));
     assert_eq!((plan.answer_lower_priority, plan.answer_higher_priority), (true, false));
     assert_eq!(plan.transport, Transport::Multicast { source: None, group: None });
@@ -87,9 +87,9 @@ fn an_ipv6_instance_speaks_version_3_whatever_is_written() {
 #[test]
 fn state_master_without_priority_is_the_owner() {
     let (plan, _) = router("state MASTER");
-    assert_eq!((plan.priority, plan.start_as_master), (Priority::OWNER, true));
+    assert_eq!(plan.priority, Priority::OWNER);
     let (plan, _) = router("state MASTER\npriority 150");
-    assert_eq!((plan.priority, plan.start_as_master), (Priority(150), true));
+    assert_eq!(plan.priority, Priority(150));
     // A priority that cannot be read counts as written.
     let (plan, codes) = router("state MASTER\npriority 300");
     assert_eq!((plan.priority, codes), (Priority(100), vec![Code::BadValue]));

@@ -171,7 +171,8 @@ impl Router {
         }
     }
 
-    /// RFC 9568 6.4.1: the owner becomes Master at once, others listen first.
+    /// RFC 9568 6.4.1: the owner becomes Master at once, others listen first, for the whole down interval even
+    /// with `state MASTER` (keepalived 2.2.7, measured in versions 2 and 3).
     pub(super) fn start(&mut self, ctx: &mut Context) {
         let faults = self.look_around(ctx);
         if !faults.is_empty() {
@@ -179,8 +180,7 @@ impl Router {
         } else if self.priority.is_owner() {
             self.become_master(TransitionCause::Owner, ctx);
         } else {
-            let wait = if self.plan.start_as_master { Wait::StartAsMaster } else { Wait::Down };
-            self.become_backup(wait, TransitionCause::Started, ctx);
+            self.become_backup(Wait::Down, TransitionCause::Started, ctx);
         }
     }
 
