@@ -198,6 +198,16 @@ fn global_defaults_count_for_the_instances_below_them() {
 }
 
 #[test]
+fn garp_after_lower_priority_follows_the_global_settings() {
+    let (plan, codes) = router("garp_master_delay 10\ngarp_master_repeat 3\ngarp_master_refresh 0");
+    let a = plan.announce;
+    assert_eq!((a.delay.as_secs(), a.repeat, a.refresh, codes), (10, 3, None, vec![]));
+    assert_eq!((a.lower_priority_delay.as_secs(), a.lower_priority_repeat), (5, 5));
+    let (plan, _) = router("garp_lower_prio_delay 1\ngarp_lower_prio_repeat 0");
+    assert_eq!((plan.announce.lower_priority_delay.as_secs(), plan.announce.lower_priority_repeat), (1, 0));
+}
+
+#[test]
 fn addresses_keep_their_options() {
     let (plan, codes) = routers(
         "vrrp_instance A {\ninterface eth0\nvirtual_router_id 1\nvirtual_ipaddress {\n\
