@@ -398,20 +398,23 @@ fn exchange(family: AddressFamily, here: &str) {
     assert_eq!(receive(&b, 1).len(), 1, "the other one went out");
 }
 
+/// A source that is nobody's, as keepalived's mcast_src_ip allows.
+fn hidden_source(family: AddressFamily, nobody: &str) {
+    let nobody: IpAddr = nobody.parse().unwrap();
+    let a = VrrpSocket::open(10, "va", family).unwrap();
+    let b = VrrpSocket::open(11, "vb", family).unwrap();
+    b.join(family.vrrp_group()).unwrap();
+    a.send(nobody, family.vrrp_group(), b"hidden").unwrap();
+    assert_eq!(receive(&b, 1), [(nobody, family.vrrp_group(), 255, b"hidden".to_vec())]);
+}
+
 #[test]
 fn ipv4_advertisements_cross_a_link() {
     in_namespace(|| {
         ip("address add 10.0.0.1/24 dev va");
         ip("address add 10.0.0.3/24 dev va");
         exchange(AddressFamily::V4, "10.0.0.3");
-        // A source that is nobody's, as keepalived's mcast_src_ip allows.
-        let a = VrrpSocket::open(10, "va", AddressFamily::V4).unwrap();
-        let b = VrrpSocket::open(11, "vb", AddressFamily::V4).unwrap();
-        let group = AddressFamily::V4.vrrp_group();
-        b.join(group).unwrap();
-        let nobody: IpAddr = [203, 0, 113, 5].into();
-        a.send(nobody, group, b"hidden").unwrap();
-        assert_eq!(receive(&b, 1), [(nobody, group, 255, b"hidden".to_vec())]);
+        hidden_source(AddressFamily::V4, "203.0.113.5");
     });
 }
 
@@ -421,6 +424,7 @@ fn ipv6_advertisements_cross_a_link() {
         ip("address add fe80::a/64 dev va nodad");
         ip("address add fe80::c/64 dev va nodad");
         exchange(AddressFamily::V6, "fe80::c");
+        hidden_source(AddressFamily::V6, "fe80::dead");
     });
 }
 

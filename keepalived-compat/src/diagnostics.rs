@@ -77,6 +77,7 @@ codes! {
     Undefined = 23, Hint, 0, "A $NAME that has no definition stays as written.";
     Default = 24, Hint, 5, "A default is used that keepalived mentions too.";
     ScriptSecurity = 25, Warning, 6, "Scripts are used without enable_script_security.";
+    ScriptMissing = 26, Warning, 5, "A script does not exist or is not executable; keepalived would not run it.";
 }
 
 impl std::fmt::Display for Code {

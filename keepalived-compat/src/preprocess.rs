@@ -162,7 +162,9 @@ impl Reading<'_> {
         }
         let pwd = directory(self.sources.name(text.file())).to_owned();
         let expanded = self.definitions.expand(text, &pwd, self.config_id, &mut self.diagnostics);
-        self.words_of(expanded.line, depth);
+        // A hash sign that a definition brings (${_HASH}) begins a comment, as seen in keepalived.
+        let line = if expanded.substituted { expanded.line.without_comment() } else { expanded.line };
+        self.words_of(line, depth);
         for line in expanded.more {
             if nesting < definitions::MAX_NESTING {
                 self.logical_line(line, depth, nesting + 1);

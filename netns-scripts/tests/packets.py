@@ -186,7 +186,7 @@ def garbage(interface, count, seed, source, version, vrid):
         sender.send(frame[:1514])
         # Paced, so that receive queues hold them and each is judged, not dropped.
         if number % 16 == 15:
-            time.sleep(0.002)
+            time.sleep(0.01)
 
 
 def main():

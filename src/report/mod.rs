@@ -1,6 +1,7 @@
 //! Versioned snapshots of what the daemon knows, for `holdfastctl`, for tests, for other programs.
 //! The JSON of `holdfastctl --json` is exactly these types.
 
+pub mod check;
 pub mod vrrp;
 
 use crate::net::{AddressFamily, IpCidr, Priority};

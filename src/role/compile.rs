@@ -2,6 +2,7 @@
 //! ever parses a configuration file.
 
 mod files;
+mod scripts;
 
 use crate::config::lower;
 use crate::link::Compiled;
@@ -101,6 +102,7 @@ impl Outcome {
         let mut plans = lowered.plans;
         let mut diagnostics = parsed.diagnostics;
         diagnostics.extend(lowered.diagnostics);
+        diagnostics.extend(scripts::diagnose(&parsed.config));
         diagnostics.sort_by_key(|d| d.span.map(|s| (s.file, s.start)));
         let later = |d: &&Diagnostic| matches!(d.code, Code::NotYet | Code::NotYetTraffic);
         plans.global.not_yet = diagnostics.iter().filter(later).map(|d| d.line(&parsed.sources)).collect();

@@ -1,8 +1,11 @@
 //! Drivers: the processes that perform what the pure cores decide.
 
+pub mod checker;
 pub mod compile;
+pub mod ipvs_worker;
 pub mod logging;
 pub mod options;
+mod probe_io;
 pub mod vrrp;
 
 use nix::sys::signal::{SigSet, Signal};

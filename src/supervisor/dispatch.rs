@@ -13,11 +13,7 @@ pub fn run(role: Role, link: UnixStream, options: &Options) -> ExitCode {
     match role {
         Role::Vrrp => role::vrrp::run(link),
         Role::Compile => compile::run_role(link, &request(options)),
-        Role::Checker => {
-            drop(link);
-            tracing::error!("this build has no {} role", role.name());
-            ExitCode::from(1)
-        }
+        Role::Checker => role::checker::run(link),
     }
 }
 

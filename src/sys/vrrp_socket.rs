@@ -50,7 +50,7 @@ pub struct VrrpSocket {
 /// A message to send.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
-    /// Source address. IPv4: any; IPv6: one of this machine's.
+    /// Source address, not necessarily this machine's.
     pub source: IpAddr,
     /// Group or peer.
     pub destination: IpAddr,
@@ -202,6 +202,8 @@ impl VrrpSocket {
         for (name, value) in integers {
             set(&self.socket, libc::IPPROTO_IPV6, name, &value)?;
         }
+        // As for IPv4: a source that this machine does not have.
+        let _ = set(&self.socket, libc::IPPROTO_IPV6, libc::IPV6_FREEBIND, &1);
         // Kernels before 4.20 lack it and deliver groups joined by others too; the core discards by destination.
         let _ = set(&self.socket, libc::IPPROTO_IPV6, IPV6_MULTICAST_ALL, &0);
         Ok(())

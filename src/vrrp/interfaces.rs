@@ -1,7 +1,7 @@
 //! What the core knows about the node's interfaces, reduced to what routers depend on.
 
 use super::event::{InterfaceFacts, RouterId};
-use crate::net::{AddressFamily, MacAddr};
+use crate::net::{AddressFamily, IpCidr, MacAddr};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -17,28 +17,19 @@ pub(super) struct Interface {
     pub mac: MacAddr,
     /// Sets the R flag of neighbour advertisements.
     pub ipv6_forwarding: bool,
-    ipv4: Sources,
-    ipv6: Sources,
-}
-
-/// Addresses to send from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Sources {
-    /// The kernel's first.
-    first: Option<IpAddr>,
-    /// The first that is no virtual address of this node.
-    real: Option<IpAddr>,
+    ipv4: Option<IpAddr>,
+    ipv6: Option<IpAddr>,
 }
 
 impl Interface {
-    /// The address to send from. The owner's first address usually *is* the virtual one; any other router
-    /// must not speak from an address that moves.
-    pub fn source(&self, family: AddressFamily, owner: bool) -> Option<IpAddr> {
-        let sources = match family {
+    /// The address to send from: the first that does not move between nodes. Virtual addresses of a router
+    /// that owns them are real ones here (RFC 3768 4.2: each of two routers owns one address and backs up the
+    /// other's).
+    pub fn source(&self, family: AddressFamily) -> Option<IpAddr> {
+        match family {
             AddressFamily::V4 => self.ipv4,
             AddressFamily::V6 => self.ipv6,
-        };
-        if owner { sources.first } else { sources.real }
+        }
     }
 }
 
@@ -48,8 +39,10 @@ pub(super) struct Interfaces {
     facts: BTreeMap<u32, InterfaceFacts>,
     by_name: BTreeMap<String, Interface>,
     watchers: BTreeMap<String, BTreeSet<RouterId>>,
-    /// Routers that hold an address, by address.
-    holders: BTreeMap<IpAddr, BTreeSet<RouterId>>,
+    /// Routers that hold an address, by address and the interface's name.
+    holders: BTreeMap<(IpCidr, String), BTreeSet<RouterId>>,
+    /// Virtual addresses that this node does not own.
+    moving: BTreeSet<IpAddr>,
 }
 
 impl Interfaces {
@@ -94,15 +87,16 @@ impl Interfaces {
         self.watchers.get(name).into_iter().flatten().copied().collect()
     }
 
-    /// Routers that hold the address.
-    pub fn holders(&self, address: IpAddr) -> Vec<RouterId> {
-        self.holders.get(&address).into_iter().flatten().copied().collect()
+    /// Routers whose address it is, on that interface.
+    pub fn holders(&self, cidr: IpCidr, name: &str) -> impl Iterator<Item = RouterId> + '_ {
+        self.holders.get(&(cidr, name.to_owned())).into_iter().flatten().copied()
     }
 
     /// Forget who depends on what; a plan follows.
     pub fn clear_dependants(&mut self) {
         self.watchers.clear();
         self.holders.clear();
+        self.moving.clear();
     }
 
     /// `router` depends on the interface.
@@ -110,9 +104,12 @@ impl Interfaces {
         self.watchers.entry(name.to_owned()).or_default().insert(router);
     }
 
-    /// `router` holds the address.
-    pub fn hold(&mut self, address: IpAddr, router: RouterId) {
-        self.holders.entry(address).or_default().insert(router);
+    /// `router` holds the address while it is Master, or `owns` it.
+    pub fn hold(&mut self, cidr: IpCidr, name: &str, router: RouterId, owns: bool) {
+        self.holders.entry((cidr, name.to_owned())).or_default().insert(router);
+        if !owns {
+            self.moving.insert(cidr.address());
+        }
     }
 
     /// After the virtual addresses changed: the names of interfaces that now look different.
@@ -135,16 +132,13 @@ impl Interfaces {
             up: facts.up,
             mac: facts.mac,
             ipv6_forwarding: facts.ipv6_forwarding,
-            ipv4: self.sources(facts.ipv4.iter().copied().map(IpAddr::V4)),
-            ipv6: self.sources(facts.ipv6_link_local.iter().copied().map(IpAddr::V6)),
+            ipv4: self.first_lasting(facts.ipv4.iter().copied().map(IpAddr::V4)),
+            ipv6: self.first_lasting(facts.ipv6_link_local.iter().copied().map(IpAddr::V6)),
         }
     }
 
-    fn sources(&self, mut addresses: impl Iterator<Item = IpAddr> + Clone) -> Sources {
-        Sources {
-            first: addresses.clone().next(),
-            real: addresses.find(|address| !self.holders.contains_key(address)),
-        }
+    fn first_lasting(&self, mut addresses: impl Iterator<Item = IpAddr>) -> Option<IpAddr> {
+        addresses.find(|address| !self.moving.contains(address))
     }
 }
 
@@ -152,6 +146,10 @@ impl Interfaces {
 mod tests {
     use super::*;
     use std::net::Ipv4Addr;
+
+    fn cidr(address: [u8; 4]) -> IpCidr {
+        IpCidr::host(IpAddr::V4(Ipv4Addr::from(address)))
+    }
 
     fn facts(index: u32, name: &str, ipv4: &[[u8; 4]]) -> InterfaceFacts {
         InterfaceFacts {
@@ -167,20 +165,20 @@ mod tests {
     }
 
     #[test]
-    fn a_virtual_address_is_no_source_except_for_its_owner() {
+    fn a_virtual_address_is_no_source_unless_it_is_owned() {
         let mut interfaces = Interfaces::default();
-        interfaces.hold(Ipv4Addr::new(10, 0, 0, 100).into(), RouterId(0));
+        interfaces.hold(cidr([10, 0, 0, 100]), "eth0", RouterId(0), false);
+        interfaces.hold(cidr([10, 0, 0, 1]), "eth0", RouterId(1), true);
         interfaces.update(facts(2, "eth0", &[[10, 0, 0, 100], [10, 0, 0, 1]]));
         let eth0 = interfaces.get("eth0").expect("just updated");
-        assert_eq!(eth0.source(AddressFamily::V4, false), Some(Ipv4Addr::new(10, 0, 0, 1).into()));
-        assert_eq!(eth0.source(AddressFamily::V4, true), Some(Ipv4Addr::new(10, 0, 0, 100).into()));
-        assert_eq!(eth0.source(AddressFamily::V6, false), None);
+        assert_eq!(eth0.source(AddressFamily::V4), Some(Ipv4Addr::new(10, 0, 0, 1).into()));
+        assert_eq!(eth0.source(AddressFamily::V6), None);
     }
 
     #[test]
     fn a_virtual_address_that_comes_or_goes_is_no_change() {
         let mut interfaces = Interfaces::default();
-        interfaces.hold(Ipv4Addr::new(10, 0, 0, 100).into(), RouterId(0));
+        interfaces.hold(cidr([10, 0, 0, 100]), "eth0", RouterId(0), false);
         assert!(interfaces.update(facts(2, "eth0", &[[10, 0, 0, 1]])));
         assert!(!interfaces.update(facts(2, "eth0", &[[10, 0, 0, 1], [10, 0, 0, 100]])));
         assert!(interfaces.update(facts(2, "eth0", &[])));

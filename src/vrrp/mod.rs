@@ -27,6 +27,13 @@ mod track;
 mod transition;
 mod vips;
 
+#[cfg(test)]
+mod pairs;
+#[cfg(test)]
+mod storm;
+#[cfg(test)]
+mod testing;
+
 pub use event::{
     Action, AddressOp, Command, Event, Frame, InterfaceFacts, KernelError, LogLevel, OpId, Received,
     RouterId, State, Transition, TransitionCause,
@@ -195,7 +202,8 @@ impl Core {
 
     fn address_removed(&mut self, index: u32, cidr: IpCidr, now: Instant, actions: &mut Vec<Action>) {
         let Some(name) = self.interfaces.name(index).map(str::to_owned) else { return };
-        for id in self.interfaces.holders(cidr.address()) {
+        let holders: Vec<RouterId> = self.interfaces.holders(cidr, &name).collect();
+        for id in holders {
             self.with_router(id, now, actions, |router, ctx| {
                 if router.address_removed(&name, cidr, ctx) {
                     router.lose_address(TransitionCause::AddressLost { cidr }, ctx);
@@ -206,11 +214,12 @@ impl Core {
 
     fn stop(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.life = Life::Stopping;
-        for id in self.order.clone() {
-            self.with_router(id, now, actions, |router, ctx| {
-                if router.phase != Phase::Initialize {
-                    router.transition(Phase::Initialize, TransitionCause::Stopped, ctx);
-                }
+        let all: Vec<RouterId> = self.routers.keys().copied().collect();
+        for id in all {
+            self.with_router(id, now, actions, |router, ctx| match router.phase {
+                // Left the plan earlier; the kernel may have refused to let go of its addresses.
+                Phase::Initialize => router.withdraw_addresses(ctx),
+                _ => router.transition(Phase::Initialize, TransitionCause::Stopped, ctx),
             });
         }
         self.end_if_idle(actions);

@@ -67,10 +67,9 @@ impl Core {
                 self.interfaces.watch(&tracked.interface, *id);
             }
             for address in plan.addresses.iter().chain(&plan.excluded_addresses) {
-                self.interfaces.hold(address.cidr.address(), *id);
-                if let Some(name) = &address.interface {
-                    self.interfaces.watch(name, *id);
-                }
+                let name = address.interface.as_ref().unwrap_or(&plan.key.interface);
+                self.interfaces.hold(address.cidr, name, *id, plan.priority.is_owner());
+                self.interfaces.watch(name, *id);
             }
         }
     }

@@ -61,6 +61,7 @@ impl Said {
 }
 
 /// Bits of [`Said`] above those of the discards.
+const SAID_TWO_OWNERS: u32 = 29;
 const SAID_ADDRESSES: u32 = 30;
 const SAID_INTERVAL: u32 = 31;
 
@@ -172,8 +173,7 @@ impl Router {
 
     /// RFC 9568 6.4.1: the owner becomes Master at once, others listen first.
     pub(super) fn start(&mut self, ctx: &mut Context) {
-        self.reevaluate(ctx);
-        let faults = super::track::Outlook::of(&self.plan, ctx.interfaces).faults;
+        let faults = self.look_around(ctx);
         if !faults.is_empty() {
             self.fail(faults, ctx);
         } else if self.priority.is_owner() {
@@ -295,6 +295,15 @@ impl Router {
     /// RFC 9568 6.4.3.
     fn master_hears(&mut self, heard: Heard, ctx: &mut Context) {
         let ours = (self.priority, self.source.unwrap_or(heard.from));
+        if heard.priority.is_owner() && self.priority.is_owner() && self.said.first(SAID_TWO_OWNERS) {
+            let (name, from) = (&self.plan.name, heard.from);
+            ctx.log(
+                LogLevel::Error,
+                format!(
+                    "({name}) {from} owns the addresses too (priority 255): give one of us a lower priority"
+                ),
+            );
+        }
         if heard.priority == Priority::RESIGN {
             self.stats.resignations_received += 1;
             self.send_advertisement(ctx);
@@ -396,7 +405,7 @@ impl Router {
                     (&self.plan.name, advert.interval().duration(), self.own_interval().duration());
                 ctx.log(
                     LogLevel::Info,
-                    format!("({name}) {from} advertises every {theirs:?}, we would every {ours:?}; its interval counts"),
+                    format!("({name}) {from} advertises every {theirs:?}, we would every {ours:?}"),
                 );
             }
         }

@@ -238,11 +238,15 @@ impl Router {
     }
 
     fn withdraw(&mut self, slot: usize, ctx: &mut Context) {
+        let taken_over = self.is_taken_over(slot, ctx);
         let Some(vip) = self.vips.get_mut(slot) else { return };
         vip.second_burst = None;
         match vip.state {
             VipState::Absent | VipState::Removing(_) => return,
-            VipState::RemoveFailed(at) if at > ctx.now => return,
+            VipState::RemoveFailed(_) if taken_over => {
+                vip.state = VipState::Absent;
+                return;
+            }
             _ => {}
         }
         let Some(interface) = ctx.interfaces.get(vip.interface(&self.plan.key.interface)) else {
@@ -254,6 +258,19 @@ impl Router {
         };
         let op = AddressOp::Remove { interface: interface.index, cidr: vip.address.cidr };
         vip.state = VipState::Removing(ctx.issue(self.id, slot, op));
+    }
+
+    /// Did a reload give a dropped address to somebody else, or put it back in another shape, before the
+    /// kernel let go of it? Then it is no longer ours to remove.
+    fn is_taken_over(&self, slot: usize, ctx: &Context) -> bool {
+        let own = &self.plan.key.interface;
+        let Some(vip) = self.vips.get(slot).filter(|vip| vip.dropped) else { return false };
+        let (cidr, name) = (vip.address.cidr, vip.interface(own));
+        ctx.interfaces.holders(cidr, name).any(|holder| holder != self.id)
+            || self
+                .vips
+                .iter()
+                .any(|other| !other.dropped && other.address.cidr == cidr && other.interface(own) == name)
     }
 
     fn note_retry(&mut self, at: Instant) {

@@ -136,8 +136,6 @@ pub struct VirtualServer {
     pub sorry_server: Option<SorryServer>,
     /// `real_server` blocks.
     pub real_servers: Vec<RealServer>,
-    /// The first script in the block.
-    pub script_use: Option<Span>,
 }
 
 impl VirtualServer {
@@ -164,13 +162,9 @@ impl VirtualServer {
             timing: Timing::default(),
             sorry_server: None,
             real_servers: Vec::new(),
-            script_use: None,
         };
         let body = statement.body();
         cx.block(Place::VirtualServer, body, |cx, keyword, s| server.keyword(cx, keyword, s));
-        let own = body.iter().find(|s| matches!(s.keyword().text.as_str(), "quorum_up" | "quorum_down"));
-        let of_servers = server.real_servers.iter().find_map(|r| r.script_use);
-        server.script_use = own.map(Statement::span).or(of_servers);
         Some(server)
     }
 

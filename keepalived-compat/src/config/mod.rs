@@ -4,6 +4,7 @@ pub mod check;
 mod context;
 pub mod global;
 pub mod lvs;
+pub mod scripts;
 pub mod vrrp;
 
 mod method;
@@ -28,10 +29,8 @@ pub struct Config {
     pub virtual_servers: Vec<lvs::VirtualServer>,
     /// `virtual_server_group` blocks; names are unique.
     pub groups: Vec<lvs::Group>,
-    /// Names of `vrrp_script` blocks.
-    pub scripts: Vec<Spanned<String>>,
-    /// The first use of a script (tracked, notified, a check), if there is one.
-    pub script_use: Option<crate::source::Span>,
+    /// Commands that the configuration names.
+    pub scripts: scripts::Scripts,
 }
 
 impl Config {
@@ -54,16 +53,15 @@ impl Config {
     }
 
     pub(crate) fn with_context(tree: &[Statement], cx: &mut Context) -> Config {
-        let mut config = Config::default();
+        let scripts = scripts::Scripts::find(cx, tree);
+        let mut config = Config { scripts, ..Config::default() };
         cx.block(Place::Root, tree, |cx, keyword, statement| match keyword.name {
             "global_defs" => config.global.read(cx, statement.body()),
             "vrrp_instance" => config.instance(cx, statement),
-            "vrrp_script" => config.script(cx, statement),
             "virtual_server" => config.virtual_servers.extend(lvs::VirtualServer::read(cx, statement)),
             "virtual_server_group" => config.group(cx, statement),
             _ => cx.unhandled(Place::Root, keyword),
         });
-        config.finish(cx);
         config
     }
 
@@ -76,35 +74,12 @@ impl Config {
         self.instances.push(instance);
     }
 
-    fn script(&mut self, cx: &mut Context, statement: &Statement) {
-        let Some(name) = name_of(statement) else { return };
-        if let Some(first) = self.scripts.iter().find(|s| s.value == name.value) {
-            return duplicate(cx, "vrrp_script", &name, first);
-        }
-        cx.check(Place::VrrpScript, statement.body());
-        self.scripts.push(name);
-    }
-
     fn group(&mut self, cx: &mut Context, statement: &Statement) {
         let Some(name) = name_of(statement) else { return };
         if let Some(first) = self.groups.iter().find(|g| g.name.value == name.value) {
             return duplicate(cx, "virtual_server_group", &name, &first.name);
         }
         self.groups.push(lvs::Group::read(cx, name, statement.body()));
-    }
-
-    /// What can be said only when all is read: names that nothing defines, scripts without security.
-    fn finish(&mut self, cx: &mut Context) {
-        for script in self.instances.iter().flat_map(|i| &i.track_scripts) {
-            let above = |s: &Spanned<String>| s.span.file != script.span.file || s.span < script.span;
-            if !self.scripts.iter().any(|s| s.value == script.value && above(s)) {
-                let title = format!("the script `{}` is not defined above", script.value);
-                let diagnostic = Diagnostic::new(Code::UnknownName, script.span, title, "it is not tracked");
-                cx.say(diagnostic.instead("put its vrrp_script block before the instance"));
-            }
-        }
-        let tracked = self.instances.iter().find_map(|i| i.script_use);
-        self.script_use = tracked.or_else(|| self.virtual_servers.iter().find_map(|v| v.script_use));
     }
 }
 

@@ -82,10 +82,6 @@ pub struct VrrpInstance {
     pub defaults: InstanceDefaults,
     /// What the block says.
     pub settings: Settings,
-    /// Scripts of `track_script`.
-    pub track_scripts: Vec<Spanned<String>>,
-    /// The first script the block uses.
-    pub script_use: Option<Span>,
 }
 
 /// `authentication`.
@@ -132,29 +128,18 @@ impl VrrpInstance {
         global: &Global,
         body: &[Statement],
     ) -> VrrpInstance {
-        let mut instance = VrrpInstance {
-            name,
-            defaults: global.instance.clone(),
-            settings: Settings::default(),
-            track_scripts: Vec::new(),
-            script_use: None,
-        };
+        let mut instance =
+            VrrpInstance { name, defaults: global.instance.clone(), settings: Settings::default() };
         cx.block(Place::VrrpInstance, body, |cx, keyword, s| instance.keyword(cx, keyword, s));
-        instance.script_use =
-            body.iter().find(|s| crate::preprocess::is_script(&s.keyword().text)).map(Statement::span);
-        instance.script_use = instance.script_use.or(instance.track_scripts.first().map(|s| s.span));
         instance
     }
 
     fn keyword(&mut self, cx: &mut Context, keyword: &'static Keyword, statement: &Statement) {
         let who = format!("vrrp_instance {}", self.name.value);
         match keyword.name {
-            "track_script" => {
-                cx.not_built(keyword, statement, &who);
-                let names = statement.body().iter().map(|s| Spanned::new(s.keyword().text.clone(), s.span()));
-                self.track_scripts.extend(names);
+            "track_script" | "track_file" | "track_process" | "track_bfd" => {
+                cx.not_built(keyword, statement, &who)
             }
-            "track_file" | "track_process" | "track_bfd" => cx.not_built(keyword, statement, &who),
             "strict_mode" => {
                 if statement.arguments().first().is_none_or(|w| boolean(&w.text) != Some(false)) {
                     cx.not_built(keyword, statement, &who);

@@ -20,6 +20,8 @@ const MAX_GROWN: usize = 8192;
 pub(super) struct Expanded {
     pub(super) line: Text,
     pub(super) more: Vec<Text>,
+    /// Was anything substituted?
+    pub(super) substituted: bool,
 }
 
 /// All definitions made so far.
@@ -79,10 +81,10 @@ impl Definitions {
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Expanded {
         let mut more = Vec::new();
-        for _ in 0..MAX_IN_LINE {
+        for round in 0..MAX_IN_LINE {
             let Some((start, end, lines)) = self.next(&text, pwd, config_id) else {
                 self.tell_undefined(&text, diagnostics);
-                return Expanded { line: text, more };
+                return Expanded { line: text, more, substituted: round > 0 };
             };
             self.used += 1;
             let span = text.span(start, end);
@@ -103,7 +105,7 @@ impl Definitions {
             Diagnostic::new(Code::Limit, text.span_trimmed(), title, "the line is left out")
                 .instead("look for a definition that refers to itself"),
         );
-        Expanded { line: Text::empty(text.file()), more: Vec::new() }
+        Expanded { line: Text::empty(text.file()), more: Vec::new(), substituted: true }
     }
 
     /// The first reference that has a value.

@@ -78,7 +78,7 @@ impl Lowering<'_> {
         method: Method,
         keys: &[ServiceKey],
     ) -> u16 {
-        let marks = keys.iter().any(|k| matches!(k, ServiceKey::FwMark { .. }));
+        let marks = keys.iter().all(|k| matches!(k, ServiceKey::FwMark { .. }));
         let service = if marks { Some(0) } else { common_port(keys) };
         let fixed = marks || method != Method::Nat;
         match (written, service) {

@@ -71,8 +71,6 @@ pub struct RealServer {
     pub timing: Timing,
     /// The checks that are built.
     pub checkers: Vec<Checker>,
-    /// The first script in the block.
-    pub script_use: Option<Span>,
 }
 
 impl RealServer {
@@ -86,10 +84,6 @@ impl RealServer {
             (address, None) => format!("real_server {address} of {service}"),
         };
         cx.block(Place::RealServer, statement.body(), |cx, keyword, s| server.keyword(cx, &who, keyword, s));
-        server.script_use = statement.body().iter().find_map(|s| match s.keyword().text.as_str() {
-            "notify_up" | "notify_down" | "MISC_CHECK" => Some(s.span()),
-            _ => None,
-        });
         Some(server)
     }
 

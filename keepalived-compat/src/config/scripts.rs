@@ -1,0 +1,75 @@
+//! The commands a configuration names: nothing runs them yet, but whether they could be run is worth saying.
+
+use super::{Context, duplicate, name_of};
+use crate::preprocess::is_script;
+use crate::source::{Span, Spanned};
+use crate::tree::Statement;
+use crate::{Code, Diagnostic};
+use std::collections::BTreeMap;
+
+/// Scripts by name, and the commands in use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scripts {
+    /// Programs (first words of commands) that are in use: notifications, checks, and scripts that are tracked.
+    pub programs: Vec<Spanned<String>>,
+}
+
+impl Scripts {
+    /// Finds all scripts of a tree; says which tracked ones are not defined above their use.
+    pub(super) fn find(cx: &mut Context, tree: &[Statement]) -> Scripts {
+        let mut defined: BTreeMap<String, (Spanned<String>, Option<Spanned<String>>)> = BTreeMap::new();
+        let mut scripts = Scripts::default();
+        for statement in tree {
+            match (statement.keyword().text.as_str(), name_of(statement)) {
+                ("vrrp_script", Some(name)) => {
+                    if let Some((first, _)) = defined.get(&name.value) {
+                        duplicate(cx, "vrrp_script", &name, first);
+                        continue;
+                    }
+                    let command =
+                        statement.body().iter().find(|s| s.keyword().text == "script").and_then(program);
+                    defined.insert(name.value.clone(), (name, command));
+                }
+                ("vrrp_script", None) => {}
+                _ => scripts.of_block(cx, statement.body(), &defined),
+            }
+        }
+        scripts
+    }
+
+    fn of_block(
+        &mut self,
+        cx: &mut Context,
+        body: &[Statement],
+        defined: &BTreeMap<String, (Spanned<String>, Option<Spanned<String>>)>,
+    ) {
+        for statement in body {
+            let keyword = statement.keyword().text.as_str();
+            if keyword == "track_script" {
+                for line in statement.body() {
+                    match defined.get(&line.keyword().text) {
+                        Some((_, command)) => self.programs.extend(command.clone()),
+                        None => undefined(cx, &line.keyword().text, line.span()),
+                    }
+                }
+            } else if is_script(keyword) && !matches!(keyword, "process" | "regex") {
+                self.programs.extend(program(statement).filter(|_| !keyword.ends_with("_fifo")));
+            } else {
+                self.of_block(cx, statement.body(), defined);
+            }
+        }
+    }
+}
+
+fn undefined(cx: &mut Context, name: &str, span: Span) {
+    let title = format!("the script `{name}` is not defined above");
+    let diagnostic = Diagnostic::new(Code::UnknownName, span, title, "it is not tracked");
+    cx.say(diagnostic.instead("put its vrrp_script block before the instance"));
+}
+
+/// The program of a command: its first word, out of quotes.
+fn program(statement: &Statement) -> Option<Spanned<String>> {
+    let word = statement.arguments().first()?;
+    let program = word.text.split_whitespace().next()?.trim_matches(['\'', '"']);
+    (!program.is_empty()).then(|| Spanned::new(program.to_owned(), word.span))
+}

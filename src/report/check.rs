@@ -1,0 +1,56 @@
+//! The checker role's view of itself.
+
+use super::{CheckerDetail, CheckerStatus, RealServerStatus, VirtualServerStatus};
+use crate::check::Checks;
+use crate::check::checker::Belief;
+use crate::lvs::director::Director;
+use crate::plan::check::CheckerPlan;
+use crate::plan::lvs::VirtualServer;
+
+/// What the policy and the checkers know now. `ipvs_error`: why the kernel's table is not as it should be.
+pub fn snapshot(director: &Director, checks: &Checks, ipvs_error: Option<String>) -> CheckerStatus {
+    let servers = director.plan().virtual_servers.iter().enumerate();
+    CheckerStatus {
+        ipvs_error,
+        virtual_servers: servers.map(|(index, plan)| virtual_server(director, checks, index, plan)).collect(),
+    }
+}
+
+fn virtual_server(
+    director: &Director,
+    checks: &Checks,
+    index: usize,
+    plan: &VirtualServer,
+) -> VirtualServerStatus {
+    let up = director.quorum_up(index);
+    let real_servers = plan.real_servers.iter().enumerate().map(|(server_index, server)| RealServerStatus {
+        endpoint: server.endpoint,
+        weight: server.weight,
+        up: director.server_up(index, server_index),
+        checkers: server.checkers.iter().map(|checker| detail(checks, checker)).collect(),
+    });
+    VirtualServerStatus {
+        name: plan.name.clone(),
+        up,
+        live_weight: director.live_weight(index),
+        quorum: plan.quorum,
+        sorry_server_in_use: plan.sorry_server.is_some() && !up,
+        real_servers: real_servers.collect(),
+    }
+}
+
+fn detail(checks: &Checks, plan: &CheckerPlan) -> CheckerDetail {
+    let machine = checks.checker(&plan.question());
+    let state = match machine.map_or(Belief::Unknown, |machine| machine.belief()) {
+        Belief::Unknown => "unknown",
+        Belief::Up => "up",
+        Belief::Down => "down",
+    };
+    CheckerDetail {
+        kind: plan.kind.keyword().into(),
+        state: state.into(),
+        last_result: machine.and_then(|machine| machine.last_result()).map(str::to_owned),
+        latency_us: machine.and_then(|machine| machine.latency()).map(|latency| latency.as_micros() as u64),
+        failures: machine.map_or(0, |machine| machine.failures()),
+    }
+}

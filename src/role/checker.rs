@@ -1,0 +1,412 @@
+//! The checker role: performs what the cores `check` and `lvs` decide.
+//!
+//! Conversations are tasks of a current-thread runtime; the kernel's table belongs to a thread of its own
+//! (`ipvs_worker`). The end of the link means *retain*: the process ends and the table stays as it is.
+
+use super::ipvs_worker::{IpvsWorker, Opener, Report, open_kernel};
+use super::{EXIT_STOPPED, probe_io};
+use crate::check::probe::{Mark, Outcome, words};
+use crate::check::{self, Action, CheckId, Checks, Verdict};
+use crate::link::frame::{Decoder, FrameError, encode};
+use crate::link::{FromChecker, ToChecker};
+use crate::lvs::director::Director;
+use crate::lvs::notify;
+use crate::lvs::table::Service;
+use crate::plan::Generation;
+use crate::plan::check::Question;
+use crate::plan::lvs::{LvsPlan, ServiceKey};
+use crate::report::{self, CheckerStatus};
+use crate::time::Instant;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tracing::{debug, error, info, warn};
+
+/// How long the last words ("stopped") may take to leave.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Reports of the table thread that may wait; it waits itself when there are more.
+const REPORTS: usize = 16;
+
+/// Octets read from the link at once; plans are large.
+const LINK_READ: usize = 64 << 10;
+
+/// The role on the kernel's table; ends with the link or at `Stop`.
+pub fn run(link: UnixStream) -> ExitCode {
+    run_with(link, Box::new(open_kernel))
+}
+
+/// The role on a table that `opener` opens (the kernel's, or a stand-in); ends with the link or at `Stop`.
+pub fn run_with(link: UnixStream, opener: Opener) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(why) => return fail(&format!("no runtime: {why}")),
+    };
+    match runtime.block_on(async { Role::start(link, opener)?.live().await }) {
+        Ok(()) => ExitCode::from(EXIT_STOPPED),
+        Err(why) => fail(&why.to_string()),
+    }
+}
+
+fn fail(why: &str) -> ExitCode {
+    error!("checker role ends: {why}; the kernel's IPVS table stays as it is");
+    ExitCode::FAILURE
+}
+
+/// Why the role ends before it was told to.
+#[derive(Debug, thiserror::Error)]
+enum RoleError {
+    #[error("link: {0}")]
+    Frame(#[from] FrameError),
+    #[error("link: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The end of a conversation.
+type Finished = (CheckId, Outcome, Duration);
+
+/// The sources of events. Apart from [`State`], so that waiting for them borrows nothing else.
+struct Role {
+    reader: OwnedReadHalf,
+    finished: mpsc::Receiver<Finished>,
+    reports: mpsc::Receiver<Report>,
+    state: State,
+}
+
+struct State {
+    origin: std::time::Instant,
+    checks: Checks,
+    /// From the first plan on, once the kernel's table is known.
+    director: Option<Director>,
+    /// A plan that waits for that.
+    first_plan: Option<LvsPlan>,
+    worker: IpvsWorker,
+    trouble: Option<String>,
+    conversations: HashMap<CheckId, AbortHandle>,
+    on_finished: mpsc::Sender<Finished>,
+    outbox: Outbox,
+    stopping: bool,
+    /// What to say last; the role ends when it is set.
+    farewell: Option<FromChecker>,
+}
+
+impl Role {
+    fn start(link: UnixStream, opener: Opener) -> Result<Role, RoleError> {
+        link.set_nonblocking(true)?;
+        let (reader, writer) = tokio::net::UnixStream::from_std(link)?.into_split();
+        let (on_finished, finished) = mpsc::channel(probe_io::MAX_CONVERSATIONS);
+        let (on_report, reports) = mpsc::channel(REPORTS);
+        let state = State {
+            origin: std::time::Instant::now(),
+            checks: Checks::new(probe_io::MAX_CONVERSATIONS),
+            director: None,
+            first_plan: None,
+            worker: IpvsWorker::start(opener, on_report)?,
+            trouble: None,
+            conversations: HashMap::new(),
+            on_finished,
+            outbox: Outbox::new(writer),
+            stopping: false,
+            farewell: None,
+        };
+        Ok(Role { reader, finished, reports, state })
+    }
+
+    async fn live(mut self) -> Result<(), RoleError> {
+        let mut decoder = Decoder::default();
+        let mut buffer = vec![0; LINK_READ];
+        while self.state.farewell.is_none() {
+            let state = &mut self.state;
+            let due = state.sleep();
+            tokio::select! {
+                read = self.reader.read(&mut buffer) => match read {
+                    Ok(0) | Err(_) => {
+                        info!("the supervisor is gone: checks end, the kernel's IPVS table stays as it is");
+                        return Ok(());
+                    }
+                    Ok(count) => {
+                        decoder.push(&buffer[..count]); // read() counts within the buffer
+                        while let Some(message) = decoder.next()? {
+                            state.hear(message);
+                        }
+                    }
+                },
+                _ = state.outbox.writer.writable(), if state.outbox.waits() => state.outbox.flush(),
+                Some(finished) = self.finished.recv() => state.finished(finished),
+                Some(report) = self.reports.recv() => state.told(report),
+                () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {}
+            }
+            state.run_due_checks();
+            state.answer();
+        }
+        self.state.leave().await;
+        Ok(())
+    }
+}
+
+impl State {
+    fn now(&self) -> Instant {
+        Instant::ZERO + self.origin.elapsed()
+    }
+
+    /// Time until a check is due.
+    fn sleep(&self) -> Option<Duration> {
+        if self.stopping {
+            return None;
+        }
+        self.checks.next_timeout().map(|due| due.saturating_duration_since(self.now()))
+    }
+
+    fn hear(&mut self, message: ToChecker) {
+        match message {
+            ToChecker::AreYouThere(number) => self.outbox.alive = Some(number),
+            ToChecker::Snapshot(number) => self.outbox.snapshot = Some(number),
+            ToChecker::Plan(plan) => self.plan(plan),
+            ToChecker::Stop { release } => self.stop(release),
+        }
+    }
+
+    fn plan(&mut self, plan: LvsPlan) {
+        if self.stopping {
+            return;
+        }
+        match &mut self.director {
+            None => {
+                // A second plan may come before the table is known: the first one asked for the dump.
+                if self.first_plan.is_none() {
+                    self.worker.begin(plan.flush_at_start);
+                }
+                self.first_plan = Some(plan);
+            }
+            Some(director) => {
+                let mut events = Vec::new();
+                director.reload(plan, &mut events);
+                self.plan_in_force(events);
+            }
+        }
+    }
+
+    /// The table is known: the first plan begins.
+    fn adopt(&mut self, observed: crate::lvs::table::Table) {
+        let Some(plan) = self.first_plan.take() else { return };
+        let mut events = Vec::new();
+        self.director = Some(Director::start(plan, &observed, &mut events));
+        self.plan_in_force(events);
+    }
+
+    fn plan_in_force(&mut self, events: Vec<notify::Event>) {
+        say(events);
+        let changes = self.changes();
+        let Some(director) = &self.director else { return };
+        self.worker.plan(director.plan().generation, changes);
+        let questions = check::questions(director.plan());
+        let event = check::Event::Plan { questions, random: random() };
+        self.checks_event(event);
+    }
+
+    /// The services whose desired state changed since last asked.
+    fn changes(&mut self) -> Vec<(ServiceKey, Option<Service>)> {
+        let Some(director) = &mut self.director else { return Vec::new() };
+        let changed = director.take_changed();
+        changed.into_iter().map(|key| (key, director.desired().services.get(&key).cloned())).collect()
+    }
+
+    fn finished(&mut self, (check, outcome, latency): Finished) {
+        if self.stopping {
+            return;
+        }
+        self.conversations.remove(&check);
+        self.checks_event(check::Event::Finished { check, outcome, latency });
+    }
+
+    fn checks_event(&mut self, event: check::Event) {
+        let mut actions = Vec::new();
+        self.checks.handle(event, self.now(), &mut actions);
+        self.perform(actions);
+    }
+
+    fn run_due_checks(&mut self) {
+        let now = self.now();
+        if self.stopping {
+            return;
+        }
+        if self.checks.next_timeout().is_some_and(|due| due <= now) {
+            let mut actions = Vec::new();
+            self.checks.handle_timeout(now, &mut actions);
+            self.perform(actions);
+        }
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Start { check, question, part, mark } => self.converse(check, question, part, mark),
+                Action::Cancel(check) => {
+                    if let Some(task) = self.conversations.remove(&check) {
+                        task.abort();
+                    }
+                }
+                Action::Verdict(question, verdict) => self.verdict(&question, verdict),
+                Action::NotRun(question, why) => {
+                    warn!("{question} cannot be made: {why}; its servers keep their state until it can");
+                }
+                Action::Late { count, worst } => warn!(
+                    "{count} checks started late, the worst by {}: this machine is overloaded or has too many checks",
+                    words(worst)
+                ),
+            }
+        }
+    }
+
+    fn converse(&mut self, check: CheckId, question: Arc<Question>, part: usize, mark: Mark) {
+        let on_finished = self.on_finished.clone();
+        // Other programs that ping from here count from small numbers, too.
+        let mark = Mark { identifier: mark.identifier ^ std::process::id() as u16, ..mark };
+        let task = tokio::spawn(async move {
+            let (outcome, latency) = probe_io::ask(&question, part, mark).await;
+            debug!("{question}: {outcome:?} after {}", words(latency));
+            // Fails only when the role has ended.
+            let _ended = on_finished.send((check, outcome, latency)).await;
+        });
+        self.conversations.insert(check, task.abort_handle());
+    }
+
+    fn verdict(&mut self, question: &Question, verdict: Verdict) {
+        let Some(director) = &mut self.director else { return };
+        let mut events = Vec::new();
+        let result = match verdict {
+            Verdict::Up => Ok(()),
+            Verdict::Down(cause) => Err(cause),
+        };
+        director.verdict(question, result, &mut events);
+        say(events);
+        let changes = self.changes();
+        if !changes.is_empty() {
+            self.worker.want(changes);
+        }
+    }
+
+    fn told(&mut self, report: Report) {
+        match report {
+            Report::Observed(table) => self.adopt(table),
+            Report::Settled(generation) => self.outbox.applied = Some(generation),
+            Report::Trouble(trouble) => self.trouble = trouble,
+            Report::Released => self.farewell = Some(FromChecker::Stopped),
+        }
+    }
+
+    /// Answers what the supervisor has asked, once it has read what went before.
+    fn answer(&mut self) {
+        while !self.outbox.waits() {
+            let message = if let Some(number) = self.outbox.alive.take() {
+                FromChecker::Alive(number)
+            } else if let Some(generation) = self.outbox.applied.take() {
+                FromChecker::Applied(generation)
+            } else if let Some(number) = self.outbox.snapshot.take() {
+                FromChecker::Snapshot(number, self.status())
+            } else {
+                return;
+            };
+            self.outbox.send(&message);
+        }
+    }
+
+    fn status(&self) -> CheckerStatus {
+        let nothing = Director::default();
+        let director = self.director.as_ref().unwrap_or(&nothing);
+        report::check::snapshot(director, &self.checks, self.trouble.clone())
+    }
+
+    fn stop(&mut self, release: bool) {
+        self.stopping = true;
+        for (_, task) in self.conversations.drain() {
+            task.abort();
+        }
+        if release {
+            self.worker.release();
+        } else {
+            self.farewell = Some(FromChecker::Stopped);
+        }
+    }
+
+    async fn leave(mut self) {
+        if let Some(farewell) = self.farewell.take() {
+            self.outbox.send(&farewell);
+        }
+        let send_all = async {
+            while self.outbox.waits() && self.outbox.writer.writable().await.is_ok() {
+                self.outbox.flush();
+            }
+        };
+        if tokio::time::timeout(FAREWELL, send_all).await.is_err() {
+            warn!("the supervisor did not read the end of the checker role");
+        }
+    }
+}
+
+/// Messages on their way to the supervisor. Of each kind only the newest waits, and the backlog is one message: a
+/// supervisor that does not read costs nothing.
+struct Outbox {
+    writer: OwnedWriteHalf,
+    backlog: Vec<u8>,
+    /// How much of the backlog has left.
+    sent: usize,
+    alive: Option<u64>,
+    applied: Option<Generation>,
+    snapshot: Option<u64>,
+}
+
+impl Outbox {
+    fn new(writer: OwnedWriteHalf) -> Outbox {
+        Outbox { writer, backlog: Vec::new(), sent: 0, alive: None, applied: None, snapshot: None }
+    }
+
+    fn waits(&self) -> bool {
+        self.sent < self.backlog.len()
+    }
+
+    fn send(&mut self, message: &FromChecker) {
+        match encode(message) {
+            Ok(frame) => {
+                self.backlog.extend_from_slice(&frame);
+                self.flush();
+            }
+            Err(why) => error!("message to the supervisor dropped: {why}"),
+        }
+    }
+
+    /// Writes as much as fits now. A link that broke is noticed by the reader.
+    fn flush(&mut self) {
+        while self.waits() {
+            match self.writer.try_write(&self.backlog[self.sent..]) {
+                Ok(count) if count > 0 => self.sent += count,
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return,
+                Ok(_) | Err(_) => self.sent = self.backlog.len(),
+            }
+        }
+        // A snapshot is large and rare: its memory goes back.
+        (self.backlog, self.sent) = (Vec::new(), 0);
+    }
+}
+
+fn say(events: Vec<notify::Event>) {
+    for event in events {
+        match event.is_bad() {
+            true => warn!("{event}"),
+            false => info!("{event}"),
+        }
+    }
+}
+
+/// A random number: std seeds its hashers from the system.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

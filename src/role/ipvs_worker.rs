@@ -1,0 +1,465 @@
+//! A thread that owns the kernel's IPVS table: it alone dumps and changes it, so a slow kernel delays no check.
+//!
+//! It is told what is wanted and sees to it: reconciles what changed, repairs what others changed, and after a
+//! refusal takes a fresh dump and tries again, ever more slowly.
+
+use crate::lvs::reconcile;
+use crate::lvs::table::{Service, Table, TableOp};
+use crate::netlink::NetlinkError;
+use crate::netlink::ipvs::Ipvs;
+use crate::plan::Generation;
+use crate::plan::lvs::ServiceKey;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+/// Our services are compared with the kernel's this often, to find what somebody else changed.
+pub const AUDIT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Wait after a second failure in a row; the first one is tried again at once, upon a fresh dump.
+pub const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+
+/// The longest wait between tries.
+pub const MAX_BACKOFF: Duration = Duration::from_secs(60);
+
+/// Changes handed to the kernel at once; between batches the thread looks up whether it shall end.
+pub const BATCH: usize = 1024;
+
+/// Differences or refusals named in the log one by one; the rest is counted.
+const MAX_SENTENCES: usize = 20;
+
+/// Dumps tried at start before the kernel's state is taken as unknown.
+const FIRST_DUMPS: usize = 3;
+
+/// The kernel's table, or a stand-in for tests.
+pub trait TableStore {
+    /// All of it.
+    fn dump(&mut self) -> Result<Table, StoreError>;
+    /// Performs changes in order; one result for each.
+    fn apply(&mut self, ops: &[TableOp]) -> Vec<Result<(), StoreError>>;
+    /// Empties it.
+    fn flush(&mut self) -> Result<(), StoreError>;
+}
+
+/// Opens the table; called again, slowly, for as long as it fails.
+pub type Opener = Box<dyn FnMut() -> Result<Box<dyn TableStore>, StoreError> + Send>;
+
+/// Why the table cannot be read or changed, in words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct StoreError(pub String);
+
+impl From<NetlinkError> for StoreError {
+    fn from(error: NetlinkError) -> StoreError {
+        StoreError(error.to_string())
+    }
+}
+
+impl TableStore for Ipvs {
+    fn dump(&mut self) -> Result<Table, StoreError> {
+        Ok(Ipvs::dump(self)?)
+    }
+
+    fn apply(&mut self, ops: &[TableOp]) -> Vec<Result<(), StoreError>> {
+        Ipvs::apply(self, ops).into_iter().map(|result| result.map_err(StoreError::from)).collect()
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        Ok(Ipvs::flush(self)?)
+    }
+}
+
+/// Opens the kernel's own table.
+pub fn open_kernel() -> Result<Box<dyn TableStore>, StoreError> {
+    Ok(Box::new(Ipvs::open()?))
+}
+
+/// What the thread has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// Answer to [`IpvsWorker::begin`]: the kernel's table; empty if it cannot be had.
+    Observed(Table),
+    /// Everything asked for with this generation has been tried.
+    Settled(Generation),
+    /// Why the kernel's table is not as it should be; `None` once it is.
+    Trouble(Option<String>),
+    /// Answer to [`IpvsWorker::release`].
+    Released,
+}
+
+/// The driver's end. Dropping it ends the thread after the batch in hand; the table stays.
+pub struct IpvsWorker {
+    mailbox: Arc<Mailbox>,
+}
+
+impl IpvsWorker {
+    /// Starts the thread.
+    pub fn start(opener: Opener, reports: mpsc::Sender<Report>) -> io::Result<IpvsWorker> {
+        let mailbox = Arc::new(Mailbox::default());
+        let theirs = mailbox.clone();
+        let worker = move || Worker::new(opener, theirs, reports).run();
+        std::thread::Builder::new().name("ipvs".into()).spawn(worker)?;
+        Ok(IpvsWorker { mailbox })
+    }
+
+    /// Looks at the kernel's table (with `flush`: empties it first); answered by [`Report::Observed`].
+    pub fn begin(&self, flush: bool) {
+        self.mailbox.post(|pending| pending.begin = Some(flush));
+    }
+
+    /// Wants these services so from now on (`None`: gone). Later wishes replace earlier ones of the same service.
+    pub fn want(&self, changes: impl IntoIterator<Item = (ServiceKey, Option<Service>)>) {
+        self.mailbox.post(|pending| pending.changes.extend(changes));
+    }
+
+    /// A new plan is in force: audits first, and answers [`Report::Settled`] once `changes` have been tried.
+    pub fn plan(
+        &self,
+        generation: Generation,
+        changes: impl IntoIterator<Item = (ServiceKey, Option<Service>)>,
+    ) {
+        self.mailbox.post(|pending| {
+            pending.changes.extend(changes);
+            pending.generation = Some(generation);
+        });
+    }
+
+    /// Removes our services from the kernel; answered by [`Report::Released`].
+    pub fn release(&self) {
+        self.mailbox.post(|pending| pending.release = true);
+    }
+}
+
+impl Drop for IpvsWorker {
+    fn drop(&mut self) {
+        self.mailbox.post(|pending| pending.closed = true);
+    }
+}
+
+/// Orders not yet taken. Wishes for one service coalesce, so it is bounded by the number of services.
+#[derive(Default)]
+struct Pending {
+    begin: Option<bool>,
+    changes: BTreeMap<ServiceKey, Option<Service>>,
+    generation: Option<Generation>,
+    release: bool,
+    closed: bool,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.begin.is_none()
+            && self.changes.is_empty()
+            && self.generation.is_none()
+            && !self.release
+            && !self.closed
+    }
+}
+
+#[derive(Default)]
+struct Mailbox {
+    pending: Mutex<Pending>,
+    filled: Condvar,
+}
+
+impl Mailbox {
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        // Nobody panics while holding it, and a panic would abort the process.
+        self.pending.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn post(&self, write: impl FnOnce(&mut Pending)) {
+        write(&mut self.lock());
+        self.filled.notify_one();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// What has been posted; empty when `deadline` comes first.
+    fn take(&self, deadline: Instant) -> Pending {
+        let mut pending = self.lock();
+        while pending.is_empty() {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            if wait.is_zero() {
+                break;
+            }
+            pending = match self.filled.wait_timeout(pending, wait) {
+                Ok((pending, _)) => pending,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        let closed = pending.closed;
+        let taken = std::mem::take(&mut *pending);
+        pending.closed = closed;
+        taken
+    }
+}
+
+/// The thread's own state.
+struct Worker {
+    opener: Opener,
+    mailbox: Arc<Mailbox>,
+    reports: mpsc::Sender<Report>,
+    store: Option<Box<dyn TableStore>>,
+    /// The kernel's table as far as known; `None` when it must be dumped afresh.
+    observed: Option<Table>,
+    desired: Table,
+    /// Services of ours: wanted, or not yet gone.
+    owned: BTreeSet<ServiceKey>,
+    /// `lvs_flush` is still to be done.
+    flush: bool,
+    failures: u32,
+    retry_at: Option<Instant>,
+    audit_at: Instant,
+    trouble: Option<String>,
+}
+
+impl Worker {
+    fn new(opener: Opener, mailbox: Arc<Mailbox>, reports: mpsc::Sender<Report>) -> Worker {
+        Worker {
+            opener,
+            mailbox,
+            reports,
+            store: None,
+            observed: None,
+            desired: Table::default(),
+            owned: BTreeSet::new(),
+            flush: false,
+            failures: 0,
+            retry_at: None,
+            audit_at: Instant::now() + AUDIT_INTERVAL,
+            trouble: None,
+        }
+    }
+
+    fn run(mut self) {
+        loop {
+            let deadline = self.retry_at.map_or(self.audit_at, |retry_at| retry_at.min(self.audit_at));
+            let pending = self.mailbox.take(deadline);
+            if pending.closed {
+                return;
+            }
+            if let Some(flush) = pending.begin {
+                self.flush |= flush;
+                self.begin();
+            }
+            let now = Instant::now();
+            if pending.generation.is_some() || now >= self.audit_at {
+                self.audit_at = now + AUDIT_INTERVAL;
+                self.audit();
+            }
+            let changed: BTreeSet<ServiceKey> = pending.changes.keys().copied().collect();
+            self.note(pending.changes);
+            match self.retry_at {
+                Some(at) if now >= at || pending.generation.is_some() => self.settle_all(),
+                _ => self.settle(&changed),
+            }
+            if let Some(generation) = pending.generation {
+                self.report(Report::Settled(generation));
+            }
+            if pending.release {
+                self.release();
+                self.report(Report::Released);
+            }
+        }
+    }
+
+    fn note(&mut self, changes: BTreeMap<ServiceKey, Option<Service>>) {
+        for (key, service) in changes {
+            self.owned.insert(key);
+            match service {
+                Some(service) => self.desired.services.insert(key, service),
+                None => self.desired.services.remove(&key),
+            };
+        }
+    }
+
+    fn begin(&mut self) {
+        let mut result = self.try_look();
+        for _ in 1..FIRST_DUMPS {
+            if result.is_err() {
+                result = self.try_look();
+            }
+        }
+        if let Err(StoreError(why)) = result {
+            self.failed(why);
+        }
+        self.report(Report::Observed(self.observed.clone().unwrap_or_default()));
+    }
+
+    /// Sees that `observed` is known, opening and flushing first if need be.
+    fn look(&mut self) -> bool {
+        match self.try_look() {
+            Ok(()) => true,
+            Err(StoreError(why)) => {
+                self.failed(why);
+                false
+            }
+        }
+    }
+
+    fn try_look(&mut self) -> Result<(), StoreError> {
+        // Put back only if it works: one that fails is opened anew.
+        let mut store = match self.store.take() {
+            Some(store) => store,
+            None => (self.opener)()?,
+        };
+        if self.flush {
+            store.flush()?;
+            self.flush = false;
+            info!("IPVS table emptied, as lvs_flush says");
+        }
+        if self.observed.is_none() {
+            self.observed = Some(store.dump()?);
+        }
+        self.store = Some(store);
+        Ok(())
+    }
+
+    /// Compares our services with the kernel's and repairs what somebody else changed: the configuration wins.
+    fn audit(&mut self) {
+        // After a failure the table differs by our own doing, and the retry sees to it.
+        if self.owned.is_empty() || self.retry_at.is_some() {
+            return;
+        }
+        self.observed = None;
+        if !self.look() {
+            return;
+        }
+        let Some(observed) = &self.observed else { return };
+        let ops = reconcile::plan(observed, &self.desired, &self.owned);
+        for op in ops.iter().take(MAX_SENTENCES) {
+            warn!(
+                "IPVS table was changed by somebody else: {}; repairing",
+                reconcile::difference(observed, op)
+            );
+        }
+        if ops.len() > MAX_SENTENCES {
+            warn!("IPVS table was changed by somebody else: {} more differences", ops.len() - MAX_SENTENCES);
+        }
+        self.perform(ops);
+    }
+
+    /// Brings the services `scope` to their desired state.
+    fn settle(&mut self, scope: &BTreeSet<ServiceKey>) {
+        // Without a store the retry brings everything in.
+        if scope.is_empty() || (self.store.is_none() && self.retry_at.is_some()) || !self.look() {
+            return;
+        }
+        let Some(observed) = &self.observed else { return };
+        let ops = reconcile::plan(observed, &self.desired, scope);
+        if self.perform(ops) {
+            self.forget_what_is_gone();
+        } else if self.failures == 1 {
+            self.settle_all();
+        }
+    }
+
+    /// After a failure: a fresh dump, and everything of ours.
+    fn settle_all(&mut self) {
+        self.observed = None;
+        if !self.look() {
+            return;
+        }
+        let Some(observed) = &self.observed else { return };
+        let ops = reconcile::plan(observed, &self.desired, &self.owned);
+        if self.perform(ops) {
+            self.recovered();
+            self.forget_what_is_gone();
+        }
+    }
+
+    /// Performs changes; false if the kernel refused one.
+    fn perform(&mut self, ops: Vec<TableOp>) -> bool {
+        let (Some(store), Some(observed)) = (&mut self.store, &mut self.observed) else { return false };
+        let mut refusals = Vec::new();
+        for batch in ops.chunks(BATCH) {
+            if self.mailbox.is_closed() {
+                return true; // what is left stays as it is, on purpose
+            }
+            let mut results = store.apply(batch).into_iter();
+            for op in batch {
+                match results.next() {
+                    Some(Ok(())) => reconcile::apply(observed, op),
+                    Some(Err(StoreError(why))) => refusals.push(why),
+                    None => refusals.push("a change was not answered".into()),
+                }
+            }
+        }
+        if refusals.is_empty() {
+            return true;
+        }
+        let more = refusals.len().saturating_sub(MAX_SENTENCES);
+        refusals.truncate(MAX_SENTENCES);
+        let more = if more > 0 { format!("; {more} more") } else { String::new() };
+        self.failed(format!("{}{more}", refusals.join("; ")));
+        false
+    }
+
+    fn forget_what_is_gone(&mut self) {
+        let (desired, observed) = (&self.desired, self.observed.as_ref());
+        let is_there = |key: &ServiceKey| observed.is_none_or(|observed| observed.services.contains_key(key));
+        self.owned.retain(|key| desired.services.contains_key(key) || is_there(key));
+    }
+
+    fn release(&mut self) {
+        self.desired = Table::default();
+        self.observed = None;
+        if self.owned.is_empty() {
+            return;
+        }
+        if !self.look() {
+            warn!(
+                "IPVS services could not be removed at stop: {}",
+                self.trouble.as_deref().unwrap_or("unknown")
+            );
+            return;
+        }
+        let Some(observed) = &self.observed else { return };
+        let ops = reconcile::plan(observed, &self.desired, &self.owned);
+        let count = ops.len();
+        if self.perform(ops) {
+            info!("{count} IPVS services removed");
+        }
+    }
+
+    fn failed(&mut self, why: String) {
+        let exponent = self.failures.saturating_sub(1).min(16); // 2^16 s is past MAX_BACKOFF
+        let backoff = FIRST_BACKOFF.saturating_mul(1 << exponent).min(MAX_BACKOFF);
+        self.failures = self.failures.saturating_add(1);
+        let now = Instant::now();
+        // A try that is already due sooner stays: a server that flaps must not put it off for ever.
+        self.retry_at = Some(self.retry_at.filter(|at| *at > now).unwrap_or(now + backoff));
+        if self.trouble.as_ref() == Some(&why) {
+            return;
+        }
+        // The first refusal may be a table that changed under us: the fresh dump that follows at once will tell.
+        if self.failures > 1 || self.store.is_none() {
+            error!(
+                "IPVS table cannot be set: {why}; checks go on, trying again every {} s at most",
+                MAX_BACKOFF.as_secs()
+            );
+            self.trouble = Some(why.clone());
+            self.report(Report::Trouble(Some(why)));
+        }
+    }
+
+    fn recovered(&mut self) {
+        self.failures = 0;
+        self.retry_at = None;
+        if self.trouble.take().is_some() {
+            info!("IPVS table is as it should be again");
+            self.report(Report::Trouble(None));
+        }
+    }
+
+    /// The driver reads without delay; when it is gone there is nobody to tell.
+    fn report(&self, report: Report) {
+        let _gone = self.reports.blocking_send(report);
+    }
+}

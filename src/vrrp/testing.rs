@@ -1,0 +1,164 @@
+//! What the core's own tests share: a plan, facts, packets, and actions in short words.
+
+use super::{Action, AddressOp, Core, Event, Frame, InterfaceFacts, LogLevel, OpId, Received};
+use crate::net::{AddressFamily, IpCidr, MacAddr, Priority, VirtualRouterId};
+use crate::plan::Generation;
+use crate::plan::vrrp::{
+    AnnouncePolicy, Authentication, ChecksumDialect, RouterKey, RouterPlan, Transport, Version,
+    VirtualAddress, VrrpPlan,
+};
+use crate::time::{Instant, Interval};
+use crate::wire::vrrp::{Addresses, Advertisement};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+/// This node's address: others are below (.1) and above (.3).
+pub(super) const OURS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+pub(super) const BELOW: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+pub(super) const ABOVE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 3);
+pub(super) const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+
+pub(super) fn vip(last: u8) -> VirtualAddress {
+    VirtualAddress {
+        cidr: IpCidr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)), 24).expect("24 is at most 32"),
+        interface: None,
+        label: None,
+        scope: None,
+        broadcast: None,
+    }
+}
+
+/// VRID 51 on eth0, version 3, 1 s, one address, one announcement.
+pub(super) fn router_plan(priority: u8) -> RouterPlan {
+    RouterPlan {
+        name: "a".to_owned(),
+        key: RouterKey {
+            interface: "eth0".to_owned(),
+            family: AddressFamily::V4,
+            vrid: VirtualRouterId::new(51).expect("not 0"),
+        },
+        version: Version::V3,
+        priority: Priority(priority),
+        interval: Interval::ONE_SECOND,
+        start_as_master: false,
+        preempt: true,
+        preempt_delay: Duration::ZERO,
+        down_timer_adverts: 3,
+        addresses: vec![vip(100)],
+        excluded_addresses: Vec::new(),
+        authentication: Authentication::None,
+        transport: Transport::Multicast { source: None, group: None },
+        checksum: ChecksumDialect::PseudoHeader,
+        announce: AnnouncePolicy {
+            repeat: 1,
+            delay: Duration::ZERO,
+            lower_priority_repeat: 1,
+            lower_priority_delay: Duration::ZERO,
+            ..AnnouncePolicy::default()
+        },
+        answer_lower_priority: true,
+        answer_higher_priority: false,
+        track_primary: true,
+        track_interfaces: Vec::new(),
+    }
+}
+
+pub(super) fn plan(routers: Vec<RouterPlan>) -> Event {
+    Event::Plan(VrrpPlan { generation: Generation(1), routers })
+}
+
+pub(super) fn facts(up: bool) -> InterfaceFacts {
+    InterfaceFacts {
+        index: 2,
+        name: "eth0".to_owned(),
+        up,
+        mac: MacAddr([2, 0, 0, 0, 0, 1]),
+        mtu: 1500,
+        ipv6_forwarding: false,
+        ipv4: vec![OURS],
+        ipv6_link_local: Vec::new(),
+    }
+}
+
+pub(super) fn advert(priority: u8, from: Ipv4Addr) -> Event {
+    let addresses = Addresses::V4(vec![Ipv4Addr::new(10, 0, 0, 100)]);
+    let vrid = VirtualRouterId::new(51).expect("not 0");
+    let message =
+        Advertisement::v3(vrid, Priority(priority), Interval::ONE_SECOND, addresses).expect("sayable");
+    Event::Advertisement(Received {
+        interface: 2,
+        source: from.into(),
+        destination: GROUP.into(),
+        hop_limit: 255,
+        bytes: message.encode(from.into(), GROUP.into(), ChecksumDialect::PseudoHeader),
+    })
+}
+
+/// A core with a kernel that obeys at once.
+pub(super) struct Bench {
+    pub core: Core,
+    pub now: Instant,
+    /// Operations that wait for [`Bench::answer`] while `holds`.
+    pub waiting: Vec<OpId>,
+    pub holds: bool,
+}
+
+impl Bench {
+    pub fn new() -> Bench {
+        Bench { core: Core::new(), now: Instant(1_000_000_000), waiting: Vec::new(), holds: false }
+    }
+
+    /// Feed one event; what came out, in short words.
+    pub fn feed(&mut self, event: Event) -> Vec<String> {
+        let mut actions = Vec::new();
+        self.core.handle(event, self.now, &mut actions);
+        self.settle(actions)
+    }
+
+    /// Let the next deadline come.
+    pub fn timeout(&mut self) -> Vec<String> {
+        let mut actions = Vec::new();
+        if let Some(at) = self.core.next_timeout() {
+            self.now = at;
+        }
+        self.core.handle_timeout(self.now, &mut actions);
+        self.settle(actions)
+    }
+
+    /// The kernel's answers that waited.
+    pub fn answer(&mut self) -> Vec<String> {
+        self.holds = false;
+        let waiting = std::mem::take(&mut self.waiting);
+        waiting.into_iter().flat_map(|op| self.feed(Event::KernelDone { op, result: Ok(()) })).collect()
+    }
+
+    fn settle(&mut self, actions: Vec<Action>) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut ops = Vec::new();
+        for action in actions {
+            if let Action::Kernel(op, _) = &action {
+                ops.push(*op);
+            }
+            words.push(short(&action));
+        }
+        self.waiting.extend(ops);
+        if !self.holds {
+            words.extend(self.answer());
+        }
+        words
+    }
+}
+
+fn short(action: &Action) -> String {
+    match action {
+        Action::Transmit(_, Frame::Advertisement { bytes, .. }) => format!("advert {}", bytes[2]),
+        Action::Transmit(_, Frame::Ethernet { .. }) => "announce".to_owned(),
+        Action::Kernel(_, AddressOp::Add { cidr, .. }) => format!("add {}", cidr.address()),
+        Action::Kernel(_, AddressOp::Remove { cidr, .. }) => format!("remove {}", cidr.address()),
+        Action::Notify(transition) => format!("{}", transition.to),
+        Action::Log(LogLevel::Error, _) => "error".to_owned(),
+        Action::Log(LogLevel::Warning, _) => "warning".to_owned(),
+        Action::Log(LogLevel::Info, _) => "info".to_owned(),
+        Action::Stopped => "stopped".to_owned(),
+    }
+}

@@ -1,0 +1,532 @@
+//! One core with a kernel that obeys, driven by directives.
+
+use holdfast::net::{AddressFamily, IpCidr, MacAddr, Priority, VirtualRouterId};
+use holdfast::plan::Generation;
+use holdfast::plan::vrrp::{
+    AnnouncePolicy, Authentication, ChecksumDialect, RouterKey, RouterPlan, TrackedInterface, Transport,
+    Version, VirtualAddress, VrrpPlan,
+};
+use holdfast::report::vrrp::snapshot;
+use holdfast::time::{Instant, Interval};
+use holdfast::vrrp::{
+    Action, AddressOp, Command, Core, Event, Frame, InterfaceFacts, KernelError, LogLevel, OpId, Received,
+    RouterId,
+};
+use holdfast::wire::vrrp::{Addresses, Advertisement, Expectation, HOP_LIMIT, Path, decode};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+/// Why a directive cannot be performed.
+pub type Outcome<T> = Result<T, String>;
+
+/// The core and everything around it.
+pub struct World {
+    core: Core,
+    now: Instant,
+    plan: VrrpPlan,
+    interfaces: BTreeMap<String, InterfaceFacts>,
+    refused: BTreeSet<IpCidr>,
+    held: Option<Vec<(OpId, AddressOp)>>,
+}
+
+/// The words of a directive: `key=value` pairs and flags.
+struct Words<'a>(Vec<&'a str>);
+
+impl<'a> Words<'a> {
+    fn value(&self, key: &str) -> Option<&'a str> {
+        self.0.iter().find_map(|word| word.split_once('=').filter(|(k, _)| *k == key).map(|(_, v)| v))
+    }
+
+    fn flag(&self, flag: &str) -> bool {
+        self.0.contains(&flag)
+    }
+
+    fn get<T: std::str::FromStr>(&self, key: &str) -> Outcome<Option<T>> {
+        self.value(key).map(|text| parse(text)).transpose()
+    }
+
+    fn list<T: std::str::FromStr>(&self, key: &str) -> Outcome<Vec<T>> {
+        self.value(key).into_iter().flat_map(|text| text.split(',')).map(parse).collect()
+    }
+
+    fn time(&self, key: &str) -> Outcome<Option<Duration>> {
+        self.value(key).map(duration).transpose()
+    }
+
+    fn cidrs(&self, key: &str) -> Outcome<Vec<IpCidr>> {
+        self.value(key).into_iter().flat_map(|text| text.split(',')).map(cidr).collect()
+    }
+
+    /// Every word must be known: a misspelt option would test nothing.
+    fn only(&self, known: &[&str]) -> Outcome<()> {
+        let stranger = self.0.iter().find(|word| !known.contains(&word.split('=').next().unwrap_or(word)));
+        stranger.map_or(Ok(()), |word| Err(format!("unknown word `{word}`")))
+    }
+}
+
+impl World {
+    pub fn new() -> World {
+        World {
+            core: Core::new(),
+            now: Instant(1_000_000_000_000),
+            plan: VrrpPlan::default(),
+            interfaces: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            held: None,
+        }
+    }
+
+    /// Do what the line says; the lines that tell what came out.
+    pub fn perform(&mut self, line: &str) -> Outcome<Vec<String>> {
+        let mut words = line.split_whitespace();
+        let verb = words.next().unwrap_or_default();
+        let words = Words(words.collect());
+        let first = words.0.first().copied().unwrap_or_default();
+        let mut said = Vec::new();
+        match verb {
+            "interface" => self.set_interface(first, &words, &mut said)?,
+            "router" => self.set_router(first, &words)?,
+            "forget" => self.plan.routers.retain(|router| router.name != first),
+            "plan" => {
+                self.plan.generation = Generation(self.plan.generation.0 + 1);
+                self.feed(Event::Plan(self.plan.clone()), &mut said);
+            }
+            "advert" => {
+                let packet = self.advertisement(&words)?;
+                self.feed(Event::Advertisement(packet), &mut said);
+            }
+            "advance" => self.advance(duration(first)?, &mut said),
+            "late" => {
+                self.now += duration(first)?;
+                let mut actions = Vec::new();
+                self.core.handle_timeout(self.now, &mut actions);
+                self.perform_actions(actions, &mut said);
+            }
+            "link" => {
+                let facts = self.interfaces.get_mut(first).ok_or("no such interface")?;
+                facts.up = words.flag("up");
+                let facts = facts.clone();
+                self.feed(Event::Interface(facts), &mut said);
+            }
+            "gone" => {
+                let facts = self.interfaces.remove(first).ok_or("no such interface")?;
+                self.feed(Event::InterfaceGone { index: facts.index }, &mut said);
+            }
+            "lost" => {
+                let interface = words.0.get(1).copied().unwrap_or("eth0");
+                let index = self.interfaces.get(interface).ok_or("no such interface")?.index;
+                self.feed(Event::AddressRemoved { index, cidr: cidr(first)? }, &mut said);
+            }
+            "refuse" => {
+                self.refused.insert(cidr(first)?);
+            }
+            "accept" => {
+                self.refused.remove(&cidr(first)?);
+            }
+            "hold" => self.held = Some(Vec::new()),
+            "release" => {
+                for (op, order) in self.held.take().unwrap_or_default() {
+                    self.answer(op, &order, &mut said);
+                }
+            }
+            "stop" => {
+                let release = words.flag("release");
+                self.feed(Event::Command(Command::Stop { release }), &mut said);
+            }
+            "status" => self.status(&mut said),
+            other => return Err(format!("unknown directive `{other}`")),
+        }
+        Ok(collapse(said))
+    }
+
+    fn feed(&mut self, event: Event, said: &mut Vec<String>) {
+        let mut actions = Vec::new();
+        self.core.handle(event, self.now, &mut actions);
+        self.perform_actions(actions, said);
+    }
+
+    fn advance(&mut self, by: Duration, said: &mut Vec<String>) {
+        let end = self.now + by;
+        while let Some(at) = self.core.next_timeout().filter(|at| *at <= end) {
+            assert!(at >= self.now, "a deadline lies in the past");
+            self.now = at;
+            let mut actions = Vec::new();
+            self.core.handle_timeout(at, &mut actions);
+            assert!(self.core.next_timeout().is_none_or(|next| next > at), "a deadline was not dealt with");
+            self.perform_actions(actions, said);
+        }
+        self.now = end;
+    }
+
+    fn perform_actions(&mut self, actions: Vec<Action>, said: &mut Vec<String>) {
+        let mut orders = Vec::new();
+        for action in actions {
+            let what = match action {
+                Action::Transmit(id, frame) => format!("{} {}", self.name(id), self.show_frame(id, &frame)),
+                Action::Kernel(op, order) => {
+                    let shown = self.show_order(&order);
+                    orders.push((op, order));
+                    shown
+                }
+                Action::Notify(t) => {
+                    format!("{} {} -> {} ({}): {}", t.name, t.from, t.to, t.priority, t.cause)
+                }
+                Action::Log(level, sentence) => format!("{}: {sentence}", show_level(level)),
+                Action::Stopped => "stopped".to_owned(),
+            };
+            said.push(format!("{:>9} {what}", self.clock()));
+        }
+        for (op, order) in orders {
+            match &mut self.held {
+                Some(held) => held.push((op, order)),
+                None => self.answer(op, &order, said),
+            }
+        }
+    }
+
+    fn answer(&mut self, op: OpId, order: &AddressOp, said: &mut Vec<String>) {
+        let (AddressOp::Add { cidr, .. } | AddressOp::Remove { cidr, .. }) = order;
+        let result = if self.refused.contains(cidr) {
+            Err(KernelError { errno: 1, message: "not permitted".to_owned() })
+        } else {
+            Ok(())
+        };
+        self.feed(Event::KernelDone { op, result }, said);
+    }
+
+    fn clock(&self) -> String {
+        format!("{:.3}", (self.now.0 - 1_000_000_000_000) as f64 / 1e9)
+    }
+
+    fn name(&self, id: RouterId) -> String {
+        self.core.router(id).map_or_else(|| "(ended)".to_owned(), |router| router.plan().name.clone())
+    }
+
+    fn interface_name(&self, index: u32) -> &str {
+        self.interfaces.values().find(|facts| facts.index == index).map_or("(gone)", |facts| &facts.name)
+    }
+
+    fn show_order(&self, order: &AddressOp) -> String {
+        match order {
+            AddressOp::Add { interface, cidr, label, .. } => {
+                let label = label.as_ref().map(|label| format!(" label {label}")).unwrap_or_default();
+                format!("kernel: add {cidr} to {}{label}", self.interface_name(*interface))
+            }
+            AddressOp::Remove { interface, cidr } => {
+                format!("kernel: remove {cidr} from {}", self.interface_name(*interface))
+            }
+        }
+    }
+
+    fn show_frame(&self, id: RouterId, frame: &Frame) -> String {
+        match frame {
+            Frame::Ethernet { interface, bytes } => {
+                let mac = bytes[6..12].iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":");
+                let what = match bytes.len() {
+                    42 => {
+                        format!("GARP {}", IpAddr::from(<[u8; 4]>::try_from(&bytes[28..32]).expect("four")))
+                    }
+                    _ => {
+                        format!("NA {}", IpAddr::from(<[u8; 16]>::try_from(&bytes[62..78]).expect("sixteen")))
+                    }
+                };
+                format!("{what} is at {mac} on {}", self.interface_name(*interface))
+            }
+            Frame::Advertisement { source, destination, bytes, .. } => {
+                let Some(plan) = self.core.router(id).map(|router| router.plan()) else {
+                    return format!("advert priority {} (last)", bytes[2]);
+                };
+                let path = Path { source: *source, destination: *destination, hop_limit: HOP_LIMIT };
+                let expected = Expectation {
+                    version: plan.version,
+                    authentication: &plan.authentication,
+                    interval: plan.interval,
+                    checksum: plan.checksum,
+                    hop_limit_255: true,
+                };
+                let advert = decode(bytes, path, expected).expect("our own advertisement is right");
+                let list = match advert.addresses() {
+                    Addresses::V4(list) => format!("{list:?}"),
+                    Addresses::V6(list) => format!("{list:?}"),
+                };
+                let interval = advert.interval().duration();
+                format!("advert priority {} every {interval:?} to {destination} {list}", advert.priority())
+            }
+        }
+    }
+
+    fn status(&self, said: &mut Vec<String>) {
+        for router in snapshot(&self.core, self.now).routers {
+            let heard = router.master.map(|master| {
+                format!(
+                    "; listens to {} ({}), {} ms left",
+                    master.address, master.priority, master.down_in_ms
+                )
+            });
+            said.push(format!(
+                "{} {} for {} s, priority {}: {}{}",
+                router.name,
+                router.state,
+                router.since_seconds,
+                router.priority,
+                router.reason,
+                heard.unwrap_or_default()
+            ));
+            for address in router.addresses {
+                let state = match (address.installed, address.error) {
+                    (_, Some(error)) => error,
+                    (true, None) => "installed".to_owned(),
+                    (false, None) => "absent".to_owned(),
+                };
+                said.push(format!("  {} on {}: {state}", address.address, address.interface));
+            }
+            for (name, value) in router.counters.into_iter().filter(|(_, value)| *value > 0) {
+                said.push(format!("  {name} {value}"));
+            }
+        }
+    }
+
+    fn set_interface(&mut self, name: &str, words: &Words, said: &mut Vec<String>) -> Outcome<()> {
+        words.only(&[name, "index", "mac", "ipv4", "ipv6", "down", "forwarding"])?;
+        let index = match (words.get("index")?, self.interfaces.get(name)) {
+            (Some(index), _) => index,
+            (None, Some(known)) => known.index,
+            (None, None) => u32::try_from(self.interfaces.len()).expect("few") + 2,
+        };
+        let mac: u8 = words.get("mac")?.unwrap_or(1);
+        let facts = InterfaceFacts {
+            index,
+            name: name.to_owned(),
+            up: !words.flag("down"),
+            mac: if mac == 0 { MacAddr::default() } else { MacAddr([2, 0, 0, 0, 0, mac]) },
+            mtu: 1500,
+            ipv6_forwarding: words.flag("forwarding"),
+            ipv4: words.list("ipv4")?,
+            ipv6_link_local: words.list("ipv6")?,
+        };
+        self.interfaces.insert(name.to_owned(), facts.clone());
+        self.feed(Event::Interface(facts), said);
+        Ok(())
+    }
+
+    fn set_router(&mut self, name: &str, words: &Words) -> Outcome<()> {
+        let plan = router_plan(name, words)?;
+        match self.plan.routers.iter_mut().find(|router| router.name == name) {
+            Some(known) => *known = plan,
+            None => self.plan.routers.push(plan),
+        }
+        Ok(())
+    }
+
+    /// A packet that suits the first router of the plan except where the words say otherwise.
+    fn advertisement(&self, words: &Words) -> Outcome<Received> {
+        words.only(&[
+            "vrid", "prio", "from", "to", "vips", "version", "interval", "ttl", "iface", "password",
+            "damaged",
+        ])?;
+        let vrid = words.get("vrid")?;
+        let router =
+            self.plan.routers.iter().find(|router| vrid.is_none_or(|id: u8| router.key.vrid.get() == id));
+        let router = router.or(self.plan.routers.first()).ok_or("no router yet")?;
+        let vrid = VirtualRouterId::new(vrid.unwrap_or(router.key.vrid.get())).ok_or("vrid 0")?;
+        let source: IpAddr = words.get("from")?.ok_or("from=ADDRESS is needed")?;
+        let destination = words.get("to")?.unwrap_or(AddressFamily::of(source).vrrp_group());
+        let priority = Priority(words.get("prio")?.ok_or("prio=N is needed")?);
+        let interval = words.time("interval")?.map(interval).transpose()?.unwrap_or(router.interval);
+        let version = words.value("version").map_or(Ok(router.version), version)?;
+        let vips = match words.value("vips") {
+            Some(_) => words.cidrs("vips")?,
+            None => router.addresses.iter().map(|address| address.cidr).collect(),
+        };
+        let advert = match (version, AddressFamily::of(source)) {
+            (Version::V2, _) => {
+                let authentication = authentication(words).unwrap_or(router.authentication.clone());
+                Advertisement::v2(vrid, priority, interval, authentication, ipv4(&vips))
+            }
+            (Version::V3, AddressFamily::V4) => {
+                Advertisement::v3(vrid, priority, interval, Addresses::V4(ipv4(&vips)))
+            }
+            (Version::V3, AddressFamily::V6) => {
+                Advertisement::v3(vrid, priority, interval, Addresses::V6(ipv6(&vips)))
+            }
+        };
+        let mut bytes = advert.map_err(|e| e.to_string())?.encode(source, destination, router.checksum);
+        if words.flag("damaged") {
+            bytes[6] ^= 0x10;
+        }
+        let interface = words.value("iface").unwrap_or(&router.key.interface);
+        let interface = self.interfaces.get(interface).ok_or("no such interface")?.index;
+        Ok(Received { interface, source, destination, hop_limit: words.get("ttl")?.unwrap_or(255), bytes })
+    }
+}
+
+fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
+    words.only(&[
+        name,
+        "vrid",
+        "prio",
+        "vips",
+        "excluded",
+        "iface",
+        "vip_iface",
+        "version",
+        "interval",
+        "state",
+        "nopreempt",
+        "preempt_delay",
+        "down_timer_adverts",
+        "password",
+        "source",
+        "group",
+        "peers",
+        "checksum",
+        "garp_repeat",
+        "garp_delay",
+        "garp_refresh",
+        "garp_lower",
+        "lower_prio_no_advert",
+        "higher_prio_send_advert",
+        "dont_track_primary",
+        "track",
+        "label",
+    ])?;
+    let vips = words.cidrs("vips")?;
+    let excluded = words.cidrs("excluded")?;
+    let family = vips.first().or(excluded.first()).map_or(AddressFamily::V4, |vip| vip.family());
+    let default_version = if family == AddressFamily::V6 { Version::V3 } else { Version::V2 };
+    let source = words.get("source")?;
+    let peers: Vec<IpAddr> = words.list("peers")?;
+    let repeat = words.get("garp_repeat")?.unwrap_or(1);
+    let delay = words.time("garp_delay")?.unwrap_or(Duration::ZERO);
+    Ok(RouterPlan {
+        name: name.to_owned(),
+        key: RouterKey {
+            interface: words.value("iface").unwrap_or("eth0").to_owned(),
+            family,
+            vrid: VirtualRouterId::new(words.get("vrid")?.unwrap_or(51)).ok_or("vrid 0")?,
+        },
+        version: words.value("version").map_or(Ok(default_version), version)?,
+        priority: Priority(words.get("prio")?.unwrap_or(100)),
+        interval: words.time("interval")?.map_or(Ok(Interval::ONE_SECOND), interval)?,
+        start_as_master: words.value("state") == Some("MASTER"),
+        preempt: !words.flag("nopreempt"),
+        preempt_delay: words.time("preempt_delay")?.unwrap_or_default(),
+        down_timer_adverts: words.get("down_timer_adverts")?.unwrap_or(3),
+        addresses: virtual_addresses(vips, words),
+        excluded_addresses: virtual_addresses(excluded, words),
+        authentication: authentication(words).unwrap_or(Authentication::None),
+        transport: if peers.is_empty() {
+            Transport::Multicast { source, group: words.get("group")? }
+        } else {
+            Transport::Unicast { source, peers }
+        },
+        checksum: match words.value("checksum") {
+            Some("message_only") => ChecksumDialect::MessageOnly,
+            _ => ChecksumDialect::PseudoHeader,
+        },
+        announce: AnnouncePolicy {
+            repeat,
+            delay,
+            refresh: words.time("garp_refresh")?,
+            refresh_repeat: 1,
+            lower_priority_repeat: words.get("garp_lower")?.unwrap_or(repeat),
+            lower_priority_delay: delay,
+        },
+        answer_lower_priority: !words.flag("lower_prio_no_advert"),
+        answer_higher_priority: words.flag("higher_prio_send_advert"),
+        track_primary: !words.flag("dont_track_primary"),
+        track_interfaces: words
+            .value("track")
+            .into_iter()
+            .flat_map(|t| t.split(','))
+            .map(tracked)
+            .collect::<Outcome<_>>()?,
+    })
+}
+
+fn virtual_addresses(cidrs: Vec<IpCidr>, words: &Words) -> Vec<VirtualAddress> {
+    let address = |cidr| VirtualAddress {
+        cidr,
+        interface: words.value("vip_iface").map(str::to_owned),
+        label: words.value("label").map(str::to_owned),
+        scope: None,
+        broadcast: None,
+    };
+    cidrs.into_iter().map(address).collect()
+}
+
+/// `eth1`, `eth1:-20`, `eth1:10:reverse`.
+fn tracked(text: &str) -> Outcome<TrackedInterface> {
+    let mut parts = text.split(':');
+    let interface = parts.next().unwrap_or_default().to_owned();
+    let weight = parts.next().map_or(Ok(0), parse)?;
+    Ok(TrackedInterface { interface, weight, reverse: parts.next() == Some("reverse") })
+}
+
+fn authentication(words: &Words) -> Option<Authentication> {
+    let word = words.value("password")?;
+    let mut octets = [0; 8];
+    octets.iter_mut().zip(word.bytes()).for_each(|(octet, byte)| *octet = byte);
+    Some(if word == "none" { Authentication::None } else { Authentication::Password(octets) })
+}
+
+fn ipv4(cidrs: &[IpCidr]) -> Vec<Ipv4Addr> {
+    cidrs.iter().filter_map(|c| if let IpAddr::V4(a) = c.address() { Some(a) } else { None }).collect()
+}
+
+fn ipv6(cidrs: &[IpCidr]) -> Vec<Ipv6Addr> {
+    cidrs.iter().filter_map(|c| if let IpAddr::V6(a) = c.address() { Some(a) } else { None }).collect()
+}
+
+fn version(text: &str) -> Outcome<Version> {
+    match text {
+        "2" => Ok(Version::V2),
+        "3" => Ok(Version::V3),
+        other => Err(format!("version {other}")),
+    }
+}
+
+fn interval(duration: Duration) -> Outcome<Interval> {
+    let centiseconds = u16::try_from(duration.as_millis() / 10).map_err(|e| e.to_string())?;
+    Interval::from_centiseconds(centiseconds).ok_or_else(|| "interval 0".to_owned())
+}
+
+/// `3.61s` or `250ms`.
+fn duration(text: &str) -> Outcome<Duration> {
+    let (number, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => (number, 1_000_000.0),
+        (None, Some(number)) => (number, 1_000_000_000.0),
+        (None, None) => return Err(format!("`{text}` needs a unit, s or ms")),
+    };
+    Ok(Duration::from_nanos((parse::<f64>(number)? * unit).round() as u64))
+}
+
+fn cidr(text: &str) -> Outcome<IpCidr> {
+    let (address, prefix) = text.split_once('/').ok_or_else(|| format!("`{text}` needs a prefix length"))?;
+    IpCidr::new(parse(address)?, parse(prefix)?).ok_or_else(|| format!("`{text}` is no prefix"))
+}
+
+fn parse<T: std::str::FromStr>(text: &str) -> Outcome<T> {
+    text.parse().map_err(|_| format!("cannot read `{text}`"))
+}
+
+fn show_level(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Error => "error",
+        LogLevel::Warning => "warning",
+        LogLevel::Info => "info",
+    }
+}
+
+/// Equal lines in a row become one with a count.
+fn collapse(lines: Vec<String>) -> Vec<String> {
+    let mut out: Vec<(String, u32)> = Vec::new();
+    for line in lines {
+        match out.last_mut() {
+            Some((last, count)) if *last == line => *count += 1,
+            _ => out.push((line, 1)),
+        }
+    }
+    out.into_iter().map(|(line, count)| if count == 1 { line } else { format!("{line}  x{count}") }).collect()
+}

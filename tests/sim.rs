@@ -1,0 +1,77 @@
+//! The seeded simulation of whole networks: see `tests/sim/`.
+//!
+//! `cargo test --test sim` runs [`SEEDS`] seeds, `HOLDFAST_SEEDS=N` that many, and
+//! `HOLDFAST_SEED=S cargo test --test sim one_seed -- --nocapture` one of them, with the end of its trace.
+
+#[path = "sim/mod.rs"]
+mod sim;
+
+use sim::world::{Violation, World};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Seeds of an ordinary run: about ten seconds in a debug build.
+const SEEDS: u64 = 250;
+/// Seeds that are run twice to see that nothing but the seed decides.
+const REPEATED: u64 = 10;
+
+/// What a run was.
+struct Outcome {
+    /// Lines of the trace and their hash.
+    fingerprint: (u64, u64),
+    /// What broke, with the end of the trace.
+    failure: Option<String>,
+    tail: String,
+}
+
+fn run(seed: u64) -> Outcome {
+    let mut world = World::new(seed);
+    let result = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let broken = match result {
+        Ok(Ok(())) => None,
+        Ok(Err(Violation(sentence))) => Some(sentence),
+        Err(_) => Some("something panicked (its message is above)".to_owned()),
+    };
+    let tail = format!("{}{}", world.trace.tail(), world.summary());
+    let failure = broken.map(|sentence| {
+        format!(
+            "{tail}\nseed {seed}: {sentence}\n\
+             again: HOLDFAST_SEED={seed} cargo test --test sim one_seed -- --nocapture"
+        )
+    });
+    Outcome { fingerprint: world.trace.fingerprint(), failure, tail }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
+}
+
+#[test]
+fn invariants_hold_for_every_seed() {
+    let seeds = number("HOLDFAST_SEEDS").unwrap_or(SEEDS);
+    let failures: Vec<String> = (0..seeds).filter_map(|seed| run(seed).failure).collect();
+    if let Some(first) = failures.first() {
+        let lines: Vec<&str> = failures.iter().filter_map(|f| f.lines().rev().nth(1)).collect();
+        panic!("{first}\n\n{} of {seeds} seeds fail:\n{}", failures.len(), lines.join("\n"));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in 0..REPEATED {
+        let (first, second) = (run(seed).fingerprint, run(seed).fingerprint);
+        assert_eq!(first, second, "seed {seed}: lines and hash of two runs");
+        assert!(first.0 > 100, "seed {seed}: hardly anything happened");
+    }
+    assert_ne!(run(0).fingerprint, run(1).fingerprint, "two seeds, one trace");
+}
+
+/// One seed, with the end of its trace: `HOLDFAST_SEED`, else 0.
+#[test]
+fn one_seed() {
+    let outcome = run(number("HOLDFAST_SEED").unwrap_or(0));
+    match outcome.failure {
+        Some(failure) => panic!("{failure}"),
+        None => println!("{}", outcome.tail),
+    }
+}

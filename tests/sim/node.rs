@@ -1,0 +1,156 @@
+//! One node: a kernel that outlives the process, and the process, which runs the production core as the real
+//! driver does: everything that is queued first, then timers that are due.
+
+use super::clock::Clock;
+use super::kernel::Kernel;
+use super::model;
+use holdfast::net::IpCidr;
+use holdfast::plan::vrrp::{RouterKey, RouterPlan, VrrpPlan};
+use holdfast::time::Instant;
+use holdfast::vrrp::{Action, AddressOp, Core, Event, State};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+
+/// Packets that a socket buffer holds for a process that does not read; more are lost.
+pub const SOCKET_BUFFER: usize = 200;
+
+/// Is the process there?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Process {
+    Dead,
+    Running,
+    /// Alive, but not scheduled: a stopped virtual machine, a page fault on a dead disk.
+    Paused,
+}
+
+/// What went into a core and what came out: `None` is a timeout.
+pub type Recorded = (Instant, Option<Event>, Vec<Action>);
+
+/// A node.
+pub struct Node {
+    pub clock: Clock,
+    pub kernel: Kernel,
+    pub process: Process,
+    /// Counts processes: answers to a dead one reach nobody.
+    pub incarnation: u32,
+    pub core: Core,
+    /// What the process has not read yet.
+    pub inbox: VecDeque<Event>,
+    /// The plan the core has, empty before it got one.
+    pub applied: VrrpPlan,
+    /// The plan the operator wants; a new process gets it.
+    pub wanted: VrrpPlan,
+    /// State of each router as its transitions told it.
+    pub states: BTreeMap<RouterKey, State>,
+    /// Kernel operations without an answer yet.
+    pub operations: usize,
+    /// Events on their way from the kernel to the process.
+    pub news_under_way: usize,
+    /// News of the kernel arrive in order, none before this moment.
+    pub news_until: u64,
+    /// An operation failed and the addresses have not been right since.
+    pub awry: bool,
+    /// How often each address was announced since the kernel has it.
+    pub announced: BTreeMap<IpAddr, u32>,
+    /// Addresses that an earlier process left and the plan of this one does not name. Nobody knows that they were
+    /// ours: they stay until a plan names them.
+    pub orphans: BTreeSet<(String, IpCidr)>,
+    /// It was told to stop: `true` to give its addresses up.
+    pub stopping: Option<bool>,
+    /// It stopped and exits once its last operations are done.
+    pub leaving: bool,
+    /// Number of the wake-up that counts; older ones are stale.
+    pub wake: u64,
+    /// What went in and out, when it is to be kept.
+    pub recording: Option<Vec<Recorded>>,
+}
+
+impl Node {
+    pub fn new(clock: Clock, kernel: Kernel, plan: VrrpPlan) -> Node {
+        Node {
+            clock,
+            kernel,
+            process: Process::Dead,
+            incarnation: 0,
+            core: Core::new(),
+            inbox: VecDeque::new(),
+            applied: VrrpPlan::default(),
+            wanted: plan,
+            states: BTreeMap::new(),
+            operations: 0,
+            news_under_way: 0,
+            news_until: 0,
+            awry: false,
+            announced: BTreeMap::new(),
+            orphans: BTreeSet::new(),
+            stopping: None,
+            leaving: false,
+            wake: 0,
+            recording: None,
+        }
+    }
+
+    /// A new process without memory.
+    pub fn begin(&mut self) {
+        self.end();
+        self.core = Core::new();
+        self.process = Process::Running;
+        if let Some(recording) = &mut self.recording {
+            recording.clear();
+        }
+    }
+
+    /// The process is gone; the kernel keeps its addresses and does what it was asked.
+    pub fn end(&mut self) {
+        self.process = Process::Dead;
+        self.incarnation += 1;
+        self.inbox.clear();
+        self.applied = VrrpPlan::default();
+        self.states.clear();
+        self.operations = 0;
+        self.news_under_way = 0;
+        self.awry = false;
+        self.stopping = None;
+        self.leaving = false;
+        self.wake += 1;
+    }
+
+    pub fn runs(&self) -> bool {
+        self.process == Process::Running
+    }
+
+    pub fn state(&self, key: &RouterKey) -> State {
+        self.states.get(key).copied().unwrap_or(State::Initialize)
+    }
+
+    /// The router's plan as the core has it.
+    pub fn router(&self, key: &RouterKey) -> Option<&RouterPlan> {
+        self.applied.routers.iter().find(|r| r.key == *key)
+    }
+
+    /// What a process before this one left and the plan in force does not name.
+    pub fn find_orphans(&mut self) {
+        let named: BTreeSet<_> = self.applied.routers.iter().flat_map(model::addresses).collect();
+        self.orphans = self.kernel.held().into_iter().filter(|held| !named.contains(held)).collect();
+    }
+
+    /// A dead process's last operation came through.
+    pub fn note_orphan(&mut self, op: &AddressOp) {
+        let AddressOp::Add { interface, cidr, .. } = op else { return };
+        let Some(at) = self.kernel.by_index(*interface) else { return };
+        let added = (self.kernel.interfaces[at].name.clone(), *cidr);
+        if !self.applied.routers.iter().flat_map(model::addresses).any(|named| named == added) {
+            self.orphans.insert(added);
+        }
+    }
+
+    /// The addresses that the kernel holds on this process's account, sorted.
+    pub fn held(&self) -> Vec<(String, IpCidr)> {
+        self.kernel.held().into_iter().filter(|held| !self.orphans.contains(held)).collect()
+    }
+
+    /// Could the process read something now, or will it soon without doing anything?
+    pub fn has_news(&self) -> bool {
+        !self.inbox.is_empty() || self.news_under_way > 0 || self.operations > 0
+    }
+}

@@ -1,0 +1,519 @@
+//! The discrete-event simulator: one queue, one seed, no threads, no real time.
+
+use super::clock::{MS, SECOND};
+use super::faults::{self, Deed};
+use super::invariants::Invariants;
+use super::kernel::own_address;
+use super::model::{self, label};
+use super::network::Network;
+use super::node::{Node, Process, SOCKET_BUFFER};
+use super::rng::Rng;
+use super::scenario;
+use super::trace::Trace;
+use holdfast::net::AddressFamily;
+use holdfast::plan::vrrp::VrrpPlan;
+use holdfast::vrrp::{Action, AddressOp, Command, Event, Frame, OpId, Received, State};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::IpAddr;
+
+/// The longest a due timer waits for its process to be scheduled.
+pub const WAKE_LATENCY: u64 = 2 * MS;
+/// The longest the kernel's news take to a process that runs.
+pub const NEWS_DELAY: u64 = 5 * MS;
+/// Stormy and quiet stretches in turn.
+const ROUNDS: usize = 3;
+
+/// Most events of a run: ten times what the busiest of 300 seeds had. More is a storm that feeds itself.
+const MAX_EVENTS: u64 = 200_000;
+
+/// Something that will happen.
+enum What {
+    Packet {
+        to: usize,
+        received: Received,
+    },
+    /// The kernel does an operation.
+    Perform {
+        node: usize,
+        incarnation: u32,
+        op: OpId,
+        body: AddressOp,
+    },
+    /// News of the kernel reach the process.
+    News {
+        node: usize,
+        incarnation: u32,
+        event: Event,
+    },
+    Wake {
+        node: usize,
+        number: u64,
+    },
+    Deed(Deed),
+}
+
+/// A broken invariant, in words.
+#[derive(Debug)]
+pub struct Violation(pub String);
+
+/// Nodes, network, queue.
+pub struct World {
+    pub now: u64,
+    pub nodes: Vec<Node>,
+    pub network: Network,
+    pub trace: Trace,
+    /// The plans at the beginning; reloads come back to them now and then.
+    pub originals: Vec<VrrpPlan>,
+    /// Chance for faults.
+    pub faults: Rng,
+    packets: Rng,
+    kernels: Rng,
+    lans: usize,
+    queue: BinaryHeap<Reverse<(u64, u64)>>,
+    pending: BTreeMap<u64, What>,
+    scheduled: u64,
+    invariants: Invariants,
+    violation: Option<Violation>,
+}
+
+impl World {
+    /// Everything in it follows from `seed`.
+    pub fn new(seed: u64) -> World {
+        let mut rng = Rng::new(seed);
+        let (nodes, lans) = scenario::draw(&mut rng);
+        World {
+            now: 0,
+            network: Network::new(nodes.len(), lans),
+            trace: Trace::new(),
+            originals: nodes.iter().map(|n| n.wanted.clone()).collect(),
+            faults: rng.fork(),
+            packets: rng.fork(),
+            kernels: rng.fork(),
+            lans,
+            queue: BinaryHeap::new(),
+            pending: BTreeMap::new(),
+            scheduled: 0,
+            invariants: Invariants::new(&nodes),
+            violation: None,
+            nodes,
+        }
+    }
+
+    /// Storm and quiet in turn; the first broken invariant ends it.
+    pub fn run(&mut self) -> Result<(), Violation> {
+        for node in 0..self.nodes.len() {
+            let at = self.faults.below(3 * SECOND);
+            self.schedule(at, What::Deed(Deed::Start { node }));
+        }
+        for _ in 0..ROUNDS {
+            self.storm()?;
+            self.quiet()?;
+            self.drill()?;
+        }
+        Ok(())
+    }
+
+    fn storm(&mut self) -> Result<(), Violation> {
+        self.invariants.storm();
+        self.trace.line(self.now, "== storm");
+        let length = self.faults.between(3 * SECOND, 15 * SECOND);
+        let deeds = faults::draw(&mut self.faults, self.nodes.len(), self.lans, length);
+        for (after, deed) in deeds {
+            self.schedule(self.now + after, What::Deed(deed));
+        }
+        self.run_until(self.now + length)
+    }
+
+    /// Faults end, except what stays as it is: a partition, a dead node, an unplugged cable.
+    fn quiet(&mut self) -> Result<(), Violation> {
+        // What the storm had still in store does not happen.
+        self.pending.retain(|_, what| !matches!(what, What::Deed(_)));
+        self.network.calm();
+        for lan in 0..self.lans {
+            let groups = match self.faults.chance(40) {
+                true => faults::draw_groups(&mut self.faults, self.nodes.len()),
+                false => vec![0; self.nodes.len()],
+            };
+            self.inflict(Deed::Partition { lan, groups });
+        }
+        for node in 0..self.nodes.len() {
+            self.nodes[node].kernel.heal();
+            for lan in 0..self.lans {
+                let up = self.nodes[node].kernel.interfaces[lan].works() || self.faults.chance(85);
+                if up {
+                    self.inflict(Deed::Appear { node, lan });
+                }
+                self.inflict(Deed::Link { node, lan, up });
+            }
+            self.inflict(Deed::Resume { node });
+            if self.faults.chance(75) {
+                self.inflict(Deed::Start { node });
+            }
+        }
+        self.trace.line(self.now, "== quiet");
+        self.invariants.quiet(self.now, &self.nodes);
+        let end = self.now + self.invariants.quiet_length(&self.nodes);
+        self.run_until(end)?;
+        self.invariants.end_of_quiet(&self.nodes, &self.network).map_err(Violation)
+    }
+
+    /// One fault, timed. It ends in the storm that follows.
+    fn drill(&mut self) -> Result<(), Violation> {
+        let drawn = self.invariants.draw_drill(&mut self.faults, self.now, &self.nodes, &self.network);
+        let Some(drill) = drawn else { return Ok(()) };
+        self.trace.line(self.now, "== drill");
+        let (deed, undo, end) = (drill.deed.clone(), drill.undo.clone(), drill.end());
+        self.invariants.begin_drill(drill);
+        self.inflict(deed);
+        self.run_until(end)?;
+        let later = self.now + self.faults.below(3 * SECOND);
+        self.schedule(later, What::Deed(undo));
+        Ok(())
+    }
+
+    fn run_until(&mut self, end: u64) -> Result<(), Violation> {
+        while let Some(Reverse((at, number))) =
+            self.queue.peek().copied().filter(|Reverse((at, _))| *at <= end)
+        {
+            self.queue.pop();
+            // Withdrawn in the meantime: nothing happens.
+            let Some(what) = self.pending.remove(&number) else { continue };
+            self.now = at;
+            self.happen(what);
+            self.check()?;
+        }
+        self.now = end;
+        self.check()
+    }
+
+    fn check(&mut self) -> Result<(), Violation> {
+        if self.violation.is_none() {
+            self.violation =
+                self.invariants.observe(self.now, &mut self.nodes, &self.network).err().map(Violation);
+        }
+        self.violation.take().map_or(Ok(()), Err)
+    }
+
+    fn happen(&mut self, what: What) {
+        match what {
+            What::Packet { to, received } => self.arrive(to, received),
+            What::Perform { node, incarnation, op, body } => self.perform(node, incarnation, op, &body),
+            What::News { node, incarnation, event } => {
+                if self.nodes[node].incarnation == incarnation {
+                    self.nodes[node].news_under_way -= 1;
+                    self.hand_over(node, event);
+                }
+            }
+            What::Wake { node, number } => {
+                if self.nodes[node].wake == number && self.nodes[node].runs() {
+                    self.run_node(node);
+                }
+            }
+            What::Deed(deed) => self.inflict(deed),
+        }
+    }
+
+    fn schedule(&mut self, at: u64, what: What) {
+        self.scheduled += 1;
+        if self.scheduled == MAX_EVENTS {
+            self.fail(format!("{MAX_EVENTS} events: packets beget packets"));
+        }
+        self.queue.push(Reverse((at.max(self.now), self.scheduled)));
+        self.pending.insert(self.scheduled, what);
+    }
+
+    fn fail(&mut self, sentence: String) {
+        self.violation.get_or_insert(Violation(sentence));
+    }
+}
+
+/// Processes.
+impl World {
+    /// Start a process unless there is one. It learns of its interfaces, then gets its plan.
+    pub fn start(&mut self, node: usize) {
+        if self.nodes[node].process != Process::Dead {
+            return;
+        }
+        self.nodes[node].begin();
+        let mut first: Vec<Event> = self.nodes[node]
+            .kernel
+            .interfaces
+            .iter()
+            .filter(|i| i.exists)
+            .map(|i| Event::Interface(i.facts()))
+            .collect();
+        first.push(Event::Plan(self.nodes[node].wanted.clone()));
+        self.nodes[node].inbox.extend(first);
+        self.run_node(node);
+    }
+
+    /// Give the process something to read.
+    pub fn hand_over(&mut self, node: usize, event: Event) {
+        self.nodes[node].inbox.push_back(event);
+        if self.nodes[node].runs() {
+            self.run_node(node);
+        }
+    }
+
+    /// One turn of the driver: all that is queued, then timers that are due.
+    pub fn run_node(&mut self, node: usize) {
+        while let Some(event) = self.nodes[node].inbox.pop_front() {
+            self.step(node, Some(event));
+            if !self.nodes[node].runs() {
+                return;
+            }
+        }
+        let now = self.nodes[node].clock.read(self.now);
+        if self.nodes[node].core.next_timeout().is_some_and(|at| at <= now) {
+            self.step(node, None);
+            let next = self.nodes[node].core.next_timeout();
+            if next.is_some_and(|at| at <= now) {
+                self.fail(format!(
+                    "n{node}: next_timeout {next:?} is not after {now:?} although timeouts were handled"
+                ));
+            }
+        }
+        self.arm(node);
+    }
+
+    /// Schedule the wake-up for the next deadline.
+    fn arm(&mut self, node: usize) {
+        let it = &mut self.nodes[node];
+        it.wake += 1;
+        if let (true, Some(deadline)) = (it.runs(), it.core.next_timeout()) {
+            let number = it.wake;
+            let at = it.clock.world_time(deadline, self.now) + self.kernels.below(WAKE_LATENCY);
+            self.schedule(at, What::Wake { node, number });
+        }
+    }
+
+    /// One call of the core and all it asks for.
+    fn step(&mut self, node: usize, event: Option<Event>) {
+        let it = &mut self.nodes[node];
+        let now = it.clock.read(self.now);
+        let before = it.states.clone();
+        let mut actions = Vec::new();
+        match event.clone() {
+            Some(event) => it.core.handle(event, now, &mut actions),
+            None => it.core.handle_timeout(now, &mut actions),
+        }
+        if let Some(recording) = &mut it.recording {
+            recording.push((now, event.clone(), actions.clone()));
+        }
+        self.note(node, event.as_ref(), &actions);
+        for action in &actions {
+            self.act(node, action);
+        }
+        let checked =
+            self.invariants.step(self.now, &mut self.nodes[node], node, event.as_ref(), &actions, &before);
+        if let Err(sentence) = checked {
+            self.fail(sentence);
+        }
+        self.nodes[node].leaving |= actions.contains(&Action::Stopped);
+        self.leave_if_done(node);
+    }
+
+    /// A stopped process exits once the kernel has done what it was asked.
+    fn leave_if_done(&mut self, node: usize) {
+        if self.nodes[node].leaving && self.nodes[node].operations == 0 {
+            self.trace.line(self.now, &format!("n{node} exits"));
+            if let Err(sentence) = self.invariants.exit(&self.nodes[node], node) {
+                self.fail(sentence);
+            }
+            self.nodes[node].end();
+        }
+    }
+
+    fn act(&mut self, node: usize, action: &Action) {
+        match action {
+            Action::Transmit(_, frame) => self.transmit(node, frame),
+            Action::Kernel(op, body) => {
+                let incarnation = self.nodes[node].incarnation;
+                self.nodes[node].operations += 1;
+                let at = self.nodes[node].kernel.schedule(&mut self.kernels, self.now);
+                self.schedule(at, What::Perform { node, incarnation, op: *op, body: body.clone() });
+            }
+            Action::Notify(transition) => {
+                let known = self.nodes[node].state(&transition.key);
+                if known != transition.from || transition.from == transition.to {
+                    self.fail(format!("n{node}: {transition:?}, but the router was in {known}"));
+                }
+                self.nodes[node].states.insert(transition.key.clone(), transition.to);
+            }
+            Action::Log(..) | Action::Stopped => {}
+        }
+    }
+}
+
+/// Kernels and wires.
+impl World {
+    fn perform(&mut self, node: usize, incarnation: u32, op: OpId, body: &AddressOp) {
+        let living = self.nodes[node].incarnation == incarnation;
+        // Of what a dead process asked for, only what had reached the kernel is done.
+        if !living && self.kernels.chance(50) {
+            return;
+        }
+        let outcome = self.nodes[node].kernel.perform(&mut self.kernels, body);
+        self.trace.line(
+            self.now,
+            &format!("n{node} kernel {body:?}: {}", if outcome.result.is_ok() { "done" } else { "failed" }),
+        );
+        if !living {
+            self.nodes[node].note_orphan(body);
+        }
+        if let (Some(_), AddressOp::Add { cidr, .. }) = (outcome.changed, body) {
+            self.nodes[node].announced.insert(cidr.address(), 0);
+        }
+        if let Some((index, cidr)) = outcome.removed {
+            self.tell(node, Event::AddressRemoved { index, cidr });
+        }
+        if let Some(at) = outcome.changed {
+            self.tell_facts(node, at);
+        }
+        if living {
+            self.nodes[node].awry |= outcome.result.is_err();
+            self.nodes[node].operations -= 1;
+            // The answer comes after the news it caused: the driver reads its monitor first.
+            self.tell(node, Event::KernelDone { op, result: outcome.result });
+            self.leave_if_done(node);
+        }
+    }
+
+    /// News for the process, after those that are under way.
+    pub fn tell(&mut self, node: usize, event: Event) {
+        if self.nodes[node].process == Process::Dead {
+            return;
+        }
+        let delay = self.kernels.between(10_000, NEWS_DELAY);
+        let it = &mut self.nodes[node];
+        it.news_until = it.news_until.max(self.now + delay);
+        it.news_under_way += 1;
+        let (at, incarnation) = (it.news_until, it.incarnation);
+        self.schedule(at, What::News { node, incarnation, event });
+    }
+
+    /// What the kernel says about an interface.
+    pub fn tell_facts(&mut self, node: usize, at: usize) {
+        let interface = &self.nodes[node].kernel.interfaces[at];
+        if interface.exists {
+            let facts = interface.facts();
+            self.tell(node, Event::Interface(facts));
+        }
+    }
+
+    fn transmit(&mut self, node: usize, frame: &Frame) {
+        let index = match frame {
+            Frame::Advertisement { interface, .. } | Frame::Ethernet { interface, .. } => *interface,
+        };
+        let Some(at) = self.nodes[node].kernel.by_index(index) else {
+            // Fair while the process has not heard yet that the interface went.
+            if !self.nodes[node].has_news() {
+                self.fail(format!("n{node}: a frame for interface {index}, which does not exist"));
+            }
+            return;
+        };
+        if !self.nodes[node].kernel.interfaces[at].works() {
+            return;
+        }
+        let Frame::Advertisement { source, destination, bytes, .. } = frame else {
+            return self.announce(node, frame);
+        };
+        let lan = self.nodes[node].kernel.interfaces[at].lan;
+        let family = AddressFamily::of(*destination);
+        let only = (*destination != family.vrrp_group()).then(|| self.who_has(lan, *destination));
+        if only == Some(None) {
+            return self.fail(format!("n{node}: an advertisement to {destination}, which is nobody"));
+        }
+        for arrival in self.network.send(&mut self.packets, lan, node, only.flatten()) {
+            let mut bytes = bytes.clone();
+            if let Some(bit) = arrival.corrupt {
+                let bit = bit as usize % (bytes.len() * 8);
+                bytes[bit / 8] ^= 1 << (bit % 8);
+            }
+            let interface = self.nodes[arrival.to].kernel.interfaces[lan].index;
+            let received =
+                Received { interface, source: *source, destination: *destination, hop_limit: 255, bytes };
+            self.schedule(self.now + arrival.delay, What::Packet { to: arrival.to, received });
+        }
+    }
+
+    fn announce(&mut self, node: usize, frame: &Frame) {
+        let Frame::Ethernet { bytes, .. } = frame else { return };
+        match model::announced(bytes) {
+            Some(address) => *self.nodes[node].announced.entry(address).or_default() += 1,
+            None => self.fail(format!("n{node}: announces nothing: {}", hex(bytes))),
+        }
+    }
+
+    fn who_has(&self, lan: usize, address: IpAddr) -> Option<usize> {
+        (0..self.nodes.len()).find(|node| own_address(*node, lan, AddressFamily::of(address)) == address)
+    }
+
+    fn arrive(&mut self, to: usize, received: Received) {
+        let node = &mut self.nodes[to];
+        let up =
+            node.kernel.by_index(received.interface).is_some_and(|at| node.kernel.interfaces[at].works());
+        if node.process != Process::Dead && up && node.inbox.len() < SOCKET_BUFFER {
+            self.hand_over(to, Event::Advertisement(received));
+        }
+    }
+}
+
+/// The trace.
+impl World {
+    fn note(&mut self, node: usize, event: Option<&Event>, actions: &[Action]) {
+        let what = match event {
+            None => "timeout".to_owned(),
+            Some(Event::Plan(plan)) => format!("plan {}", plan.generation.0),
+            Some(Event::Advertisement(r)) => {
+                format!("hears {} on {}: {}", r.source, r.interface, hex(&r.bytes))
+            }
+            Some(Event::Interface(f)) => format!(
+                "facts {} {} {:?} {:?}",
+                f.name,
+                if f.up { "up" } else { "down" },
+                f.ipv4,
+                f.ipv6_link_local
+            ),
+            Some(Event::Command(Command::Stop { release })) => format!("stop, release {release}"),
+            Some(other) => format!("{other:?}"),
+        };
+        self.trace.line(self.now, &format!("n{node} {what}"));
+        for action in actions {
+            let what = match action {
+                Action::Transmit(_, Frame::Advertisement { interface, destination, bytes, .. }) => {
+                    format!("says to {destination} on {interface}: {}", hex(bytes))
+                }
+                Action::Transmit(_, Frame::Ethernet { interface, bytes }) => {
+                    format!("announces on {interface}: {}", hex(bytes))
+                }
+                Action::Kernel(op, body) => format!("asks {} {body:?}", op.0),
+                Action::Notify(t) => {
+                    format!("{} {} -> {} ({}) {:?}", label(&t.key), t.from, t.to, t.priority, t.cause)
+                }
+                Action::Log(level, text) => format!("{level:?}: {text}"),
+                Action::Stopped => "stopped".to_owned(),
+            };
+            self.trace.line(self.now, &format!("n{node}     {what}"));
+        }
+    }
+
+    /// Who is what, for a failing seed.
+    pub fn summary(&self) -> String {
+        let mut text = String::new();
+        for (number, node) in self.nodes.iter().enumerate() {
+            text += &format!("n{number} {:?}, holds {:?}\n", node.process, node.kernel.held());
+            for plan in &node.applied.routers {
+                let state: State = node.state(&plan.key);
+                let priority = model::priority(plan, &node.kernel);
+                text += &format!("   {} {state} priority {priority}: {plan:?}\n", label(&plan.key));
+            }
+        }
+        text
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
