@@ -3,7 +3,7 @@
 use super::compiler::compile;
 use super::control::ControlSocket;
 use super::pidfile::PidLock;
-use super::reload::{log_diagnostics, log_not_yet};
+use super::reload::log_diagnostics;
 use super::run::{Asks, Configuration, Inputs, run};
 use super::settings::Settings;
 use super::signals;
@@ -200,7 +200,6 @@ async fn first_configuration(
         Err(reason) => Err(complain(settings, &reason, EXIT_PROGRAM_ERROR)),
         Ok(Compiled { plans: Some(plans), diagnostics, errors, .. }) => {
             log_diagnostics(&diagnostics);
-            log_not_yet(&plans.global.not_yet);
             Ok(Configuration { plans, errors })
         }
         Ok(Compiled { plans: None, diagnostics, status, errors }) => {
