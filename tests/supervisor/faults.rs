@@ -11,6 +11,10 @@ pub const TESTS: &[Test] = &[
         "a_role_that_keeps_dying_is_started_later_and_later",
         a_role_that_keeps_dying_is_started_later_and_later,
     ),
+    (
+        "a_role_that_is_down_at_the_stop_still_gives_up_what_it_held",
+        a_role_that_is_down_at_the_stop_still_gives_up_what_it_held,
+    ),
     ("without_respawn_a_dead_role_ends_the_daemon", without_respawn_a_dead_role_ends_the_daemon),
     ("a_silent_role_is_ended_and_started_again", a_silent_role_is_ended_and_started_again),
     (
@@ -48,6 +52,15 @@ fn a_role_that_keeps_dying_is_started_later_and_later() {
     lab.signal(Signal::SIGTERM);
     assert_eq!(lab.wait_for_exit().code(), Some(0));
     assert!(lab.log().contains("virtual addresses may still be on this node"), "{}", lab.log());
+}
+
+fn a_role_that_is_down_at_the_stop_still_gives_up_what_it_held() {
+    let mut lab = Lab::with(1, 0, &[("vrrp", "crash")], &[]);
+    lab.wait_for_log("it is started again in 4 s");
+    lab.behave("vrrp", "");
+    lab.signal(Signal::SIGTERM);
+    assert_eq!(lab.wait_for_exit().code(), Some(0));
+    assert_eq!(lab.orders().last().map(String::as_str), Some("vrrp stop release=true"));
 }
 
 fn without_respawn_a_dead_role_ends_the_daemon() {
