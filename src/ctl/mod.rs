@@ -101,7 +101,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("holdfastctl: {}", text::clean(&error.to_string()));
+            text::complain(&format!("holdfastctl: {}", text::clean(&error.to_string())));
             ExitCode::from(match error.downcast_ref::<AskError>() {
                 Some(AskError::NoDaemon(..)) => EXIT_NO_DAEMON,
                 _ => EXIT_FAILED,

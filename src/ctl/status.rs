@@ -120,14 +120,13 @@ fn troubles(status: &Status) -> Vec<String> {
 
 fn roles(daemon: &DaemonStatus) -> String {
     let row = |role: &crate::report::RoleStatus| {
-        let restarts = match role.restarts {
-            0 => String::new(),
-            n => format!("restarted {}", plural(n as usize, "time")),
-        };
-        let trouble = role.trouble.clone().unwrap_or_else(|| "runs".to_owned());
+        let mut how = role.trouble.clone().unwrap_or_else(|| "runs".to_owned());
+        if role.restarts > 0 {
+            how += &format!(", restarted {}", plural(role.restarts as usize, "time"));
+        }
         let pid = role.pid.map(|pid| format!("pid {pid}")).unwrap_or_else(|| "-".to_owned());
         let generation = role.generation.map(|g| format!("configuration {}", g.0)).unwrap_or_default();
-        vec![role.name.clone(), pid, generation, [restarts, trouble].join(" ").trim().to_owned()]
+        vec![role.name.clone(), pid, generation, how]
     };
     "\nroles\n".to_owned() + &columns(2, &daemon.roles.iter().map(row).collect::<Vec<_>>())
 }

@@ -57,6 +57,11 @@ pub fn print(text: &str) {
     std::io::stdout().write_all(text.as_bytes()).ok();
 }
 
+/// Writes a line to standard error.
+pub fn complain(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).ok();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

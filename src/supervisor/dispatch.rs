@@ -1,5 +1,6 @@
 //! The one place that knows which code is which role.
 
+use super::start::tell;
 use crate::cli::Options;
 use crate::plan::Generation;
 use crate::role::compile::{self, CompileRequest};
@@ -25,7 +26,7 @@ pub fn config_test(options: &Options, file: &std::ffi::OsStr) -> ExitCode {
         match std::fs::OpenOptions::new().create(true).append(true).open(file) {
             Ok(file) => Box::new(file),
             Err(error) => {
-                eprintln!("holdfast: cannot write to {}: {error}", file.to_string_lossy());
+                tell(&format!("holdfast: cannot write to {}: {error}", file.to_string_lossy()));
                 return ExitCode::from(1);
             }
         }

@@ -47,7 +47,7 @@ impl PidLock {
                 continue;
             }
             // keepalived before 2.3.2 does not lock its file.
-            if is_daemon(&holder) {
+            if is_keepalived(&holder) {
                 return Err(PidError::Running(holder));
             }
             write_pid(&mut file, std::process::id()).map_err(failed)?;
@@ -101,11 +101,12 @@ fn read_pid(file: &mut File) -> String {
     }
 }
 
-/// Is that the pid of another living keepalived or holdfast?
-fn is_daemon(pid: &str) -> bool {
+/// Is that the pid of a living keepalived? A zombie has no image any more.
+fn is_keepalived(pid: &str) -> bool {
     let Ok(number) = pid.parse::<u32>() else { return false };
     let name = std::fs::read_to_string(format!("/proc/{number}/comm")).unwrap_or_default();
-    number != std::process::id() && (name.starts_with("keepalived") || name.starts_with("holdfast"))
+    let lives = std::fs::read_link(format!("/proc/{number}/exe")).is_ok();
+    number != std::process::id() && name.trim_end() == "keepalived" && lives
 }
 
 fn write_pid(file: &mut File, pid: u32) -> io::Result<()> {

@@ -98,7 +98,6 @@ impl Supervisor {
     /// Puts a new configuration in force: plans to the roles that run, roles started and stopped as it wants.
     fn accept(&mut self, plans: Plans, diagnostics: &[String], errors: usize) {
         log_diagnostics(diagnostics);
-        log_not_yet(&plans.global.not_yet);
         self.generation = Generation(self.generation.0 + 1);
         self.refused_reload = None;
         (self.plans, self.errors) = (plans, errors);
@@ -109,6 +108,8 @@ impl Supervisor {
                 tracing::error!("{} does not take its plan and is restarted", slot.worker.role().ident());
                 child.kill();
             }
+            // The new configuration may be the cure: a role that waits for its next start gets it at once.
+            slot.hurry();
         }
         self.start_wanted();
     }
@@ -195,12 +196,5 @@ fn count(errors: usize) -> String {
 pub fn log_diagnostics(diagnostics: &[String]) {
     for line in diagnostics.iter().flat_map(|text| text.lines()) {
         tracing::warn!("{line}");
-    }
-}
-
-/// Logs what the configuration asks for and nobody does yet.
-pub fn log_not_yet(not_yet: &[String]) {
-    for sentence in not_yet {
-        tracing::warn!("not built yet: {sentence}");
     }
 }

@@ -239,16 +239,23 @@ impl Supervisor {
         tracing::info!("stopping");
         self.stopping = Some(status);
         self.abandon_reload();
+        let down: Vec<Worker> =
+            self.slots.iter().filter(|s| s.restart_at.is_some()).map(|s| s.worker).collect();
+        let (to_release, to_leave): (Vec<Worker>, Vec<Worker>) =
+            down.into_iter().partition(|w| self.settings.release(*w));
         for slot in &mut self.slots {
             slot.wanted = false;
-            if slot.restart_at.take().is_some() {
-                let worker = slot.worker;
-                tracing::error!(
-                    "{} was down when the daemon was stopped: {}",
-                    worker.role().ident(),
-                    worker.leftovers()
-                );
-            }
+            slot.restart_at = None;
+        }
+        for worker in to_release {
+            tracing::info!(
+                "{} is down; it is started once more, to give up what it held",
+                worker.role().ident()
+            );
+            self.start(worker);
+        }
+        for worker in to_leave {
+            tracing::warn!("{} is down and held what it had: {}", worker.role().ident(), worker.leftovers());
         }
     }
 
@@ -257,14 +264,10 @@ impl Supervisor {
             return;
         }
         let limit = self.settings.limits.stop;
-        let (release_vrrp, release_ipvs) = (self.settings.release_vrrp, self.settings.release_ipvs);
         for worker in STOP_ORDER {
+            let release = self.settings.release(worker);
             let slot = self.slot(worker);
             if slot.child.is_some() {
-                let release = match worker {
-                    Worker::Vrrp => release_vrrp,
-                    Worker::Checker => release_ipvs,
-                };
                 return slot.stop(release, limit);
             }
         }

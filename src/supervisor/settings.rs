@@ -80,6 +80,14 @@ impl Settings {
         })
     }
 
+    /// Does the role give up what it holds when the daemon stops?
+    pub fn release(&self, worker: Worker) -> bool {
+        match worker {
+            Worker::Vrrp => self.release_vrrp,
+            Worker::Checker => self.release_ipvs,
+        }
+    }
+
     /// Pid file of a role.
     pub fn pid_file_of(&self, worker: Worker) -> &Path {
         match worker {

@@ -120,6 +120,14 @@ impl Slot {
         self.restart_at = settings.respawn.then(|| Instant::now() + wait);
     }
 
+    /// Forgets short lives and the wait that follows from them.
+    pub fn hurry(&mut self) {
+        self.backoff = Backoff::default();
+        if let Some(at) = &mut self.restart_at {
+            *at = Instant::now();
+        }
+    }
+
     /// Sends a heartbeat; ends a process that left too many unanswered.
     pub fn on_beat(&mut self, number: u64, limits: &Limits) {
         let ident = self.ident();

@@ -3,7 +3,7 @@
 use super::compiler::compile;
 use super::control::ControlSocket;
 use super::pidfile::PidLock;
-use super::reload::{log_diagnostics, log_not_yet};
+use super::reload::log_diagnostics;
 use super::run::{Asks, Configuration, Inputs, run};
 use super::settings::Settings;
 use super::signals;
@@ -14,6 +14,7 @@ use crate::role::{self, Role, logging};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::sync::mpsc;
@@ -31,12 +32,11 @@ pub fn main() -> ExitCode {
     let program = words.next().map(PathBuf::from).unwrap_or_default();
     let words: Vec<_> = words.collect();
     if wants_genhash(&program, words.first()) {
-        eprintln!("holdfast: genhash is not built yet: take keepalived's, or curl URL | md5sum");
-        return ExitCode::from(EXIT_FATAL);
+        return no_genhash();
     }
     match Options::parse_words(words) {
         Invocation::Say(text, status) => {
-            eprint!("{text}");
+            tell(text.trim_end());
             ExitCode::from(status)
         }
         Invocation::Run(options) => act(&options),
@@ -47,39 +47,59 @@ fn act(options: &Options) -> ExitCode {
     if let Some(role) = options.role {
         return be_role(role, options);
     }
+    if options.genhash {
+        return no_genhash();
+    }
     if let Some(name) = &options.signum {
         return print_signal(name);
     }
     if !options.extra.is_empty() {
         let words: Vec<_> = options.extra.iter().map(|word| word.to_string_lossy()).collect();
-        println!("Unexpected argument(s): {}", words.join(" "));
+        print(&format!("Unexpected argument(s): {}", words.join(" ")));
     }
     if let Some(file) = &options.config_test {
         return super::dispatch::config_test(options, file);
     }
     if let Some(name) = &options.namespace {
         // Running in the wrong namespace would put addresses where they do not belong.
-        eprintln!("holdfast: -s is not built yet: start it with ip netns exec {name} holdfast ...");
+        tell(&format!("holdfast: -s is not built yet: start it with ip netns exec {name} holdfast ..."));
         return ExitCode::from(EXIT_FATAL);
     }
     limits_of_process(options);
     match Settings::new(options) {
         Ok(settings) => daemon(settings),
         Err(error) => {
-            eprintln!("holdfast: a path on the command line cannot be made absolute: {error}");
+            tell(&format!("holdfast: a path on the command line cannot be made absolute: {error}"));
             ExitCode::from(EXIT_FATAL)
         }
     }
 }
 
+fn no_genhash() -> ExitCode {
+    tell("holdfast: genhash is not built yet: take keepalived's, or curl URL | md5sum");
+    ExitCode::from(EXIT_FATAL)
+}
+
+/// A line on standard error. Nobody may be there to read it.
+pub(super) fn tell(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).ok();
+}
+
+/// A line on standard output, likewise.
+fn print(line: &str) {
+    std::io::stdout().write_all(format!("{line}\n").as_bytes()).ok();
+}
+
 fn print_signal(name: &str) -> ExitCode {
     match signal_number(name) {
         Some(number) => {
-            println!("{number}");
+            print(&number.to_string());
             ExitCode::SUCCESS
         }
         None => {
-            eprintln!("holdfast: no signal is called {name}: STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON");
+            tell(&format!(
+                "holdfast: no signal is called {name}: STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON"
+            ));
             ExitCode::from(EXIT_FATAL)
         }
     }
@@ -91,7 +111,7 @@ fn be_role(role: Role, options: &Options) -> ExitCode {
     match role::take_link(role) {
         Ok(link) => super::dispatch::run(role, link, options),
         Err(error) => {
-            eprintln!("holdfast: --role is for the daemon's own use: no link to it ({error})");
+            tell(&format!("holdfast: --role is for the daemon's own use: no link to it ({error})"));
             ExitCode::from(EXIT_FATAL)
         }
     }
@@ -105,12 +125,12 @@ fn limits_of_process(options: &Options) {
     if (options.core_dump || options.core_dump_pattern.is_some())
         && let Err(error) = setrlimit(Resource::RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY)
     {
-        eprintln!("holdfast: core dumps stay limited: {error}");
+        tell(&format!("holdfast: core dumps stay limited: {error}"));
     }
     if let Some(pattern) = &options.core_dump_pattern
         && let Err(error) = std::fs::write("/proc/sys/kernel/core_pattern", pattern)
     {
-        eprintln!("holdfast: the core pattern stays as it is: {error}");
+        tell(&format!("holdfast: the core pattern stays as it is: {error}"));
     }
 }
 
@@ -121,7 +141,7 @@ fn daemon(settings: Settings) -> ExitCode {
     if settings.detach
         && let Err(error) = nix::unistd::daemon(false, true)
     {
-        eprintln!("holdfast: cannot go into the background: {error}");
+        tell(&format!("holdfast: cannot go into the background: {error}"));
         return ExitCode::from(EXIT_FATAL);
     }
     logging::init(&settings.launcher.log, "holdfast");
@@ -200,7 +220,6 @@ async fn first_configuration(
         Err(reason) => Err(complain(settings, &reason, EXIT_PROGRAM_ERROR)),
         Ok(Compiled { plans: Some(plans), diagnostics, errors, .. }) => {
             log_diagnostics(&diagnostics);
-            log_not_yet(&plans.global.not_yet);
             Ok(Configuration { plans, errors })
         }
         Ok(Compiled { plans: None, diagnostics, status, errors }) => {
@@ -220,7 +239,7 @@ fn complain(settings: &Settings, sentence: &str, status: u8) -> u8 {
         tracing::error!("{line}");
     }
     if !settings.launcher.log.console {
-        eprintln!("{sentence}");
+        tell(sentence);
     }
     status
 }

@@ -42,7 +42,7 @@ pub fn be_daemon(words: &[String]) -> ExitCode {
         heartbeat: Duration::from_millis(50),
         silent_beats: 40,
         compile: Duration::from_secs(2),
-        apply: Duration::from_secs(20),
+        apply: Duration::from_secs(5),
         snapshot: Duration::from_millis(500),
         stop: Duration::from_secs(1),
         abort: Duration::from_millis(500),

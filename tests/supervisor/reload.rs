@@ -11,6 +11,7 @@ pub const TESTS: &[Test] = &[
     ("new_errors_refuse_a_reload_and_old_ones_do_not", new_errors_refuse_a_reload_and_old_ones_do_not),
     ("a_compiler_that_fails_refuses_the_reload", a_compiler_that_fails_refuses_the_reload),
     ("a_hangup_during_a_reload_is_queued", a_hangup_during_a_reload_is_queued),
+    ("a_reload_does_not_wait_for_a_role_to_be_forgiven", a_reload_does_not_wait_for_a_role_to_be_forgiven),
     ("a_role_that_does_not_apply_is_reported", a_role_that_does_not_apply_is_reported),
 ];
 
@@ -109,6 +110,16 @@ fn a_hangup_during_a_reload_is_queued() {
     lab.wait_for_log("it follows the one under way");
     // The first one is given up in time, the second one succeeds.
     lab.wait_for_order("vrrp plan 2 of 3");
+}
+
+fn a_reload_does_not_wait_for_a_role_to_be_forgiven() {
+    let lab = Lab::with(1, 0, &[("vrrp", "crash")], &[]);
+    // Longer than the limit for applying a plan.
+    lab.wait_for_log("it is started again in 8 s");
+    lab.behave("vrrp", "");
+    let outcome = lab.reload();
+    assert!(outcome.accepted && outcome.trouble.is_empty(), "{outcome:?}");
+    assert!(lab.orders().contains(&"vrrp plan 2 of 1".to_owned()), "{:?}", lab.orders());
 }
 
 fn a_role_that_does_not_apply_is_reported() {
