@@ -3,6 +3,7 @@
 
 use super::clock::{MAX_PPM, MS, SECOND};
 use super::drill::Drill;
+use super::kernel::own_address;
 use super::model::{self, down_interval, label};
 use super::network::{CALM_DELAY, Network, WILD_DELAY};
 use super::node::Node;
@@ -10,7 +11,7 @@ use super::rng::Rng;
 use super::world::{NEWS_DELAY, WAKE_LATENCY};
 use holdfast::net::AddressFamily;
 use holdfast::plan::vrrp::{RouterKey, RouterPlan, VrrpPlan};
-use holdfast::vrrp::{Action, Command, Event, Frame, State};
+use holdfast::vrrp::{Action, Command, Event, Frame, State, Transition, TransitionCause};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What comes on top of the formulas once packets of the storm are gone: a wake-up and a packet each way.
@@ -41,6 +42,8 @@ pub struct Invariants {
     with_many: BTreeMap<Place, u64>,
     /// The last advertisement of each node and router.
     spoke: BTreeMap<(usize, RouterKey), u64>,
+    /// When each router of each node last became Backup.
+    listens_since: BTreeMap<(usize, RouterKey), u64>,
     drill: Option<Drill>,
 }
 
@@ -53,6 +56,7 @@ impl Invariants {
             without_master: BTreeMap::new(),
             with_many: BTreeMap::new(),
             spoke: BTreeMap::new(),
+            listens_since: BTreeMap::new(),
             drill: None,
         };
         nodes.iter().for_each(|node| it.learn_intervals(&node.wanted));
@@ -243,6 +247,80 @@ impl Invariants {
     }
 }
 
+/// What a change of state must satisfy.
+impl Invariants {
+    /// Node `number` has just made it.
+    pub fn transition(
+        &self,
+        now: u64,
+        nodes: &[Node],
+        network: &Network,
+        number: usize,
+        transition: &Transition,
+    ) -> Result<(), String> {
+        let it = format!("n{number}: {} {:?}", label(&transition.key), transition.cause);
+        if let Some(drill) = self.drill.as_ref().filter(|drill| !drill.allows(number, &transition.key)) {
+            return Err(format!("{it} although all that happened is {:?}", drill.deed));
+        }
+        if self.is_settled(&transition.key, now) {
+            return Err(format!("{it} long after the last fault"));
+        }
+        if let TransitionCause::Outranked { by, priority } = transition.cause {
+            let lan = model::lan_of(&transition.key.interface);
+            let own = (transition.priority, own_address(number, lan, transition.key.family));
+            if (priority, by) <= own {
+                return Err(format!("{it} yields although it has {own:?}"));
+            }
+        }
+        match transition.to {
+            State::Master => self.is_due(now, nodes, network, number, transition),
+            _ => Ok(()),
+        }
+    }
+
+    /// On a calm LAN nobody takes over from a Master that has been heard all the while, unless it preempts, and
+    /// not before its delay is over.
+    fn is_due(
+        &self,
+        now: u64,
+        nodes: &[Node],
+        network: &Network,
+        number: usize,
+        transition: &Transition,
+    ) -> Result<(), String> {
+        let (Some(start), key) = (self.quiet, &transition.key) else { return Ok(()) };
+        let heard_since = now.saturating_sub(by_slow_clock(self.longest_down(key, nodes)) + WILD_DELAY);
+        let lan = model::lan_of(&key.interface);
+        let established = sides(key, nodes, network).into_iter().find_map(|(side, members)| {
+            let same = side == network.group(lan, number);
+            members.into_iter().filter(|_| same).find(|n| {
+                let node = &nodes[*n];
+                *n != number && node.state(key) == State::Master && node.since[key] < heard_since
+            })
+        });
+        let (Some(other), Some(plan)) =
+            (established.filter(|_| start < heard_since), nodes[number].router(key))
+        else {
+            return Ok(());
+        };
+        let waited = now - self.listens_since.get(&(number, key.clone())).copied().unwrap_or(0);
+        let patience = plan.preempt_delay.as_nanos() as u64;
+        let strong = transition.priority
+            > model::priority(nodes[other].router(key).unwrap_or(plan), &nodes[other].kernel);
+        let owner = plan.priority.is_owner();
+        if owner || (strong && plan.preempt && by_slow_clock(waited) >= patience) {
+            return Ok(());
+        }
+        Err(format!(
+            "n{number}: {} takes over from n{other} after {} ms of listening; preempts: {}, after {} ms",
+            label(key),
+            waited / MS,
+            plan.preempt,
+            patience / MS
+        ))
+    }
+}
+
 /// What one call of a core must satisfy.
 impl Invariants {
     /// `before`: the states before the call; the node has those after it.
@@ -261,13 +339,8 @@ impl Invariants {
         }
         stop_is_obeyed(number, node, event, actions, before)?;
         for action in actions {
-            if let Action::Notify(t) = action {
-                if self.drill.as_ref().is_some_and(|drill| !drill.allows(number, &t.key)) {
-                    return Err(format!("n{number}: another node failed, yet {t:?}"));
-                }
-                if self.is_settled(&t.key, now) {
-                    return Err(format!("n{number}: {} is settled, yet {t:?}", label(&t.key)));
-                }
+            if let Action::Notify(Transition { key, to: State::Backup, .. }) = action {
+                self.listens_since.insert((number, key.clone()), now);
             }
         }
         let mut speaking = BTreeSet::new();
@@ -433,7 +506,9 @@ fn addresses_follow_states(number: usize, node: &mut Node) -> Result<(), String>
 
 /// A Master has told the LAN where each of its addresses is, as often as its plan says.
 fn addresses_were_announced(key: &RouterKey, number: usize, node: &Node) -> Result<(), String> {
-    let Some(plan) = node.router(key).filter(|_| node.state(key) == State::Master) else { return Ok(()) };
+    // A router that does not track its interface speaks into an unplugged cable, and is not asked to repeat it.
+    let is_master = |plan: &&RouterPlan| node.state(key) == State::Master && plan.track_primary;
+    let Some(plan) = node.router(key).filter(is_master) else { return Ok(()) };
     for (_, cidr) in model::addresses(plan) {
         let times = node.announced.get(&cidr.address()).copied().unwrap_or(0);
         if times < plan.announce.repeat {

@@ -340,6 +340,12 @@ impl World {
                     self.fail(format!("n{node}: {transition:?}, but the router was in {known}"));
                 }
                 self.nodes[node].states.insert(transition.key.clone(), transition.to);
+                self.nodes[node].since.insert(transition.key.clone(), self.now);
+                let checked =
+                    self.invariants.transition(self.now, &self.nodes, &self.network, node, transition);
+                if let Err(sentence) = checked {
+                    self.fail(sentence);
+                }
             }
             Action::Log(..) | Action::Stopped => {}
         }
@@ -425,7 +431,7 @@ impl World {
         if only == Some(None) {
             return self.fail(format!("n{node}: an advertisement to {destination}, which is nobody"));
         }
-        for arrival in self.network.send(&mut self.packets, lan, node, only.flatten()) {
+        for arrival in self.network.send(&mut self.packets, self.now, lan, node, only.flatten()) {
             let mut bytes = bytes.clone();
             if let Some(bit) = arrival.corrupt {
                 let bit = bit as usize % (bytes.len() * 8);
@@ -434,7 +440,7 @@ impl World {
             let interface = self.nodes[arrival.to].kernel.interfaces[lan].index;
             let received =
                 Received { interface, source: *source, destination: *destination, hop_limit: 255, bytes };
-            self.schedule(self.now + arrival.delay, What::Packet { to: arrival.to, received });
+            self.schedule(arrival.at, What::Packet { to: arrival.to, received });
         }
     }
 
