@@ -106,6 +106,43 @@ fn version_3_vectors_carry_the_pseudo_header() {
     }
 }
 
+/// Captured from Debian's keepalived 2.2.7 with its defaults: the pseudo-header is in every version 3 sum.
+#[test]
+fn what_keepalived_sends_is_accepted_and_sent_alike() {
+    let ll: Ipv6Addr = "fe80::1:2:3".parse().expect("an address");
+    let global: Ipv6Addr = "2001:db8::1".parse().expect("an address");
+    let (first, second) = (Ipv4Addr::new(10, 77, 0, 100), Ipv4Addr::new(10, 77, 0, 101));
+    let four = path("10.77.0.1", "224.0.0.18");
+    let six = path("fe80::50b1:64ff:fefc:63e8", "ff02::12");
+    let (priority, second_long) = (Priority(100), Interval::ONE_SECOND);
+    let cases = [
+        (
+            "21336401000170190a4d00640000000000000000",
+            four,
+            v2(),
+            Advertisement::v2(vrid(51), priority, second_long, NO_AUTH, vec![first]),
+        ),
+        (
+            "3133640200646a220a4d00640a4d0065",
+            four,
+            v3(),
+            Advertisement::v3(vrid(51), priority, second_long, Addresses::V4(vec![first, second])),
+        ),
+        (
+            "3134640200642760fe80000000000000000000010002000320010db8000000000000000000000001",
+            six,
+            v3(),
+            Advertisement::v3(vrid(52), priority, second_long, Addresses::V6(vec![ll, global])),
+        ),
+    ];
+    for (hex, path, expected, advert) in cases {
+        let advert = advert.expect("sayable");
+        let sent = advert.encode(path.source, path.destination, ChecksumDialect::PseudoHeader);
+        assert_eq!(sent, bytes(hex));
+        assert_eq!(decode(&bytes(hex), path, expected), Ok(advert));
+    }
+}
+
 /// RFC 9568 5.2.8: over IPv4 the sum covers the message only.
 #[test]
 fn the_message_only_dialect_reads_both_forms_and_writes_its_own() {
@@ -205,6 +242,19 @@ fn reserved_bits_are_ignored() {
     message[6..8].copy_from_slice(&checksum.to_be_bytes());
     let message_only = Expectation { checksum: ChecksumDialect::MessageOnly, ..v3() };
     assert_eq!(decode(&message, group_path(), message_only), Ok(advert));
+}
+
+/// keepalived sends and accepts it when every address is excluded; RFC 9568 5.2.5 would ignore it.
+#[test]
+fn an_empty_list_of_addresses_is_a_message() {
+    let Path { source, destination, .. } = group_path();
+    let two =
+        Advertisement::v2(vrid(7), Priority(9), Interval::ONE_SECOND, NO_AUTH, vec![]).expect("sayable");
+    let three = Advertisement::v3(vrid(7), Priority(9), Interval::ONE_SECOND, Addresses::V4(vec![]));
+    for (advert, expected) in [(two, v2()), (three.expect("sayable"), v3())] {
+        let message = advert.encode(source, destination, ChecksumDialect::PseudoHeader);
+        assert_eq!(decode(&message, group_path(), expected), Ok(advert));
+    }
 }
 
 #[test]

@@ -61,6 +61,7 @@ impl Said {
 }
 
 /// Bits of [`Said`] above those of the discards.
+const SAID_TWO_OWNERS: u32 = 29;
 const SAID_ADDRESSES: u32 = 30;
 const SAID_INTERVAL: u32 = 31;
 
@@ -172,8 +173,7 @@ impl Router {
 
     /// RFC 9568 6.4.1: the owner becomes Master at once, others listen first.
     pub(super) fn start(&mut self, ctx: &mut Context) {
-        self.reevaluate(ctx);
-        let faults = super::track::Outlook::of(&self.plan, ctx.interfaces).faults;
+        let faults = self.look_around(ctx);
         if !faults.is_empty() {
             self.fail(faults, ctx);
         } else if self.priority.is_owner() {
@@ -224,13 +224,13 @@ impl Router {
 
     /// A deadline has passed. First the election, then announcements, then the kernel.
     pub(super) fn timeout(&mut self, ctx: &mut Context) {
+        let interval = self.own_interval().duration();
         match &mut self.phase {
             Phase::Backup(backup) if backup.master_down_at <= ctx.now => {
                 let cause = takeover_cause(backup, self.since, ctx.now);
                 self.become_master(cause, ctx);
             }
             Phase::Master(master) if master.next_advertisement <= ctx.now => {
-                let interval = self.plan.interval.duration();
                 // Counted from the deadline, so that lateness does not add up; after a pause, from now.
                 let next = master.next_advertisement + interval;
                 master.next_advertisement = if next > ctx.now { next } else { ctx.now + interval };
@@ -255,7 +255,7 @@ impl Router {
 
     fn become_master(&mut self, cause: TransitionCause, ctx: &mut Context) {
         let master = Master {
-            next_advertisement: ctx.now + self.plan.interval.duration(),
+            next_advertisement: ctx.now + self.own_interval().duration(),
             refresh_at: self.first_refresh(ctx.now),
             second_burst_at: None,
             quiet_until: ctx.now,
@@ -295,10 +295,19 @@ impl Router {
     /// RFC 9568 6.4.3.
     fn master_hears(&mut self, heard: Heard, ctx: &mut Context) {
         let ours = (self.priority, self.source.unwrap_or(heard.from));
+        if heard.priority.is_owner() && self.priority.is_owner() && self.said.first(SAID_TWO_OWNERS) {
+            let (name, from) = (&self.plan.name, heard.from);
+            ctx.log(
+                LogLevel::Error,
+                format!(
+                    "({name}) {from} owns the addresses too (priority 255): give one of us a lower priority"
+                ),
+            );
+        }
         if heard.priority == Priority::RESIGN {
             self.stats.resignations_received += 1;
             self.send_advertisement(ctx);
-            let interval = self.plan.interval.duration();
+            let interval = self.own_interval().duration();
             if let Phase::Master(master) = &mut self.phase {
                 master.next_advertisement = ctx.now + interval;
             }

@@ -11,20 +11,20 @@ use std::net::IpAddr;
 
 /// What the surroundings say about a router.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Outlook {
+struct Outlook {
     /// Index of the router's interface.
-    pub link: Option<u32>,
+    link: Option<u32>,
     /// Address to send from.
-    pub source: Option<IpAddr>,
+    source: Option<IpAddr>,
     /// Effective priority.
-    pub priority: Priority,
+    priority: Priority,
     /// Why it cannot take part, a sentence each; empty if it can.
-    pub faults: Vec<String>,
+    faults: Vec<String>,
 }
 
 impl Outlook {
     /// Look around.
-    pub fn of(plan: &RouterPlan, interfaces: &Interfaces) -> Outlook {
+    fn of(plan: &RouterPlan, interfaces: &Interfaces) -> Outlook {
         let own = interfaces.get(&plan.key.interface);
         let source = match plan.transport {
             Transport::Multicast { source: Some(source), .. }
@@ -55,26 +55,32 @@ impl Outlook {
 impl Router {
     /// Something around the router changed: look again and act on the difference.
     pub(super) fn reevaluate(&mut self, ctx: &mut Context) {
-        let seen = Outlook::of(&self.plan, ctx.interfaces);
-        if (seen.link, seen.source) != (self.link, self.source) {
-            self.frames.clear();
-            self.link = seen.link;
-            self.source = seen.source;
-        }
-        if seen.priority != self.priority {
-            self.change_priority(seen.priority, ctx);
-        }
-        match (&self.phase, seen.faults.is_empty()) {
+        let faults = self.look_around(ctx);
+        match (&self.phase, faults.is_empty()) {
             (Phase::Fault, true) => self.recover(ctx),
-            (Phase::Fault, false) if seen.faults != self.faults => {
-                let reasons = seen.faults.join("; ");
+            (Phase::Fault, false) if faults != self.faults => {
+                let reasons = faults.join("; ");
                 ctx.log(LogLevel::Warning, format!("({}) still in FAULT: {reasons}", self.plan.name));
-                self.cause = TransitionCause::Fault(seen.faults.clone());
-                self.faults = seen.faults;
+                self.cause = TransitionCause::Fault(faults.clone());
+                self.faults = faults;
             }
-            (Phase::Backup(_) | Phase::Master(_), false) => self.fail(seen.faults, ctx),
+            (Phase::Backup(_) | Phase::Master(_), false) => self.fail(faults, ctx),
             (Phase::Initialize | Phase::Backup(_) | Phase::Master(_) | Phase::Fault, _) => {}
         }
+    }
+
+    /// Take in interface, source address and priority as they are now. What is missing, a sentence each.
+    pub(super) fn look_around(&mut self, ctx: &mut Context) -> Vec<String> {
+        let Outlook { link, source, priority, faults } = Outlook::of(&self.plan, ctx.interfaces);
+        if (link, source) != (self.link, self.source) {
+            self.frames.clear();
+            self.link = link;
+            self.source = source;
+        }
+        if priority != self.priority {
+            self.change_priority(priority, ctx);
+        }
+        faults
     }
 
     /// keepalived recomputes a Backup's timer in place; a Master just says the new number from now on.
@@ -158,4 +164,53 @@ fn no_source(plan: &RouterPlan) -> String {
 
 fn is_up(name: &str, interfaces: &Interfaces) -> bool {
     interfaces.get(name).is_some_and(|interface| interface.up)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{facts, router_plan};
+    use super::*;
+
+    fn priority(base: u8, weights: &[i16]) -> u8 {
+        let mut interfaces = Interfaces::default();
+        interfaces.update(facts(true));
+        let mut plan = router_plan(base);
+        plan.track_interfaces = weights
+            .iter()
+            .map(|&weight| TrackedInterface {
+                interface: if weight < 0 { "missing" } else { "eth0" }.to_owned(),
+                weight,
+                reverse: false,
+            })
+            .collect();
+        effective_priority(&plan, &interfaces).0
+    }
+
+    /// keepalived: the total is kept in 1..=254, the owner is left alone.
+    #[test]
+    fn weights_add_up_and_stay_in_range() {
+        assert_eq!(priority(100, &[20, 30]), 150);
+        assert_eq!(priority(100, &[20, -50]), 70);
+        assert_eq!(priority(100, &[-253]), 1);
+        assert_eq!(priority(100, &[253, -10, 253]), 254);
+        assert_eq!(priority(255, &[-100]), 255);
+    }
+
+    #[test]
+    fn a_weight_counts_only_on_its_own_side() {
+        let tracked = |weight, reverse| TrackedInterface { interface: String::new(), weight, reverse };
+        let table = [
+            (10, false, true, 10),
+            (10, false, false, 0),
+            (-10, false, true, 0),
+            (-10, false, false, -10),
+            (10, true, true, -10),
+            (10, true, false, 0),
+            (-10, true, true, 0),
+            (-10, true, false, 10),
+        ];
+        for (weight, reverse, up, expected) in table {
+            assert_eq!(contribution(&tracked(weight, reverse), up), expected, "{weight} {reverse} {up}");
+        }
+    }
 }
