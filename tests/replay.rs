@@ -4,6 +4,7 @@
 //! A line is `[moment, event]`: the node's clock in nanoseconds, and the event as serde writes it; `null` where
 //! the driver reported a timeout.
 
+#[allow(dead_code)] // the trace of the whole world is for the other test program
 #[path = "sim/mod.rs"]
 mod sim;
 
