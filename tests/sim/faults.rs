@@ -104,7 +104,7 @@ pub fn draw(rng: &mut Rng, nodes: usize, lans: usize, length: u64) -> Vec<(u64, 
 
 fn draw_one(rng: &mut Rng, nodes: usize, lans: usize) -> (Deed, Option<Deed>) {
     let (node, lan) = (rng.index(nodes), rng.index(lans));
-    match rng.below(15) {
+    match rng.below(18) {
         0 | 1 => (
             Deed::Weather { lan, conditions: Conditions::draw(rng) },
             Some(Deed::Weather { lan, conditions: Conditions::CALM }),
@@ -118,10 +118,10 @@ fn draw_one(rng: &mut Rng, nodes: usize, lans: usize) -> (Deed, Option<Deed>) {
         6 => (Deed::Stop { node, release: rng.chance(80) }, Some(Deed::Start { node })),
         7 => (Deed::Pause { node }, Some(Deed::Resume { node })),
         8 => (Deed::Link { node, lan, up: false }, Some(Deed::Link { node, lan, up: true })),
-        9 => (
+        9 | 15..=17 => (
             Deed::KernelTrouble {
                 node,
-                failing: *rng.pick(&[0, 30, 100]),
+                failing: *rng.pick(&[0, 30, 60, 100]),
                 stall: *rng.pick(&[0, 50 * MS, 1000 * MS]),
             },
             Some(Deed::KernelTrouble { node, failing: 0, stall: 0 }),

@@ -8,10 +8,9 @@ use super::network::{CALM_DELAY, Network, WILD_DELAY};
 use super::node::Node;
 use super::rng::Rng;
 use super::world::{NEWS_DELAY, WAKE_LATENCY};
-use holdfast::net::AddressFamily;
 use holdfast::plan::vrrp::{RouterKey, RouterPlan, VrrpPlan};
-use holdfast::vrrp::{Action, Command, Event, Frame, State};
-use std::collections::{BTreeMap, BTreeSet};
+use holdfast::vrrp::State;
+use std::collections::BTreeMap;
 
 /// What comes on top of the formulas once packets of the storm are gone: a wake-up and a packet each way.
 const SLACK: u64 = WAKE_LATENCY + 2 * CALM_DELAY + NEWS_DELAY;
@@ -25,23 +24,25 @@ const RETRY: u64 = 20 * SECOND;
 type Place = (RouterKey, u8);
 
 /// Longer by as much as a slow clock makes it.
-fn by_slow_clock(duration: u64) -> u64 {
+pub(super) fn by_slow_clock(duration: u64) -> u64 {
     duration + duration * (MAX_PPM as u64 + 1) / 1_000_000
 }
 
 /// Keeps watch.
 pub struct Invariants {
     /// Since when no fault happens.
-    quiet: Option<u64>,
+    pub(super) quiet: Option<u64>,
     /// When each virtual router must have settled.
     settled_at: BTreeMap<RouterKey, u64>,
     /// The longest interval that any node ever used.
-    longest: BTreeMap<RouterKey, u64>,
+    pub(super) longest: BTreeMap<RouterKey, u64>,
     without_master: BTreeMap<Place, u64>,
     with_many: BTreeMap<Place, u64>,
     /// The last advertisement of each node and router.
-    spoke: BTreeMap<(usize, RouterKey), u64>,
-    drill: Option<Drill>,
+    pub(super) spoke: BTreeMap<(usize, RouterKey), u64>,
+    /// When a Backup last heard somebody at least as strong.
+    pub(super) outranked: BTreeMap<(usize, RouterKey), u64>,
+    pub(super) drill: Option<Drill>,
 }
 
 impl Invariants {
@@ -53,6 +54,7 @@ impl Invariants {
             without_master: BTreeMap::new(),
             with_many: BTreeMap::new(),
             spoke: BTreeMap::new(),
+            outranked: BTreeMap::new(),
             drill: None,
         };
         nodes.iter().for_each(|node| it.learn_intervals(&node.wanted));
@@ -212,12 +214,12 @@ impl Invariants {
         within(now - last, limit, || format!("{}: Master n{master} is silent", label(key)))
     }
 
-    fn is_settled(&self, key: &RouterKey, now: u64) -> bool {
+    pub(super) fn is_settled(&self, key: &RouterKey, now: u64) -> bool {
         self.settled_at.get(key).is_some_and(|at| now > *at)
     }
 
     /// The longest Master_Down_Interval that any node may be waiting out.
-    fn longest_down(&self, key: &RouterKey, nodes: &[Node]) -> u64 {
+    pub(super) fn longest_down(&self, key: &RouterKey, nodes: &[Node]) -> u64 {
         let interval = self.longest[key];
         nodes
             .iter()
@@ -234,187 +236,13 @@ impl Invariants {
         self.longest[key]
     }
 
-    fn learn_intervals(&mut self, plan: &VrrpPlan) {
+    pub(super) fn learn_intervals(&mut self, plan: &VrrpPlan) {
         for router in &plan.routers {
             let interval = router.interval.duration().as_nanos() as u64;
             let longest = self.longest.entry(router.key.clone()).or_default();
             *longest = interval.max(*longest);
         }
     }
-}
-
-/// What one call of a core must satisfy.
-impl Invariants {
-    /// `before`: the states before the call; the node has those after it.
-    pub fn step(
-        &mut self,
-        now: u64,
-        node: &mut Node,
-        number: usize,
-        event: Option<&Event>,
-        actions: &[Action],
-        before: &BTreeMap<RouterKey, State>,
-    ) -> Result<(), String> {
-        if let Some(Event::Plan(plan)) = event {
-            self.learn_intervals(plan);
-            take_plan(number, node, plan, actions, before)?;
-        }
-        stop_is_obeyed(number, node, event, actions, before)?;
-        for action in actions {
-            if let Action::Notify(t) = action {
-                if self.drill.as_ref().is_some_and(|drill| !drill.allows(number, &t.key)) {
-                    return Err(format!("n{number}: another node failed, yet {t:?}"));
-                }
-                if self.is_settled(&t.key, now) {
-                    return Err(format!("n{number}: {} is settled, yet {t:?}", label(&t.key)));
-                }
-            }
-        }
-        let mut speaking = BTreeSet::new();
-        for action in actions {
-            if let Action::Transmit(_, frame @ Frame::Advertisement { .. }) = action {
-                if let Some(key) = check_advertisement(number, node, frame, before)? {
-                    speaking.insert(key);
-                }
-            }
-        }
-        for key in speaking {
-            self.keeps_its_rate(now, number, node, key)?;
-        }
-        Ok(())
-    }
-
-    /// A settled Master does not speak too early.
-    fn keeps_its_rate(&mut self, now: u64, number: usize, node: &Node, key: RouterKey) -> Result<(), String> {
-        let last = self.spoke.insert((number, key.clone()), now);
-        let (Some(last), Some(plan)) = (last, node.router(&key)) else { return Ok(()) };
-        let interval = plan.interval.duration().as_nanos() as u64;
-        let least = interval - interval * (MAX_PPM as u64 + 1) / 1_000_000 - WAKE_LATENCY;
-        if self.is_settled(&key, last) && now - last < least {
-            return Err(format!("n{number}: {} spoke again after {} ms", label(&key), (now - last) / MS));
-        }
-        Ok(())
-    }
-}
-
-fn take_plan(
-    number: usize,
-    node: &mut Node,
-    plan: &VrrpPlan,
-    actions: &[Action],
-    before: &BTreeMap<RouterKey, State>,
-) -> Result<(), String> {
-    let had_one = node.applied != VrrpPlan::default();
-    if had_one && node.applied.routers == plan.routers && !actions.is_empty() {
-        return Err(format!("n{number}: a reload of an equal configuration did {actions:?}"));
-    }
-    let resigned = |key: &RouterKey| {
-        actions.iter().any(|a| matches!(a, Action::Transmit(_, frame) if says(frame, key) == Some(0)))
-    };
-    for (key, state) in before {
-        let removed = !plan.routers.iter().any(|r| r.key == *key);
-        if removed && *state == State::Master && could_speak(node, key) && !resigned(key) {
-            return Err(format!("n{number}: {} left the configuration without resigning", label(key)));
-        }
-    }
-    node.applied = plan.clone();
-    if !had_one {
-        node.find_orphans();
-    }
-    for router in &plan.routers {
-        model::addresses(router).for_each(|named| drop(node.orphans.remove(&named)));
-    }
-    node.states.retain(|key, _| plan.routers.iter().any(|r| r.key == *key));
-    Ok(())
-}
-
-fn stop_is_obeyed(
-    number: usize,
-    node: &Node,
-    event: Option<&Event>,
-    actions: &[Action],
-    before: &BTreeMap<RouterKey, State>,
-) -> Result<(), String> {
-    let Some(Event::Command(Command::Stop { release })) = event else { return Ok(()) };
-    if node.stopping != Some(*release) {
-        return Ok(()); // it was stopping already
-    }
-    if !release {
-        let touched = actions.iter().any(|a| matches!(a, Action::Transmit(..) | Action::Kernel(..)));
-        return if touched {
-            Err(format!("n{number}: stopped without release, did {actions:?}"))
-        } else {
-            Ok(())
-        };
-    }
-    for key in before.iter().filter(|(_, state)| **state == State::Master).map(|(key, _)| key) {
-        let resigned =
-            actions.iter().any(|a| matches!(a, Action::Transmit(_, frame) if says(frame, key) == Some(0)));
-        // Where the interface is away there is nothing to speak on.
-        if !resigned && could_speak(node, key) {
-            return Err(format!("n{number}: {} was Master, was stopped, did not resign", label(key)));
-        }
-    }
-    Ok(())
-}
-
-/// Is the router's interface there and up, as far as the process can know?
-fn could_speak(node: &Node, key: &RouterKey) -> bool {
-    !node.has_news() && node.kernel.interfaces.iter().any(|i| i.name == key.interface && i.works())
-}
-
-/// The priority a frame says for that router, if it is about it.
-fn says(frame: &Frame, key: &RouterKey) -> Option<u8> {
-    let Frame::Advertisement { destination, bytes, .. } = frame else { return None };
-    let said = model::read(bytes, AddressFamily::of(*destination))?;
-    (said.vrid == key.vrid.get() && AddressFamily::of(*destination) == key.family).then_some(said.priority)
-}
-
-/// Only a Master speaks, and says what its plan says. Returns the router unless it resigned.
-fn check_advertisement(
-    number: usize,
-    node: &Node,
-    frame: &Frame,
-    before: &BTreeMap<RouterKey, State>,
-) -> Result<Option<RouterKey>, String> {
-    let Frame::Advertisement { interface, destination, bytes, .. } = frame else { return Ok(None) };
-    let family = AddressFamily::of(*destination);
-    let Some(said) = model::read(bytes, family) else {
-        return Err(format!("n{number}: an unreadable advertisement {bytes:?}"));
-    };
-    // A frame for an interface that is gone was judged when it was sent.
-    let Some(at) = node.kernel.by_index(*interface) else { return Ok(None) };
-    let name = &node.kernel.interfaces[at].name;
-    let is_it =
-        |key: &RouterKey| key.vrid.get() == said.vrid && key.family == family && key.interface == *name;
-    let was = before.iter().find(|(key, _)| is_it(key)).map(|(_, state)| *state);
-    if said.priority == 0 {
-        let leaves = !node.states.iter().any(|(key, state)| is_it(key) && *state == State::Master);
-        let fair = was == Some(State::Master) && leaves;
-        return if fair {
-            Ok(None)
-        } else {
-            Err(format!("n{number}: {said:?} from a router that was {was:?}"))
-        };
-    }
-    let Some(plan) = node.applied.routers.iter().find(|plan| is_it(&plan.key)) else {
-        return Err(format!("n{number}: {said:?}, which no plan knows"));
-    };
-    let is_now = node.state(&plan.key);
-    if was != Some(State::Master) && is_now != State::Master {
-        return Err(format!("n{number}: {said:?} from a router that was {was:?} and is {is_now}"));
-    }
-    // Until the process has heard of a link that went, its priority is the old one.
-    let priority = if node.has_news() {
-        holdfast::net::Priority(said.priority)
-    } else {
-        model::priority(plan, &node.kernel)
-    };
-    let right = model::should_say(plan, priority);
-    if said != right {
-        return Err(format!("n{number}: says {said:?} instead of {right:?}"));
-    }
-    Ok(Some(plan.key.clone()))
 }
 
 /// A living process that has read all news holds exactly the addresses of its Masters.
@@ -433,7 +261,9 @@ fn addresses_follow_states(number: usize, node: &mut Node) -> Result<(), String>
 
 /// A Master has told the LAN where each of its addresses is, as often as its plan says.
 fn addresses_were_announced(key: &RouterKey, number: usize, node: &Node) -> Result<(), String> {
-    let Some(plan) = node.router(key).filter(|_| node.state(key) == State::Master) else { return Ok(()) };
+    // A router that does not track its interface speaks into an unplugged cable, and is not asked to repeat it.
+    let is_master = |plan: &&RouterPlan| node.state(key) == State::Master && plan.track_primary;
+    let Some(plan) = node.router(key).filter(is_master) else { return Ok(()) };
     for (_, cidr) in model::addresses(plan) {
         let times = node.announced.get(&cidr.address()).copied().unwrap_or(0);
         if times < plan.announce.repeat {

@@ -2,7 +2,7 @@
 
 use super::clock::MS;
 use super::rng::Rng;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The longest a packet travels on a calm LAN.
 pub const CALM_DELAY: u64 = MS;
@@ -43,7 +43,7 @@ impl Conditions {
 /// One arrival of a packet.
 pub struct Arrival {
     pub to: usize,
-    pub delay: u64,
+    pub at: u64,
     /// Turn this bit over (modulo the packet's length).
     pub corrupt: Option<u64>,
 }
@@ -56,6 +56,8 @@ pub struct Network {
     groups: Vec<Vec<u8>>,
     /// (LAN, from, to): this direction is dead.
     one_way: BTreeSet<(usize, usize, usize)>,
+    /// (LAN, from, to): a calm LAN keeps the order, so nothing arrives before this moment.
+    last: BTreeMap<(usize, usize, usize), u64>,
 }
 
 impl Network {
@@ -65,6 +67,7 @@ impl Network {
             conditions: vec![Conditions::CALM; lans],
             groups: vec![vec![0; nodes]; lans],
             one_way: BTreeSet::new(),
+            last: BTreeMap::new(),
         }
     }
 
@@ -93,7 +96,14 @@ impl Network {
     }
 
     /// Where and when a packet to `destination` (all others if `None`) arrives.
-    pub fn send(&self, rng: &mut Rng, lan: usize, from: usize, destination: Option<usize>) -> Vec<Arrival> {
+    pub fn send(
+        &mut self,
+        rng: &mut Rng,
+        now: u64,
+        lan: usize,
+        from: usize,
+        destination: Option<usize>,
+    ) -> Vec<Arrival> {
         let conditions = self.conditions[lan];
         let mut arrivals = Vec::new();
         for to in 0..self.nodes {
@@ -108,7 +118,11 @@ impl Network {
             }
             for _ in 0..1 + u64::from(rng.chance(conditions.duplicate)) {
                 let corrupt = rng.chance(conditions.corrupt).then(|| rng.next());
-                arrivals.push(Arrival { to, delay: rng.between(10_000, conditions.delay), corrupt });
+                let drawn = now + rng.between(10_000, conditions.delay);
+                let last = self.last.entry((lan, from, to)).or_default();
+                let at = if conditions.delay > CALM_DELAY { drawn } else { drawn.max(*last) };
+                *last = at;
+                arrivals.push(Arrival { to, at, corrupt });
             }
         }
         arrivals

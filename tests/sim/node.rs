@@ -42,6 +42,8 @@ pub struct Node {
     pub wanted: VrrpPlan,
     /// State of each router as its transitions told it.
     pub states: BTreeMap<RouterKey, State>,
+    /// When each router last changed its state, in the world's time.
+    pub since: BTreeMap<RouterKey, u64>,
     /// Kernel operations without an answer yet.
     pub operations: usize,
     /// Events on their way from the kernel to the process.
@@ -77,6 +79,7 @@ impl Node {
             applied: VrrpPlan::default(),
             wanted: plan,
             states: BTreeMap::new(),
+            since: BTreeMap::new(),
             operations: 0,
             news_under_way: 0,
             news_until: 0,
@@ -107,6 +110,7 @@ impl Node {
         self.inbox.clear();
         self.applied = VrrpPlan::default();
         self.states.clear();
+        self.since.clear();
         self.operations = 0;
         self.news_under_way = 0;
         self.awry = false;

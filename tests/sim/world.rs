@@ -3,19 +3,15 @@
 use super::clock::{MS, SECOND};
 use super::faults::{self, Deed};
 use super::invariants::Invariants;
-use super::kernel::own_address;
-use super::model::{self, label};
 use super::network::Network;
-use super::node::{Node, Process, SOCKET_BUFFER};
+use super::node::{Node, Process};
 use super::rng::Rng;
 use super::scenario;
 use super::trace::Trace;
-use holdfast::net::AddressFamily;
 use holdfast::plan::vrrp::VrrpPlan;
-use holdfast::vrrp::{Action, AddressOp, Command, Event, Frame, OpId, Received, State};
+use holdfast::vrrp::{Action, AddressOp, Event, OpId, Received};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::net::IpAddr;
 
 /// The longest a due timer waits for its process to be scheduled.
 pub const WAKE_LATENCY: u64 = 2 * MS;
@@ -28,7 +24,7 @@ const ROUNDS: usize = 3;
 const MAX_EVENTS: u64 = 200_000;
 
 /// Something that will happen.
-enum What {
+pub(super) enum What {
     Packet {
         to: usize,
         received: Received,
@@ -67,13 +63,13 @@ pub struct World {
     pub originals: Vec<VrrpPlan>,
     /// Chance for faults.
     pub faults: Rng,
-    packets: Rng,
-    kernels: Rng,
+    pub(super) packets: Rng,
+    pub(super) kernels: Rng,
     lans: usize,
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     pending: BTreeMap<u64, What>,
     scheduled: u64,
-    invariants: Invariants,
+    pub(super) invariants: Invariants,
     violation: Option<Violation>,
 }
 
@@ -214,7 +210,7 @@ impl World {
         }
     }
 
-    fn schedule(&mut self, at: u64, what: What) {
+    pub(super) fn schedule(&mut self, at: u64, what: What) {
         self.scheduled += 1;
         if self.scheduled == MAX_EVENTS {
             self.fail(format!("{MAX_EVENTS} events: packets beget packets"));
@@ -223,7 +219,7 @@ impl World {
         self.pending.insert(self.scheduled, what);
     }
 
-    fn fail(&mut self, sentence: String) {
+    pub(super) fn fail(&mut self, sentence: String) {
         self.violation.get_or_insert(Violation(sentence));
     }
 }
@@ -315,7 +311,7 @@ impl World {
     }
 
     /// A stopped process exits once the kernel has done what it was asked.
-    fn leave_if_done(&mut self, node: usize) {
+    pub(super) fn leave_if_done(&mut self, node: usize) {
         if self.nodes[node].leaving && self.nodes[node].operations == 0 {
             self.trace.line(self.now, &format!("n{node} exits"));
             if let Err(sentence) = self.invariants.exit(&self.nodes[node], node) {
@@ -339,181 +335,15 @@ impl World {
                 if known != transition.from || transition.from == transition.to {
                     self.fail(format!("n{node}: {transition:?}, but the router was in {known}"));
                 }
+                let checked =
+                    self.invariants.transition(self.now, &self.nodes, &self.network, node, transition);
+                if let Err(sentence) = checked {
+                    self.fail(sentence);
+                }
                 self.nodes[node].states.insert(transition.key.clone(), transition.to);
+                self.nodes[node].since.insert(transition.key.clone(), self.now);
             }
             Action::Log(..) | Action::Stopped => {}
         }
     }
-}
-
-/// Kernels and wires.
-impl World {
-    fn perform(&mut self, node: usize, incarnation: u32, op: OpId, body: &AddressOp) {
-        let living = self.nodes[node].incarnation == incarnation;
-        // Of what a dead process asked for, only what had reached the kernel is done.
-        if !living && self.kernels.chance(50) {
-            return;
-        }
-        let outcome = self.nodes[node].kernel.perform(&mut self.kernels, body);
-        self.trace.line(
-            self.now,
-            &format!("n{node} kernel {body:?}: {}", if outcome.result.is_ok() { "done" } else { "failed" }),
-        );
-        if !living {
-            self.nodes[node].note_orphan(body);
-        }
-        if let (Some(_), AddressOp::Add { cidr, .. }) = (outcome.changed, body) {
-            self.nodes[node].announced.insert(cidr.address(), 0);
-        }
-        if let Some((index, cidr)) = outcome.removed {
-            self.tell(node, Event::AddressRemoved { index, cidr });
-        }
-        if let Some(at) = outcome.changed {
-            self.tell_facts(node, at);
-        }
-        if living {
-            self.nodes[node].awry |= outcome.result.is_err();
-            self.nodes[node].operations -= 1;
-            // The answer comes after the news it caused: the driver reads its monitor first.
-            self.tell(node, Event::KernelDone { op, result: outcome.result });
-            self.leave_if_done(node);
-        }
-    }
-
-    /// News for the process, after those that are under way.
-    pub fn tell(&mut self, node: usize, event: Event) {
-        if self.nodes[node].process == Process::Dead {
-            return;
-        }
-        let delay = self.kernels.between(10_000, NEWS_DELAY);
-        let it = &mut self.nodes[node];
-        it.news_until = it.news_until.max(self.now + delay);
-        it.news_under_way += 1;
-        let (at, incarnation) = (it.news_until, it.incarnation);
-        self.schedule(at, What::News { node, incarnation, event });
-    }
-
-    /// What the kernel says about an interface.
-    pub fn tell_facts(&mut self, node: usize, at: usize) {
-        let interface = &self.nodes[node].kernel.interfaces[at];
-        if interface.exists {
-            let facts = interface.facts();
-            self.tell(node, Event::Interface(facts));
-        }
-    }
-
-    fn transmit(&mut self, node: usize, frame: &Frame) {
-        let index = match frame {
-            Frame::Advertisement { interface, .. } | Frame::Ethernet { interface, .. } => *interface,
-        };
-        let Some(at) = self.nodes[node].kernel.by_index(index) else {
-            // Fair while the process has not heard yet that the interface went.
-            if !self.nodes[node].has_news() {
-                self.fail(format!("n{node}: a frame for interface {index}, which does not exist"));
-            }
-            return;
-        };
-        if !self.nodes[node].kernel.interfaces[at].works() {
-            return;
-        }
-        let Frame::Advertisement { source, destination, bytes, .. } = frame else {
-            return self.announce(node, frame);
-        };
-        let lan = self.nodes[node].kernel.interfaces[at].lan;
-        let family = AddressFamily::of(*destination);
-        let only = (*destination != family.vrrp_group()).then(|| self.who_has(lan, *destination));
-        if only == Some(None) {
-            return self.fail(format!("n{node}: an advertisement to {destination}, which is nobody"));
-        }
-        for arrival in self.network.send(&mut self.packets, lan, node, only.flatten()) {
-            let mut bytes = bytes.clone();
-            if let Some(bit) = arrival.corrupt {
-                let bit = bit as usize % (bytes.len() * 8);
-                bytes[bit / 8] ^= 1 << (bit % 8);
-            }
-            let interface = self.nodes[arrival.to].kernel.interfaces[lan].index;
-            let received =
-                Received { interface, source: *source, destination: *destination, hop_limit: 255, bytes };
-            self.schedule(self.now + arrival.delay, What::Packet { to: arrival.to, received });
-        }
-    }
-
-    fn announce(&mut self, node: usize, frame: &Frame) {
-        let Frame::Ethernet { bytes, .. } = frame else { return };
-        match model::announced(bytes) {
-            Some(address) => *self.nodes[node].announced.entry(address).or_default() += 1,
-            None => self.fail(format!("n{node}: announces nothing: {}", hex(bytes))),
-        }
-    }
-
-    fn who_has(&self, lan: usize, address: IpAddr) -> Option<usize> {
-        (0..self.nodes.len()).find(|node| own_address(*node, lan, AddressFamily::of(address)) == address)
-    }
-
-    fn arrive(&mut self, to: usize, received: Received) {
-        let node = &mut self.nodes[to];
-        let up =
-            node.kernel.by_index(received.interface).is_some_and(|at| node.kernel.interfaces[at].works());
-        if node.process != Process::Dead && up && node.inbox.len() < SOCKET_BUFFER {
-            self.hand_over(to, Event::Advertisement(received));
-        }
-    }
-}
-
-/// The trace.
-impl World {
-    fn note(&mut self, node: usize, event: Option<&Event>, actions: &[Action]) {
-        let what = match event {
-            None => "timeout".to_owned(),
-            Some(Event::Plan(plan)) => format!("plan {}", plan.generation.0),
-            Some(Event::Advertisement(r)) => {
-                format!("hears {} on {}: {}", r.source, r.interface, hex(&r.bytes))
-            }
-            Some(Event::Interface(f)) => format!(
-                "facts {} {} {:?} {:?}",
-                f.name,
-                if f.up { "up" } else { "down" },
-                f.ipv4,
-                f.ipv6_link_local
-            ),
-            Some(Event::Command(Command::Stop { release })) => format!("stop, release {release}"),
-            Some(other) => format!("{other:?}"),
-        };
-        self.trace.line(self.now, &format!("n{node} {what}"));
-        for action in actions {
-            let what = match action {
-                Action::Transmit(_, Frame::Advertisement { interface, destination, bytes, .. }) => {
-                    format!("says to {destination} on {interface}: {}", hex(bytes))
-                }
-                Action::Transmit(_, Frame::Ethernet { interface, bytes }) => {
-                    format!("announces on {interface}: {}", hex(bytes))
-                }
-                Action::Kernel(op, body) => format!("asks {} {body:?}", op.0),
-                Action::Notify(t) => {
-                    format!("{} {} -> {} ({}) {:?}", label(&t.key), t.from, t.to, t.priority, t.cause)
-                }
-                Action::Log(level, text) => format!("{level:?}: {text}"),
-                Action::Stopped => "stopped".to_owned(),
-            };
-            self.trace.line(self.now, &format!("n{node}     {what}"));
-        }
-    }
-
-    /// Who is what, for a failing seed.
-    pub fn summary(&self) -> String {
-        let mut text = String::new();
-        for (number, node) in self.nodes.iter().enumerate() {
-            text += &format!("n{number} {:?}, holds {:?}\n", node.process, node.kernel.held());
-            for plan in &node.applied.routers {
-                let state: State = node.state(&plan.key);
-                let priority = model::priority(plan, &node.kernel);
-                text += &format!("   {} {state} priority {priority}: {plan:?}\n", label(&plan.key));
-            }
-        }
-        text
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,0 +1,210 @@
+//! What one call of a core must satisfy.
+
+use super::clock::{MAX_PPM, MS};
+use super::invariants::Invariants;
+use super::kernel::own_address;
+use super::model::{self, label};
+use super::node::Node;
+use super::world::WAKE_LATENCY;
+use holdfast::net::AddressFamily;
+use holdfast::plan::vrrp::{RouterKey, VrrpPlan};
+use holdfast::vrrp::{Action, Command, Event, Frame, State};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Invariants {
+    /// `before`: the states before the call; the node has those after it.
+    pub fn step(
+        &mut self,
+        now: u64,
+        node: &mut Node,
+        number: usize,
+        event: Option<&Event>,
+        actions: &[Action],
+        before: &BTreeMap<RouterKey, State>,
+    ) -> Result<(), String> {
+        if let Some(Event::Plan(plan)) = event {
+            self.learn_intervals(plan);
+            take_plan(number, node, plan, actions, before)?;
+        }
+        self.note_strength(now, number, node, event);
+        own_words_change_nothing(number, node, event, actions)?;
+        stop_is_obeyed(number, node, event, actions, before)?;
+        let mut speaking = BTreeSet::new();
+        for action in actions {
+            if let Action::Transmit(_, frame @ Frame::Advertisement { .. }) = action {
+                if let Some(key) = check_advertisement(number, node, frame, before)? {
+                    speaking.insert(key);
+                }
+            }
+        }
+        for key in speaking {
+            self.keeps_its_rate(now, number, node, key)?;
+        }
+        Ok(())
+    }
+
+    /// A stronger Master that speaks ends the patience with a weaker one.
+    fn note_strength(&mut self, now: u64, number: usize, node: &Node, event: Option<&Event>) {
+        let Some(Event::Advertisement(packet)) = event else { return };
+        let family = AddressFamily::of(packet.source);
+        let Some(said) = model::read(&packet.bytes, family) else { return };
+        let Some(at) = node.kernel.by_index(packet.interface) else { return };
+        let name = &node.kernel.interfaces[at].name;
+        let is_it = |k: &RouterKey| k.vrid.get() == said.vrid && k.family == family && k.interface == *name;
+        let Some(plan) = node.applied.routers.iter().find(|plan| is_it(&plan.key)) else { return };
+        if said.priority >= model::priority(plan, &node.kernel).0 {
+            self.outranked.insert((number, plan.key.clone()), now);
+        }
+    }
+
+    /// A settled Master does not speak too early.
+    fn keeps_its_rate(&mut self, now: u64, number: usize, node: &Node, key: RouterKey) -> Result<(), String> {
+        let last = self.spoke.insert((number, key.clone()), now);
+        let (Some(last), Some(plan)) = (last, node.router(&key)) else { return Ok(()) };
+        let interval = plan.interval.duration().as_nanos() as u64;
+        let least = interval - interval * (MAX_PPM as u64 + 1) / 1_000_000 - WAKE_LATENCY;
+        if self.is_settled(&key, last) && now - last < least {
+            return Err(format!("n{number}: {} spoke again after {} ms", label(&key), (now - last) / MS));
+        }
+        Ok(())
+    }
+}
+
+/// A switch may send a node's own packets back to it.
+fn own_words_change_nothing(
+    number: usize,
+    node: &Node,
+    event: Option<&Event>,
+    actions: &[Action],
+) -> Result<(), String> {
+    let Some(Event::Advertisement(packet)) = event else { return Ok(()) };
+    let family = AddressFamily::of(packet.source);
+    let own = node.kernel.by_index(packet.interface).map(|at| own_address(number, at, family));
+    let acts = actions.iter().any(|a| !matches!(a, Action::Log(..)));
+    if own == Some(packet.source) && acts {
+        return Err(format!("n{number}: its own packet made it do {actions:?}"));
+    }
+    Ok(())
+}
+
+fn take_plan(
+    number: usize,
+    node: &mut Node,
+    plan: &VrrpPlan,
+    actions: &[Action],
+    before: &BTreeMap<RouterKey, State>,
+) -> Result<(), String> {
+    let had_one = node.applied != VrrpPlan::default();
+    if had_one && node.applied.routers == plan.routers && !actions.is_empty() {
+        return Err(format!("n{number}: a reload of an equal configuration did {actions:?}"));
+    }
+    let resigned = |key: &RouterKey| {
+        actions.iter().any(|a| matches!(a, Action::Transmit(_, frame) if says(frame, key) == Some(0)))
+    };
+    for (key, state) in before {
+        let removed = !plan.routers.iter().any(|r| r.key == *key);
+        if removed && *state == State::Master && could_speak(node, key) && !resigned(key) {
+            return Err(format!("n{number}: {} left the configuration without resigning", label(key)));
+        }
+    }
+    node.applied = plan.clone();
+    if !had_one {
+        node.find_orphans();
+    }
+    for router in &plan.routers {
+        for named in model::addresses(router) {
+            node.orphans.remove(&named);
+        }
+    }
+    node.states.retain(|key, _| plan.routers.iter().any(|r| r.key == *key));
+    Ok(())
+}
+
+fn stop_is_obeyed(
+    number: usize,
+    node: &Node,
+    event: Option<&Event>,
+    actions: &[Action],
+    before: &BTreeMap<RouterKey, State>,
+) -> Result<(), String> {
+    let Some(Event::Command(Command::Stop { release })) = event else { return Ok(()) };
+    if node.stopping != Some(*release) {
+        return Ok(()); // it was stopping already
+    }
+    if !release {
+        let touched = actions.iter().any(|a| matches!(a, Action::Transmit(..) | Action::Kernel(..)));
+        return if touched {
+            Err(format!("n{number}: stopped without release, did {actions:?}"))
+        } else {
+            Ok(())
+        };
+    }
+    for key in before.iter().filter(|(_, state)| **state == State::Master).map(|(key, _)| key) {
+        let resigned =
+            actions.iter().any(|a| matches!(a, Action::Transmit(_, frame) if says(frame, key) == Some(0)));
+        // Where the interface is away there is nothing to speak on.
+        if !resigned && could_speak(node, key) {
+            return Err(format!("n{number}: {} was Master, was stopped, did not resign", label(key)));
+        }
+    }
+    Ok(())
+}
+
+/// Is the router's interface there and up, as far as the process can know?
+fn could_speak(node: &Node, key: &RouterKey) -> bool {
+    !node.has_news() && node.kernel.interfaces.iter().any(|i| i.name == key.interface && i.works())
+}
+
+/// The priority a frame says for that router, if it is about it.
+fn says(frame: &Frame, key: &RouterKey) -> Option<u8> {
+    let Frame::Advertisement { destination, bytes, .. } = frame else { return None };
+    let said = model::read(bytes, AddressFamily::of(*destination))?;
+    (said.vrid == key.vrid.get() && AddressFamily::of(*destination) == key.family).then_some(said.priority)
+}
+
+/// Only a Master speaks, and says what its plan says. Returns the router unless it resigned.
+fn check_advertisement(
+    number: usize,
+    node: &Node,
+    frame: &Frame,
+    before: &BTreeMap<RouterKey, State>,
+) -> Result<Option<RouterKey>, String> {
+    let Frame::Advertisement { interface, destination, bytes, .. } = frame else { return Ok(None) };
+    let family = AddressFamily::of(*destination);
+    let Some(said) = model::read(bytes, family) else {
+        return Err(format!("n{number}: an unreadable advertisement {bytes:?}"));
+    };
+    // A frame for an interface that is gone was judged when it was sent.
+    let Some(at) = node.kernel.by_index(*interface) else { return Ok(None) };
+    let name = &node.kernel.interfaces[at].name;
+    let is_it =
+        |key: &RouterKey| key.vrid.get() == said.vrid && key.family == family && key.interface == *name;
+    let was = before.iter().find(|(key, _)| is_it(key)).map(|(_, state)| *state);
+    if said.priority == 0 {
+        let leaves = !node.states.iter().any(|(key, state)| is_it(key) && *state == State::Master);
+        let fair = was == Some(State::Master) && leaves;
+        return if fair {
+            Ok(None)
+        } else {
+            Err(format!("n{number}: {said:?} from a router that was {was:?}"))
+        };
+    }
+    let Some(plan) = node.applied.routers.iter().find(|plan| is_it(&plan.key)) else {
+        return Err(format!("n{number}: {said:?}, which no plan knows"));
+    };
+    let is_now = node.state(&plan.key);
+    if was != Some(State::Master) && is_now != State::Master {
+        return Err(format!("n{number}: {said:?} from a router that was {was:?} and is {is_now}"));
+    }
+    // Until the process has heard of a link that went, its priority is the old one.
+    let priority = if node.has_news() {
+        holdfast::net::Priority(said.priority)
+    } else {
+        model::priority(plan, &node.kernel)
+    };
+    let right = model::should_say(plan, priority);
+    if said != right {
+        return Err(format!("n{number}: says {said:?} instead of {right:?}"));
+    }
+    Ok(Some(plan.key.clone()))
+}

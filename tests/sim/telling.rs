@@ -1,0 +1,63 @@
+//! Lines for the trace, and who is what at its end.
+
+use super::model::{self, label};
+use super::world::World;
+use holdfast::vrrp::{Action, Command, Event, Frame, State};
+
+impl World {
+    pub(super) fn note(&mut self, node: usize, event: Option<&Event>, actions: &[Action]) {
+        let what = match event {
+            None => "timeout".to_owned(),
+            Some(Event::Plan(plan)) => format!("plan {}", plan.generation.0),
+            Some(Event::Advertisement(r)) => {
+                format!("hears {} on {}: {}", r.source, r.interface, hex(&r.bytes))
+            }
+            Some(Event::Interface(f)) => format!(
+                "facts {} {} {:?} {:?}",
+                f.name,
+                if f.up { "up" } else { "down" },
+                f.ipv4,
+                f.ipv6_link_local
+            ),
+            Some(Event::Command(Command::Stop { release })) => format!("stop, release {release}"),
+            Some(other) => format!("{other:?}"),
+        };
+        self.trace.line(self.now, &format!("n{node} {what}"));
+        for action in actions {
+            let what = match action {
+                Action::Transmit(_, Frame::Advertisement { interface, destination, bytes, .. }) => {
+                    format!("says to {destination} on {interface}: {}", hex(bytes))
+                }
+                Action::Transmit(_, Frame::Ethernet { interface, bytes }) => {
+                    format!("announces on {interface}: {}", hex(bytes))
+                }
+                Action::Kernel(op, body) => format!("asks {} {body:?}", op.0),
+                Action::Notify(t) => {
+                    format!("{} {} -> {} ({}) {:?}", label(&t.key), t.from, t.to, t.priority, t.cause)
+                }
+                Action::Log(level, text) => format!("{level:?}: {text}"),
+                Action::Stopped => "stopped".to_owned(),
+            };
+            self.trace.line(self.now, &format!("n{node}     {what}"));
+        }
+    }
+
+    /// Who is what, for a failing seed.
+    pub fn summary(&self) -> String {
+        let mut text = String::new();
+        for (number, node) in self.nodes.iter().enumerate() {
+            text += &format!("n{number} {:?}, holds {:?}\n", node.process, node.kernel.held());
+            for plan in &node.applied.routers {
+                let state: State = node.state(&plan.key);
+                let priority = model::priority(plan, &node.kernel);
+                text += &format!("   {} {state} priority {priority}: {plan:?}\n", label(&plan.key));
+            }
+        }
+        text
+    }
+}
+
+/// Octets as people write them.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
