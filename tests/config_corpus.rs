@@ -2,8 +2,11 @@
 //! corpus that was tried with keepalived 2.4.3.
 
 use holdfast::link::Compiled;
+use holdfast::net::AddressFamily;
 use holdfast::plan::Generation;
+use holdfast::plan::vrrp::{Transport, Version};
 use holdfast::role::compile::{CompileRequest, compile, config_test};
+use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -87,4 +90,214 @@ fn what_keepalived_runs_holdfast_runs() {
     }
     assert!(rows.len() > 80, "the index holds the corpus");
     assert!(fewer.is_empty(), "{}", fewer.join("\n"));
+}
+
+/// Where the page is kept.
+const COMPAT_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/compat.md");
+
+#[test]
+fn compat_page_is_up_to_date() {
+    let page = keepalived_compat::document::compatibility();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(COMPAT_PAGE, &page).expect("docs/ is there");
+    }
+    let kept = std::fs::read_to_string(COMPAT_PAGE).expect("docs/compat.md is there");
+    assert!(kept == page, "docs/compat.md is out of date: run this test with UPDATE=1");
+}
+
+#[test]
+fn every_keyword_of_keepalived_is_known_at_its_place() {
+    let known = |path: &str, name: &str| {
+        keepalived_compat::keywords::places()
+            .any(|(place, list)| place.path() == path && list.iter().any(|k| k.name == name))
+    };
+    assert!(known("vrrp_instance", "advert_int") && !known("vrrp_instance", "lb_algo"));
+    let Some(shared) = std::env::var_os("HOLDFAST_SHARED") else { return };
+    let table = std::fs::read_to_string(Path::new(&shared).join("reference/keywords.tsv")).expect("the list");
+    let rows: Vec<(&str, &str)> = table
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(place, rest)| (place, rest.split('\t').next().unwrap_or_default()))
+        .collect();
+    let missing: Vec<_> = rows.iter().filter(|(place, name)| !known(place, name)).collect();
+    assert!(missing.is_empty() && rows.len() > 800, "{} rows, missing {missing:?}", rows.len());
+}
+
+/// One text as the whole configuration.
+struct Memory(Vec<u8>);
+
+impl keepalived_compat::Reader for Memory {
+    fn resolve(&mut self, pattern: &str, from: Option<&str>) -> Result<Vec<String>, String> {
+        if from.is_none() { Ok(vec![pattern.to_owned()]) } else { Err("there are no other files".to_owned()) }
+    }
+
+    fn read(&mut self, _: &str) -> Result<Vec<u8>, String> {
+        Ok(self.0.clone())
+    }
+}
+
+/// Parses, lowers, renders; checks what every plan promises.
+fn survives(text: Vec<u8>) {
+    let options = keepalived_compat::Options { config_id: "low", vrrp: true, checker: true };
+    let parsed = keepalived_compat::parse(&mut Memory(text), "main", options);
+    let lowered = holdfast::config::lower(&parsed.config, Generation(1));
+    for diagnostic in parsed.diagnostics.iter().chain(&lowered.diagnostics).take(50) {
+        let text = diagnostic.render(&parsed.sources);
+        assert!(text.lines().all(|line| !line.chars().any(char::is_control)), "{text:?}");
+        assert!(!diagnostic.title.is_empty() && !diagnostic.now.is_empty());
+    }
+    let mut keys = std::collections::BTreeSet::new();
+    for router in &lowered.plans.vrrp.routers {
+        assert!(keys.insert(router.key.clone()), "two routers {:?}", router.key);
+        assert!(router.addresses.len() <= 255 && router.priority.0 > 0 && router.down_timer_adverts > 0);
+        assert!(router.addresses.iter().all(|a| a.cidr.family() == router.key.family));
+        assert!(router.key.family == AddressFamily::V4 || router.version == Version::V3);
+        if let Transport::Unicast { peers, .. } = &router.transport {
+            assert!(!peers.is_empty());
+        }
+    }
+    let mut services = std::collections::BTreeSet::new();
+    for server in &lowered.plans.lvs.virtual_servers {
+        assert!(!server.keys.is_empty() && !server.real_servers.is_empty());
+        assert!(server.keys.iter().all(|key| services.insert(*key)), "a service twice: {:?}", server.keys);
+        assert!(server.quorum > server.hysteresis && server.scheduler.len() <= 15);
+        let endpoints: std::collections::BTreeSet<_> =
+            server.real_servers.iter().map(|r| r.endpoint).collect();
+        assert_eq!(endpoints.len(), server.real_servers.len());
+    }
+}
+
+/// The files beside this test, and the corpus.
+fn texts() -> Vec<Vec<u8>> {
+    let mut directories = vec![own("")];
+    directories.extend(std::env::var_os("HOLDFAST_SHARED").map(|shared| Path::new(&shared).join("corpus")));
+    let files =
+        directories.iter().flat_map(|d| std::fs::read_dir(d).expect("a directory").filter_map(Result::ok));
+    let configurations = files.filter(|f| f.file_name().to_string_lossy().ends_with(".conf"));
+    // One file of the corpus is a hundred times as large as the others and would take all the time.
+    configurations.filter_map(|f| std::fs::read(f.path()).ok()).filter(|text| text.len() < 16_384).collect()
+}
+
+/// What happens to a line of a real file.
+#[derive(Clone, Debug)]
+enum Change {
+    Drop,
+    Double,
+    Cut(usize),
+    Byte(usize, u8),
+    Word(usize, &'static str),
+    Swap(usize),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let word = prop::sample::select(vec![
+        "{",
+        "}",
+        "\"",
+        "0",
+        "-1",
+        "255",
+        "99999999999",
+        "0.5",
+        "fwmark",
+        "group",
+        "MASTER",
+        "10.0.0.1",
+        "fe80::1/64",
+        "$A",
+        "${A}",
+        "@low",
+        "include x",
+        "#",
+        "\\",
+        "weight",
+        "TUN type gue port 1",
+        "virtual_server",
+        "\u{fffd}",
+    ]);
+    prop_oneof![
+        Just(Change::Drop),
+        Just(Change::Double),
+        any::<usize>().prop_map(Change::Cut),
+        (any::<usize>(), any::<u8>()).prop_map(|(at, byte)| Change::Byte(at, byte)),
+        (any::<usize>(), word).prop_map(|(at, word)| Change::Word(at, word)),
+        any::<usize>().prop_map(Change::Swap),
+    ]
+}
+
+fn changed(text: &[u8], changes: &[(usize, Change)]) -> Vec<u8> {
+    let mut lines: Vec<Vec<u8>> = text.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+    for (at, change) in changes {
+        let at = at % lines.len();
+        let length = lines[at].len();
+        match change {
+            Change::Drop => lines[at].clear(),
+            Change::Double => lines.insert(at, lines[at].clone()),
+            Change::Cut(n) => lines[at].truncate(n % (length + 1)),
+            Change::Byte(n, byte) if length > 0 => lines[at][n % length] = *byte,
+            Change::Byte(_, byte) => lines[at].push(*byte),
+            Change::Word(n, word) => {
+                let n = n % (length + 1);
+                lines[at].splice(n..n, word.bytes());
+            }
+            Change::Swap(n) => {
+                let other = n % lines.len();
+                lines.swap(at, other);
+            }
+        }
+    }
+    lines.join(&b'\n')
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+
+    #[test]
+    fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+        survives(bytes);
+    }
+
+    #[test]
+    fn any_words_are_survived(words in prop::collection::vec(word(), 0..200)) {
+        survives(words.join(" ").into_bytes());
+    }
+
+    #[test]
+    fn damaged_files_are_survived(
+        file in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<usize>(), change()), 1..12),
+    ) {
+        let texts = texts();
+        survives(changed(&texts[file.index(texts.len())], &changes));
+    }
+}
+
+/// A word that the parser knows, a value, a brace or a line end.
+fn word() -> impl Strategy<Value = String> {
+    let keywords: Vec<String> = keepalived_compat::keywords::places()
+        .flat_map(|(_, list)| list.iter().map(|k| k.name.to_owned()))
+        .collect();
+    let values = [
+        "\n",
+        "{",
+        "}",
+        "\n",
+        "{",
+        "}",
+        "1",
+        "255",
+        "0.1",
+        "eth0",
+        "10.0.0.1",
+        "10.0.0.2/24",
+        "::1",
+        "DR",
+        "sh",
+    ];
+    prop_oneof![
+        prop::sample::select(keywords),
+        prop::sample::select(values.to_vec()).prop_map(str::to_owned),
+        "[ -~]{0,8}",
+    ]
 }

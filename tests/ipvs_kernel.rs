@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 const LOOPBACK: u32 = 1;
@@ -27,6 +28,14 @@ fn in_namespace(test: impl FnOnce(Ipvs) + Send + 'static) {
         println!("skipped: this test makes a network namespace, which needs root");
         return;
     }
+    let _others_may_run = MODULES.read().unwrap_or_else(PoisonError::into_inner);
+    run(required, test);
+}
+
+/// Held for writing by the test that unloads the modules under everybody's feet.
+static MODULES: RwLock<()> = RwLock::new(());
+
+fn run(required: bool, test: impl FnOnce(Ipvs) + Send + 'static) {
     let thread = std::thread::spawn(move || {
         unshare(CloneFlags::CLONE_NEWNET).expect("root may make a network namespace");
         // IPVS refuses every destination in a namespace that never had an address.
@@ -423,5 +432,48 @@ fn a_connection_is_balanced_and_counted() {
             (3, 3, 0),
             "{entry:?}"
         );
+    });
+}
+
+fn is_user_mode_linux() -> bool {
+    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("User Mode Linux"))
+}
+
+/// Unload every module of IPVS; those of namespaces that just ended need a moment.
+fn unload_ipvs() {
+    let start = Instant::now();
+    loop {
+        let modules = std::fs::read_to_string("/proc/modules").expect("/proc is mounted");
+        let names: Vec<&str> = modules.lines().filter_map(|line| line.split(' ').next()).collect();
+        let names: Vec<&str> = names.into_iter().filter(|name| name.starts_with("ip_vs")).collect();
+        if names.is_empty() {
+            return;
+        }
+        assert!(start.elapsed() < LIMIT, "still loaded: {names:?}");
+        // Those that others depend on refuse until the others are gone.
+        let mut command = Command::new("modprobe");
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").arg("-r").args(&names);
+        let _ = command.output().expect("kmod is installed");
+    }
+}
+
+/// Only in a guest of our own: on a real machine the modules may be in use.
+#[test]
+fn ipvs_is_found_again_after_it_was_unloaded() {
+    if !is_user_mode_linux() {
+        println!("skipped: this test unloads ip_vs, which it does only in User Mode Linux");
+        return;
+    }
+    let _alone = MODULES.write().unwrap_or_else(PoisonError::into_inner);
+    run(true, |mut ipvs| {
+        let web = endpoint(TransportProtocol::Tcp, "192.0.2.1:80");
+        assert_eq!(ipvs.list().unwrap(), []);
+        unload_ipvs();
+        let results = ipvs.apply(&[TableOp::AddService(web, settings("rr"))]);
+        assert_eq!(results, [Ok(())], "the module was loaded again and found under its new number");
+        assert_eq!(ipvs.list().unwrap().len(), 1);
+        ipvs.flush().unwrap();
+        unload_ipvs();
+        assert_eq!(ipvs.list().unwrap(), []);
     });
 }

@@ -16,6 +16,9 @@ mod preprocess;
 pub mod source;
 pub mod tree;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::Config;
 pub use diagnostics::{Code, Diagnostic, Severity};
 pub use lexer::Word;

@@ -160,6 +160,9 @@ impl Reading<'_> {
         if !kept {
             return;
         }
+        if let Some(name) = generator(text.as_str()) {
+            return self.generator_missing(name, text.span_trimmed());
+        }
         let pwd = directory(self.sources.name(text.file())).to_owned();
         let expanded = self.definitions.expand(text, &pwd, self.config_id, &mut self.diagnostics);
         // A hash sign that a definition brings (${_HASH}) begins a comment, as seen in keepalived.
@@ -214,20 +217,14 @@ impl Reading<'_> {
         (text.slice(start + 1 + length, line.len()), kept)
     }
 
+    fn generator_missing(&mut self, name: &str, span: Span) {
+        let title = format!("`{name}` is known to keepalived, not built in holdfast yet");
+        let diagnostic = Diagnostic::new(Code::NotYetTraffic, span, title, "the line is left out");
+        self.say(diagnostic.instead("write the lines out one by one"));
+    }
+
     /// Words and braces of a line go into the tree; an include is followed.
     fn words_of(&mut self, text: Text, depth: usize) {
-        if let Some(name) = generator(text.as_str()) {
-            let span = text.span_trimmed();
-            return self.say(
-                Diagnostic::new(
-                    Code::NotYetTraffic,
-                    span,
-                    format!("`{name}` is known to keepalived, not built in holdfast yet"),
-                    "the line is left out",
-                )
-                .instead("write the lines out one by one"),
-            );
-        }
         let (pieces, open_quote) = text.pieces();
         if let (true, Some(Piece::Word(first))) = (open_quote, pieces.first())
             && !is_script(&first.text)

@@ -3,7 +3,7 @@
 usage: client.py ADDRESS PORT INTERVAL_SECONDS
   report    statistics since the last report, which they reset:
               sent N failed N gap MS SERVER=COUNT ...
-              failed KIND COUNT FIRST_SECOND LAST_SECOND      (one line for each kind of failure)
+              failed COUNT FIRST LAST KIND      (one line for each kind of failure, with clock times)
               .
   quit
 A request is one new connection (so that IPVS schedules each), and a failure is told by what the client saw.
@@ -11,6 +11,7 @@ A request is one new connection (so that IPVS schedules each), and a failure is 
 """
 
 import errno
+import itertools
 import select
 import socket
 import sys
@@ -18,6 +19,11 @@ import time
 
 # Longer than any healthy answer here, short enough to count an outage in several failures.
 PATIENCE = 1.0
+
+# Every request comes from a port of its own, as from many clients. The kernel's own choice comes back to a port within
+# seconds, and IPVS, which keeps a closed connection for two minutes, drops a new one from the same port when the server
+# of the old one has left the table (see net.ipv4.vs.expire_nodest_conn).
+PORTS = itertools.cycle(range(10000, 60000))
 
 KINDS = {
     errno.ECONNREFUSED: "refused: nobody listens there (reset by the server or the kernel)",
@@ -32,7 +38,7 @@ def request(address, port):
     """The server's name, or raises OSError; every wait is bounded by PATIENCE."""
     stage = "connect: no answer within %g s" % PATIENCE
     try:
-        with socket.create_connection((address, port), PATIENCE) as connection:
+        with socket.create_connection((address, port), PATIENCE, ("", next(PORTS))) as connection:
             stage = "answer: connected, then silence for %g s" % PATIENCE
             connection.sendall(b"GET /who HTTP/1.0\r\nHost: demo\r\n\r\n")
             answer = b""
@@ -52,11 +58,16 @@ def request(address, port):
     return body.decode("latin-1").strip()
 
 
+def clock(at, now):
+    """A monotonic time as the wall clock's, to compare with logs."""
+    wall = time.time() + at - now
+    return time.strftime("%H:%M:%S", time.localtime(wall)) + ".%03d" % (wall % 1 * 1000)
+
+
 class Statistics:
     """What happened since the last report."""
 
-    def __init__(self, start, last_answer):
-        self.start = start
+    def __init__(self, last_answer):
         self.sent = 0
         self.gap = 0.0
         self.last_answer = last_answer
@@ -78,14 +89,14 @@ class Statistics:
         servers = " ".join("%s=%d" % item for item in sorted(self.servers.items()))
         yield ("sent %d failed %d gap %d %s" % (self.sent, failed, gap * 1000, servers)).strip()
         for kind, (count, first, last) in self.failures.items():
-            yield "failed %d %.1f %.1f %s" % (count, first - self.start, last - self.start, kind)
+            yield "failed %d %s %s %s" % (count, clock(first, now), clock(last, now), kind)
         yield "."
 
 
 def main():
     address, port, interval = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     now = time.monotonic()
-    statistics = Statistics(now, now)
+    statistics = Statistics(now)
     following = now
     while True:
         readable, _, _ = select.select([sys.stdin], [], [], max(0, following - time.monotonic()))
@@ -95,7 +106,7 @@ def main():
                 return
             now = time.monotonic()
             print("\n".join(statistics.lines(now)), flush=True)
-            statistics = Statistics(now, statistics.last_answer)
+            statistics = Statistics(statistics.last_answer)
             continue
         statistics.sent += 1
         try:

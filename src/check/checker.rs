@@ -1,8 +1,8 @@
 //! One checker: turns outcomes into verdicts and says how long to wait.
 //!
 //! As keepalived: before the first verdict one failure is enough; later `retry` failures are tolerated, spaced by
-//! `delay_before_retry`; one success brings the server up. A web check with several urls asks one per run; the
-//! one that brought the server down is asked alone until it answers, then all are asked again.
+//! `delay_before_retry`; one success brings the server up. A web check asks one url per run; the one that brought the
+//! server down is asked alone until it answers, then all are asked again before the server is up.
 
 use super::Verdict;
 use super::probe::Outcome;
@@ -32,6 +32,7 @@ pub struct Checker {
     schedule: Schedule,
     /// While down.
     down_delay: Duration,
+    is_web: bool,
     parts: usize,
     belief: Belief,
     part: usize,
@@ -55,13 +56,15 @@ impl Checker {
     /// A checker that knows nothing.
     pub fn new(question: &Question) -> Checker {
         let schedule = question.schedule;
-        let down_delay = match question.kind {
-            CheckKind::Http(_) => schedule.delay_loop.max(schedule.delay_before_retry),
-            CheckKind::Ping | CheckKind::Tcp => schedule.delay_loop,
+        let is_web = matches!(question.kind, CheckKind::Http(_));
+        let down_delay = match is_web {
+            true => schedule.delay_loop.max(schedule.delay_before_retry),
+            false => schedule.delay_loop,
         };
         Checker {
             schedule,
             down_delay,
+            is_web,
             parts: question.kind.parts(),
             belief: Belief::Unknown,
             part: 0,
@@ -125,9 +128,10 @@ impl Checker {
 
     fn succeeded(&mut self) -> (Duration, Option<Verdict>) {
         self.failures = 0;
-        let repeated = self.failed_part.take().is_some();
+        let repeated = self.failed_part.take().is_some() && self.is_web;
         let delay = if self.belief == Belief::Down { self.down_delay } else { self.schedule.delay_loop };
-        if repeated && self.parts > 1 {
+        if repeated {
+            // The round starts anew even where there is one url only, as seen of keepalived 2.2.7.
             self.part = 0;
             return (delay, None);
         }
@@ -231,8 +235,8 @@ mod tests {
     }
 
     #[test]
-    fn one_url_that_recovers_is_up_at_once() {
-        assert_eq!(run(&mut Checker::new(&http(1)), "-+"), ["0:6 DOWN", "0:6 UP"]);
+    fn a_single_url_that_recovers_is_asked_once_more_as_by_keepalived() {
+        assert_eq!(run(&mut Checker::new(&http(1)), "-++"), ["0:6 DOWN", "0:6", "0:6 UP"]);
     }
 
     #[test]

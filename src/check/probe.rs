@@ -6,6 +6,7 @@ pub mod tcp;
 
 use crate::net::AddressFamily;
 use crate::plan::check::{CheckKind, Question};
+use std::fmt;
 use std::time::Duration;
 
 /// One conversation. The driver connects, passes on what it hears, and stops at [`ProbeStep::Done`].
@@ -49,6 +50,16 @@ pub enum Outcome {
     Failure(String),
     /// Our own machine could not ask (no socket, no such local address). Says nothing about the server.
     NotRun(String),
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Success(words) => write!(f, "success, {words}"),
+            Outcome::Failure(words) => write!(f, "failure, {words}"),
+            Outcome::NotRun(words) => write!(f, "not made, {words}"),
+        }
+    }
 }
 
 /// Numbers a datagram probe puts into its packets.

@@ -2,6 +2,7 @@
 
 use super::samples::{tcp, tcp_of};
 use super::*;
+use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -152,4 +153,69 @@ fn trouble_of_our_own_is_said_once_until_it_changes() {
         checks.handle_timeout(now, &mut Vec::new());
     }
     assert_eq!(said, ["no socket", "no address"]);
+}
+
+/// What may happen next to the core.
+#[derive(Clone, Debug)]
+enum Happening {
+    Replan(BTreeSet<u8>),
+    Wait(u64),
+    /// The conversation of that position among those going on ends so.
+    End(usize, bool),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        1 => proptest::collection::btree_set(0u8..12, 0..12).prop_map(Happening::Replan),
+        3 => (0u64..15).prop_map(Happening::Wait),
+        6 => (0usize..8, any::<bool>()).prop_map(|(which, good)| Happening::End(which, good)),
+    ]
+}
+
+proptest! {
+    /// Whatever happens: every checker waits, is ready or runs; no more run than may; the driver is asked to hold
+    /// exactly those conversations; and nobody is left behind.
+    #[test]
+    fn no_checker_is_ever_lost(happenings in proptest::collection::vec(happening(), 0..80), limit in 1usize..4) {
+        let mut checks = Checks::new(limit);
+        let mut held: Vec<CheckId> = Vec::new();
+        let mut now = at(0);
+        for happening in happenings {
+            let mut actions = Vec::new();
+            match happening {
+                Happening::Replan(numbers) => {
+                    let questions: Vec<Question> =
+                        numbers.iter().map(|n| tcp_of(&format!("192.0.2.{n}:80"))).collect();
+                    checks.handle(plan(&questions), now, &mut actions);
+                    prop_assert_eq!(checks.checks.len(), numbers.len());
+                }
+                Happening::Wait(seconds) => {
+                    now += Duration::from_secs(seconds);
+                    checks.handle_timeout(now, &mut actions);
+                }
+                Happening::End(which, good) if !held.is_empty() => {
+                    let check = held.remove(which % held.len());
+                    let outcome = if good { Outcome::Success("fine".into()) } else { Outcome::Failure("bad".into()) };
+                    checks.handle(Event::Finished { check, outcome, latency: SECOND }, now, &mut actions);
+                }
+                Happening::End(..) => {}
+            }
+            for action in actions {
+                match action {
+                    Action::Start { check, .. } => held.push(check),
+                    Action::Cancel(check) => held.retain(|one| *one != check),
+                    _ => {}
+                }
+            }
+            let running: Vec<CheckId> = checks.checks.iter().filter(|(_, check)| check.phase == Phase::Running).map(|(id, _)| *id).collect();
+            let mut sorted = held.clone();
+            sorted.sort();
+            prop_assert_eq!(&running, &sorted);
+            prop_assert_eq!(running.len(), checks.running());
+            prop_assert!(running.len() <= limit);
+            let ready = checks.checks.values().filter(|check| check.phase == Phase::Ready).count();
+            prop_assert!(ready == 0 || running.len() == limit, "ready ones start when there is room");
+            prop_assert_eq!(checks.deadlines.len() + ready + running.len(), checks.checks.len());
+        }
+    }
 }

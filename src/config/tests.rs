@@ -66,7 +66,7 @@ fn an_instance_has_keepalived_s_defaults() {
         (plan.version, plan.priority, plan.interval.centiseconds()),
         (Version::V2, Priority(100), 100)
     );
-    assert_eq!((plan.start_as_master, plan.preempt, plan.preempt_delay), (false, true, Duration::ZERO));
+    assert_eq!((plan.preempt, plan.preempt_delay), (true, Duration::ZERO));
     assert_eq!((plan.down_timer_adverts, plan.track_primary), (3, true));
     assert_eq!((plan.answer_lower_priority, plan.answer_higher_priority), (true, false));
     assert_eq!(plan.transport, Transport::Multicast { source: None, group: None });
@@ -87,9 +87,9 @@ fn an_ipv6_instance_speaks_version_3_whatever_is_written() {
 #[test]
 fn state_master_without_priority_is_the_owner() {
     let (plan, _) = router("state MASTER");
-    assert_eq!((plan.priority, plan.start_as_master), (Priority::OWNER, true));
+    assert_eq!(plan.priority, Priority::OWNER);
     let (plan, _) = router("state MASTER\npriority 150");
-    assert_eq!((plan.priority, plan.start_as_master), (Priority(150), true));
+    assert_eq!(plan.priority, Priority(150));
     // A priority that cannot be read counts as written.
     let (plan, codes) = router("state MASTER\npriority 300");
     assert_eq!((plan.priority, codes), (Priority(100), vec![Code::BadValue]));
@@ -195,6 +195,16 @@ fn global_defaults_count_for_the_instances_below_them() {
     // Below the instance they come too late, as in keepalived.
     let late = "vrrp_instance A { \n interface eth0 \n virtual_router_id 1 \n virtual_ipaddress { 192.0.2.1 } \n }\nglobal_defs { vrrp_version 3 }";
     assert_eq!(routers(late).0.version, Version::V2);
+}
+
+#[test]
+fn garp_after_lower_priority_follows_the_global_settings() {
+    let (plan, codes) = router("garp_master_delay 10\ngarp_master_repeat 3\ngarp_master_refresh 0");
+    let a = plan.announce;
+    assert_eq!((a.delay.as_secs(), a.repeat, a.refresh, codes), (10, 3, None, vec![]));
+    assert_eq!((a.lower_priority_delay.as_secs(), a.lower_priority_repeat), (5, 5));
+    let (plan, _) = router("garp_lower_prio_delay 1\ngarp_lower_prio_repeat 0");
+    assert_eq!((plan.announce.lower_priority_delay.as_secs(), plan.announce.lower_priority_repeat), (1, 0));
 }
 
 #[test]

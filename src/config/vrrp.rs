@@ -87,7 +87,6 @@ fn router(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<RouterPlan> 
     let defaults = &instance.defaults;
     Some(RouterPlan {
         interval: settings::interval(instance, version, out),
-        start_as_master: priority.is_owner() || settings.master.is_some_and(|m| m.value),
         preempt,
         preempt_delay,
         priority,

@@ -292,8 +292,9 @@ fn adopt(plan: &VirtualServer, observed: &Table, events: &mut Vec<Event>) -> Vir
     };
     let is_live = |endpoint: &SocketAddr| weight(endpoint).is_some_and(|weight| weight > 0);
     let sorry_serves = plan.sorry_server.as_ref().is_some_and(|sorry| is_live(&sorry.endpoint));
-    // Somebody of ours serves: an earlier run left this table, and who is not in it was taken out for a reason.
-    let left_by_us = sorry_serves || plan.real_servers.iter().any(|server| is_live(&server.endpoint));
+    let somebody_serves = plan.real_servers.iter().any(|server| is_live(&server.endpoint));
+    // One of ours serves: an earlier run left this table, and who is not in it was taken out for a reason.
+    let left_by_us = sorry_serves || somebody_serves;
     let mut server = |server: &RealServer| {
         let presumed = match weight(&server.endpoint) {
             Some(0) if server.weight > 0 => Presumed::Down,
@@ -309,7 +310,7 @@ fn adopt(plan: &VirtualServer, observed: &Table, events: &mut Vec<Event>) -> Vir
         state
     };
     VirtualState {
-        quorum_up: !plan.alpha && !sorry_serves,
+        quorum_up: !sorry_serves && (somebody_serves || !plan.alpha),
         servers: plan.real_servers.iter().map(&mut server).collect(),
     }
 }

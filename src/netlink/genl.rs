@@ -17,20 +17,32 @@ const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 pub(super) struct GenericSocket {
     pub(super) socket: NetlinkSocket,
     pub(super) family: u16,
+    name: &'static str,
 }
 
 impl GenericSocket {
-    /// Open and resolve `family`. Resolving loads the module behind it where the kernel may.
+    /// Open and resolve the family called `name`. Resolving loads the module behind it where the kernel may.
     /// ENOENT if there is no such family.
-    pub(super) fn open(family: &str) -> Result<GenericSocket, NetlinkError> {
+    pub(super) fn open(name: &'static str) -> Result<GenericSocket, NetlinkError> {
         let mut socket = NetlinkSocket::open(libc::NETLINK_GENERIC)?;
-        let context = format!("cannot find the generic netlink family \"{family}\"");
-        let mut request = request(CONTROLLER, CTRL_CMD_GETFAMILY, 1);
-        request.text(CTRL_ATTR_FAMILY_NAME, family);
-        let answers = socket.call(request, &context)?;
-        let family = family_id(&answers).map_err(|error| NetlinkError::malformed(error, &context))?;
-        Ok(GenericSocket { socket, family })
+        let family = resolve(&mut socket, name)?;
+        Ok(GenericSocket { socket, family, name })
     }
+
+    /// Resolve again: a module that was unloaded and loaded comes back under another number. True if it has.
+    pub(super) fn refresh(&mut self) -> Result<bool, NetlinkError> {
+        let before = self.family;
+        self.family = resolve(&mut self.socket, self.name)?;
+        Ok(self.family != before)
+    }
+}
+
+fn resolve(socket: &mut NetlinkSocket, name: &str) -> Result<u16, NetlinkError> {
+    let context = format!("cannot find the generic netlink family \"{name}\"");
+    let mut request = request(CONTROLLER, CTRL_CMD_GETFAMILY, 1);
+    request.text(CTRL_ATTR_FAMILY_NAME, name);
+    let answers = socket.call(request, &context)?;
+    family_id(&answers).map_err(|error| NetlinkError::malformed(error, &context))
 }
 
 /// A request to `family`; attributes follow.

@@ -35,25 +35,20 @@ pub struct ServiceEntry {
 impl Ipvs {
     /// Open; this loads ip_vs where the kernel has it as a module and the process may. ENOENT without IPVS.
     pub fn open() -> Result<Ipvs, NetlinkError> {
-        match GenericSocket::open("IPVS") {
-            Ok(netlink) => Ok(Ipvs { netlink }),
-            Err(error) if error.errno == libc::ENOENT => Err(NetlinkError {
-                errno: error.errno,
-                message: "virtual servers cannot be programmed; load ip_vs".into(),
-                context: "this kernel has no IPVS (generic netlink family \"IPVS\" unknown)".into(),
-            }),
-            Err(error) => Err(error),
-        }
+        let netlink = GenericSocket::open("IPVS").map_err(without_ipvs)?;
+        Ok(Ipvs { netlink })
     }
 
     /// Version and size of the connection table.
     pub fn info(&mut self) -> Result<Info, NetlinkError> {
-        let context = "cannot ask IPVS about itself";
-        let request = codec::request(self.netlink.family, command::GET_INFO);
-        let answers = self.netlink.socket.call(request, context)?;
-        let answer = answers.first().ok_or(Malformed("no answer"));
-        let info = answer.and_then(|answer| codec::decode_info(&answer.payload));
-        info.map_err(|error| NetlinkError::malformed(error, context))
+        self.again_if_reloaded(|ipvs| {
+            let context = "cannot ask IPVS about itself";
+            let request = codec::request(ipvs.netlink.family, command::GET_INFO);
+            let answers = ipvs.netlink.socket.call(request, context)?;
+            let answer = answers.first().ok_or(Malformed("no answer"));
+            let info = answer.and_then(|answer| codec::decode_info(&answer.payload));
+            info.map_err(|error| NetlinkError::malformed(error, context))
+        })
     }
 
     /// The table without counters, for comparing.
@@ -67,27 +62,23 @@ impl Ipvs {
 
     /// The table with counters, sorted by key.
     pub fn list(&mut self) -> Result<Vec<ServiceEntry>, NetlinkError> {
-        let context = "cannot list the IPVS services";
-        let request = codec::request(self.netlink.family, command::GET_SERVICE);
-        let mut entries = Vec::new();
-        for answer in self.netlink.socket.dump(&request, context)? {
-            let record = codec::decode_service(&answer.payload);
-            if let Some(record) = record.map_err(|error| NetlinkError::malformed(error, context))? {
-                let destinations = self.destinations(&record.key)?;
-                let codec::ServiceRecord { key, settings, flags, stats } = record;
-                entries.push(ServiceEntry { key, settings, flags, stats, destinations });
-            }
-        }
-        // The kernel lists in the order of its hash table.
-        entries.sort_by_key(|entry| entry.key);
-        Ok(entries)
+        self.again_if_reloaded(Ipvs::list_once)
     }
 
     /// Perform `ops` in order, many per system call; one result each. A refused one does not stop the others.
     pub fn apply(&mut self, ops: &[TableOp]) -> Vec<Result<(), NetlinkError>> {
-        let requests = ops.iter().map(|op| codec::encode(self.netlink.family, op)).collect();
-        let describe = |index| ops.get(index).map(describe).unwrap_or_default();
-        let results = self.netlink.socket.batch(requests, describe);
+        let mut results = self.apply_once(ops);
+        let unknown = |result: &Result<(), NetlinkError>| {
+            result.as_ref().is_err_and(|error| error.errno == libc::ENOENT)
+        };
+        // No such scheduler, no such destination, or no such family: in the last case nothing at all was done.
+        if !results.is_empty() && results.iter().all(unknown) {
+            match self.netlink.refresh() {
+                Ok(false) => {}
+                Ok(true) => results = self.apply_once(ops),
+                Err(error) => return vec![Err(without_ipvs(error)); ops.len()],
+            }
+        }
         let explained = results.into_iter().zip(ops).map(|(result, op)| {
             result.map_err(|error| match explain(op, error.errno) {
                 Some(words) => NetlinkError { message: words.into(), ..error },
@@ -99,8 +90,49 @@ impl Ipvs {
 
     /// Remove every service, whoever made it.
     pub fn flush(&mut self) -> Result<(), NetlinkError> {
-        let request = codec::request(self.netlink.family, command::FLUSH);
-        self.netlink.socket.call(request, "cannot empty the IPVS table").map(drop)
+        self.again_if_reloaded(|ipvs| {
+            let request = codec::request(ipvs.netlink.family, command::FLUSH);
+            ipvs.netlink.socket.call(request, "cannot empty the IPVS table").map(drop)
+        })
+    }
+
+    fn list_once(&mut self) -> Result<Vec<ServiceEntry>, NetlinkError> {
+        let context = "cannot list the IPVS services";
+        let request = codec::request(self.netlink.family, command::GET_SERVICE);
+        let mut entries = Vec::new();
+        for answer in self.netlink.socket.dump(&request, context)? {
+            let record = codec::decode_service(&answer.payload);
+            if let Some(record) = record.map_err(|error| NetlinkError::malformed(error, context))? {
+                let destinations = self.destinations(&record.key)?;
+                let codec::ServiceRecord { key, settings, flags, stats } = record;
+                entries.push(ServiceEntry { key, settings, flags, stats, destinations });
+            }
+        }
+        // The kernel lists in the order of its hash table, and one that changes meanwhile may be listed twice.
+        entries.sort_by_key(|entry| entry.key);
+        entries.dedup_by_key(|entry| entry.key);
+        Ok(entries)
+    }
+
+    fn apply_once(&mut self, ops: &[TableOp]) -> Vec<Result<(), NetlinkError>> {
+        let requests = ops.iter().map(|op| codec::encode(self.netlink.family, op)).collect();
+        let describe = |index| ops.get(index).map(describe).unwrap_or_default();
+        self.netlink.socket.batch(requests, describe)
+    }
+
+    /// ENOENT from a request that names nothing but the family means that the family's number is not known (any
+    /// more): ip_vs was unloaded, and perhaps loaded again. Look for it, and try once more.
+    fn again_if_reloaded<T>(
+        &mut self,
+        request: impl Fn(&mut Ipvs) -> Result<T, NetlinkError>,
+    ) -> Result<T, NetlinkError> {
+        match request(self) {
+            Err(error) if error.errno == libc::ENOENT => {
+                self.netlink.refresh().map_err(without_ipvs)?;
+                request(self)
+            }
+            result => result,
+        }
     }
 
     fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, NetlinkError> {
@@ -111,7 +143,19 @@ impl Ipvs {
         let result: Result<Vec<_>, Malformed> = decoded.collect();
         let mut entries = result.map_err(|error| NetlinkError::malformed(error, &context))?;
         entries.sort_by_key(|entry| entry.endpoint);
+        entries.dedup_by_key(|entry| entry.endpoint);
         Ok(entries)
+    }
+}
+
+fn without_ipvs(error: NetlinkError) -> NetlinkError {
+    if error.errno != libc::ENOENT {
+        return error;
+    }
+    NetlinkError {
+        errno: error.errno,
+        message: "virtual servers cannot be programmed; load ip_vs".into(),
+        context: "this kernel has no IPVS (generic netlink family \"IPVS\" unknown)".into(),
     }
 }
 

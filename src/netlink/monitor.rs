@@ -179,3 +179,93 @@ fn decode(message: &Message<'_>) -> Result<Option<MonitorEvent>, Malformed> {
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::message::Request;
+    use crate::sys::clock::monotonic_now;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    fn decoded(kind: u16, request: &Request) -> Result<Option<MonitorEvent>, Malformed> {
+        decode(&Message { kind, flags: 0, sequence: 0, payload: request.payload() })
+    }
+
+    fn link_message(family: u8) -> Request {
+        let mut header = link::header(7, None);
+        header[0] = family;
+        let mut request = Request::new(RTM_NEWLINK, 0, &header);
+        request.text(3, "eth7");
+        request
+    }
+
+    #[test]
+    fn only_the_links_own_message_says_that_it_is_gone() {
+        assert_eq!(decoded(RTM_DELLINK, &link_message(0)), Ok(Some(MonitorEvent::LinkGone { index: 7 })));
+        assert_eq!(decoded(RTM_DELLINK, &link_message(libc::AF_BRIDGE as u8)), Ok(None));
+        let changed = decoded(RTM_NEWLINK, &link_message(0));
+        assert!(matches!(changed, Ok(Some(MonitorEvent::LinkChanged(link))) if link.name == "eth7"));
+        assert_eq!(decoded(99, &link_message(0)), Ok(None));
+    }
+
+    #[test]
+    fn a_removed_address_is_named_with_its_interface() {
+        let cidr = IpCidr::host([192, 0, 2, 1].into());
+        let request = address::encode(&crate::vrrp::AddressOp::Remove { interface: 7, cidr });
+        let expected = MonitorEvent::AddressRemoved { interface: 7, cidr };
+        assert_eq!(decoded(address::RTM_DELADDR, &request), Ok(Some(expected)));
+    }
+
+    /// Put octets into the monitor's queue, as anybody with root can who is not the kernel.
+    fn forge(monitor: &Monitor, octets: &[u8]) -> Option<()> {
+        let mut own = netlink_sys::SocketAddr::new(0, 0);
+        monitor.socket.get_address(&mut own).ok()?;
+        let other = netlink_sys::Socket::new(libc::NETLINK_ROUTE as isize).ok()?;
+        other.send_to(octets, &own, 0).ok().map(drop)
+    }
+
+    #[test]
+    fn what_does_not_come_from_the_kernel_is_counted_and_ignored() {
+        let mut monitor = Monitor::open().unwrap();
+        let gone = Request::new(RTM_DELLINK, 0, link_message(0).payload()).finish(0, 0);
+        if forge(&monitor, &gone).is_none() {
+            println!("skipped: only root may send netlink messages to another process");
+            return;
+        }
+        let mut events = Vec::new();
+        let start = monotonic_now();
+        while monitor.counters().foreign == 0
+            && monotonic_now().saturating_duration_since(start) < Duration::from_secs(20)
+        {
+            monitor.read(&mut events).unwrap();
+        }
+        assert_eq!(monitor.counters(), MonitorCounters { foreign: 1, ..Default::default() });
+        assert!(!events.contains(&MonitorEvent::LinkGone { index: 7 }));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_counted_and_asks_for_a_dump() {
+        let mut monitor = Monitor::open().unwrap();
+        let mut events = Vec::new();
+        monitor.read(&mut events).unwrap();
+        events.clear();
+        // As if the kernel had sent it: a link message without attributes, and half a header.
+        monitor.buffer = Request::new(RTM_NEWLINK, 0, &link::header(7, None)).finish(0, 0);
+        monitor.take(&mut events);
+        monitor.buffer = vec![1; 10];
+        monitor.take(&mut events);
+        assert_eq!((monitor.counters().undecodable, events.len()), (2, 0));
+        monitor.read(&mut events).unwrap();
+        assert_eq!(events.last(), Some(&MonitorEvent::Overrun));
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_are_an_event_or_refused(kind: u16, payload in proptest::collection::vec(any::<u8>(), 0..80)) {
+            for kind in [kind, RTM_NEWLINK, RTM_DELLINK, address::RTM_NEWADDR, address::RTM_DELADDR] {
+                let _ = decode(&Message { kind, flags: 0, sequence: 0, payload: &payload });
+            }
+        }
+    }
+}

@@ -42,8 +42,6 @@ pub struct RouterPlan {
     pub priority: Priority,
     /// Advertisement interval of this router as Master.
     pub interval: Interval,
-    /// `state MASTER`: the first wait is one interval plus skew instead of the whole down interval.
-    pub start_as_master: bool,
     /// Does a Backup take over from a Master of lower priority?
     pub preempt: bool,
     /// Wait this long, from the first advertisement of lower priority, before preempting.

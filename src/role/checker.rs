@@ -66,8 +66,8 @@ fn fail(why: &str) -> ExitCode {
 enum RoleError {
     #[error("link: {0}")]
     Frame(#[from] FrameError),
-    #[error("link: {0}")]
-    Io(#[from] io::Error),
+    #[error("{0}: {1}")]
+    Io(&'static str, io::Error),
 }
 
 /// The end of a conversation.
@@ -100,16 +100,19 @@ struct State {
 
 impl Role {
     fn start(link: UnixStream, opener: Opener) -> Result<Role, RoleError> {
-        link.set_nonblocking(true)?;
-        let (reader, writer) = tokio::net::UnixStream::from_std(link)?.into_split();
+        let link_error = |error| RoleError::Io("link", error);
+        link.set_nonblocking(true).map_err(link_error)?;
+        let (reader, writer) = tokio::net::UnixStream::from_std(link).map_err(link_error)?.into_split();
         let (on_finished, finished) = mpsc::channel(probe_io::MAX_CONVERSATIONS);
         let (on_report, reports) = mpsc::channel(REPORTS);
+        let worker =
+            IpvsWorker::start(opener, on_report).map_err(|error| RoleError::Io("no thread", error))?;
         let state = State {
             origin: std::time::Instant::now(),
             checks: Checks::new(probe_io::MAX_CONVERSATIONS),
             director: None,
             first_plan: None,
-            worker: IpvsWorker::start(opener, on_report)?,
+            worker,
             trouble: None,
             conversations: HashMap::new(),
             on_finished,
@@ -123,11 +126,14 @@ impl Role {
     async fn live(mut self) -> Result<(), RoleError> {
         let mut decoder = Decoder::default();
         let mut buffer = vec![0; LINK_READ];
+        let mut link_ended = false;
         while self.state.farewell.is_none() {
             let state = &mut self.state;
             let due = state.sleep();
             tokio::select! {
-                read = self.reader.read(&mut buffer) => match read {
+                read = self.reader.read(&mut buffer), if !link_ended => match read {
+                    // An order given before still counts.
+                    Ok(0) | Err(_) if state.stopping => link_ended = true,
                     Ok(0) | Err(_) => {
                         info!("the supervisor is gone: checks end, the kernel's IPVS table stays as it is");
                         return Ok(());
@@ -272,7 +278,7 @@ impl State {
         let mark = Mark { identifier: mark.identifier ^ std::process::id() as u16, ..mark };
         let task = tokio::spawn(async move {
             let (outcome, latency) = probe_io::ask(&question, part, mark).await;
-            debug!("{question}: {outcome:?} after {}", words(latency));
+            debug!("{question}: {outcome}, after {}", words(latency));
             // Fails only when the role has ended.
             let _ended = on_finished.send((check, outcome, latency)).await;
         });
@@ -296,7 +302,8 @@ impl State {
 
     fn told(&mut self, report: Report) {
         match report {
-            Report::Observed(table) => self.adopt(table),
+            Report::Observed(table) if !self.stopping => self.adopt(table),
+            Report::Observed(_) => {}
             Report::Settled(generation) => self.outbox.applied = Some(generation),
             Report::Trouble(trouble) => self.trouble = trouble,
             Report::Released => self.farewell = Some(FromChecker::Stopped),

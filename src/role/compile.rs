@@ -4,6 +4,9 @@
 mod files;
 mod scripts;
 
+#[cfg(test)]
+mod tests;
+
 use crate::config::lower;
 use crate::link::Compiled;
 use crate::link::frame::encode;

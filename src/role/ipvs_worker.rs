@@ -378,6 +378,7 @@ impl Worker {
     fn perform(&mut self, ops: Vec<TableOp>) -> bool {
         let (Some(store), Some(observed)) = (&mut self.store, &mut self.observed) else { return false };
         let mut refusals = Vec::new();
+        let mut missing = BTreeSet::new();
         for batch in ops.chunks(BATCH) {
             if self.mailbox.is_closed() {
                 return true; // what is left stays as it is, on purpose
@@ -386,7 +387,12 @@ impl Worker {
             for op in batch {
                 match results.next() {
                     Some(Ok(())) => reconcile::apply(observed, op),
-                    Some(Err(StoreError(why))) => refusals.push(why),
+                    // That a service which could not be added takes no destinations goes without saying.
+                    Some(Err(_)) if needs_any_of(&missing, op) => {}
+                    Some(Err(StoreError(why))) => {
+                        refusals.push(why);
+                        missing.extend(added_service(op));
+                    }
                     None => refusals.push("a change was not answered".into()),
                 }
             }
@@ -441,7 +447,7 @@ impl Worker {
         // The first refusal may be a table that changed under us: the fresh dump that follows at once will tell.
         if self.failures > 1 || self.store.is_none() {
             error!(
-                "IPVS table cannot be set: {why}; checks go on, trying again every {} s at most",
+                "IPVS table cannot be set: {why}; checks go on, trying again within {} s",
                 MAX_BACKOFF.as_secs()
             );
             self.trouble = Some(why.clone());
@@ -462,4 +468,16 @@ impl Worker {
     fn report(&self, report: Report) {
         let _gone = self.reports.blocking_send(report);
     }
+}
+
+fn added_service(op: &TableOp) -> Option<ServiceKey> {
+    match op {
+        TableOp::AddService(key, _) => Some(*key),
+        _ => None,
+    }
+}
+
+/// Does `op` add a destination to one of `services`?
+fn needs_any_of(services: &BTreeSet<ServiceKey>, op: &TableOp) -> bool {
+    matches!(op, TableOp::AddDest(key, ..) if services.contains(key))
 }

@@ -12,8 +12,11 @@ pub(super) const BATCH: usize = 64;
 /// Room for a socket address: sockaddr_in6 (28 octets) is the largest in use.
 pub(super) const NAME_ROOM: usize = 32;
 
-/// Room for the control messages in use: pktinfo and hop limit of IPv6 take 40 + 24 octets.
+/// Room for the control messages received: pktinfo and hop limit of IPv6 take 40 + 24 octets.
 pub(super) const CONTROL_ROOM: usize = 128;
+
+/// Room for the one control message sent: pktinfo of IPv6 takes 40 octets.
+pub(super) const SEND_CONTROL_ROOM: usize = 40;
 
 /// A short octet string, aligned as the kernel wants addresses and control messages.
 #[repr(C, align(8))]
@@ -45,36 +48,67 @@ impl<const ROOM: usize> Small<ROOM> {
 /// A datagram to send.
 pub(super) struct Message<'a> {
     pub(super) name: Small<NAME_ROOM>,
-    pub(super) control: Small<CONTROL_ROOM>,
+    pub(super) control: Small<SEND_CONTROL_ROOM>,
     pub(super) payload: &'a [u8],
 }
 
-/// Send every message, in order; a message that the kernel refuses is reported and the next one is tried.
-/// Once the socket would block, all that is left is reported as such: the peer gets the next advertisement.
-pub(super) fn send_many(
+/// Send every item, in order, as `encode` lays it out. Returns the positions of those that could not be encoded or
+/// that the kernel refused, with the reason; the others are sent. Once the socket would block, all that is left is
+/// reported as such.
+pub(super) fn send_many<'a, T>(
+    socket: &impl AsFd,
+    items: &'a [T],
+    encode: impl Fn(&'a T) -> io::Result<Message<'a>>,
+) -> Vec<(usize, io::Error)> {
+    let mut failures = Vec::new();
+    let mut encoded = Vec::with_capacity(items.len().min(BATCH));
+    for (start, chunk) in (0..items.len()).step_by(BATCH).zip(items.chunks(BATCH)) {
+        encoded.clear();
+        let mut positions = Vec::with_capacity(chunk.len());
+        for (position, item) in (start..).zip(chunk) {
+            match encode(item) {
+                Ok(message) => {
+                    encoded.push(message);
+                    positions.push(position);
+                }
+                Err(error) => failures.push((position, error)),
+            }
+        }
+        if !send_chunk(socket, &encoded, &positions, &mut failures) {
+            let untried = start + chunk.len()..items.len();
+            failures.extend(untried.map(|position| (position, io::ErrorKind::WouldBlock.into())));
+            break;
+        }
+    }
+    failures
+}
+
+/// Send at most [`BATCH`] messages, known outside by `positions`; false once the socket would block.
+fn send_chunk(
     socket: &impl AsFd,
     messages: &[Message<'_>],
-    mut failed: impl FnMut(usize, io::Error),
-) {
+    positions: &[usize],
+    failures: &mut Vec<(usize, io::Error)>,
+) -> bool {
     let mut next = 0;
     while let Some(rest) = messages.get(next..)
-        && !rest.is_empty()
+        && let Some(position) = positions.get(next).copied()
     {
         match send_some(socket, rest) {
             Ok(sent) => next += sent.max(1),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                for index in next..messages.len() {
-                    failed(index, io::ErrorKind::WouldBlock.into());
-                }
-                return;
+                let untried = positions.iter().skip(next);
+                failures.extend(untried.map(|position| (*position, io::ErrorKind::WouldBlock.into())));
+                return false;
             }
             Err(error) => {
-                failed(next, error);
+                failures.push((position, error));
                 next += 1;
             }
         }
     }
+    true
 }
 
 /// One sendmmsg of at most [`BATCH`] messages. An error is the first message's.
@@ -207,7 +241,11 @@ impl Slots {
 }
 
 /// One control message as the kernel lays it out: cmsghdr, then the data padded to a machine word.
-pub(super) fn control_message(level: libc::c_int, kind: libc::c_int, data: &[u8]) -> Small<CONTROL_ROOM> {
+pub(super) fn control_message(
+    level: libc::c_int,
+    kind: libc::c_int,
+    data: &[u8],
+) -> Small<SEND_CONTROL_ROOM> {
     let length = CONTROL_HEADER + data.len();
     let padding = [0u8; WORD];
     let pad = padding.get(..length.next_multiple_of(WORD) - length).unwrap_or(&[]);
@@ -256,16 +294,40 @@ mod tests {
         let mut slots = Slots::new(64);
         let mut received = Vec::new();
         for part in texts.chunks(5) {
-            let messages: Vec<_> = part
-                .iter()
-                .map(|text| Message { name: Small::EMPTY, control: Small::EMPTY, payload: text.as_bytes() })
-                .collect();
-            send_many(&near, &messages, |index, error| panic!("{index}: {error}"));
+            let failures = send_many(&near, part, |text| Ok(plain(text.as_bytes())));
+            assert!(failures.is_empty(), "{failures:?}");
             while slots.receive(&far).unwrap() > 0 {
                 received.extend(slots.datagrams().map(|d| String::from_utf8(d.payload.to_vec()).unwrap()));
             }
         }
         assert_eq!(received, texts);
+    }
+
+    fn plain(payload: &[u8]) -> Message<'_> {
+        Message { name: Small::EMPTY, control: Small::EMPTY, payload }
+    }
+
+    #[test]
+    fn a_full_socket_and_an_item_without_a_form_are_reported_by_position() {
+        let (near, far) = UnixDatagram::pair().unwrap();
+        far.set_nonblocking(true).unwrap();
+        let items: Vec<usize> = (0..5000).collect();
+        let payload = [0; 512];
+        let failures = send_many(&near, &items, |item| {
+            if *item == 3 { Err(io::ErrorKind::InvalidInput.into()) } else { Ok(plain(&payload)) }
+        });
+        assert_eq!((failures[0].0, failures[0].1.kind()), (3, io::ErrorKind::InvalidInput));
+        let mut slots = Slots::new(512);
+        let mut arrived = 0;
+        while slots.receive(&far).unwrap() > 0 {
+            arrived += slots.datagrams().count();
+        }
+        // One more than arrived went before the first that would have blocked: the one without a form.
+        let blocked: Vec<usize> = (arrived + 1..5000).collect();
+        let reported: Vec<usize> = failures[1..].iter().map(|(position, _)| *position).collect();
+        assert_eq!(reported, blocked);
+        assert!(failures[1..].iter().all(|(_, error)| error.kind() == io::ErrorKind::WouldBlock));
+        assert!(arrived > 0 && !blocked.is_empty());
     }
 
     #[test]

@@ -39,23 +39,10 @@ impl PacketSocket {
     /// Send frames in order, 64 per system call. Returns the positions of those that failed, with the reason; the
     /// others are sent. WouldBlock means the send queue is full: nothing after that position was tried.
     pub fn send_batch(&self, frames: &[(u32, &[u8])]) -> Vec<(usize, io::Error)> {
-        let mut failures = Vec::new();
-        let mut positions = Vec::with_capacity(frames.len());
-        let mut encoded = Vec::with_capacity(frames.len());
-        for (position, (interface, frame)) in frames.iter().enumerate() {
-            match name(*interface, frame) {
-                Some(name) => {
-                    positions.push(position);
-                    encoded.push(Message { name, control: Small::EMPTY, payload: frame });
-                }
-                None => failures
-                    .push((position, io::Error::new(io::ErrorKind::InvalidInput, "no Ethernet header"))),
-            }
-        }
-        mmsg::send_many(&self.socket, &encoded, |index, error| {
-            failures.push((positions.get(index).copied().unwrap_or(index), error));
-        });
-        failures
+        mmsg::send_many(&self.socket, frames, |(interface, frame)| match name(*interface, frame) {
+            Some(name) => Ok(Message { name, control: Small::EMPTY, payload: frame }),
+            None => Err(io::Error::new(io::ErrorKind::InvalidInput, "frame without an Ethernet header")),
+        })
     }
 }
 

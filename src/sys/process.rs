@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::option;
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl;
 pub use nix::sys::signal::Signal;
@@ -11,7 +11,7 @@ use nix::unistd::{self, ForkResult};
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -49,8 +49,8 @@ pub fn lock_memory() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Schedule the calling thread in a real-time class with `priority` 1 to 99; its children start as ordinary
-/// processes. EPERM without CAP_SYS_NICE and beyond RLIMIT_RTPRIO.
+/// Schedule the calling thread in a real-time class with `priority` 1 to 99. Processes and threads that it starts
+/// later are ordinary ones. EPERM without CAP_SYS_NICE and beyond RLIMIT_RTPRIO.
 pub fn set_real_time(class: RealTime, priority: u8) -> io::Result<()> {
     let policy = match class {
         RealTime::RoundRobin => libc::SCHED_RR,
@@ -121,13 +121,6 @@ pub fn grow_receive_buffer(socket: &impl AsFd, octets: usize) {
     option::grow_receive_buffer(socket, octets);
 }
 
-/// Let `descriptor` be inherited by started programs, or not.
-pub fn set_close_on_exec(descriptor: &OwnedFd, close: bool) -> io::Result<()> {
-    let flags = if close { FdFlag::FD_CLOEXEC } else { FdFlag::empty() };
-    fcntl(descriptor, FcntlArg::F_SETFD(flags))?;
-    Ok(())
-}
-
 fn is_close_on_exec(number: RawFd) -> bool {
     // SAFETY: the borrow does not outlive this call, which only asks; a number that was closed meanwhile is EBADF.
     let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
@@ -165,7 +158,9 @@ fn fork_and_leave() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::fcntl::FdFlag;
     use std::io::{Read, Write};
+    use std::os::fd::{AsRawFd, OwnedFd};
     use std::process::{Command, Stdio};
     use std::time::{Duration, Instant};
 
@@ -258,13 +253,12 @@ mod tests {
 
     #[test]
     fn only_descriptors_without_the_flag_are_inheritable() {
-        use std::os::fd::AsRawFd;
         let descriptor = OwnedFd::from(File::open("/dev/null").unwrap());
-        assert!(!inheritable_descriptors().unwrap().contains(&descriptor.as_raw_fd()));
-        set_close_on_exec(&descriptor, false).unwrap();
-        assert!(inheritable_descriptors().unwrap().contains(&descriptor.as_raw_fd()));
-        set_close_on_exec(&descriptor, true).unwrap();
-        assert!(!inheritable_descriptors().unwrap().contains(&descriptor.as_raw_fd()));
+        let number = descriptor.as_raw_fd();
+        for (flags, inheritable) in [(FdFlag::FD_CLOEXEC, false), (FdFlag::empty(), true)] {
+            fcntl(&descriptor, FcntlArg::F_SETFD(flags)).unwrap();
+            assert_eq!(inheritable_descriptors().unwrap().contains(&number), inheritable);
+        }
     }
 
     #[test]

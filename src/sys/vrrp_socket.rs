@@ -133,22 +133,7 @@ impl VrrpSocket {
     /// Send messages in order, 64 per system call. Returns the positions of those that failed, with the reason; the
     /// others are sent. WouldBlock means the send queue is full: nothing after that position was tried.
     pub fn send_batch(&self, messages: &[Outgoing<'_>]) -> Vec<(usize, io::Error)> {
-        let mut failures = Vec::new();
-        let mut positions = Vec::with_capacity(messages.len());
-        let mut encoded = Vec::with_capacity(messages.len());
-        for (position, message) in messages.iter().enumerate() {
-            match self.encode(message) {
-                Some(message) => {
-                    positions.push(position);
-                    encoded.push(message);
-                }
-                None => failures.push((position, other_family())),
-            }
-        }
-        mmsg::send_many(&self.socket, &encoded, |index, error| {
-            failures.push((positions.get(index).copied().unwrap_or(index), error));
-        });
-        failures
+        mmsg::send_many(&self.socket, messages, |message| self.encode(message))
     }
 
     /// Receive up to 64 packets. Returns how many the kernel gave, 0 when there are none; malformed ones are among
@@ -228,7 +213,7 @@ impl VrrpSocket {
         }
     }
 
-    fn encode<'a>(&self, message: &Outgoing<'a>) -> Option<Message<'a>> {
+    fn encode<'a>(&self, message: &Outgoing<'a>) -> io::Result<Message<'a>> {
         let (name, control) = match (self.family, message.source, message.destination) {
             (AddressFamily::V4, IpAddr::V4(source), IpAddr::V4(destination)) => {
                 (name_v4(destination), pktinfo_v4(self.interface, source))
@@ -236,9 +221,9 @@ impl VrrpSocket {
             (AddressFamily::V6, IpAddr::V6(source), IpAddr::V6(destination)) => {
                 (name_v6(destination, self.interface), pktinfo_v6(self.interface, source))
             }
-            _ => return None,
+            _ => return Err(other_family()),
         };
-        Some(Message { name, control, payload: message.bytes })
+        Ok(Message { name, control, payload: message.bytes })
     }
 }
 
@@ -299,7 +284,7 @@ fn needs_scope(address: Ipv6Addr) -> bool {
 }
 
 /// in_pktinfo: interface, source, unused destination.
-fn pktinfo_v4(interface: u32, source: Ipv4Addr) -> Small<{ mmsg::CONTROL_ROOM }> {
+fn pktinfo_v4(interface: u32, source: Ipv4Addr) -> Small<{ mmsg::SEND_CONTROL_ROOM }> {
     let mut info = [0; 12];
     info[..4].copy_from_slice(&interface.to_ne_bytes());
     info[4..8].copy_from_slice(&source.octets());
@@ -307,7 +292,7 @@ fn pktinfo_v4(interface: u32, source: Ipv4Addr) -> Small<{ mmsg::CONTROL_ROOM }>
 }
 
 /// in6_pktinfo: source, interface.
-fn pktinfo_v6(interface: u32, source: Ipv6Addr) -> Small<{ mmsg::CONTROL_ROOM }> {
+fn pktinfo_v6(interface: u32, source: Ipv6Addr) -> Small<{ mmsg::SEND_CONTROL_ROOM }> {
     let mut info = [0; 20];
     info[..16].copy_from_slice(&source.octets());
     info[16..].copy_from_slice(&interface.to_ne_bytes());

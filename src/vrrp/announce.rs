@@ -36,7 +36,7 @@ impl Router {
     /// A weaker router spoke: switches and hosts may have learned its address.
     pub(super) fn announce_again(&mut self, ctx: &mut Context) {
         let policy = self.plan.announce;
-        let interval = self.plan.interval.duration();
+        let interval = self.own_interval().duration();
         let Phase::Master(master) = &mut self.phase else { return };
         if policy.lower_priority_repeat == 0 || ctx.now < master.quiet_until {
             return;

@@ -26,8 +26,6 @@ pub(super) enum Wait {
     Down,
     /// Skew_Time: the Master resigned (RFC 9568 6.4.2).
     Skew,
-    /// keepalived's `state MASTER` at start: one interval plus the smallest skew there is.
-    StartAsMaster,
 }
 
 impl Timing {
@@ -36,9 +34,6 @@ impl Timing {
         match wait {
             Wait::Down => self.master_interval.duration() * u32::from(self.down_timer_adverts) + self.skew(),
             Wait::Skew => self.skew(),
-            Wait::StartAsMaster => {
-                self.master_interval.duration() + Timing { priority: Priority::OWNER, ..self }.skew()
-            }
         }
     }
 
@@ -97,13 +92,6 @@ mod tests {
         assert_eq!(timing(Version::V3, 128, 10).wait(Wait::Down), seconds(0.35));
         let five = Timing { down_timer_adverts: 5, ..timing(Version::V2, 100, 100) };
         assert_eq!(five.wait(Wait::Down), seconds(5.609_375));
-    }
-
-    /// keepalived behaviour: `state MASTER` shortens the first wait.
-    #[test]
-    fn a_configured_master_waits_one_interval_at_start() {
-        let first = timing(Version::V2, 100, 200).wait(Wait::StartAsMaster);
-        assert_eq!(first, Duration::from_nanos(2_003_906_250));
     }
 
     /// RFC 9568 6.4.3.

@@ -22,9 +22,8 @@ pub(super) struct Interface {
 }
 
 impl Interface {
-    /// The address to send from: the first that does not move between nodes. Virtual addresses of a router
-    /// that owns them are real ones here (RFC 3768 4.2: each of two routers owns one address and backs up the
-    /// other's).
+    /// The address to send from: the first that is not virtual, as keepalived has it; else the first that
+    /// this node owns (RFC 3768 4.2: each of two routers owns one address and backs up the other's).
     pub fn source(&self, family: AddressFamily) -> Option<IpAddr> {
         match family {
             AddressFamily::V4 => self.ipv4,
@@ -41,8 +40,8 @@ pub(super) struct Interfaces {
     watchers: BTreeMap<String, BTreeSet<RouterId>>,
     /// Routers that hold an address, by address and the interface's name.
     holders: BTreeMap<(IpCidr, String), BTreeSet<RouterId>>,
-    /// Virtual addresses that this node does not own.
-    moving: BTreeSet<IpAddr>,
+    /// Virtual addresses; true for those that this node owns.
+    owned: BTreeMap<IpAddr, bool>,
 }
 
 impl Interfaces {
@@ -96,7 +95,7 @@ impl Interfaces {
     pub fn clear_dependants(&mut self) {
         self.watchers.clear();
         self.holders.clear();
-        self.moving.clear();
+        self.owned.clear();
     }
 
     /// `router` depends on the interface.
@@ -107,9 +106,8 @@ impl Interfaces {
     /// `router` holds the address while it is Master, or `owns` it.
     pub fn hold(&mut self, cidr: IpCidr, name: &str, router: RouterId, owns: bool) {
         self.holders.entry((cidr, name.to_owned())).or_default().insert(router);
-        if !owns {
-            self.moving.insert(cidr.address());
-        }
+        let owned = self.owned.entry(cidr.address()).or_insert(owns);
+        *owned = *owned && owns;
     }
 
     /// After the virtual addresses changed: the names of interfaces that now look different.
@@ -132,13 +130,14 @@ impl Interfaces {
             up: facts.up,
             mac: facts.mac,
             ipv6_forwarding: facts.ipv6_forwarding,
-            ipv4: self.first_lasting(facts.ipv4.iter().copied().map(IpAddr::V4)),
-            ipv6: self.first_lasting(facts.ipv6_link_local.iter().copied().map(IpAddr::V6)),
+            ipv4: self.first_source(facts.ipv4.iter().copied().map(IpAddr::V4)),
+            ipv6: self.first_source(facts.ipv6_link_local.iter().copied().map(IpAddr::V6)),
         }
     }
 
-    fn first_lasting(&self, mut addresses: impl Iterator<Item = IpAddr>) -> Option<IpAddr> {
-        addresses.find(|address| !self.moving.contains(address))
+    fn first_source(&self, mut addresses: impl Iterator<Item = IpAddr> + Clone) -> Option<IpAddr> {
+        let real = addresses.clone().find(|address| !self.owned.contains_key(address));
+        real.or_else(|| addresses.find(|address| self.owned.get(address) == Some(&true)))
     }
 }
 
@@ -173,6 +172,9 @@ mod tests {
         let eth0 = interfaces.get("eth0").expect("just updated");
         assert_eq!(eth0.source(AddressFamily::V4), Some(Ipv4Addr::new(10, 0, 0, 1).into()));
         assert_eq!(eth0.source(AddressFamily::V6), None);
+        interfaces.update(facts(2, "eth0", &[[10, 0, 0, 1], [10, 0, 0, 100], [10, 0, 0, 7]]));
+        let eth0 = interfaces.get("eth0").expect("just updated");
+        assert_eq!(eth0.source(AddressFamily::V4), Some(Ipv4Addr::new(10, 0, 0, 7).into()));
     }
 
     #[test]

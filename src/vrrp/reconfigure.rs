@@ -138,12 +138,11 @@ impl Router {
     /// A shorter interval counts at once; a Backup's timer keeps its start and gets today's numbers.
     fn adjust_timers(&mut self, old: &RouterPlan, now: Instant) {
         let own = self.own_interval();
-        let interval = self.plan.interval;
         let refresh_changed = old.announce.refresh != self.plan.announce.refresh;
         let refresh_at = self.first_refresh(now);
         match &mut self.phase {
             Phase::Master(master) => {
-                master.next_advertisement = master.next_advertisement.min(now + interval.duration());
+                master.next_advertisement = master.next_advertisement.min(now + own.duration());
                 if refresh_changed {
                     master.refresh_at = refresh_at;
                 }

@@ -171,7 +171,8 @@ impl Router {
         }
     }
 
-    /// RFC 9568 6.4.1: the owner becomes Master at once, others listen first.
+    /// RFC 9568 6.4.1: the owner becomes Master at once, others listen first, for the whole down interval even
+    /// with `state MASTER` (keepalived 2.2.7, measured in versions 2 and 3).
     pub(super) fn start(&mut self, ctx: &mut Context) {
         let faults = self.look_around(ctx);
         if !faults.is_empty() {
@@ -179,8 +180,7 @@ impl Router {
         } else if self.priority.is_owner() {
             self.become_master(TransitionCause::Owner, ctx);
         } else {
-            let wait = if self.plan.start_as_master { Wait::StartAsMaster } else { Wait::Down };
-            self.become_backup(wait, TransitionCause::Started, ctx);
+            self.become_backup(Wait::Down, TransitionCause::Started, ctx);
         }
     }
 
@@ -224,13 +224,13 @@ impl Router {
 
     /// A deadline has passed. First the election, then announcements, then the kernel.
     pub(super) fn timeout(&mut self, ctx: &mut Context) {
+        let interval = self.own_interval().duration();
         match &mut self.phase {
             Phase::Backup(backup) if backup.master_down_at <= ctx.now => {
                 let cause = takeover_cause(backup, self.since, ctx.now);
                 self.become_master(cause, ctx);
             }
             Phase::Master(master) if master.next_advertisement <= ctx.now => {
-                let interval = self.plan.interval.duration();
                 // Counted from the deadline, so that lateness does not add up; after a pause, from now.
                 let next = master.next_advertisement + interval;
                 master.next_advertisement = if next > ctx.now { next } else { ctx.now + interval };
@@ -255,7 +255,7 @@ impl Router {
 
     fn become_master(&mut self, cause: TransitionCause, ctx: &mut Context) {
         let master = Master {
-            next_advertisement: ctx.now + self.plan.interval.duration(),
+            next_advertisement: ctx.now + self.own_interval().duration(),
             refresh_at: self.first_refresh(ctx.now),
             second_burst_at: None,
             quiet_until: ctx.now,
@@ -307,7 +307,7 @@ impl Router {
         if heard.priority == Priority::RESIGN {
             self.stats.resignations_received += 1;
             self.send_advertisement(ctx);
-            let interval = self.plan.interval.duration();
+            let interval = self.own_interval().duration();
             if let Phase::Master(master) = &mut self.phase {
                 master.next_advertisement = ctx.now + interval;
             }

@@ -142,19 +142,18 @@ fn any_plan() -> impl Strategy<Value = Event> {
         1..=255u8,
         1..=300u16,
         proptest::collection::btree_set(100..104u8, 0..4),
-        any::<[bool; 5]>(),
+        any::<[bool; 4]>(),
         0..3u64,
         -40..40i16,
     );
     router.prop_map(|(priority, centiseconds, vips, flags, delay, weight)| {
-        let [none, start_as_master, preempt, answer_higher_priority, tracks] = flags;
+        let [none, preempt, answer_higher_priority, tracks] = flags;
         let mut router: RouterPlan = router_plan(priority);
         router.priority = Priority(priority);
         router.interval = Interval::from_centiseconds(centiseconds).expect("not 0");
         let label = answer_higher_priority.then(|| "eth0:ha".to_owned());
         router.addresses =
             vips.into_iter().map(|last| VirtualAddress { label: label.clone(), ..vip(last) }).collect();
-        router.start_as_master = start_as_master;
         router.preempt = preempt;
         router.preempt_delay = Duration::from_secs(delay);
         router.answer_higher_priority = answer_higher_priority;

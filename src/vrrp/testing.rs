@@ -40,7 +40,6 @@ pub(super) fn router_plan(priority: u8) -> RouterPlan {
         version: Version::V3,
         priority: Priority(priority),
         interval: Interval::ONE_SECOND,
-        start_as_master: false,
         preempt: true,
         preempt_delay: Duration::ZERO,
         down_timer_adverts: 3,

@@ -5,7 +5,7 @@ use super::event::{AddressOp, KernelError, LogLevel, OpId};
 use super::router::Router;
 use super::state::Phase;
 use crate::net::IpCidr;
-use crate::plan::vrrp::VirtualAddress;
+use crate::plan::vrrp::{Transport, VirtualAddress};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub(super) struct Vip {
     pub error: Option<KernelError>,
     /// When to announce it again, and how often.
     pub second_burst: Option<(Instant, u32)>,
+    /// It was on the interface before we asked for it: the owner's own address.
+    real: bool,
     failures: u32,
     wanted_since: Instant,
 }
@@ -62,6 +64,7 @@ impl Vip {
             state: VipState::Unknown,
             error: None,
             second_burst: None,
+            real: false,
             failures: 0,
             wanted_since: Instant::ZERO,
         }
@@ -226,7 +229,9 @@ impl Router {
     }
 
     fn install(&mut self, slot: usize, ctx: &mut Context) {
+        let real = self.vips.get(slot).is_some_and(|vip| self.is_real(vip));
         let Some(vip) = self.vips.get_mut(slot) else { return };
+        vip.real = real;
         let Some(interface) = ctx.interfaces.get(vip.interface(&self.plan.key.interface)) else {
             // A router whose address has no interface is in FAULT, so this is a race about to be resolved.
             vip.state = VipState::Absent;
@@ -239,8 +244,13 @@ impl Router {
 
     fn withdraw(&mut self, slot: usize, ctx: &mut Context) {
         let taken_over = self.is_taken_over(slot, ctx);
+        let real = self.vips.get(slot).is_some_and(|vip| self.is_real(vip));
         let Some(vip) = self.vips.get_mut(slot) else { return };
         vip.second_burst = None;
+        if real {
+            vip.state = if vip.dropped { VipState::Absent } else { VipState::Unknown };
+            return;
+        }
         match vip.state {
             VipState::Absent | VipState::Removing(_) => return,
             VipState::RemoveFailed(_) if taken_over => {
@@ -258,6 +268,18 @@ impl Router {
         };
         let op = AddressOp::Remove { interface: interface.index, cidr: vip.address.cidr };
         vip.state = VipState::Removing(ctx.issue(self.id, slot, op));
+    }
+
+    /// Is it the only address that the owner can speak from, before or without our asking for it? Then it is
+    /// the interface's own and stays: without it the owner could never come back.
+    fn is_real(&self, vip: &Vip) -> bool {
+        let configured = match self.plan.transport {
+            Transport::Multicast { source, .. } | Transport::Unicast { source, .. } => source,
+        };
+        self.plan.priority.is_owner()
+            && configured.is_none()
+            && self.source == Some(vip.address.cidr.address())
+            && (vip.real || vip.state == VipState::Unknown)
     }
 
     /// Did a reload give a dropped address to somebody else, or put it back in another shape, before the

@@ -409,7 +409,6 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
         version: words.value("version").map_or(Ok(default_version), version)?,
         priority: Priority(words.get("prio")?.unwrap_or(100)),
         interval: words.time("interval")?.map_or(Ok(Interval::ONE_SECOND), interval)?,
-        start_as_master: words.value("state") == Some("MASTER"),
         preempt: !words.flag("nopreempt"),
         preempt_delay: words.time("preempt_delay")?.unwrap_or_default(),
         down_timer_adverts: words.get("down_timer_adverts")?.unwrap_or(3),

@@ -258,7 +258,6 @@ fn router(number: usize) -> RouterPlan {
         version: Version::V2,
         priority: Priority::DEFAULT,
         interval: Interval::ONE_SECOND,
-        start_as_master: false,
         preempt: true,
         preempt_delay: Duration::ZERO,
         down_timer_adverts: 3,

@@ -152,16 +152,16 @@ pub(super) fn checksum(instance: &VrrpInstance, family: AddressFamily, version: 
     }
 }
 
-/// The instance's `garp_*`, else the global ones, else keepalived's defaults; those for lower-priority
-/// advertisements follow the ordinary ones.
+/// The instance's `garp_*`, else the global ones, else keepalived's defaults. Those for lower-priority
+/// advertisements follow the global ordinary ones, not the instance's (seen in keepalived's dump).
 pub(super) fn announce(instance: &VrrpInstance) -> AnnouncePolicy {
     let (own, all) = (&instance.settings.garp, &instance.defaults.garp);
     let base = AnnouncePolicy::default();
-    let repeat = own.repeat.or(all.repeat).unwrap_or(base.repeat);
-    let delay = own.delay.or(all.delay).unwrap_or(base.delay);
+    let repeat = all.repeat.unwrap_or(base.repeat);
+    let delay = all.delay.unwrap_or(base.delay);
     AnnouncePolicy {
-        repeat,
-        delay,
+        repeat: own.repeat.unwrap_or(repeat),
+        delay: own.delay.unwrap_or(delay),
         refresh: own.refresh.or(all.refresh).filter(|d| !d.is_zero()),
         refresh_repeat: own.refresh_repeat.or(all.refresh_repeat).unwrap_or(base.refresh_repeat),
         lower_priority_repeat: own.lower_prio_repeat.or(all.lower_prio_repeat).unwrap_or(repeat),

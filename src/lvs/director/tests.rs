@@ -294,6 +294,14 @@ fn a_restart_keeps_the_sorry_server_until_the_quorum_is_proved() {
 }
 
 #[test]
+fn a_restart_within_the_hysteresis_does_not_call_the_sorry_server() {
+    let mut server = virtual_server((1..=4).map(|n| real(n, 1)).collect());
+    (server.sorry_server, server.quorum, server.hysteresis, server.alpha) = (sorry(false), 3, 1, true);
+    let bench = Bench::on(server, &kernel(&[(1, 1), (2, 1)]));
+    assert_eq!(bench.serving(), "1:1 2:1", "2 is still 3 - 1");
+}
+
+#[test]
 fn a_service_in_which_nobody_serves_is_filled_as_if_it_were_new() {
     let server = virtual_server(vec![real(1, 1), real(2, 1)]);
     assert_eq!(Bench::on(server.clone(), &kernel(&[])).serving(), "1:1 2:1");

@@ -1,6 +1,11 @@
 //! Vectors written by hand from linux/ip_vs.h, and properties.
 
+use super::decode::nested;
 use super::*;
+use crate::lvs::table::TableOp;
+use crate::net::TransportProtocol;
+use crate::netlink::message::Request;
+use crate::plan::lvs::{ForwardingMethod, Persistence, TunnelChecksum, TunnelKind};
 use proptest::prelude::*;
 
 /// The attributes nested in attribute `outer` of a request, as (type, value).

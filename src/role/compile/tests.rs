@@ -1,0 +1,124 @@
+use super::*;
+use crate::link::frame::Decoder;
+use std::io::Read;
+use std::path::Path;
+
+/// A directory with these files.
+fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for (name, text) in files {
+        std::fs::write(directory.path().join(name), text).expect("written");
+    }
+    directory
+}
+
+fn request(file: &Path) -> CompileRequest {
+    CompileRequest {
+        file: file.to_owned(),
+        config_id: Some("lb1".to_owned()),
+        generation: Generation(3),
+        want_vrrp: true,
+        want_checker: true,
+    }
+}
+
+const INSTANCE: &str =
+    "vrrp_instance A {\ninterface eth0\nvirtual_router_id 1\nvirtual_ipaddress {\n192.0.2.1/24\n}\n}\n";
+const SERVER: &str = "virtual_server 192.0.2.1 80 {\nlvs_sched rr\nlvs_method DR\nprotocol TCP\nreal_server 192.0.2.2 80 {\n}\n}\n";
+
+/// Both statuses of a text: `-t`, and `compile`'s with whether there is a plan.
+fn statuses(text: &str) -> (u8, u8, bool) {
+    let directory = directory(&[("k.conf", text)]);
+    let request = request(&directory.path().join("k.conf"));
+    let compiled = compile(&request);
+    (config_test(&request, &mut Vec::new()), compiled.status, compiled.plans.is_some())
+}
+
+#[test]
+fn statuses_are_keepalived_s() {
+    assert_eq!(statuses(INSTANCE), (0, 0, true));
+    assert_eq!(statuses(&format!("{INSTANCE}nonsense\n")), (5, 5, true));
+    assert_eq!(statuses("vrrp_instance {\n}\n"), (2, 2, false));
+    // Refused at start with 2; a test calls it a general error.
+    assert_eq!(statuses("vrrp_instance A {\ninterface eth0\n}\n"), (5, 2, false));
+    let script = format!("{SERVER}vrrp_script x {{\nscript /bin/sh\n}}\n");
+    assert_eq!(statuses(&script), (0, 0, true), "a script that nothing uses");
+    let used = SERVER.replace("80 {\n}", "80 {\nnotify_up /bin/sh\n}");
+    assert_eq!(statuses(&used), (6, 6, true));
+    assert_eq!(statuses(&format!("global_defs {{\nenable_script_security\n}}\n{used}")), (0, 0, true));
+    assert_eq!(statuses(&used.replace("/bin/sh", "/no/such/script")), (5, 5, true));
+}
+
+#[test]
+fn a_missing_file_is_said_and_is_no_plan() {
+    let directory = directory(&[]);
+    let request = request(&directory.path().join("none.conf"));
+    let compiled = compile(&request);
+    assert_eq!((compiled.plans, compiled.status, compiled.errors), (None, 6, 1));
+    assert!(compiled.diagnostics[0].contains("none.conf"), "{:?}", compiled.diagnostics);
+    let mut printed = Vec::new();
+    assert_eq!(config_test(&request, &mut printed), 4);
+    assert!(String::from_utf8_lossy(&printed).contains("1 errors, 0 warnings"));
+}
+
+#[test]
+fn a_glob_and_its_includes_make_one_configuration() {
+    let directory = directory(&[("a.conf", "include parts/*.part\n"), ("b.conf", SERVER)]);
+    std::fs::create_dir(directory.path().join("parts")).expect("made");
+    std::fs::write(directory.path().join("parts/x.part"), INSTANCE).expect("written");
+    let compiled = compile(&request(&directory.path().join("*.conf")));
+    let plans = compiled.plans.expect("plans");
+    assert_eq!((plans.vrrp.routers.len(), plans.lvs.virtual_servers.len(), compiled.status), (1, 1, 0));
+    assert_eq!((plans.vrrp.generation, plans.lvs.generation), (Generation(3), Generation(3)));
+}
+
+#[test]
+fn what_is_not_wanted_is_not_read() {
+    let broken = SERVER.replace("192.0.2.2 80", "nonsense");
+    let directory = directory(&[("k.conf", &(INSTANCE.to_owned() + &broken))]);
+    let request = CompileRequest { want_checker: false, ..request(&directory.path().join("k.conf")) };
+    let compiled = compile(&request);
+    assert_eq!((compiled.status, compiled.diagnostics.len()), (0, 0));
+    assert_eq!(compiled.plans.map(|p| (p.vrrp.routers.len(), p.lvs.virtual_servers.len())), Some((1, 0)));
+}
+
+#[test]
+fn diagnostics_come_in_the_order_of_the_file() {
+    // The first is found while lowering, the second while reading.
+    let text = format!("{}nonsense\n", INSTANCE.replace("interface eth0", "interface eth0\nadvert_int 1.5"));
+    let directory = directory(&[("k.conf", &text)]);
+    let compiled = compile(&request(&directory.path().join("k.conf")));
+    let lines: Vec<&str> = compiled.diagnostics.iter().filter_map(|d| d.lines().next()).collect();
+    assert!(
+        lines[0].contains("advert_int") && lines[1].contains("nonsense") && lines.len() == 2,
+        "{lines:?}"
+    );
+    assert_eq!(compiled.errors, 1);
+}
+
+#[test]
+fn keywords_that_are_not_built_reach_the_plan_as_sentences() {
+    let text = INSTANCE.replace("interface eth0", "interface eth0\nuse_vmac\nsmtp_alert");
+    let directory = directory(&[("k.conf", &text)]);
+    let compiled = compile(&request(&directory.path().join("k.conf")));
+    let sentences = compiled.plans.expect("plans").global.not_yet;
+    assert!(sentences.len() == 2 && sentences[0].contains("k.conf:3: `use_vmac`"), "{sentences:?}");
+}
+
+#[test]
+fn the_role_sends_one_frame_and_ends() {
+    let directory = directory(&[("k.conf", INSTANCE)]);
+    let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+    let request = request(&directory.path().join("k.conf"));
+    assert_eq!(run_role(ours, &request), ExitCode::SUCCESS);
+    let mut octets = Vec::new();
+    theirs.read_to_end(&mut octets).expect("read to the end");
+    let mut decoder = Decoder::default();
+    decoder.push(&octets);
+    assert_eq!(decoder.next::<Compiled>().expect("a frame"), Some(compile(&request)));
+    assert_eq!(decoder.next::<Compiled>().expect("nothing more"), None);
+    // Nobody listens: said by the exit status, not by a signal.
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
+    drop(theirs);
+    assert_eq!(run_role(ours, &request), ExitCode::FAILURE);
+}

@@ -1,0 +1,200 @@
+//! The checker role on the IPVS table of a real kernel. Each test runs in a network namespace of its own.
+//!
+//! Without IPVS (many kernels have none; a User Mode Linux guest has) every test says so and does nothing, unless
+//! HOLDFAST_REQUIRE_IPVS is set: then it fails.
+
+mod checker_support;
+
+use checker_support::{
+    Role, Server, checker, closed_port, key, own_address, real, tcp_servers, virtual_server, wait,
+};
+use holdfast::link::{FromChecker, ToChecker};
+use holdfast::lvs::director::Director;
+use holdfast::lvs::table::{Destination, ServiceSettings, Table, TableOp};
+use holdfast::net::{AddressFamily, TransportProtocol};
+use holdfast::netlink::ipvs::Ipvs;
+use holdfast::netlink::route::RouteSocket;
+use holdfast::plan::check::CheckKind;
+use holdfast::plan::lvs::{
+    ForwardingMethod, LvsPlan, Persistence, RealServer, ServiceKey, TunnelKind, VirtualServer,
+};
+use holdfast::role::checker::run;
+use nix::sched::{CloneFlags, unshare};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+const LOOPBACK: u32 = 1;
+
+fn in_namespace(test: impl FnOnce(Ipvs) + Send + 'static) {
+    let required = std::env::var_os("HOLDFAST_REQUIRE_IPVS").is_some();
+    if !nix::unistd::geteuid().is_root() {
+        assert!(!required, "HOLDFAST_REQUIRE_IPVS is set, but this is not root");
+        println!("skipped: this test makes a network namespace, which needs root");
+        return;
+    }
+    let thread = std::thread::spawn(move || {
+        unshare(CloneFlags::CLONE_NEWNET).expect("root may make a network namespace");
+        RouteSocket::open().and_then(|mut route| route.set_up(LOOPBACK, true)).expect("lo can be set up");
+        match Ipvs::open() {
+            Ok(ipvs) => test(ipvs),
+            Err(error) if required => panic!("HOLDFAST_REQUIRE_IPVS is set, but {error}"),
+            Err(error) => println!("skipped: {error}"),
+        }
+    });
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn table(ipvs: &mut Ipvs) -> Table {
+    ipvs.dump().expect("a dump")
+}
+
+/// The destinations of a service; `None` when there is no such service.
+fn serving(ipvs: &mut Ipvs, key: ServiceKey) -> Option<Vec<SocketAddr>> {
+    table(ipvs).services.get(&key).map(|service| service.destinations.keys().copied().collect())
+}
+
+fn change(ipvs: &mut Ipvs, ops: &[TableOp]) {
+    for result in ipvs.apply(ops) {
+        result.expect("the kernel takes it");
+    }
+}
+
+fn sorted(mut endpoints: Vec<SocketAddr>) -> Option<Vec<SocketAddr>> {
+    endpoints.sort();
+    Some(endpoints)
+}
+
+/// A server that nothing checks.
+fn unchecked(endpoint: &str, forwarding: ForwardingMethod) -> RealServer {
+    let endpoint = endpoint.parse().expect("address:port");
+    RealServer { forwarding, checkers: vec![], ..real(checker(CheckKind::Tcp, endpoint)) }
+}
+
+/// One virtual server of each kind.
+fn everything() -> Vec<VirtualServer> {
+    let with = |name: &str, key, server| VirtualServer {
+        name: name.into(),
+        keys: vec![key],
+        ..virtual_server(vec![server])
+    };
+    let endpoint = |protocol, text: &str| {
+        let vip: SocketAddr = text.parse().expect("address:port");
+        ServiceKey::Endpoint { protocol, address: vip.ip(), port: vip.port() }
+    };
+    let mut any_port = with(
+        "any port",
+        endpoint(TransportProtocol::Tcp, "198.51.100.2:0"),
+        unchecked("127.0.0.1:0", ForwardingMethod::DirectRouting),
+    );
+    any_port.persistence = Some(Persistence { timeout_seconds: 360, granularity_prefix: 24 });
+    let mut v6 = with(
+        "v6",
+        endpoint(TransportProtocol::Udp, "[2001:db8::9]:53"),
+        unchecked("[::1]:53", ForwardingMethod::Tunnel(TunnelKind::Ipip)),
+    );
+    (v6.one_packet, v6.scheduler) = (true, "rr".into());
+    let mut sctp = with(
+        "sctp",
+        endpoint(TransportProtocol::Sctp, "[2001:db8::a]:5"),
+        unchecked("[::1]:5", ForwardingMethod::Masquerade),
+    );
+    sctp.persistence = Some(Persistence { timeout_seconds: 100, granularity_prefix: 64 });
+    (sctp.scheduler, sctp.scheduler_flags) = ("sh".into(), 0x08);
+    let mut mark = with(
+        "mark",
+        ServiceKey::FwMark { family: AddressFamily::V4, mark: 7 },
+        unchecked("127.0.0.1:0", ForwardingMethod::DirectRouting),
+    );
+    (mark.real_servers[0].upper_threshold, mark.real_servers[0].lower_threshold) = (100, 50);
+    let mut group = virtual_server(vec![unchecked("127.0.0.1:80", ForwardingMethod::Masquerade)]);
+    group.keys.push(key(81));
+    vec![any_port, v6, sctp, mark, group]
+}
+
+#[test]
+fn the_kernel_gives_back_exactly_what_was_wanted_so_no_audit_sees_a_difference() {
+    in_namespace(|mut ipvs| {
+        let plan = LvsPlan { virtual_servers: everything(), ..LvsPlan::default() };
+        let wanted = Director::start(plan, &Table::default(), &mut Vec::new()).desired().clone();
+        let mut role = Role::start(run);
+        role.plan(1, everything());
+        assert_eq!(role.status().ipvs_error, None);
+        assert_eq!(table(&mut ipvs), wanted);
+        role.plan(2, everything());
+        assert_eq!(table(&mut ipvs), wanted);
+        role.plan(3, vec![]);
+        assert_eq!(table(&mut ipvs), Table::default());
+        role.stop(true);
+    });
+}
+
+#[test]
+fn servers_come_and_go_and_a_restart_adopts() {
+    in_namespace(|mut ipvs| {
+        let (stays, dies) = (Server::start("", true), Server::start("", true));
+        let both = [dies.endpoint, stays.endpoint];
+        let alone = sorted(vec![stays.endpoint]);
+        let mut role = Role::start(run);
+        role.plan(1, vec![tcp_servers(&both)]);
+        assert_eq!(serving(&mut ipvs, key(80)), sorted(both.to_vec()));
+        role.wait_for_state("up");
+        let endpoint = dies.endpoint;
+        drop(dies);
+        wait("the dead server to leave", || (serving(&mut ipvs, key(80)) == alone).then_some(()));
+        assert_eq!(role.checker().state, "down");
+        drop(role.link);
+        assert_eq!(role.thread.join().expect("no panic"), ExitCode::SUCCESS);
+        assert_eq!(serving(&mut ipvs, key(80)), alone, "the end of the link retains");
+
+        let mut role = Role::start(run);
+        role.plan(1, vec![tcp_servers(&both)]);
+        assert_eq!(serving(&mut ipvs, key(80)), alone, "out stays out until it answers");
+        let _back = Server::restart(endpoint);
+        wait("it to return", || (serving(&mut ipvs, key(80)) == sorted(both.to_vec())).then_some(()));
+        role.stop(true);
+        assert_eq!(table(&mut ipvs), Table::default());
+    });
+}
+
+#[test]
+fn the_work_of_others_is_left_alone_and_their_work_on_ours_repaired() {
+    in_namespace(|mut ipvs| {
+        let settings = ServiceSettings {
+            scheduler: "rr".into(),
+            scheduler_flags: 0,
+            persistence: None,
+            persistence_engine: None,
+            one_packet: false,
+        };
+        let weight = |weight| Destination {
+            forwarding: ForwardingMethod::Masquerade,
+            weight,
+            upper_threshold: 0,
+            lower_threshold: 0,
+        };
+        let foreign = [
+            TableOp::AddService(key(9999), settings.clone()),
+            TableOp::AddDest(key(9999), own_address(), weight(7)),
+        ];
+        change(&mut ipvs, &foreign);
+        let before = table(&mut ipvs);
+        let server = Server::start("", true);
+        let mut role = Role::start(run);
+        role.plan(1, vec![tcp_servers(&[server.endpoint])]);
+        let wanted = table(&mut ipvs);
+        let meddling = [
+            TableOp::EditService(key(80), settings),
+            TableOp::AddDest(key(80), closed_port(), weight(3)),
+            TableOp::DelDest(key(80), server.endpoint),
+        ];
+        change(&mut ipvs, &meddling);
+        role.plan(2, vec![tcp_servers(&[server.endpoint])]);
+        assert_eq!(table(&mut ipvs), wanted);
+        role.tell(&ToChecker::AreYouThere(1));
+        assert_eq!(role.hear(), FromChecker::Alive(1));
+        role.stop(true);
+        assert_eq!(table(&mut ipvs), before);
+    });
+}
