@@ -240,6 +240,8 @@ fn change() -> impl Strategy<Value = Change> {
         "10.0.0.1",
         "fe80::1/64",
         "$A",
+        "~SEQ(A, 3)",
+        "~LST(A, x, y)",
         "${A}",
         "@low",
         "include x",

@@ -184,6 +184,13 @@ impl Diagnostic {
     }
 }
 
+/// Keeps a diagnostic, up to [`crate::MAX_DIAGNOSTICS`].
+pub(crate) fn keep(diagnostics: &mut Vec<Diagnostic>, diagnostic: Diagnostic) {
+    if diagnostics.len() < crate::MAX_DIAGNOSTICS {
+        diagnostics.push(diagnostic);
+    }
+}
+
 /// A source line ready to be printed: at most [`SHOWN_WIDTH`] characters around the place, no control characters.
 struct Shown {
     file: String,

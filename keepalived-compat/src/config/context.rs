@@ -1,8 +1,7 @@
 //! Walks blocks by the keyword table and says what it finds.
 
 use super::value::shortened;
-use crate::MAX_DIAGNOSTICS;
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::{Code, Diagnostic, keep};
 use crate::keywords::{self, Keyword, Opens, Place, Say, Status};
 use crate::lexer::Word;
 use crate::source::Span;
@@ -23,9 +22,7 @@ impl<'a> Context<'a> {
     }
 
     pub(crate) fn say(&mut self, diagnostic: Diagnostic) {
-        if self.diagnostics.len() < MAX_DIAGNOSTICS {
-            self.diagnostics.push(diagnostic);
-        }
+        keep(self.diagnostics, diagnostic);
     }
 
     pub(crate) fn tell(

@@ -31,9 +31,9 @@ const LEXICAL: &[Keyword] = &[
     each("${_ENV}", 1, "${_ENV NAME}", "the words stay as written"),
     works("${_HASH}", 0, ""),
     works("${_BANG}", 0, ""),
-    each("~SEQ", 0, "(VAR, [START, [STEP,]] END) rest-of-line", "the line is left out"),
-    each("~SEQx", 1, "as ~SEQ, non-negative only", "the line is left out"),
-    each("~LST", 0, "(VAR, v1, v2...) or ({V1,V2}, {a,b}, ...) rest-of-line", "the line is left out"),
+    works("~SEQ", 0, "(VAR, [START, [STEP,]] END) rest-of-line"),
+    works("~SEQx", 1, "as ~SEQ, non-negative only"),
+    works("~LST", 0, "(VAR, v1, v2...) or ({V1,V2}, {a,b}, ...) rest-of-line"),
 ];
 
 #[rustfmt::skip]
