@@ -121,6 +121,8 @@ fn the_text_layer_makes_the_same_plan_as_plain_text() {
     assert_eq!(addresses, [("192.0.2.10/24".to_owned(), None), ("192.0.2.11/24".to_owned(), Some("eth0"))]);
     let [server] = plans.lvs.virtual_servers.as_slice() else { panic!("{:?}", plans.lvs) };
     assert_eq!((server.keys.len(), server.scheduler_flags, server.real_servers.len()), (4, 0x10, 2));
+    // Tests run in the directory of the package: a relative name is the same file.
+    assert_eq!(compile(&request(Path::new("tests/configs/text.conf"))).plans.as_ref(), Some(&plans));
     let lb1 = CompileRequest { config_id: Some("lb1".to_owned()), ..request(&own("text.conf")) };
     let router = &compile(&lb1).plans.expect("plans").vrrp.routers[0];
     assert_eq!((router.priority.0, router.interval.centiseconds()), (200, 300));
