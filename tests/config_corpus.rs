@@ -92,6 +92,42 @@ fn what_keepalived_runs_holdfast_runs() {
     assert!(fewer.is_empty(), "{}", fewer.join("\n"));
 }
 
+/// Diagnostics are part of the product: this is how they look, for a person who writes one file with most mistakes.
+#[test]
+fn diagnostics_look_as_kept() {
+    let mut printed = Vec::new();
+    let status = config_test(&request(&own("broken.conf")), &mut printed);
+    let directory = own("").to_string_lossy().into_owned();
+    let printed = String::from_utf8(printed).expect("diagnostics are text").replace(&directory, "");
+    let kept = own("broken.expected");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&kept, &printed).expect("tests/configs is there");
+    }
+    let want = std::fs::read_to_string(&kept).expect("tests/configs/broken.expected is there");
+    assert!(printed == want, "run with UPDATE=1 and look at the difference:\n{printed}");
+    assert_eq!(status, 5);
+    assert!(!printed.contains("not-to-be-shown"));
+    assert_eq!(compiled("broken.conf").plans, None, "two instances are one virtual router");
+}
+
+#[test]
+fn the_text_layer_makes_the_same_plan_as_plain_text() {
+    let plans = compiled("text.conf").plans.expect("plans");
+    let [router] = plans.vrrp.routers.as_slice() else { panic!("{:?}", plans.vrrp) };
+    assert_eq!((router.name.as_str(), router.key.interface.as_str()), ("one two", "eth0"));
+    assert_eq!((router.priority.0, router.interval.centiseconds()), (100, 100));
+    let addresses: Vec<_> =
+        router.addresses.iter().map(|a| (a.cidr.to_string(), a.interface.as_deref())).collect();
+    assert_eq!(addresses, [("192.0.2.10/24".to_owned(), None), ("192.0.2.11/24".to_owned(), Some("eth0"))]);
+    let [server] = plans.lvs.virtual_servers.as_slice() else { panic!("{:?}", plans.lvs) };
+    assert_eq!((server.keys.len(), server.scheduler_flags, server.real_servers.len()), (4, 0x10, 2));
+    // Tests run in the directory of the package: a relative name is the same file.
+    assert_eq!(compile(&request(Path::new("tests/configs/text.conf"))).plans.as_ref(), Some(&plans));
+    let lb1 = CompileRequest { config_id: Some("lb1".to_owned()), ..request(&own("text.conf")) };
+    let router = &compile(&lb1).plans.expect("plans").vrrp.routers[0];
+    assert_eq!((router.priority.0, router.interval.centiseconds()), (200, 300));
+}
+
 /// Where the page is kept.
 const COMPAT_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/compat.md");
 
@@ -206,6 +242,8 @@ fn change() -> impl Strategy<Value = Change> {
         "10.0.0.1",
         "fe80::1/64",
         "$A",
+        "~SEQ(A, 3)",
+        "~LST(A, x, y)",
         "${A}",
         "@low",
         "include x",

@@ -184,6 +184,13 @@ impl Diagnostic {
     }
 }
 
+/// Keeps a diagnostic, up to [`crate::MAX_DIAGNOSTICS`].
+pub(crate) fn keep(diagnostics: &mut Vec<Diagnostic>, diagnostic: Diagnostic) {
+    if diagnostics.len() < crate::MAX_DIAGNOSTICS {
+        diagnostics.push(diagnostic);
+    }
+}
+
 /// A source line ready to be printed: at most [`SHOWN_WIDTH`] characters around the place, no control characters.
 struct Shown {
     file: String,
@@ -218,11 +225,18 @@ impl Shown {
     }
 }
 
-/// The line with the password of an `auth_pass` as stars: diagnostics end up in logs and tickets.
+/// The line with its secret (`auth_pass`, `password`, the `key` of `auth_hmac`) as stars: diagnostics end up in
+/// logs and tickets.
 fn masked(line: &str) -> String {
-    let Some((before, after)) = line.split_once("auth_pass") else { return line.to_owned() };
+    let start = line.len() - line.trim_start().len();
+    let end_of = |word: &str| line.find(word).map(|at| at + word.len());
+    let key = line.trim_start().starts_with("key ").then_some(start + "key ".len());
+    let Some(end) = [end_of("auth_pass"), end_of("password"), key].into_iter().flatten().min() else {
+        return line.to_owned();
+    };
+    let (before, after) = line.split_at(end);
     let star = |c: char| if c.is_whitespace() || c == '}' { c } else { '*' };
-    before.chars().chain("auth_pass".chars()).chain(after.chars().map(star)).collect()
+    before.chars().chain(after.chars().map(star)).collect()
 }
 
 /// A character that cannot upset a terminal: no controls, no writing-direction marks, no private characters.
@@ -276,11 +290,15 @@ error[HF0007]: unknown keyword `vvrp_script`
 
     #[test]
     fn a_password_is_never_shown() {
-        let mut sources = SourceMap::default();
-        let file = sources.add("k.conf".into(), "{ auth_pass hunter2hunter2 }\n".into());
-        let span = Span { file, start: 12, end: 26 };
-        let text = Diagnostic::new(Code::Adjusted, span, "too long", "cut").render(&sources);
-        assert!(!text.contains("hunter2") && text.contains("auth_pass ************** }"), "{text}");
+        for line in
+            ["{ auth_pass hunter2hunter2 }", "  key 1 hunter2", "password hunter2", "auth_passhunter2"]
+        {
+            let mut sources = SourceMap::default();
+            let file = sources.add("k.conf".into(), line.into());
+            let span = Span { file, start: 0, end: 20 };
+            let text = Diagnostic::new(Code::Adjusted, span, "too long", "cut").render(&sources);
+            assert!(!text.contains("hunter") && text.contains("*****"), "{text}");
+        }
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! From files to the tree: `include`, `@id` lines, `$definitions`.
 
 mod definitions;
+mod generators;
 
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::{Code, Diagnostic, keep};
 use crate::lexer::{Piece, Text, Word};
 use crate::source::{FileId, Reader, SourceMap, Span, decode};
 use crate::tree::{Builder, Statement};
-use crate::{MAX_DIAGNOSTICS, MAX_FILE, MAX_FILES, MAX_INCLUDE_DEPTH, MAX_LINE, MAX_STATEMENTS};
+use crate::{MAX_FILE, MAX_FILES, MAX_INCLUDE_DEPTH, MAX_LINE, MAX_STATEMENTS};
 use definitions::{Definitions, assignment};
+
+/// Lines that generators may bring in one configuration, so that generators in generators come to an end.
+const MAX_GENERATED: usize = 1_000_000;
 
 /// What reading gives.
 pub(crate) struct Read {
@@ -27,6 +31,7 @@ pub(crate) fn read(reader: &mut dyn Reader, main: &str, config_id: &str) -> Read
         definitions: Definitions::default(),
         collecting: Collecting::No,
         statements: 0,
+        generated: 0,
         open_files: Vec::new(),
     };
     reading.main(main);
@@ -50,15 +55,15 @@ struct Reading<'a> {
     definitions: Definitions,
     collecting: Collecting,
     statements: usize,
+    /// Lines that generators brought.
+    generated: usize,
     /// The file being read and those that include it: none may include itself.
     open_files: Vec<String>,
 }
 
 impl Reading<'_> {
     fn say(&mut self, diagnostic: Diagnostic) {
-        if self.diagnostics.len() < MAX_DIAGNOSTICS {
-            self.diagnostics.push(diagnostic);
-        }
+        keep(&mut self.diagnostics, diagnostic);
     }
 
     fn main(&mut self, pattern: &str) {
@@ -103,6 +108,7 @@ impl Reading<'_> {
             self.physical_line(file, base, line.strip_suffix('\r').unwrap_or(line), depth);
             base += line.len() + 1;
         }
+        self.end_definition(file);
         self.open_files.pop();
         Ok(())
     }
@@ -147,6 +153,20 @@ impl Reading<'_> {
         }
     }
 
+    /// A definition does not go on in another file.
+    fn end_definition(&mut self, file: FileId) {
+        let Collecting::Lines(name, lines) = std::mem::replace(&mut self.collecting, Collecting::No) else {
+            return;
+        };
+        if let Some(name) = name {
+            let end = u32::try_from(self.sources.length(file)).unwrap_or(u32::MAX);
+            let span = Span { file, start: end, end };
+            let title = format!("the file ends in the middle of the definition of ${name}");
+            self.say(Diagnostic::new(Code::BadValue, span, title, "the definition ends here"));
+            self.definitions.set(name, lines);
+        }
+    }
+
     /// A line after comments: `@id`, definition, substitution, words. `nesting` counts definitions in definitions.
     fn logical_line(&mut self, text: Text, depth: usize, nesting: usize) {
         if text.as_str().trim().is_empty() {
@@ -160,18 +180,63 @@ impl Reading<'_> {
         if !kept {
             return;
         }
-        if let Some(name) = generator(text.as_str()) {
-            return self.generator_missing(name, text.span_trimmed());
+        if let Some(end) = generators::head(text.as_str()) {
+            return self.generate(&text, end, depth, nesting);
         }
-        let pwd = directory(self.sources.name(text.file())).to_owned();
-        let expanded = self.definitions.expand(text, &pwd, self.config_id, &mut self.diagnostics);
+        let expanded = self.expand(text);
         // A hash sign that a definition brings (${_HASH}) begins a comment, as seen in keepalived.
         let line = if expanded.substituted { expanded.line.without_comment() } else { expanded.line };
-        self.words_of(line, depth);
+        if generators::head(line.as_str()).is_some() {
+            self.nested(line, depth, nesting);
+        } else {
+            self.words_of(line, depth);
+        }
         for line in expanded.more {
-            if nesting < definitions::MAX_NESTING {
-                self.logical_line(line, depth, nesting + 1);
+            self.nested(line, depth, nesting);
+        }
+    }
+
+    fn expand(&mut self, text: Text) -> definitions::Expanded {
+        let pwd = directory(self.sources.name(text.file())).to_owned();
+        self.definitions.expand(text, &pwd, self.config_id, &mut self.diagnostics)
+    }
+
+    /// A line that a definition or a generator brought.
+    fn nested(&mut self, line: Text, depth: usize, nesting: usize) {
+        if nesting < definitions::MAX_NESTING {
+            return self.logical_line(line, depth, nesting + 1);
+        }
+        let title = format!("definitions refer to each other more than {} deep", definitions::MAX_NESTING);
+        self.say(Diagnostic::new(Code::Limit, line.span_trimmed(), title, "the line is left out"));
+    }
+
+    /// Repeats the rest of a line, from byte `end` on, for each value of the generator before it.
+    fn generate(&mut self, text: &Text, end: usize, depth: usize, nesting: usize) {
+        let head = self.expand(text.slice(0, end)).line;
+        let Some(generator) = generators::read(head.as_str()) else {
+            let title = "this is no valid ~SEQ, ~SEQx or ~LST";
+            let diagnostic =
+                Diagnostic::new(Code::BadValue, text.span_trimmed(), title, "the line is left out");
+            return self.say(
+                diagnostic.instead("~SEQ(NAME, START, STEP, END) text, or ~LST(NAME, VALUE, ...) text"),
+            );
+        };
+        let rest = text.slice(end, text.as_str().len());
+        let before: Vec<_> = generator.names.iter().map(|name| self.definitions.get(name)).collect();
+        for row in generator.rows {
+            self.generated += 1;
+            if self.generated > MAX_GENERATED {
+                let title = format!("generators repeat more than {MAX_GENERATED} lines");
+                self.say(Diagnostic::new(Code::Limit, text.span_trimmed(), title, "the rest is left out"));
+                break;
             }
+            for (name, value) in generator.names.iter().zip(row) {
+                self.definitions.set(name.clone(), vec![value]);
+            }
+            self.nested(rest.clone(), depth, nesting);
+        }
+        for (name, value) in generator.names.into_iter().zip(before) {
+            self.definitions.restore(name, value);
         }
     }
 
@@ -199,15 +264,10 @@ impl Reading<'_> {
         let (id, after) = rest.split_at(length);
         let span = text.span(start, start + 1 + length);
         if id.trim_start_matches('^').is_empty() || after.trim().is_empty() {
-            self.say(
-                Diagnostic::new(
-                    Code::MissingWord,
-                    span,
-                    "an `@id` without id or text",
-                    "the line is left out",
-                )
-                .instead("@ID KEYWORD ..., without a blank after the @"),
-            );
+            let title = "an `@id` without id or text";
+            let diagnostic =
+                Diagnostic::new(Code::NoEffect, span, title, "the line is left out, as in keepalived");
+            self.say(diagnostic.instead("@ID KEYWORD ..., without a blank after the @"));
             return (Text::empty(span.file), false);
         }
         let kept = match id.strip_prefix('^') {
@@ -215,12 +275,6 @@ impl Reading<'_> {
             None => id == self.config_id,
         };
         (text.slice(start + 1 + length, line.len()), kept)
-    }
-
-    fn generator_missing(&mut self, name: &str, span: Span) {
-        let title = format!("`{name}` is known to keepalived, not built in holdfast yet");
-        let diagnostic = Diagnostic::new(Code::NotYetTraffic, span, title, "the line is left out");
-        self.say(diagnostic.instead("write the lines out one by one"));
     }
 
     /// Words and braces of a line go into the tree; an include is followed.
@@ -294,13 +348,6 @@ impl Reading<'_> {
             }
         }
     }
-}
-
-/// `~SEQ`, `~SEQx` or `~LST` at the start of a line.
-fn generator(line: &str) -> Option<&str> {
-    let line = line.trim_start();
-    let name = line.split(['(', ' ']).next()?;
-    matches!(name, "~SEQ" | "~SEQx" | "~LST").then_some(name)
 }
 
 /// Keywords whose rest of line is a command: quotes in it follow other rules.

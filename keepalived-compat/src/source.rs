@@ -96,6 +96,11 @@ impl SourceMap {
         self.files.is_empty()
     }
 
+    /// Bytes of a file's text.
+    pub(crate) fn length(&self, file: FileId) -> usize {
+        self.files.get(file.0 as usize).map_or(0, |f| f.text.len())
+    }
+
     /// Line, column and source line of a span (its first line, if it has several).
     pub fn position(&self, span: Span) -> Option<Position<'_>> {
         let file = self.files.get(span.file.0 as usize)?;

@@ -81,7 +81,12 @@ fn a_missing_word_is_fatal() {
     assert_eq!(codes(&parsed), [Code::MissingWord]);
     assert!(Code::MissingWord.is_fatal() && Code::MissingWord.status() == 2);
     // In a block that is not built too.
-    assert_eq!(codes(&parse("vrrp_script x {\nscript\n}")), [Code::NotYet, Code::MissingWord]);
+    assert_eq!(codes(&parse("vrrp_script x {\ninterval\n}")), [Code::NotYet, Code::MissingWord]);
+    // Some keywords are left out without their word, as in keepalived.
+    assert_eq!(
+        codes(&parse("global_defs {\nrouter_id\n}\nvrrp_instance {\n}")),
+        [Code::BadValue, Code::BadValue]
+    );
 }
 
 #[test]
@@ -110,7 +115,7 @@ fn id_lines_are_kept_or_dropped() {
     let parsed = parse(&instance("@low priority 1\n@high priority 2\n@^low priority 3\n@^high advert_int 2"));
     assert_eq!((priority(&parsed), codes(&parsed)), (Some(1), vec![]));
     assert!(parsed.config.instances[0].settings.advert_int.is_some());
-    assert_eq!(codes(&parse("@low")), [Code::MissingWord]);
+    assert_eq!(codes(&parse("@low\n@ x")), [Code::NoEffect, Code::NoEffect]);
 }
 
 #[test]
@@ -150,8 +155,30 @@ fn an_unknown_definition_stays_as_written_and_is_hinted_at_once() {
 }
 
 #[test]
-fn what_repeats_lines_is_said_to_be_missing() {
-    assert_eq!(codes(&parse("~SEQ(A, 1, 3) vrrp_script $A { }")), [Code::NotYetTraffic]);
+fn generators_repeat_lines() {
+    let parsed = parse("~SEQ(N, 10, 5, 20) vrrp_instance A${N} { priority $N }\n");
+    let read: Vec<_> = parsed
+        .config
+        .instances
+        .iter()
+        .map(|i| (i.name.value.as_str(), i.settings.priority.map(|p| p.value)))
+        .collect();
+    assert_eq!(read, [("A10", Some(10)), ("A15", Some(15)), ("A20", Some(20))]);
+    // Several on a line, a definition of several lines, an argument that is a definition.
+    let text = "$END=2\n$VI= \\\nvrrp_instance V${A}${B} { \\\npriority ${A}${B} \\\n}\n~SEQ(A, ${END}) ~LST(B, 7, 8) $VI\n";
+    let parsed = parse(text);
+    let names: Vec<_> = parsed.config.instances.iter().map(|i| i.name.value.as_str()).collect();
+    assert_eq!((names, codes(&parsed)), (vec!["V17", "V18", "V27", "V28"], vec![]));
+    assert_eq!(codes(&parse("~SEQ(N, 0, 0, 1) x")), [Code::BadValue]);
+    assert_eq!(codes(&parse("~SEQ(N, 1")), [Code::BadValue]);
+    let endless = "~SEQ(A, 60000) ~SEQ(B, 60000) ~SEQ(C, 60000)";
+    assert_eq!(codes(&parse(endless)).last(), Some(&Code::Limit));
+}
+
+#[test]
+fn a_definition_ends_with_its_file() {
+    let parsed = files(&[("main", "include a\nvrrp_instance A {\n$P\n}"), ("a", "$P= \\\npriority 3 \\")]);
+    assert_eq!((priority(&parsed), codes(&parsed)), (Some(3), vec![Code::BadValue]));
 }
 
 #[test]

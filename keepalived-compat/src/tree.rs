@@ -1,6 +1,6 @@
 //! The block tree: statements and their braces, built line by line, whatever the text.
 
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::{Code, Diagnostic, keep};
 use crate::lexer::Word;
 use crate::source::Span;
 
@@ -80,10 +80,9 @@ impl Builder {
                 let title =
                     if deep { "too many blocks in blocks" } else { "a `{` without a keyword before it" };
                 let code = if deep { Code::Limit } else { Code::Brace };
-                diagnostics.push(
-                    Diagnostic::new(code, brace, title, "the block is left out up to its `}`")
-                        .instead("write the keyword that the block belongs to before the brace"),
-                );
+                let diagnostic = Diagnostic::new(code, brace, title, "the block is left out up to its `}`");
+                let advice = "write the keyword that the block belongs to before the brace";
+                keep(diagnostics, diagnostic.instead(advice));
             }
         }
     }
@@ -96,10 +95,12 @@ impl Builder {
         }
         match self.open.pop() {
             Some((open, body)) => self.attach(Block { open, body }),
-            None => diagnostics.push(
-                Diagnostic::new(Code::Brace, brace, "a `}` without its `{`", "it is left out")
-                    .instead("remove it, or look for a block above that ends too early"),
-            ),
+            None => {
+                let diagnostic =
+                    Diagnostic::new(Code::Brace, brace, "a `}` without its `{`", "it is left out");
+                let advice = "remove it, or look for a block above that ends too early";
+                keep(diagnostics, diagnostic.instead(advice));
+            }
         }
     }
 
@@ -119,10 +120,10 @@ impl Builder {
     /// The whole tree; blocks that are still open end here.
     pub(crate) fn finish(mut self, diagnostics: &mut Vec<Diagnostic>) -> Vec<Statement> {
         while let Some((open, body)) = self.open.pop() {
-            diagnostics.push(
-                Diagnostic::new(Code::Brace, open, "a `{` without its `}`", "the block ends with the file")
-                    .instead("close the block where it ends; what follows it belongs to it now"),
-            );
+            let title = "a `{` without its `}`";
+            let diagnostic = Diagnostic::new(Code::Brace, open, title, "the block ends with the file");
+            let advice = "close the block where it ends; what follows it belongs to it now";
+            keep(diagnostics, diagnostic.instead(advice));
             self.attach(Block { open, body });
         }
         self.root

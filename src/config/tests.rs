@@ -227,6 +227,17 @@ fn addresses_keep_their_options() {
 }
 
 #[test]
+fn an_address_with_a_wrong_option_is_left_out() {
+    for option in ["dev", "dev nosuchinterfacename", "label eth0:much-too-long", "brd 10.0.0.x"] {
+        let (plan, codes) =
+            router(&format!("virtual_ipaddress {{\n192.0.2.2/24 {option}\n192.0.2.3 scope nonsense\n}}"));
+        let addresses: Vec<_> = plan.addresses.iter().map(|a| a.cidr.to_string()).collect();
+        assert_eq!(addresses, ["192.0.2.1/24", "192.0.2.3/32"], "{option}");
+        assert_eq!(codes, [Code::BadValue, Code::BadValue], "{option}");
+    }
+}
+
+#[test]
 fn the_own_interface_is_not_tracked_twice() {
     let (plan, codes) = router("track_interface {\neth0\neth1 weight -20\neth1\neth2 weight 254 reverse\n}");
     let tracked: Vec<_> =
@@ -245,7 +256,7 @@ fn what_keepalived_refuses_is_fatal() {
             "vrrp_instance A { \n interface eth0 \n virtual_router_id 1 \n version 3 \n }".to_owned(),
             Code::Incomplete,
         ),
-        ("vrrp_instance {".to_owned(), Code::MissingWord),
+        ("virtual_server {".to_owned(), Code::MissingWord),
         ("vrrp_instance A { \n state \n }".to_owned(), Code::MissingWord),
     ] {
         let (_, codes) = lowered(&text);

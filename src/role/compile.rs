@@ -100,7 +100,9 @@ impl Outcome {
         let config_id = request.config_id.clone().unwrap_or_else(host);
         let options =
             Options { config_id: &config_id, vrrp: request.want_vrrp, checker: request.want_checker };
-        let parsed = keepalived_compat::parse(&mut Files, &request.file.to_string_lossy(), options);
+        // Absolute, because ${_PWD} of a file is used inside it as the start of other names.
+        let file = std::path::absolute(&request.file).unwrap_or_else(|_| request.file.clone());
+        let parsed = keepalived_compat::parse(&mut Files, &file.to_string_lossy(), options);
         let lowered = lower(&parsed.config, request.generation);
         let mut plans = lowered.plans;
         let mut diagnostics = parsed.diagnostics;

@@ -1,7 +1,7 @@
 //! Walks blocks by the keyword table and says what it finds.
 
-use crate::MAX_DIAGNOSTICS;
-use crate::diagnostics::{Code, Diagnostic};
+use super::value::shortened;
+use crate::diagnostics::{Code, Diagnostic, keep};
 use crate::keywords::{self, Keyword, Opens, Place, Say, Status};
 use crate::lexer::Word;
 use crate::source::Span;
@@ -22,9 +22,7 @@ impl<'a> Context<'a> {
     }
 
     pub(crate) fn say(&mut self, diagnostic: Diagnostic) {
-        if self.diagnostics.len() < MAX_DIAGNOSTICS {
-            self.diagnostics.push(diagnostic);
-        }
+        keep(self.diagnostics, diagnostic);
     }
 
     pub(crate) fn tell(
@@ -95,10 +93,19 @@ impl<'a> Context<'a> {
         found
     }
 
-    /// An unknown keyword, with the best advice there is. Readers of lists use it for their options too.
-    pub(crate) fn unknown(&mut self, place: Place, word: &Word, block: bool) {
-        let title = format!("unknown keyword `{}`", word.text);
+    /// An unknown option word of a line, which is kept without it.
+    pub(crate) fn unknown_option(&mut self, place: Place, word: &Word) {
+        self.say_unknown(place, word, false, "the word is left out, the rest of the line is kept");
+    }
+
+    fn unknown(&mut self, place: Place, word: &Word, block: bool) {
         let now = if block { "the line and its block are left out" } else { "the line is left out" };
+        self.say_unknown(place, word, block, now);
+    }
+
+    /// An unknown keyword, with the best advice there is.
+    fn say_unknown(&mut self, place: Place, word: &Word, block: bool, now: &str) {
+        let title = format!("unknown keyword `{}`", shortened(&word.text));
         let diagnostic = Diagnostic::new(Code::UnknownKeyword, word.span, title, now);
         let diagnostic = if block && place != Place::Root && keywords::find(Place::Root, &word.text).is_some()
         {
@@ -119,9 +126,13 @@ impl<'a> Context<'a> {
         let word = statement.keyword();
         if statement.arguments().len() < keyword.words {
             let title = format!("`{}` lacks a word", keyword.name);
-            let now = "the configuration is refused, as in keepalived";
+            let (code, now) = match (keyword.lenient, statement.block.is_some()) {
+                (false, _) => (Code::MissingWord, "the configuration is refused, as in keepalived"),
+                (true, true) => (Code::BadValue, "the line and its block are left out, as in keepalived"),
+                (true, false) => (Code::BadValue, "the line is left out, as in keepalived"),
+            };
             let usage = format!("{} {}", keyword.name, keyword.arguments);
-            self.say(Diagnostic::new(Code::MissingWord, word.span, title, now).instead(usage));
+            self.say(Diagnostic::new(code, word.span, title, now).instead(usage));
             return false;
         }
         match (&statement.block, keyword.opens) {

@@ -8,7 +8,7 @@ pub use server::{RealServer, SorryServer};
 
 use super::check::{Timing, TimingRule};
 use super::global::set;
-use super::value::{MOST_SECONDS, mask_prefix, shortened};
+use super::value::{mask_prefix, shortened};
 use super::{Context, method};
 use crate::Code;
 use crate::diagnostics::Diagnostic;
@@ -337,6 +337,6 @@ fn granularity(cx: &mut Context, word: &Word) -> Option<Spanned<(u8, bool)>> {
 }
 
 fn quorum(cx: &mut Context, statement: &Statement) -> Option<Spanned<u32>> {
-    let value = cx.argument_u32(statement, 1..=u32::try_from(MOST_SECONDS).unwrap_or(u32::MAX)).unwrap_or(1);
-    Some(Spanned::new(value, statement.span()))
+    let value = cx.argument_or(statement, 1..=u64::from(u32::MAX), 1);
+    u32::try_from(value).ok().map(|n| Spanned::new(n, statement.span()))
 }

@@ -1,6 +1,7 @@
 //! The commands a configuration names: nothing runs them yet, but whether they could be run is worth saying.
 
 use super::{Context, duplicate, name_of};
+use crate::keywords::{self, Place};
 use crate::preprocess::is_script;
 use crate::source::{Span, Spanned};
 use crate::tree::Statement;
@@ -31,6 +32,7 @@ impl Scripts {
                     defined.insert(name.value.clone(), (name, command));
                 }
                 ("vrrp_script", None) => {}
+                (keyword, _) if keywords::find(Place::Root, keyword).is_none() => {}
                 _ => scripts.of_block(cx, statement.body(), &defined),
             }
         }

@@ -22,21 +22,45 @@ pub(crate) fn boolean(word: &str) -> Option<bool> {
 
 impl Context<'_> {
     pub(crate) fn bad(&mut self, word: &Word, keyword: &str, wanted: &str) {
+        self.bad_so(
+            word,
+            keyword,
+            wanted,
+            "the line has no effect, the default or what was set before stays",
+        );
+    }
+
+    /// As [`Self::bad`] where something else happens.
+    pub(crate) fn bad_so(&mut self, word: &Word, keyword: &str, wanted: &str, now: &str) {
         let title = format!("`{}` is not valid for `{keyword}`", shortened(&word.text));
-        let now = "the line has no effect, the default or what was set before stays";
         self.say(Diagnostic::new(Code::BadValue, word.span, title, now).instead(wanted));
+    }
+
+    /// The number after the keyword, or `fallback` (said) when it is not one: keepalived forgets what was set before.
+    pub(crate) fn argument_or(
+        &mut self,
+        statement: &Statement,
+        range: RangeInclusive<u64>,
+        fallback: u64,
+    ) -> u64 {
+        let keyword = &statement.keyword().text;
+        let Some(word) = statement.arguments().first() else { return fallback };
+        if leading(&word.text, &range).is_some() {
+            return self.number(word, keyword, range).unwrap_or(fallback);
+        }
+        let wanted = format!("{keyword} followed by a number from {} to {}", range.start(), range.end());
+        self.bad_so(word, keyword, &wanted, &format!("{fallback} is used, as in keepalived"));
+        fallback
     }
 
     /// A decimal number. Rubbish after digits that fit is said and survived, as in keepalived.
     pub(crate) fn number(&mut self, word: &Word, keyword: &str, range: RangeInclusive<u64>) -> Option<u64> {
-        let digits: &str = word.text.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-        let value = digits.parse::<u64>().ok().filter(|n| range.contains(n));
         let wanted = format!("{keyword} followed by a number from {} to {}", range.start(), range.end());
-        let Some(value) = value else {
+        let Some(value) = leading(&word.text, &range) else {
             self.bad(word, keyword, &wanted);
             return None;
         };
-        if digits.len() < word.text.len() {
+        if !word.text.bytes().all(|b| b.is_ascii_digit()) {
             let title = format!("`{}` is not a number", shortened(&word.text));
             let now = format!("{value} is used");
             self.say(Diagnostic::new(Code::BadValue, word.span, title, now).instead(wanted));
@@ -125,7 +149,8 @@ impl Context<'_> {
             None => (word.text.as_str(), None),
         };
         let Ok(address) = address.parse::<IpAddr>() else {
-            self.bad(word, keyword, "an address like 192.0.2.1/24 or 2001:db8::1/64");
+            let wanted = "an address like 192.0.2.1/24 or 2001:db8::1/64";
+            self.bad_so(word, keyword, wanted, "the address is left out");
             return None;
         };
         let longest = if address.is_ipv4() { 32 } else { 128 };
@@ -137,6 +162,12 @@ impl Context<'_> {
         }
         Some((address, prefix.flatten()))
     }
+}
+
+/// The digits that a word begins with, as a number in range.
+fn leading(text: &str, range: &RangeInclusive<u64>) -> Option<u64> {
+    let digits = text.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok().filter(|n| range.contains(n))
 }
 
 /// Decimal seconds with up to six places; further places are rounded.

@@ -168,7 +168,7 @@ impl Settings {
             }
             "priority" => {
                 // A priority that cannot be read is 100, not "none written": that would be 255 with state MASTER.
-                let priority = cx.argument(statement, 1..=255).and_then(byte).unwrap_or(100);
+                let priority = byte(cx.argument_or(statement, 1..=255, 100)).unwrap_or(100);
                 self.priority = Some(Spanned::new(priority, span));
             }
             "version" => {
@@ -265,7 +265,11 @@ fn source(cx: &mut Context, statement: &Statement) -> Option<Spanned<IpAddr>> {
 fn unicast_peers(cx: &mut Context, body: &[Statement], peers: &mut Vec<Spanned<IpAddr>>) {
     for line in body {
         let word = line.keyword();
-        let Some(address) = cx.address(word, "unicast_peer") else { continue };
+        let Ok(address) = word.text.parse() else {
+            let wanted = "an address like 192.0.2.1 or 2001:db8::1";
+            cx.bad_so(word, "unicast_peer", wanted, "the peer is left out: it hears nothing from here");
+            continue;
+        };
         if let Some(first) = peers.iter().find(|p| p.value == address) {
             let title = format!("the peer {address} is listed twice");
             let diagnostic = Diagnostic::new(Code::Duplicate, word.span, title, "it is used once");
@@ -274,7 +278,7 @@ fn unicast_peers(cx: &mut Context, body: &[Statement], peers: &mut Vec<Spanned<I
         }
         for option in line.arguments().iter().step_by(2) {
             if !cx.option(Place::UnicastPeer, option) {
-                cx.unknown(Place::UnicastPeer, option, false);
+                cx.unknown_option(Place::UnicastPeer, option);
             }
         }
         peers.push(Spanned::new(address, word.span));
@@ -302,7 +306,7 @@ fn track_interfaces(cx: &mut Context, body: &[Statement], tracked: &mut Vec<Trac
                     entry.weight = i16::try_from(weight.clamp(-253, 253)).unwrap_or(0);
                 }
                 "reverse" => entry.reverse = true,
-                _ => cx.unknown(Place::TrackInterface, word, false),
+                _ => cx.unknown_option(Place::TrackInterface, word),
             }
         }
         tracked.push(entry);

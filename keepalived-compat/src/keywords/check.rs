@@ -52,7 +52,7 @@ const UDP_CHECK: &[Keyword] = &[
     inner("delay_loop", 1, "SECS decimal >0"),
     inner("alpha", 0, "[BOOL]"),
     inner("log_all_failures", 0, "[BOOL]"),
-    inner("payload", 1, "HEX bytes"),
+    inner("payload", 1, "HEX bytes").lenient(),
     inner("require_reply", 0, "[HEX bytes, X = any nibble]"),
     inner("min_reply_length", 1, "0..65535"),
     inner("max_reply_length", 1, "0..65535"),
@@ -73,7 +73,7 @@ const SMTP_CHECK: &[Keyword] = &[
     inner("delay_loop", 1, "SECS decimal >0"),
     inner("alpha", 0, "[BOOL]"),
     inner("log_all_failures", 0, "[BOOL]"),
-    inner("helo_name", 1, "STRING"),
+    inner("helo_name", 1, "STRING").lenient(),
     inner("host", 0, "{ connection block }").block(Place::SmtpHost),
 ];
 
@@ -93,8 +93,8 @@ const HTTP_GET: &[Keyword] = &[
     works("alpha", 0, "[BOOL]"),
     later("log_all_failures", 0, "[BOOL]", "only changes are logged; holdfastctl shows the last result"),
     works("nb_get_retry", 1, "0.."),
-    works("virtualhost", 1, "STRING"),
-    works("http_protocol", 1, "1.0|1.0C|1.0c|1.1"),
+    works("virtualhost", 1, "STRING").lenient(),
+    works("http_protocol", 1, "1.0|1.0C|1.0c|1.1").lenient(),
     accepted("enable_sni", 0, "[BOOL]", "HTTP_GET speaks no TLS"),
     accepted("sni_name", 0, "[NAME]", "HTTP_GET speaks no TLS"),
     later("fast_recovery", 0, "[BOOL]", "urls are checked delay_loop apart while a server recovers"),
@@ -117,8 +117,8 @@ const SSL_GET: &[Keyword] = &[
     inner("alpha", 0, "[BOOL]"),
     inner("log_all_failures", 0, "[BOOL]"),
     inner("nb_get_retry", 1, "0.."),
-    inner("virtualhost", 1, "STRING"),
-    inner("http_protocol", 1, "1.0|1.0C|1.0c|1.1"),
+    inner("virtualhost", 1, "STRING").lenient(),
+    inner("http_protocol", 1, "1.0|1.0C|1.0c|1.1").lenient(),
     inner("enable_sni", 0, "[BOOL]"),
     inner("sni_name", 0, "[NAME]"),
     inner("fast_recovery", 0, "[BOOL]"),
@@ -153,10 +153,10 @@ const MISC_CHECK: &[Keyword] = &[
     inner("delay_loop", 1, "SECS decimal >0"),
     inner("alpha", 0, "[BOOL]"),
     inner("log_all_failures", 0, "[BOOL]"),
-    inner("misc_path", 1, "\"CMD args\""),
+    inner("misc_path", 1, "\"CMD args\"").lenient(),
     inner("misc_timeout", 1, "SECS integer"),
     inner("misc_dynamic", 0, ""),
-    inner("user", 1, "USER [[:]GROUP]"),
+    inner("user", 1, "USER [[:]GROUP]").lenient(),
 ];
 
 #[rustfmt::skip]
@@ -178,42 +178,42 @@ const SMTP_HOST: &[Keyword] = &[
 
 #[rustfmt::skip]
 const BFD_CHECK: &[Keyword] = &[
-    inner("name", 1, "BFD instance defined earlier"),
+    inner("name", 1, "BFD instance defined earlier").lenient(),
     inner("alpha", 0, "[BOOL]"),
 ];
 
 #[rustfmt::skip]
 const FILE_CHECK: &[Keyword] = &[
     inner("track_file", 1, "NAME defined earlier"),
-    inner("weight", 1, "-2147483647..2147483647 [reverse|noreverse]"),
+    inner("weight", 1, "-2147483647..2147483647 [reverse|noreverse]").lenient(),
 ];
 
 #[rustfmt::skip]
 const HTTP_URL: &[Keyword] = &[
     works("path", 1, "STRING"),
     works("digest", 1, "32 hex digits"),
-    works("status_code", 1, "N|N-M ... within 100..599"),
-    works("virtualhost", 1, "STRING"),
-    each("regex", 1, "\"PATTERN\" (PCRE2)", "the body is not searched, so a server that answers with the wrong page counts as up"),
+    works("status_code", 1, "N|N-M ... within 100..599").lenient(),
+    works("virtualhost", 1, "STRING").lenient(),
+    each("regex", 1, "\"PATTERN\" (PCRE2)", "the body is not searched, so a server that answers with the wrong page counts as up").lenient(),
     each("regex_no_match", 0, "", "the body is not searched, so a server that answers with the wrong page counts as up"),
-    accepted("regex_options", 1, "OPTION ...", "no regular expression is searched for yet"),
-    accepted("regex_min_offset", 1, "BYTES", "no regular expression is searched for yet"),
-    accepted("regex_max_offset", 1, "BYTES", "no regular expression is searched for yet"),
-    accepted("regex_stack", 1, "START MAX bytes", "no regular expression is searched for yet"),
+    accepted("regex_options", 1, "OPTION ...", "no regular expression is searched for yet").lenient(),
+    accepted("regex_min_offset", 1, "BYTES", "no regular expression is searched for yet").lenient(),
+    accepted("regex_max_offset", 1, "BYTES", "no regular expression is searched for yet").lenient(),
+    accepted("regex_stack", 1, "START MAX bytes", "no regular expression is searched for yet").lenient(),
 ];
 
 #[rustfmt::skip]
 const SSL_URL: &[Keyword] = &[
     inner("path", 1, "STRING"),
     inner("digest", 1, "32 hex digits"),
-    inner("status_code", 1, "N|N-M ... within 100..599"),
-    inner("virtualhost", 1, "STRING"),
-    inner("regex", 1, "\"PATTERN\" (PCRE2)"),
+    inner("status_code", 1, "N|N-M ... within 100..599").lenient(),
+    inner("virtualhost", 1, "STRING").lenient(),
+    inner("regex", 1, "\"PATTERN\" (PCRE2)").lenient(),
     inner("regex_no_match", 0, ""),
-    inner("regex_options", 1, "OPTION ..."),
-    inner("regex_min_offset", 1, "BYTES"),
-    inner("regex_max_offset", 1, "BYTES"),
-    inner("regex_stack", 1, "START MAX bytes"),
+    inner("regex_options", 1, "OPTION ...").lenient(),
+    inner("regex_min_offset", 1, "BYTES").lenient(),
+    inner("regex_max_offset", 1, "BYTES").lenient(),
+    inner("regex_stack", 1, "START MAX bytes").lenient(),
     inner("tls_compliant", 0, "[BOOL]"),
 ];
 

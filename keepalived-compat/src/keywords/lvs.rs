@@ -14,10 +14,10 @@ pub(super) const PLACES: &[(Place, &[Keyword])] = &[
 
 #[rustfmt::skip]
 const SSL: &[Keyword] = &[
-    inner("password", 1, "STRING"),
-    inner("ca", 1, "PATH"),
-    inner("certificate", 1, "PATH"),
-    inner("key", 1, "PATH"),
+    inner("password", 1, "STRING").lenient(),
+    inner("ca", 1, "PATH").lenient(),
+    inner("certificate", 1, "PATH").lenient(),
+    inner("key", 1, "PATH").lenient(),
 ];
 
 #[rustfmt::skip]
@@ -55,8 +55,8 @@ const VIRTUAL_SERVER: &[Keyword] = &[
     works("protocol", 1, "TCP|UDP|SCTP (any case)"),
     later("ha_suspend", 0, "flag (not with fwmark)", "checks run on the BACKUP too"),
     later("smtp_alert", 0, "[BOOL]", "no mail is sent"),
-    works("virtualhost", 1, "STRING"),
-    later("snmp_name", 1, "STRING", "there is no SNMP agent"),
+    works("virtualhost", 1, "STRING").lenient(),
+    later("snmp_name", 1, "STRING", "there is no SNMP agent").lenient(),
     works("alpha", 0, ""),
     works("omega", 0, ""),
     grave("quorum_up", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run, and what it sets up is missing"),
@@ -119,8 +119,8 @@ const REAL_SERVER: &[Keyword] = &[
     works("connect_timeout", 1, "SECS decimal >0"),
     works("delay_loop", 1, "SECS decimal >0"),
     later("smtp_alert", 0, "[BOOL]", "no mail is sent"),
-    works("virtualhost", 1, "STRING"),
-    later("snmp_name", 1, "STRING", "there is no SNMP agent"),
+    works("virtualhost", 1, "STRING").lenient(),
+    later("snmp_name", 1, "STRING", "there is no SNMP agent").lenient(),
     each("MISC_CHECK", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::MiscCheck),
     each("SMTP_CHECK", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::SmtpCheck),
     works("TCP_CHECK", 0, "{ block }").block(Place::TcpCheck),

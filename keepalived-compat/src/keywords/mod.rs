@@ -244,8 +244,10 @@ pub enum Opens {
 pub struct Keyword {
     /// The word.
     pub name: &'static str,
-    /// Words that must follow; keepalived ends with status 2 when they do not.
+    /// Words that must follow.
     pub words: usize,
+    /// When they do not: does keepalived leave the line out, instead of ending with status 2? (Tried with 2.2.7.)
+    pub lenient: bool,
     /// What may follow, for people.
     pub arguments: &'static str,
     /// What holdfast does with it.
@@ -256,7 +258,12 @@ pub struct Keyword {
 
 impl Keyword {
     const fn new(name: &'static str, words: usize, arguments: &'static str, status: Status) -> Keyword {
-        Keyword { name, words, arguments, status, opens: Opens::Nothing }
+        Keyword { name, words, lenient: false, arguments, status, opens: Opens::Nothing }
+    }
+
+    const fn lenient(mut self) -> Keyword {
+        self.lenient = true;
+        self
     }
 
     const fn block(mut self, place: Place) -> Keyword {

@@ -108,7 +108,7 @@ const VRRP_INSTANCE: &[Keyword] = &[
     works("lower_prio_no_advert", 0, "[BOOL]"),
     works("higher_prio_send_advert", 0, "[BOOL]"),
     grave("owner_ignore_adverts", 0, "[BOOL] (owner only; off is overridden to on)", "an address owner listens to the advertisements of others"),
-    accepted("kernel_rx_buf_size", 1, "BYTES", "receive buffers have the size the system gives them"),
+    accepted("kernel_rx_buf_size", 1, "BYTES", "receive buffers have the size the system gives them").lenient(),
     works("authentication", 0, "{ block }").block(Place::Authentication),
     each("auth_hmac", 0, "{ block }", "the instance is not started, because it could neither sign nor check").block(Place::AuthHmac),
 ];
@@ -257,7 +257,7 @@ const LINKBEAT_INTERFACES: &[Keyword] = &[
 
 #[rustfmt::skip]
 const VRRP_SCRIPT: &[Keyword] = &[
-    inner("script", 1, "\"CMD args\""),
+    inner("script", 1, "\"CMD args\"").lenient(),
     inner("interval", 1, "SECS decimal, ms resolution (0 treated as 1)"),
     inner("timeout", 1, "SECS decimal, ms resolution"),
     inner("weight", 1, "-253..253 [reverse]"),
@@ -271,7 +271,7 @@ const VRRP_SCRIPT: &[Keyword] = &[
 const TRACK_PROCESS: &[Keyword] = &[
     inner("process", 1, "NAME|\"NAME\" [PARAM ...]"),
     inner("param_match", 0, "[initial|partial]"),
-    inner("weight", 1, "-254..254 [reverse]"),
+    inner("weight", 1, "-254..254 [reverse]").lenient(),
     inner("quorum", 1, "1..65535"),
     inner("quorum_max", 1, "0..65535"),
     inner("delay", 1, "SECS 0.000001..3600"),
@@ -282,16 +282,16 @@ const TRACK_PROCESS: &[Keyword] = &[
 
 #[rustfmt::skip]
 const TRACK_FILE: &[Keyword] = &[
-    inner("file", 1, "PATH"),
-    inner("weight", 1, "-254..254 [reverse]"),
+    inner("file", 1, "PATH").lenient(),
+    inner("weight", 1, "-254..254 [reverse]").lenient(),
     inner("init_file", 0, "[VALUE] [overwrite]"),
 ];
 
 #[rustfmt::skip]
 const BFD_INSTANCE: &[Keyword] = &[
     inner("source_ip", 1, "ADDR"),
-    inner("neighbor_ip", 1, "ADDR"),
-    inner("neighbour_ip", 1, "ADDR"),
+    inner("neighbor_ip", 1, "ADDR").lenient(),
+    inner("neighbour_ip", 1, "ADDR").lenient(),
     inner("min_rx", 1, "MS decimal 1..4294967"),
     inner("min_tx", 1, "MS decimal 1..4294967"),
     inner("idle_tx", 1, "MS decimal 1000..4294967"),

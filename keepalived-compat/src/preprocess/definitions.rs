@@ -1,6 +1,6 @@
 //! `$NAME=value` and its uses (keepalived.conf(5), "PARAMETER SUBSTITUTION").
 
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::{Code, Diagnostic, keep};
 use crate::lexer::Text;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +38,7 @@ pub(super) fn assignment(line: &str) -> Option<(String, String)> {
     is_name(name).then(|| (name.to_owned(), value.to_owned()))
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let start = |c: char| c.is_ascii_alphabetic() || c == '_';
     name.starts_with(start) && name.chars().all(|c| start(c) || c.is_ascii_digit())
 }
@@ -72,6 +72,19 @@ impl Definitions {
         self.values.insert(name, lines);
     }
 
+    /// What `name` stands for.
+    pub(super) fn get(&self, name: &str) -> Option<Vec<String>> {
+        self.values.get(name).cloned()
+    }
+
+    /// Undoes a [`Self::set`]: `before` is what [`Self::get`] gave then.
+    pub(super) fn restore(&mut self, name: String, before: Option<Vec<String>>) {
+        match before {
+            Some(lines) => self.values.insert(name, lines),
+            None => self.values.remove(&name),
+        };
+    }
+
     /// Substitutes until nothing changes.
     pub(super) fn expand(
         &mut self,
@@ -101,10 +114,8 @@ impl Definitions {
             }
         }
         let title = "substitution does not come to an end";
-        diagnostics.push(
-            Diagnostic::new(Code::Limit, text.span_trimmed(), title, "the line is left out")
-                .instead("look for a definition that refers to itself"),
-        );
+        let diagnostic = Diagnostic::new(Code::Limit, text.span_trimmed(), title, "the line is left out");
+        keep(diagnostics, diagnostic.instead("look for a definition that refers to itself"));
         Expanded { line: Text::empty(text.file()), more: Vec::new(), substituted: true }
     }
 
@@ -130,7 +141,8 @@ impl Definitions {
     fn tell_undefined(&mut self, text: &Text, diagnostics: &mut Vec<Diagnostic>) {
         let line = text.as_str();
         let keyword = line.split_whitespace().next().unwrap_or_default();
-        if super::is_script(keyword) {
+        // A command may well hold a shell's variables, a password anything (and must not be shown).
+        if super::is_script(keyword) || line.contains("auth_pass") || line.contains("password") {
             return;
         }
         for Reference { start, end, name } in references(line) {
@@ -151,9 +163,7 @@ impl Definitions {
                 Diagnostic::new(Code::Undefined, span, title, "it stays as written, as in keepalived")
                     .instead(format!("define it above with ${name}=VALUE, if it is meant as a reference"))
             };
-            if diagnostics.len() < crate::MAX_DIAGNOSTICS {
-                diagnostics.push(diagnostic);
-            }
+            keep(diagnostics, diagnostic);
         }
     }
 }

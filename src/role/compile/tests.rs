@@ -38,7 +38,7 @@ fn statuses(text: &str) -> (u8, u8, bool) {
 fn statuses_are_keepalived_s() {
     assert_eq!(statuses(INSTANCE), (0, 0, true));
     assert_eq!(statuses(&format!("{INSTANCE}nonsense\n")), (5, 5, true));
-    assert_eq!(statuses("vrrp_instance {\n}\n"), (2, 2, false));
+    assert_eq!(statuses("virtual_server {\n}\n"), (2, 2, false));
     // Refused at start with 2; a test calls it a general error.
     assert_eq!(statuses("vrrp_instance A {\ninterface eth0\n}\n"), (5, 2, false));
     let script = format!("{SERVER}vrrp_script x {{\nscript /bin/sh\n}}\n");

@@ -3,6 +3,7 @@
 use crate::Code;
 use crate::config::Context;
 use crate::config::value::shortened;
+use crate::diagnostics::Diagnostic;
 use crate::keywords::Place;
 use crate::lexer::Word;
 use crate::source::{Span, Spanned};
@@ -52,8 +53,9 @@ pub(super) fn read(cx: &mut Context, place: Place, body: &[Statement], addresses
             scope: None,
             broadcast: None,
         };
-        entry.options(cx, place, line.arguments());
-        addresses.push(entry);
+        if entry.options(cx, place, line.arguments()) {
+            addresses.push(entry);
+        }
     }
 }
 
@@ -62,28 +64,39 @@ fn place_name(place: Place) -> &'static str {
 }
 
 impl VirtualAddress {
-    fn options(&mut self, cx: &mut Context, place: Place, words: &[Word]) {
+    /// Reads the options; false (said) when keepalived leaves the whole address out because of one.
+    fn options(&mut self, cx: &mut Context, place: Place, words: &[Word]) -> bool {
         let mut words = words.iter();
         while let Some(option) = words.next() {
             let Some(count) = super::option_words(place, &option.text) else {
-                cx.unknown(place, option, false);
+                cx.unknown_option(place, option);
                 continue;
             };
             let argument = if count > 0 { words.next() } else { None };
             if count > 0 && argument.is_none() {
                 let title = format!("`{}` lacks a word", option.text);
-                return cx.tell(Code::BadValue, option.span, title, "the address is added without it");
+                cx.tell(Code::BadValue, option.span, title, "the address is left out");
+                return false;
             }
-            match (option.text.as_str(), argument) {
-                ("dev", Some(word)) => self.interface = super::interface_name(cx, word, "dev"),
-                ("label", Some(word)) => self.label = self.label(cx, word),
-                ("scope", Some(word)) => self.scope = self.scope(cx, word),
-                ("broadcast" | "brd", Some(word)) => self.broadcast = self.broadcast(cx, word),
-                _ => {
-                    cx.option(place, option);
+            let kept = match (option.text.as_str(), argument) {
+                ("dev", Some(word)) => {
+                    // On another interface than the written one it would do harm.
+                    self.interface = super::interface_name(cx, word, "dev");
+                    self.interface.is_some()
                 }
+                ("label", Some(word)) => self.set_label(cx, word),
+                ("broadcast" | "brd", Some(word)) => self.set_broadcast(cx, word),
+                ("scope", Some(word)) => {
+                    self.scope = self.scope(cx, word);
+                    true
+                }
+                _ => cx.option(place, option),
+            };
+            if !kept {
+                return false;
             }
         }
+        true
     }
 
     /// Options of IPv4 addresses are left out for IPv6 ones, as in keepalived.
@@ -95,16 +108,43 @@ impl VirtualAddress {
         self.address.is_ipv4()
     }
 
-    fn label(&self, cx: &mut Context, word: &Word) -> Option<String> {
+    /// keepalived leaves out an address whose label is too long.
+    fn set_label(&mut self, cx: &mut Context, word: &Word) -> bool {
         const LONGEST: usize = 15;
         if !self.is_v4(cx, word, "label") {
-            return None;
+            return true;
         }
         if word.text.is_empty() || word.text.len() > LONGEST {
-            cx.bad(word, "label", "a label of at most 15 letters, like eth0:1");
-            return None;
+            let title = format!("`{}` is no label", shortened(&word.text));
+            let diagnostic = Diagnostic::new(
+                Code::BadValue,
+                word.span,
+                title,
+                "the address is left out, as in keepalived",
+            );
+            cx.say(diagnostic.instead("a label of at most 15 letters, like eth0:1"));
+            return false;
         }
-        Some(word.text.clone())
+        self.label = Some(word.text.clone());
+        true
+    }
+
+    /// keepalived leaves out an address whose broadcast address is not one.
+    fn set_broadcast(&mut self, cx: &mut Context, word: &Word) -> bool {
+        if !self.is_v4(cx, word, "broadcast address") {
+            return true;
+        }
+        self.broadcast = match (word.text.as_str(), word.text.parse()) {
+            ("+", _) => Some(Broadcast::Ones),
+            ("-", _) => Some(Broadcast::Zeros),
+            (_, Ok(address)) => Some(Broadcast::Address(address)),
+            (_, Err(_)) => None,
+        };
+        if self.broadcast.is_none() {
+            let title = format!("`{}` is no broadcast address", shortened(&word.text));
+            cx.tell(Code::BadValue, word.span, title, "the address is left out, as in keepalived");
+        }
+        self.broadcast.is_some()
     }
 
     fn scope(&self, cx: &mut Context, word: &Word) -> Option<u8> {
@@ -123,21 +163,5 @@ impl VirtualAddress {
             cx.bad(word, "scope", "global, site, link, host, or a number from 0 to 255");
         }
         number
-    }
-
-    fn broadcast(&self, cx: &mut Context, word: &Word) -> Option<Broadcast> {
-        if !self.is_v4(cx, word, "broadcast address") {
-            return None;
-        }
-        match (word.text.as_str(), word.text.parse()) {
-            ("+", _) => Some(Broadcast::Ones),
-            ("-", _) => Some(Broadcast::Zeros),
-            (_, Ok(address)) => Some(Broadcast::Address(address)),
-            (text, Err(_)) => {
-                let title = format!("`{}` is no broadcast address", shortened(text));
-                cx.tell(Code::BadValue, word.span, title, "the address is added without one");
-                None
-            }
-        }
     }
 }
