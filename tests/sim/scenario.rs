@@ -109,7 +109,8 @@ fn draw_router(rng: &mut Rng, node: usize, nodes: usize, lans: usize, common: &C
         version: common.version,
         priority: Priority(priority),
         interval: if differs { draw_interval(rng, common.version) } else { common.interval },
-        start_as_master: rng.chance(25),
+        // keepalived clears `nopreempt` and `preempt_delay` with `state MASTER`.
+        start_as_master: preempt && !delayed && rng.chance(35),
         preempt,
         preempt_delay: Duration::from_millis(if delayed { rng.between(100, 4000) } else { 0 }),
         down_timer_adverts: if rng.chance(10) { 5 } else { 3 },
