@@ -40,7 +40,7 @@ pub fn ask(socket: &Path, request: Request) -> Result<Answer, AskError> {
     let misunderstood = |why: String| AskError::Misunderstood(socket.to_owned(), why);
     let mut decoder = Decoder::default();
     decoder.push(&octets);
-    match decoder.next().map_err(|error| misunderstood(error.to_string()))? {
+    match decoder.message().map_err(|error| misunderstood(error.to_string()))? {
         Some(Answer::Refused(why)) => Err(AskError::Refused(why)),
         Some(answer) => Ok(answer),
         None if octets.is_empty() => {

@@ -42,7 +42,7 @@ impl Decoder {
     }
 
     /// The next whole message, if there is one.
-    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
+    pub fn message<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let rest = &self.buffer[self.read..];
         let Some((length, body)) = rest.split_first_chunk::<4>() else { return Ok(None) };
         let length = u32::from_be_bytes(*length) as usize;
@@ -52,12 +52,20 @@ impl Decoder {
         let Some(body) = body.get(..length) else { return Ok(None) };
         let message = serde_json::from_slice(body)?;
         self.read += 4 + length;
+        self.forget_read();
+        Ok(Some(message))
+    }
+
+    /// Drops what has been read. A plan is large and rare: its memory is given back, also when the start of the next
+    /// message has come already.
+    fn forget_read(&mut self) {
         if self.read == self.buffer.len() {
-            // A plan is large and rare: give its memory back.
             self.buffer = Vec::new();
             self.read = 0;
+        } else if self.read > self.buffer.len() / 2 {
+            self.buffer = self.buffer.split_off(self.read);
+            self.read = 0;
         }
-        Ok(Some(message))
     }
 }
 
@@ -74,7 +82,7 @@ mod tests {
             let mut heard = Vec::new();
             for piece in octets.chunks(size) {
                 decoder.push(piece);
-                while let Some(word) = decoder.next::<String>().expect("well formed") {
+                while let Some(word) = decoder.message::<String>().expect("well formed") {
                     heard.push(word);
                 }
             }
@@ -83,16 +91,29 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_is_always_in_the_middle_of_a_frame_costs_no_memory() {
+        let frame = encode(&"word").expect("strings encode");
+        let mut decoder = Decoder::default();
+        decoder.push(&frame[..3]);
+        for _ in 0..1000 {
+            decoder.push(&frame[3..]);
+            decoder.push(&frame[..3]);
+            assert_eq!(decoder.message::<String>().expect("well formed").as_deref(), Some("word"));
+        }
+        assert!(decoder.buffer.len() <= 3 * frame.len(), "{} octets", decoder.buffer.len());
+    }
+
+    #[test]
     fn a_huge_length_is_refused_before_its_body_arrives() {
         let mut decoder = Decoder::default();
         decoder.push(&u32::MAX.to_be_bytes());
-        assert!(matches!(decoder.next::<String>(), Err(FrameError::TooLarge(_))));
+        assert!(matches!(decoder.message::<String>(), Err(FrameError::TooLarge(_))));
     }
 
     #[test]
     fn a_body_that_does_not_parse_is_an_error() {
         let mut decoder = Decoder::default();
         decoder.push(&[0, 0, 0, 1, b'{']);
-        assert!(matches!(decoder.next::<String>(), Err(FrameError::Malformed(_))));
+        assert!(matches!(decoder.message::<String>(), Err(FrameError::Malformed(_))));
     }
 }

@@ -140,7 +140,7 @@ impl Role {
                     }
                     Ok(count) => {
                         decoder.push(&buffer[..count]); // read() counts within the buffer
-                        while let Some(message) = decoder.next()? {
+                        while let Some(message) = decoder.message()? {
                             state.hear(message);
                         }
                     }

@@ -80,7 +80,7 @@ async fn read_answer(link: &mut UnixStream) -> Result<Option<Compiled>, String> 
         }
         decoder.push(&octets[..count]);
         total += count;
-        if let Some(compiled) = decoder.next().map_err(|error| error.to_string())? {
+        if let Some(compiled) = decoder.message().map_err(|error| error.to_string())? {
             return Ok(Some(compiled));
         }
     }

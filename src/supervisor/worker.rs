@@ -128,13 +128,13 @@ impl Worker {
     /// The next whole message from the role, if there is one.
     pub fn next_report(self, decoder: &mut Decoder) -> Result<Option<Report>, FrameError> {
         Ok(match self {
-            Worker::Checker => decoder.next::<FromChecker>()?.map(|message| match message {
+            Worker::Checker => decoder.message::<FromChecker>()?.map(|message| match message {
                 FromChecker::Applied(generation) => Report::Applied(generation),
                 FromChecker::Snapshot(number, status) => Report::Snapshot(number, Snapshot::Checker(status)),
                 FromChecker::Alive(_) => Report::Alive,
                 FromChecker::Stopped => Report::Stopped,
             }),
-            Worker::Vrrp => decoder.next::<FromVrrp>()?.map(|message| match message {
+            Worker::Vrrp => decoder.message::<FromVrrp>()?.map(|message| match message {
                 FromVrrp::Applied(generation) => Report::Applied(generation),
                 FromVrrp::Snapshot(number, status) => Report::Snapshot(number, Snapshot::Vrrp(status)),
                 FromVrrp::Alive(_) => Report::Alive,

@@ -42,7 +42,7 @@ impl Role {
 
     pub fn hear(&mut self) -> FromChecker {
         loop {
-            if let Some(message) = self.decoder.next().expect("well-formed frames") {
+            if let Some(message) = self.decoder.message().expect("well-formed frames") {
                 return message;
             }
             let mut buffer = [0; 4096];

@@ -3,9 +3,9 @@
 use super::clock::{MAX_PPM, MS};
 use super::faults::Deed;
 use super::invariants::sides;
-use super::model::{down_interval, label, priority, skew};
+use super::model::{down_interval, faulty, label, priority, skew};
 use super::network::{CALM_DELAY, Network};
-use super::node::Node;
+use super::node::{Node, Process};
 use super::rng::Rng;
 use super::world::WAKE_LATENCY;
 use holdfast::plan::vrrp::{RouterKey, RouterPlan};
@@ -27,8 +27,83 @@ pub struct Drill {
     pub undo: Deed,
     victim: usize,
     successions: Vec<Succession>,
-    /// May only the routers of `successions` change state?
+    /// Routers for which the victim must not become Master.
+    forbidden: Vec<RouterKey>,
+    /// Routers of which nothing is expected.
+    free: Vec<RouterKey>,
+    /// May other routers than these change state on other nodes?
     others_rest: bool,
+    end: u64,
+}
+
+/// Watched on after the last deadline.
+const AFTERMATH: u64 = 100 * MS;
+
+impl Drill {
+    /// Starts a dead node in a settled network: it preempts when its plan says so, or never.
+    pub fn draw_return(rng: &mut Rng, now: u64, nodes: &[Node], network: &Network) -> Option<Drill> {
+        let dead: Vec<usize> = (0..nodes.len()).filter(|n| nodes[*n].process == Process::Dead).collect();
+        if dead.is_empty() {
+            return None;
+        }
+        let victim = *rng.pick(&dead);
+        let (deed, undo) = (Deed::Start { node: victim }, Deed::Repeat { node: victim });
+        let mut drill = Drill {
+            deed,
+            undo,
+            victim,
+            successions: Vec::new(),
+            forbidden: Vec::new(),
+            free: Vec::new(),
+            others_rest: true,
+            end: now,
+        };
+        for plan in &nodes[victim].wanted.routers {
+            drill.expect_of_return(now, plan, nodes, network);
+        }
+        Some(drill)
+    }
+
+    fn expect_of_return(&mut self, now: u64, plan: &RouterPlan, nodes: &[Node], network: &Network) {
+        let (key, node) = (plan.key.clone(), &nodes[self.victim]);
+        let lan = super::model::lan_of(&key.interface);
+        let side = sides(&key, nodes, network).remove(&network.group(lan, self.victim)).unwrap_or_default();
+        let master = side.iter().find(|n| nodes[**n].state(&key) == State::Master);
+        let established =
+            master.and_then(|n| Some((priority(nodes[*n].router(&key)?, &nodes[*n].kernel), *n)));
+        let own = plan.interval.duration().as_nanos() as u64;
+        let mine = priority(plan, &node.kernel);
+        let wait = down_interval(plan, mine, own);
+        let (Some((theirs, other)), false) = (established, faulty(plan, &node.kernel)) else {
+            return self.free.push(key);
+        };
+        let interval = nodes[other].router(&key).map_or(own, |p| p.interval.duration().as_nanos() as u64);
+        let delay = plan.preempt_delay.as_nanos() as u64;
+        let (least, most) = if plan.priority.is_owner() {
+            (0, 0)
+        } else if wait <= 2 * interval {
+            // It may become impatient before it hears the other at all.
+            return self.free.push(key);
+        } else if !plan.preempt || theirs >= mine {
+            self.end = self.end.max(now + 2 * wait + delay + AFTERMATH);
+            return self.forbidden.push(key);
+        } else if delay == 0 {
+            (wait, wait)
+        } else {
+            (delay, delay + interval + down_interval(plan, mine, own.max(interval)))
+        };
+        let drift = |time: u64| time * (MAX_PPM as u64 + 1) / 1_000_000;
+        let (earliest, latest) =
+            (now + least - drift(least), now + most + drift(most) + CALM_DELAY + WAKE_LATENCY);
+        self.end = self.end.max(latest + AFTERMATH);
+        self.successions.push(Succession {
+            key,
+            candidates: vec![self.victim],
+            earliest,
+            latest,
+            done: false,
+        });
+    }
 }
 
 impl Drill {
@@ -64,7 +139,7 @@ impl Drill {
         let pulled = matches!(deed, Deed::Link { .. });
         let resigns = matches!(deed, Deed::Stop { .. });
         let timed = masters.into_iter().filter(|(key, n)| *n == victim && (!pulled || *key == chosen));
-        let successions = timed
+        let successions: Vec<Succession> = timed
             .filter_map(|(key, _)| {
                 let members = sides(&key, nodes, network).into_values().find(|m| m.contains(&victim))?;
                 let candidates: Vec<usize> = members.into_iter().filter(|n| *n != victim).collect();
@@ -79,12 +154,14 @@ impl Drill {
                 Some(Succession { key, candidates, earliest, latest, done: false })
             })
             .collect();
-        Some(Drill { deed, undo, victim, successions, others_rest: !pulled })
+        let end = successions.iter().map(|s| s.latest).max().unwrap_or(now) + AFTERMATH;
+        let (forbidden, free) = (Vec::new(), Vec::new());
+        Some(Drill { deed, undo, victim, successions, forbidden, free, others_rest: !pulled, end })
     }
 
     /// When everything must have happened.
     pub fn end(&self) -> u64 {
-        self.successions.iter().map(|s| s.latest).max().unwrap_or(0) + 100 * MS
+        self.end
     }
 
     /// After anything happened.
@@ -104,9 +181,12 @@ impl Drill {
         Ok(())
     }
 
-    /// May this router of this node change its state?
-    pub fn allows(&self, node: usize, key: &RouterKey) -> bool {
-        node == self.victim || !self.others_rest || self.successions.iter().any(|s| s.key == *key)
+    /// May this router of this node make this change?
+    pub fn allows(&self, node: usize, key: &RouterKey, to: State) -> bool {
+        if node == self.victim {
+            return to != State::Master || !self.forbidden.contains(key);
+        }
+        !self.others_rest || self.free.contains(key) || self.successions.iter().any(|s| s.key == *key)
     }
 }
 

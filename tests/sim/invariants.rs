@@ -84,8 +84,12 @@ impl Invariants {
         }
     }
 
-    /// One fault in a settled network, if it has a Master to lose.
+    /// One fault in a settled network that has a Master to lose, or a dead node comes back.
     pub fn draw_drill(&self, rng: &mut Rng, now: u64, nodes: &[Node], network: &Network) -> Option<Drill> {
+        let returns = rng.chance(50).then(|| Drill::draw_return(rng, now, nodes, network)).flatten();
+        if returns.is_some() {
+            return returns;
+        }
         Drill::draw(rng, now, nodes, network, |n, key| self.spoke.get(&(n, key.clone())).copied())
     }
 

@@ -19,7 +19,9 @@ impl Invariants {
         transition: &Transition,
     ) -> Result<(), String> {
         let it = format!("n{number}: {} {:?}", label(&transition.key), transition.cause);
-        if let Some(drill) = self.drill.as_ref().filter(|drill| !drill.allows(number, &transition.key)) {
+        if let Some(drill) =
+            self.drill.as_ref().filter(|drill| !drill.allows(number, &transition.key, transition.to))
+        {
             return Err(format!("{it} although all that happened is {:?}", drill.deed));
         }
         if self.is_settled(&transition.key, now) {

@@ -143,7 +143,7 @@ impl World {
                 self.inflict(Deed::Link { node, lan, up });
             }
             self.inflict(Deed::Resume { node });
-            if self.faults.chance(75) {
+            if self.faults.chance(60) {
                 self.inflict(Deed::Start { node });
             }
         }

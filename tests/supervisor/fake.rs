@@ -103,7 +103,7 @@ impl Fake {
                 return ExitCode::from(3);
             }
             decoder.push(&octets[..count]);
-            while let Some(order) = decoder.next().expect("orders are well formed") {
+            while let Some(order) = decoder.message().expect("orders are well formed") {
                 if let Some(status) = obey(self, order) {
                     return ExitCode::from(status);
                 }

@@ -186,7 +186,7 @@ impl Lab {
         client.read_to_end(&mut answer).expect("an answer in time");
         let mut decoder = Decoder::default();
         decoder.push(&answer);
-        decoder.next().expect("well formed").expect("whole")
+        decoder.message().expect("well formed").expect("whole")
     }
 
     pub fn status(&self) -> Status {

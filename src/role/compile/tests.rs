@@ -115,8 +115,8 @@ fn the_role_sends_one_frame_and_ends() {
     theirs.read_to_end(&mut octets).expect("read to the end");
     let mut decoder = Decoder::default();
     decoder.push(&octets);
-    assert_eq!(decoder.next::<Compiled>().expect("a frame"), Some(compile(&request)));
-    assert_eq!(decoder.next::<Compiled>().expect("nothing more"), None);
+    assert_eq!(decoder.message::<Compiled>().expect("a frame"), Some(compile(&request)));
+    assert_eq!(decoder.message::<Compiled>().expect("nothing more"), None);
     // Nobody listens: said by the exit status, not by a signal.
     let (ours, theirs) = UnixStream::pair().expect("a pair");
     drop(theirs);

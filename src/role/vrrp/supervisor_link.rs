@@ -50,7 +50,7 @@ impl SupervisorLink {
                 Err(_) => break LinkState::Closed,
             }
         };
-        while let Some(message) = self.decoder.next()? {
+        while let Some(message) = self.decoder.message()? {
             messages.push(message);
         }
         Ok(state)
