@@ -440,6 +440,10 @@ fn a_group_is_many_services() {
         "virtual_server group G {{\n{ONE}}}\nvirtual_server_group G {{\n192.0.2.1-3 80\n192.0.2.9 443\nfwmark 7\n}}"
     ));
     assert_eq!((plans.lvs.virtual_servers[0].keys.len(), codes), (5, vec![]));
+    // An empty one costs its virtual server, not the start.
+    let (plans, codes) =
+        lowered(&format!("virtual_server group G {{\n{ONE}}}\nvirtual_server_group G {{\n}}"));
+    assert_eq!((plans.lvs.virtual_servers.len(), codes), (0, vec![Code::UnknownName]));
 }
 
 #[test]
