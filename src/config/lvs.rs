@@ -128,7 +128,7 @@ impl Lowering<'_> {
             .collect();
         if keys.is_empty() {
             let what = format!("the group {} is empty", group.name.value);
-            self.tell(Code::Incomplete, &what, "the virtual server is left out");
+            self.tell(Code::UnknownName, &what, "the virtual server is left out");
         }
         let first = keys.first().map(ServiceKey::family);
         if keys.iter().any(|k| Some(k.family()) != first) {

@@ -158,6 +158,34 @@ fn an_instance_that_could_not_hear_its_peers_is_not_started() {
 }
 
 #[test]
+fn strict_mode_takes_away_what_the_rfc_does_not_know() {
+    let written = "state MASTER\npriority 150\npreempt_delay 5\ndown_timer_adverts 5\ngarp_lower_prio_repeat 3\n\
+                   higher_prio_send_advert\nlower_prio_no_advert off\nauthentication {\nauth_type PASS\nauth_pass abc\n}";
+    let (plan, codes) = router(&format!("strict_mode\n{written}"));
+    assert_eq!((plan.authentication, plan.preempt_delay), (Authentication::None, Duration::ZERO));
+    assert_eq!(plan.down_timer_adverts, 3);
+    assert_eq!((plan.answer_lower_priority, plan.answer_higher_priority), (false, false));
+    assert_eq!(
+        (plan.announce.lower_priority_repeat, plan.announce.lower_priority_delay),
+        (0, Duration::ZERO)
+    );
+    assert_eq!(codes[0], Code::NotYetTraffic);
+    assert_eq!(codes[1..], [Code::Cleared; 4]);
+    // The global form, and an instance that opts out.
+    let text = |more: &str| {
+        format!(
+            "global_defs {{ vrrp_strict }}\nvrrp_instance A {{\ninterface eth0\nvirtual_router_id 1\n{more}\n\
+             authentication {{\nauth_type AH\nauth_pass abc\n}}\nvirtual_ipaddress {{ 192.0.2.1 }}\n}}"
+        )
+    };
+    assert_eq!(routers(&text("")).0.authentication, Authentication::None);
+    assert_eq!(lowered(&text("strict_mode off")).0.vrrp.routers.len(), 0, "AH is not built");
+    // Without an address strict mode refuses.
+    let (_, codes) = lowered("vrrp_instance A {\ninterface eth0\nvirtual_router_id 1\nstrict_mode\n}");
+    assert!(codes.contains(&Code::Incomplete), "{codes:?}");
+}
+
+#[test]
 fn unicast_needs_peers() {
     let (plan, codes) =
         router("unicast_src_ip 192.0.2.9\nunicast_peer {\n192.0.2.8\n192.0.2.8\n2001:db8::1\n}");
@@ -412,6 +440,10 @@ fn a_group_is_many_services() {
         "virtual_server group G {{\n{ONE}}}\nvirtual_server_group G {{\n192.0.2.1-3 80\n192.0.2.9 443\nfwmark 7\n}}"
     ));
     assert_eq!((plans.lvs.virtual_servers[0].keys.len(), codes), (5, vec![]));
+    // An empty one costs its virtual server, not the start.
+    let (plans, codes) =
+        lowered(&format!("virtual_server group G {{\n{ONE}}}\nvirtual_server_group G {{\n}}"));
+    assert_eq!((plans.lvs.virtual_servers.len(), codes), (0, vec![Code::UnknownName]));
 }
 
 #[test]

@@ -84,28 +84,23 @@ fn router(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<RouterPlan> 
     let authentication = settings::authentication(instance, version, out)?;
     let priority = settings::priority(settings);
     let (preempt, preempt_delay) = settings::preemption(instance, priority, out);
-    let defaults = &instance.defaults;
+    settings::note_strict_state(instance, priority, out);
+    let (answer_lower_priority, answer_higher_priority) = settings::answers(instance);
     Some(RouterPlan {
         interval: settings::interval(instance, version, out),
         preempt,
         preempt_delay,
         priority,
         version,
-        down_timer_adverts: settings.down_timer_adverts.or(defaults.down_timer_adverts).unwrap_or(3),
+        down_timer_adverts: settings::down_timer_adverts(instance, out),
         addresses,
         excluded_addresses,
         authentication,
         transport: transport(instance, family, out),
         checksum: settings::checksum(instance, family, version),
         announce: settings::announce(instance),
-        answer_lower_priority: !settings
-            .lower_prio_no_advert
-            .or(defaults.lower_prio_no_advert)
-            .unwrap_or(false),
-        answer_higher_priority: settings
-            .higher_prio_send_advert
-            .or(defaults.higher_prio_send_advert)
-            .unwrap_or(false),
+        answer_lower_priority,
+        answer_higher_priority,
         track_primary: !settings.dont_track_primary,
         track_interfaces: settings::track_interfaces(instance, &interface, out),
         key: RouterKey { interface, family, vrid },

@@ -40,7 +40,7 @@ pub struct InstanceDefaults {
     pub group4: Option<Spanned<IpAddr>>,
     /// `vrrp_mcast_group6`.
     pub group6: Option<Spanned<IpAddr>>,
-    /// `vrrp_strict`, which is not built.
+    /// `vrrp_strict`, and where.
     pub strict: Option<Span>,
 }
 

@@ -71,6 +71,8 @@ pub struct Settings {
     pub authentication: Option<Authentication>,
     /// `auth_hmac`, which is not built.
     pub hmac: Option<Span>,
+    /// `strict_mode`.
+    pub strict: Option<bool>,
 }
 
 /// A `vrrp_instance` with the defaults that stood above it.
@@ -141,7 +143,9 @@ impl VrrpInstance {
                 cx.not_built(keyword, statement, &who)
             }
             "strict_mode" => {
-                if statement.arguments().first().is_none_or(|w| boolean(&w.text) != Some(false)) {
+                let on = statement.arguments().first().is_none_or(|w| boolean(&w.text) != Some(false));
+                self.settings.strict = Some(on);
+                if on {
                     cx.not_built(keyword, statement, &who);
                 }
             }

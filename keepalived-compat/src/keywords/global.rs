@@ -125,7 +125,7 @@ const GLOBAL_DEFS: &[Keyword] = &[
     later("nftables_ifindex", 0, "", "no firewall rule is set"),
     grave("vrrp_check_unicast_src", 0, "", "advertisements from senders that are not configured peers are obeyed too"),
     accepted("vrrp_skip_check_adv_addr", 0, "[BOOL]", "a different address list never rejects an advertisement, as in keepalived 2.3.3 and later"),
-    each("vrrp_strict", 0, "[BOOL]", "the rules of strict mode are not enforced: authentication, unicast and GARP settings of instances stay in force"),
+    each("vrrp_strict", 0, "[BOOL]", "its rules are kept, except that packets to the virtual addresses are accepted and an owner listens to others"),
     later("vrrp_priority", 1, "-20..19", "the process is scheduled as usual").lenient(),
     later("vrrp_no_swap", 0, "", "the process is scheduled as usual"),
     later("vrrp_rt_priority", 1, "1..99 (clamped)", "the process is scheduled as usual").lenient(),

@@ -79,7 +79,7 @@ const VRRP_INSTANCE: &[Keyword] = &[
     works("accept", 0, ""),
     grave("no_accept", 0, "", "packets to the virtual addresses are accepted"),
     accepted("skip_check_adv_addr", 0, "[BOOL] (any valid value sets it)", "a different address list never rejects an advertisement, as in keepalived 2.3.3 and later"),
-    each("strict_mode", 0, "[BOOL]", "the rules of strict mode are not enforced for this instance"),
+    each("strict_mode", 0, "[BOOL]", "its rules are kept, except that packets to the virtual addresses are accepted and an owner listens to others"),
     works("preempt", 0, ""),
     works("nopreempt", 0, ""),
     works("preempt_delay", 1, "SECS 0..1000 decimal"),

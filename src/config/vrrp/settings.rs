@@ -14,6 +14,49 @@ pub(super) fn version(instance: &VrrpInstance, family: AddressFamily) -> Version
     if family == AddressFamily::V6 || written == Some(3) { Version::V3 } else { Version::V2 }
 }
 
+/// `strict_mode`, else `vrrp_strict`.
+pub(super) fn strict(instance: &VrrpInstance) -> bool {
+    instance.settings.strict.unwrap_or(instance.defaults.strict.is_some())
+}
+
+/// Says that strict mode takes a setting away.
+fn not_strict(instance: &VrrpInstance, what: &str, now: &str, out: &mut Diagnostics) {
+    let title = format!("vrrp_instance {}: {what} does not go with strict mode", instance.name.value);
+    out.tell(Code::Cleared, instance.name.span, title, now);
+}
+
+/// `state MASTER` says nothing about the first wait (everybody but the owner listens first); strict mode complains.
+pub(super) fn note_strict_state(instance: &VrrpInstance, priority: Priority, out: &mut Diagnostics) {
+    let master = instance.settings.master.is_some_and(|m| m.value);
+    if master && !priority.is_owner() && strict(instance) {
+        let title = "state MASTER without priority 255";
+        not_strict(instance, title, "it starts as BACKUP, as in keepalived", out);
+    }
+}
+
+/// Advertisements that may be missed: always 3 in strict mode.
+pub(super) fn down_timer_adverts(instance: &VrrpInstance, out: &mut Diagnostics) -> u8 {
+    const DEFAULT: u8 = 3;
+    let written =
+        instance.settings.down_timer_adverts.or(instance.defaults.down_timer_adverts).unwrap_or(DEFAULT);
+    if strict(instance) && written != DEFAULT {
+        not_strict(instance, "down_timer_adverts", "3 is used, as in keepalived", out);
+        return DEFAULT;
+    }
+    written
+}
+
+/// Are advertisements of lower and of higher priority answered? Neither in strict mode.
+pub(super) fn answers(instance: &VrrpInstance) -> (bool, bool) {
+    let (settings, defaults) = (&instance.settings, &instance.defaults);
+    if strict(instance) {
+        return (false, false);
+    }
+    let silent = settings.lower_prio_no_advert.or(defaults.lower_prio_no_advert).unwrap_or(false);
+    let higher = settings.higher_prio_send_advert.or(defaults.higher_prio_send_advert).unwrap_or(false);
+    (!silent, higher)
+}
+
 /// keepalived refuses a version 3 instance without addresses and warns about a version 2 one.
 pub(super) fn check_addresses(
     instance: &VrrpInstance,
@@ -26,6 +69,10 @@ pub(super) fn check_addresses(
     }
     let title = format!("vrrp_instance {} has no virtual address", instance.name.value);
     let diagnostic = match version {
+        _ if strict(instance) => {
+            let now = "the configuration is refused, as in keepalived: strict mode needs one";
+            Diagnostic::new(Code::Incomplete, instance.name.span, title, now)
+        }
         Version::V3 => {
             let now = "the configuration is refused, as in keepalived: version 3 needs one";
             Diagnostic::new(Code::Incomplete, instance.name.span, title, now)
@@ -69,7 +116,8 @@ pub(super) fn preemption(
     }
     let mut delay = Duration::ZERO;
     if let Some(written) = settings.preempt_delay.filter(|d| !d.value.is_zero()) {
-        let against = [(master, "state MASTER"), (nopreempt.is_some(), "nopreempt")];
+        let against =
+            [(master, "state MASTER"), (nopreempt.is_some(), "nopreempt"), (strict(instance), "strict mode")];
         match against.into_iter().find(|(applies, _)| *applies) {
             Some((_, why)) => {
                 let title = format!("vrrp_instance {name}: `preempt_delay` does not go with {why}");
@@ -116,6 +164,10 @@ pub(super) fn authentication(
     }
     let Some(auth) = &instance.settings.authentication else { return Some(Authentication::None) };
     let Some(kind) = auth.kind else { return Some(Authentication::None) };
+    if strict(instance) {
+        not_strict(instance, "authentication", "it is left out, as in keepalived", out);
+        return Some(Authentication::None);
+    }
     if version == Version::V3 {
         let title = format!("vrrp_instance {name}: version 3 has no authentication");
         out.tell(Code::Cleared, auth.span, title, "it is left out, as in keepalived");
@@ -159,13 +211,16 @@ pub(super) fn announce(instance: &VrrpInstance) -> AnnouncePolicy {
     let base = AnnouncePolicy::default();
     let repeat = all.repeat.unwrap_or(base.repeat);
     let delay = all.delay.unwrap_or(base.delay);
+    let strict = strict(instance);
+    let lower_repeat = own.lower_prio_repeat.or(all.lower_prio_repeat).unwrap_or(repeat);
+    let lower_delay = own.lower_prio_delay.or(all.lower_prio_delay).unwrap_or(delay);
     AnnouncePolicy {
         repeat: own.repeat.unwrap_or(repeat),
         delay: own.delay.unwrap_or(delay),
         refresh: own.refresh.or(all.refresh).filter(|d| !d.is_zero()),
         refresh_repeat: own.refresh_repeat.or(all.refresh_repeat).unwrap_or(base.refresh_repeat),
-        lower_priority_repeat: own.lower_prio_repeat.or(all.lower_prio_repeat).unwrap_or(repeat),
-        lower_priority_delay: own.lower_prio_delay.or(all.lower_prio_delay).unwrap_or(delay),
+        lower_priority_repeat: if strict { 0 } else { lower_repeat },
+        lower_priority_delay: if strict { Duration::ZERO } else { lower_delay },
     }
 }
 
