@@ -153,8 +153,13 @@ impl Node {
         self.kernel.held().into_iter().filter(|held| !self.orphans.contains(held)).collect()
     }
 
-    /// Could the process read something now, or will it soon without doing anything?
+    /// Has everything that the kernel said been read?
+    pub fn knows_all(&self) -> bool {
+        self.inbox.is_empty() && self.news_under_way == 0
+    }
+
+    /// Is there something to read, or will there be without the process doing anything?
     pub fn has_news(&self) -> bool {
-        !self.inbox.is_empty() || self.news_under_way > 0 || self.operations > 0
+        !self.knows_all() || self.operations > 0
     }
 }
