@@ -2,13 +2,13 @@
 
 use super::clock::{MAX_PPM, MS};
 use super::invariants::Invariants;
-use super::kernel::own_address;
+use super::kernel::{Interface, own_address};
 use super::model::{self, label};
 use super::node::Node;
 use super::world::WAKE_LATENCY;
 use holdfast::net::AddressFamily;
 use holdfast::plan::vrrp::{RouterKey, VrrpPlan};
-use holdfast::vrrp::{Action, Command, Event, Frame, State};
+use holdfast::vrrp::{Action, Command, Event, Frame, State, TransitionCause};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Invariants {
@@ -24,11 +24,12 @@ impl Invariants {
     ) -> Result<(), String> {
         if let Some(Event::Plan(plan)) = event {
             self.learn_intervals(plan);
-            take_plan(number, node, plan, actions, before)?;
+            take_plan(number, node, plan, actions)?;
         }
         self.note_strength(now, number, node, event);
         own_words_change_nothing(number, node, event, actions)?;
-        stop_is_obeyed(number, node, event, actions, before)?;
+        leaving_is_said(number, node, actions)?;
+        stop_is_obeyed(number, node, event, actions)?;
         let mut speaking = BTreeSet::new();
         for action in actions {
             if let Action::Transmit(_, frame @ Frame::Advertisement { .. }) = action {
@@ -87,25 +88,27 @@ fn own_words_change_nothing(
     Ok(())
 }
 
-fn take_plan(
-    number: usize,
-    node: &mut Node,
-    plan: &VrrpPlan,
-    actions: &[Action],
-    before: &BTreeMap<RouterKey, State>,
-) -> Result<(), String> {
+/// A Master that leaves without having heard a stronger one resigns, so that nobody waits the whole down interval.
+fn leaving_is_said(number: usize, node: &Node, actions: &[Action]) -> Result<(), String> {
+    for action in actions {
+        let Action::Notify(t) = action else { continue };
+        let yields = matches!(t.cause, TransitionCause::Outranked { .. });
+        if t.from != State::Master || yields || !could_speak(node, &t.key) {
+            continue;
+        }
+        let is_resignation =
+            |a: &Action| matches!(a, Action::Transmit(_, frame) if says(frame, &t.key) == Some(0));
+        if !actions.iter().any(is_resignation) {
+            return Err(format!("n{number}: {} left Master without a word: {:?}", label(&t.key), t.cause));
+        }
+    }
+    Ok(())
+}
+
+fn take_plan(number: usize, node: &mut Node, plan: &VrrpPlan, actions: &[Action]) -> Result<(), String> {
     let had_one = node.applied != VrrpPlan::default();
     if had_one && node.applied.routers == plan.routers && !actions.is_empty() {
         return Err(format!("n{number}: a reload of an equal configuration did {actions:?}"));
-    }
-    let resigned = |key: &RouterKey| {
-        actions.iter().any(|a| matches!(a, Action::Transmit(_, frame) if says(frame, key) == Some(0)))
-    };
-    for (key, state) in before {
-        let removed = !plan.routers.iter().any(|r| r.key == *key);
-        if removed && *state == State::Master && could_speak(node, key) && !resigned(key) {
-            return Err(format!("n{number}: {} left the configuration without resigning", label(key)));
-        }
     }
     node.applied = plan.clone();
     if !had_one {
@@ -125,34 +128,23 @@ fn stop_is_obeyed(
     node: &Node,
     event: Option<&Event>,
     actions: &[Action],
-    before: &BTreeMap<RouterKey, State>,
 ) -> Result<(), String> {
     let Some(Event::Command(Command::Stop { release })) = event else { return Ok(()) };
     if node.stopping != Some(*release) {
         return Ok(()); // it was stopping already
     }
-    if !release {
-        let touched = actions.iter().any(|a| matches!(a, Action::Transmit(..) | Action::Kernel(..)));
-        return if touched {
-            Err(format!("n{number}: stopped without release, did {actions:?}"))
-        } else {
-            Ok(())
-        };
-    }
-    for key in before.iter().filter(|(_, state)| **state == State::Master).map(|(key, _)| key) {
-        let resigned =
-            actions.iter().any(|a| matches!(a, Action::Transmit(_, frame) if says(frame, key) == Some(0)));
-        // Where the interface is away there is nothing to speak on.
-        if !resigned && could_speak(node, key) {
-            return Err(format!("n{number}: {} was Master, was stopped, did not resign", label(key)));
-        }
+    let touched = actions.iter().any(|a| matches!(a, Action::Transmit(..) | Action::Kernel(..)));
+    if !release && touched {
+        return Err(format!("n{number}: stopped without release, did {actions:?}"));
     }
     Ok(())
 }
 
-/// Is the router's interface there and up, as far as the process can know?
+/// Has the router an interface that is up and an address to speak from, and does the process know?
 fn could_speak(node: &Node, key: &RouterKey) -> bool {
-    !node.has_news() && node.kernel.interfaces.iter().any(|i| i.name == key.interface && i.works())
+    let has_source = |i: &Interface| key.family == AddressFamily::V4 || i.has_link_local;
+    let mut interfaces = node.kernel.interfaces.iter();
+    node.knows_all() && interfaces.any(|i| i.name == key.interface && i.works() && has_source(i))
 }
 
 /// The priority a frame says for that router, if it is about it.
@@ -197,7 +189,7 @@ fn check_advertisement(
         return Err(format!("n{number}: {said:?} from a router that was {was:?} and is {is_now}"));
     }
     // Until the process has heard of a link that went, its priority is the old one.
-    let priority = if node.has_news() {
+    let priority = if !node.knows_all() {
         holdfast::net::Priority(said.priority)
     } else {
         model::priority(plan, &node.kernel)

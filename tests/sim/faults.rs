@@ -254,6 +254,8 @@ impl World {
         }
         let (name, cidr) = self.faults.pick(&held).clone();
         let lan = lan_of(&name);
+        // A core that waits to ask for the address again lets its wait run on.
+        self.nodes[node].awry |= self.nodes[node].may_try_again;
         self.take_off(node, lan, |held| *held == cidr);
         self.tell_facts(node, lan);
     }

@@ -1,5 +1,11 @@
 //! Seeded simulation: 2 to 5 nodes run the production election core on lossy LANs and fake kernels. Everything,
 //! faults included, follows from one seed; time is a number; a run is repeated byte for byte.
+//!
+//! A run alternates storms (faults at random), quiet (nothing new goes wrong; all must settle within the formulas)
+//! and drills (one fault in a settled network, the takeover timed on both sides). `scenario` draws nodes and plans,
+//! `faults` the storms, `world` runs the queue, `network` and `kernel` stand in for the real ones. `invariants`
+//! watches the whole, `transitions` each change of state, `calls` each call of a core, `drill` the drills; what is
+//! right is worked out in `model`, independently of the core.
 
 pub mod calls;
 pub mod clock;

@@ -52,6 +52,8 @@ pub struct Node {
     pub news_until: u64,
     /// An operation failed and the addresses have not been right since.
     pub awry: bool,
+    /// An operation failed in this storm: a try again may be pending even where the addresses are right by chance.
+    pub may_try_again: bool,
     /// How often each address was announced since the kernel has it.
     pub announced: BTreeMap<IpAddr, u32>,
     /// Addresses that an earlier process left and the plan of this one does not name. Nobody knows that they were
@@ -84,6 +86,7 @@ impl Node {
             news_under_way: 0,
             news_until: 0,
             awry: false,
+            may_try_again: false,
             announced: BTreeMap::new(),
             orphans: BTreeSet::new(),
             stopping: None,
@@ -114,6 +117,7 @@ impl Node {
         self.operations = 0;
         self.news_under_way = 0;
         self.awry = false;
+        self.may_try_again = false;
         self.stopping = None;
         self.leaving = false;
         self.wake += 1;
@@ -153,8 +157,13 @@ impl Node {
         self.kernel.held().into_iter().filter(|held| !self.orphans.contains(held)).collect()
     }
 
-    /// Could the process read something now, or will it soon without doing anything?
+    /// Has everything that the kernel said been read?
+    pub fn knows_all(&self) -> bool {
+        self.inbox.is_empty() && self.news_under_way == 0
+    }
+
+    /// Is there something to read, or will there be without the process doing anything?
     pub fn has_news(&self) -> bool {
-        !self.inbox.is_empty() || self.news_under_way > 0 || self.operations > 0
+        !self.knows_all() || self.operations > 0
     }
 }

@@ -101,7 +101,7 @@ fn draw_router(rng: &mut Rng, node: usize, nodes: usize, lans: usize, common: &C
     // In version 3 nodes may differ; in version 2 they would not understand each other.
     let differs = common.version == Version::V3 && rng.chance(25);
     let preempt = owner || rng.chance(75);
-    let delayed = preempt && !owner && rng.chance(25);
+    let delayed = preempt && !owner && rng.chance(35);
     let own = |n: usize| own_address(n, super::model::lan_of(&common.key.interface), common.key.family);
     RouterPlan {
         name: format!("VI_{}", common.number),
@@ -110,7 +110,7 @@ fn draw_router(rng: &mut Rng, node: usize, nodes: usize, lans: usize, common: &C
         priority: Priority(priority),
         interval: if differs { draw_interval(rng, common.version) } else { common.interval },
         preempt,
-        preempt_delay: Duration::from_millis(if delayed { rng.between(100, 4000) } else { 0 }),
+        preempt_delay: Duration::from_millis(if delayed { *rng.pick(&[300, 2000, 9000]) } else { 0 }),
         down_timer_adverts: if rng.chance(10) { 5 } else { 3 },
         addresses: (0..=rng.index(POOL - 1)).map(|slot| address(rng, common, lans, slot)).collect(),
         excluded_addresses: rng.chance(20).then(|| address(rng, common, lans, POOL)).into_iter().collect(),

@@ -35,6 +35,7 @@ impl World {
         }
         if living {
             self.nodes[node].awry |= outcome.result.is_err();
+            self.nodes[node].may_try_again |= outcome.result.is_err();
             self.nodes[node].operations -= 1;
             // The answer comes after the news it caused: the driver reads its monitor first.
             self.tell(node, Event::KernelDone { op, result: outcome.result });

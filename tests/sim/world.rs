@@ -112,6 +112,7 @@ impl World {
 
     fn storm(&mut self) -> Result<(), Violation> {
         self.invariants.storm();
+        self.nodes.iter_mut().for_each(|node| node.may_try_again = node.awry);
         self.trace.line(self.now, "== storm");
         let length = self.faults.between(3 * SECOND, 15 * SECOND);
         let deeds = faults::draw(&mut self.faults, self.nodes.len(), self.lans, length);
