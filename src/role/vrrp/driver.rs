@@ -165,7 +165,13 @@ impl Driver {
     }
 
     fn hear_kernel(&mut self) -> io::Result<()> {
-        for done in self.kernel.collect()? {
+        let finished = self.kernel.collect()?;
+        // The kernel tells everybody what an operation changed before it answers who asked: the core hears it in
+        // that order too, or its own removals would look like somebody else's.
+        if !self.dumping {
+            self.hear_monitor()?;
+        }
+        for done in finished {
             match done {
                 Done::Change(op, result) => self.events.push(Event::KernelDone { op, result }),
                 Done::Dump(Ok((links, addresses))) => {
