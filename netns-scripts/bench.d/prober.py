@@ -2,11 +2,12 @@
 
 usage: prober.py ADDRESS MASTER INTERFACE
   mark      forget what was seen
-  report    prints: ANSWERS OUTAGE SINCE_ADVERT
+  report    prints: ANSWERS OUTAGE SINCE_ADVERT ADVERTS
               ANSWERS       echo replies since the mark
               OUTAGE        longest time between two replies, ms
               SINCE_ADVERT  from the last VRRP advert of MASTER before the outage's end to that end, ms: what the
                             protocol limits to the master down timer, wherever in its interval the cable was pulled
+              ADVERTS       adverts of MASTER since the mark; with none SINCE_ADVERT means nothing
 """
 
 import gc
@@ -40,6 +41,7 @@ class Seen:
         self.answers = 0
         self.last = now
         self.advert = now
+        self.adverts = 0
         self.outage = 0.0
         self.since_advert = 0.0
 
@@ -90,14 +92,14 @@ def main():
                 packet = wire.recv(2048)
                 if len(packet) >= 20 and packet[9] == VRRP and packet[12:16] == source:
                     seen.advert = now
+                    seen.adverts += 1
             else:
                 order = sys.stdin.readline().strip()
                 if order == "report":
-                    print("%d %.3f %.3f" % (seen.answers, seen.outage * 1000, seen.since_advert * 1000), flush=True)
+                    print("%d %.3f %.3f %d" % (
+                        seen.answers, seen.outage * 1000, seen.since_advert * 1000, seen.adverts), flush=True)
                 elif order == "mark":
-                    advert = seen.advert
                     seen = Seen(now)
-                    seen.advert = advert
                 else:
                     return
         now = time.monotonic()
