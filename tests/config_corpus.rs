@@ -17,6 +17,7 @@ fn request(file: &Path) -> CompileRequest {
         generation: Generation(1),
         want_vrrp: true,
         want_checker: true,
+        interface_exists: |_| true,
     }
 }
 

@@ -78,6 +78,7 @@ codes! {
     Default = 24, Hint, 5, "A default is used that keepalived mentions too.";
     ScriptSecurity = 25, Warning, 6, "Scripts are used without enable_script_security.";
     ScriptMissing = 26, Warning, 5, "A script does not exist or is not executable; keepalived would not run it.";
+    MissingInterface = 27, Warning, 5, "An interface does not exist now; the daemon waits for it.";
 }
 
 impl std::fmt::Display for Code {

@@ -2,6 +2,7 @@
 //! ever parses a configuration file.
 
 mod files;
+mod interfaces;
 mod scripts;
 
 #[cfg(test)]
@@ -12,6 +13,7 @@ use crate::link::Compiled;
 use crate::link::frame::encode;
 use crate::plan::Generation;
 use files::Files;
+pub use interfaces::interface_exists;
 use keepalived_compat::{Code, Diagnostic, Options, Severity, SourceMap};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -31,6 +33,8 @@ pub struct CompileRequest {
     pub want_vrrp: bool,
     /// Read virtual servers.
     pub want_checker: bool,
+    /// Is there an interface of this name now? [`interface_exists`], except in tests.
+    pub interface_exists: fn(&str) -> bool,
 }
 
 /// Status with which keepalived ends when it finds no usable configuration file.
@@ -108,6 +112,7 @@ impl Outcome {
         let mut diagnostics = parsed.diagnostics;
         diagnostics.extend(lowered.diagnostics);
         diagnostics.extend(scripts::diagnose(&parsed.config));
+        diagnostics.extend(interfaces::diagnose(&parsed.config, request.interface_exists));
         diagnostics.sort_by_key(|d| d.span.map(|s| (s.file, s.start)));
         let later = |d: &&Diagnostic| matches!(d.code, Code::NotYet | Code::NotYetTraffic);
         plans.global.not_yet = diagnostics.iter().filter(later).map(|d| d.line(&parsed.sources)).collect();

@@ -42,5 +42,6 @@ fn request(options: &Options) -> CompileRequest {
         generation: Generation(options.generation),
         want_vrrp: options.want_vrrp(),
         want_checker: options.want_checker(),
+        interface_exists: compile::interface_exists,
     }
 }

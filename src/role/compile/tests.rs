@@ -19,6 +19,7 @@ fn request(file: &Path) -> CompileRequest {
         generation: Generation(3),
         want_vrrp: true,
         want_checker: true,
+        interface_exists: |name| name != "gone0",
     }
 }
 
@@ -47,6 +48,8 @@ fn statuses_are_keepalived_s() {
     assert_eq!(statuses(&used), (6, 6, true));
     assert_eq!(statuses(&format!("global_defs {{\nenable_script_security\n}}\n{used}")), (0, 0, true));
     assert_eq!(statuses(&used.replace("/bin/sh", "/no/such/script")), (5, 5, true));
+    let waiting = INSTANCE.replace("eth0", "gone0");
+    assert_eq!(statuses(&waiting), (5, 5, true), "the daemon waits for the interface");
 }
 
 #[test]
