@@ -16,6 +16,7 @@ use crate::plan::Generation;
 use crate::plan::check::Question;
 use crate::plan::lvs::{LvsPlan, ServiceKey};
 use crate::report::{self, CheckerStatus};
+use crate::sys::process::release_free_memory;
 use crate::time::Instant;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -316,6 +317,7 @@ impl State {
             let message = if let Some(number) = self.outbox.alive.take() {
                 FromChecker::Alive(number)
             } else if let Some(generation) = self.outbox.applied.take() {
+                release_free_memory();
                 FromChecker::Applied(generation)
             } else if let Some(number) = self.outbox.snapshot.take() {
                 FromChecker::Snapshot(number, self.status())

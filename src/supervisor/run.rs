@@ -10,6 +10,7 @@ use super::worker::{Report, START_ORDER, STOP_ORDER, Worker};
 use crate::link::Compiled;
 use crate::link::control::{Answer, Request};
 use crate::plan::{Generation, Plans};
+use crate::sys::process::release_free_memory;
 use std::collections::VecDeque;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -168,7 +169,11 @@ impl Supervisor {
             ChildEvent::Said(report) => {
                 child.unanswered = 0;
                 match report {
-                    Report::Applied(generation) => child.generation = Some(generation),
+                    Report::Applied(generation) => {
+                        child.generation = Some(generation);
+                        // The text of the plans has left by now.
+                        release_free_memory();
+                    }
                     Report::Snapshot(number, snapshot) => status.collect(number, worker, snapshot),
                     Report::Transition(transition) => self.remember(&transition),
                     Report::Alive => {}

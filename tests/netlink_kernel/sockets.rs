@@ -7,7 +7,6 @@ use holdfast::netlink::monitor::Monitor;
 use holdfast::netlink::route::RouteSocket;
 use holdfast::sys::packet_socket::PacketSocket;
 use holdfast::sys::poll::{Poller, Waker};
-use holdfast::sys::process::inheritable_descriptors;
 use holdfast::sys::timer::Timer;
 use holdfast::sys::vrrp_socket::{Buffers, Outgoing, VrrpSocket};
 use nix::sched::{CloneFlags, unshare};
@@ -251,6 +250,22 @@ fn whole_frames_reach_the_other_end() {
         ip("link set va down");
         assert_eq!(socket.send(10, &frame).unwrap_err().raw_os_error(), Some(libc::ENETDOWN));
     });
+}
+
+/// The descriptors, standard ones aside, that a program would inherit: those without O_CLOEXEC in their flags.
+fn inheritable_descriptors() -> std::io::Result<Vec<i32>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fdinfo")? {
+        let entry = entry?;
+        let number = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
+        // Gone again: the descriptor that read this folder.
+        let Ok(info) = std::fs::read_to_string(entry.path()) else { continue };
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).map(str::trim).unwrap_or("0");
+        let flags = i32::from_str_radix(flags, 8).unwrap_or(0);
+        found.extend(number.filter(|number| *number > 2 && flags & libc::O_CLOEXEC == 0));
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 #[test]

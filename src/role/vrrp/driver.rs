@@ -13,6 +13,7 @@ use crate::plan::vrrp::{Transport, VrrpPlan};
 use crate::report;
 use crate::sys::clock::monotonic_now;
 use crate::sys::poll::{Interest, Poller};
+use crate::sys::process;
 use crate::sys::timer::Timer;
 use crate::time::Instant;
 use crate::vrrp::{Action, Command, Core, Event, Frame, LogLevel, Transition};
@@ -68,6 +69,10 @@ pub struct Driver {
 impl Driver {
     /// Opens everything and learns the interfaces. The plan comes over the link.
     pub fn start(link: UnixStream) -> io::Result<Driver> {
+        // A page that was swapped out delays an advertisement; not being allowed to lock is no reason not to run.
+        if let Err(error) = process::lock_memory() {
+            tracing::debug!("memory is not locked: {error}");
+        }
         let monitor = Monitor::open().map_err(io::Error::other)?;
         let mut driver = Driver {
             core: Core::new(),
@@ -247,6 +252,7 @@ impl Driver {
         // The sockets must be open before the core wants to send.
         self.sync_sockets();
         self.feed();
+        process::release_free_memory();
         self.link.send(&FromVrrp::Applied(generation));
     }
 
