@@ -17,6 +17,8 @@ pub mod source;
 pub mod tree;
 
 #[cfg(test)]
+mod language_tests;
+#[cfg(test)]
 mod tests;
 
 pub use config::Config;
@@ -26,6 +28,8 @@ pub use source::{Position, Reader, SourceMap, Span, Spanned};
 
 /// Bytes in one file. The largest real one seen has 200 kB; 10,000 services of 100 servers fit.
 pub const MAX_FILE: usize = 256 << 20;
+/// Bytes of all files of a configuration, each as often as it is included, so that memory stays a multiple of the input.
+pub const MAX_TEXT: usize = 2 * MAX_FILE;
 /// Files in one configuration, each inclusion counted.
 pub const MAX_FILES: usize = 10_000;
 /// Files included by files; keepalived's users go three deep.
