@@ -61,8 +61,16 @@ pub struct Options<'a> {
 
 /// Parses `main` (a file name or a glob) and all it includes.
 pub fn parse(reader: &mut dyn Reader, main: &str, options: Options<'_>) -> Parsed {
-    let read = preprocess::read(reader, main, options.config_id);
-    let mut diagnostics = read.diagnostics;
-    let config = Config::from_tree(&read.tree, options, &mut diagnostics);
-    Parsed { config, diagnostics, sources: read.sources }
+    let mut said = Vec::new();
+    let mut assembly = config::Assembly::new(&mut said);
+    let mut sink = |statement: tree::Statement| {
+        if config::wanted(&statement, options) {
+            assembly.add(&statement);
+        }
+    };
+    let (sources, mut diagnostics) = preprocess::read(reader, main, options.config_id, &mut sink);
+    let config = assembly.finish();
+    diagnostics.extend(said);
+    diagnostics.truncate(MAX_DIAGNOSTICS);
+    Parsed { config, diagnostics, sources }
 }

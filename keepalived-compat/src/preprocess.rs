@@ -4,8 +4,8 @@ mod definitions;
 mod generators;
 
 use crate::diagnostics::{Code, Diagnostic, keep};
-use crate::lexer::{Piece, Text, Word};
-use crate::source::{FileId, Reader, SourceMap, Span, decode};
+use crate::lexer::{Piece, Text, Word, plain_pieces};
+use crate::source::{FileId, Reader, SourceMap, Span, decode_owned};
 use crate::tree::{Builder, Statement};
 use crate::{MAX_FILE, MAX_FILES, MAX_INCLUDE_DEPTH, MAX_LINE, MAX_STATEMENTS};
 use definitions::{Definitions, assignment};
@@ -13,17 +13,20 @@ use definitions::{Definitions, assignment};
 /// Lines that generators may bring in one configuration, so that generators in generators come to an end.
 const MAX_GENERATED: usize = 1_000_000;
 
-/// What reading gives.
-pub(crate) struct Read {
-    pub(crate) sources: SourceMap,
-    pub(crate) tree: Vec<Statement>,
-    pub(crate) diagnostics: Vec<Diagnostic>,
-}
+/// Takes the statements of the outermost level one by one, whole, in the order of the text.
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(Statement);
 
-/// Reads `main` and all it includes.
-pub(crate) fn read(reader: &mut dyn Reader, main: &str, config_id: &str) -> Read {
+/// Reads `main` and all it includes. No tree of the whole configuration ever exists: `sink` gets each statement as
+/// soon as it is complete.
+pub(crate) fn read(
+    reader: &mut dyn Reader,
+    main: &str,
+    config_id: &str,
+    sink: Sink<'_>,
+) -> (SourceMap, Vec<Diagnostic>) {
     let mut reading = Reading {
         reader,
+        sink,
         config_id,
         sources: SourceMap::default(),
         builder: Builder::default(),
@@ -35,8 +38,10 @@ pub(crate) fn read(reader: &mut dyn Reader, main: &str, config_id: &str) -> Read
         open_files: Vec::new(),
     };
     reading.main(main);
-    let tree = reading.builder.finish(&mut reading.diagnostics);
-    Read { sources: reading.sources, tree, diagnostics: reading.diagnostics }
+    for statement in reading.builder.finish(&mut reading.diagnostics) {
+        (reading.sink)(statement);
+    }
+    (reading.sources, reading.diagnostics)
 }
 
 /// A definition of several lines that is being read.
@@ -48,6 +53,7 @@ enum Collecting {
 
 struct Reading<'a> {
     reader: &'a mut dyn Reader,
+    sink: Sink<'a>,
     config_id: &'a str,
     sources: SourceMap,
     builder: Builder,
@@ -100,8 +106,8 @@ impl Reading<'_> {
         if bytes.len() > MAX_FILE {
             return Err(format!("it is larger than {} MiB", MAX_FILE >> 20));
         }
-        let text = decode(&bytes);
-        let file = self.sources.add(name.to_owned(), text.clone());
+        let file = self.sources.add(name.to_owned(), decode_owned(bytes));
+        let text = self.sources.text(file);
         self.open_files.push(name.to_owned());
         let mut base = 0;
         for line in text.split('\n') {
@@ -116,7 +122,8 @@ impl Reading<'_> {
     fn physical_line(&mut self, file: FileId, base: usize, line: &str, depth: usize) {
         // MAX_FILE keeps decoded text far below 4 GiB.
         let start = u32::try_from(base).unwrap_or(u32::MAX);
-        let length = crate::source::encode(line).len();
+        // Encoding only shortens.
+        let length = if line.len() > MAX_LINE { crate::source::encode(line).len() } else { line.len() };
         if length > MAX_LINE || line.contains('\0') {
             let span = Span { file, start, end: start.saturating_add(1) };
             let title = if length > MAX_LINE {
@@ -125,6 +132,9 @@ impl Reading<'_> {
                 "the line holds a NUL byte".to_owned()
             };
             return self.say(Diagnostic::new(Code::Line, span, title, "the line is left out"));
+        }
+        if let (Collecting::No, Some(pieces)) = (&self.collecting, plain_pieces(file, start, line)) {
+            return self.pieces(pieces, depth);
         }
         let text = Text::new(file, start, line).without_comment();
         if let Collecting::Lines(..) = self.collecting {
@@ -286,6 +296,10 @@ impl Reading<'_> {
             let title = "a quote is not closed";
             self.say(Diagnostic::new(Code::Quote, text.span_trimmed(), title, "the word ends with the line"));
         }
+        self.pieces(pieces, depth);
+    }
+
+    fn pieces(&mut self, pieces: impl IntoIterator<Item = Piece>, depth: usize) {
         let mut run = Vec::new();
         for piece in pieces {
             match piece {
@@ -316,7 +330,9 @@ impl Reading<'_> {
         }
         self.statements += 1;
         if self.statements <= MAX_STATEMENTS {
-            self.builder.statement(words);
+            if let Some(complete) = self.builder.statement(words) {
+                (self.sink)(complete);
+            }
         }
     }
 
