@@ -13,6 +13,7 @@ pub mod document;
 pub mod keywords;
 mod lexer;
 mod preprocess;
+pub mod print;
 pub mod source;
 pub mod tree;
 
@@ -61,8 +62,22 @@ pub struct Options<'a> {
 
 /// Parses `main` (a file name or a glob) and all it includes.
 pub fn parse(reader: &mut dyn Reader, main: &str, options: Options<'_>) -> Parsed {
+    read_all(reader, main, options).0
+}
+
+/// As [`parse`], and what of it is in force as lines to print.
+pub fn parse_and_print(
+    reader: &mut dyn Reader,
+    main: &str,
+    options: Options<'_>,
+) -> (Parsed, Vec<print::Line>) {
+    let (parsed, tree) = read_all(reader, main, options);
+    (parsed, print::effective(&tree))
+}
+
+fn read_all(reader: &mut dyn Reader, main: &str, options: Options<'_>) -> (Parsed, Vec<tree::Statement>) {
     let read = preprocess::read(reader, main, options.config_id);
     let mut diagnostics = read.diagnostics;
     let config = Config::from_tree(&read.tree, options, &mut diagnostics);
-    Parsed { config, diagnostics, sources: read.sources }
+    (Parsed { config, diagnostics, sources: read.sources }, read.tree)
 }
