@@ -167,7 +167,7 @@ fn too_many_faults_do_not_hide_what_is_fatal() {
 #[test]
 fn nothing_multiplies_without_end() {
     for text in [
-        "~SEQ(A, 60000) ~SEQ(B, 60000) $X\n$X\n",
+        "~SEQ(A, 60000) ~SEQ(B, 60000) ~SEQ(C, 60000)\n",
         "$A= \\\n$B \\\n$B\n$B= \\\n$C \\\n$C\n$C= \\\n$A \\\n$A\n$A\n",
         "$A=$A$A$A$A\n$A\n",
         &"{".repeat(100_000),

@@ -13,6 +13,7 @@ pub mod document;
 pub mod keywords;
 mod lexer;
 mod preprocess;
+pub mod print;
 pub mod source;
 pub mod tree;
 
@@ -65,8 +66,37 @@ pub struct Options<'a> {
 
 /// Parses `main` (a file name or a glob) and all it includes.
 pub fn parse(reader: &mut dyn Reader, main: &str, options: Options<'_>) -> Parsed {
-    let read = preprocess::read(reader, main, options.config_id);
-    let mut diagnostics = read.diagnostics;
-    let config = Config::from_tree(&read.tree, options, &mut diagnostics);
-    Parsed { config, diagnostics, sources: read.sources }
+    read_all(reader, main, options, &mut |_| ())
+}
+
+/// As [`parse`], and what of it is in force as lines to print.
+pub fn parse_and_print(
+    reader: &mut dyn Reader,
+    main: &str,
+    options: Options<'_>,
+) -> (Parsed, Vec<print::Line>) {
+    let mut tree = Vec::new();
+    let parsed = read_all(reader, main, options, &mut |statement| tree.push(statement));
+    (parsed, print::effective(&tree))
+}
+
+/// Blocks are read as they come and then given to `keep`: a tree of all is several times as large as their values.
+fn read_all(
+    reader: &mut dyn Reader,
+    main: &str,
+    options: Options<'_>,
+    keep: &mut dyn FnMut(tree::Statement),
+) -> Parsed {
+    let mut said = Vec::new();
+    let mut assembly = config::Assembly::new(&mut said);
+    let mut sink = |statement: tree::Statement| {
+        if config::wanted(&statement, options) {
+            assembly.add(&statement);
+        }
+        keep(statement);
+    };
+    let (sources, mut diagnostics) = preprocess::read(reader, main, options.config_id, &mut sink);
+    let config = assembly.finish();
+    said.into_iter().for_each(|diagnostic| diagnostics::keep(&mut diagnostics, diagnostic));
+    Parsed { config, diagnostics, sources }
 }

@@ -5,7 +5,7 @@ mod generators;
 mod include;
 
 use crate::diagnostics::{Code, Diagnostic, keep};
-use crate::lexer::{Piece, Text, Word};
+use crate::lexer::{Piece, Text, Word, plain_pieces};
 use crate::source::{FileId, Reader, SourceMap, Span};
 use crate::tree::{Builder, Statement};
 use crate::{MAX_LINE, MAX_STATEMENTS};
@@ -15,17 +15,20 @@ use include::Insists;
 /// Lines that generators may bring in one configuration, so that generators in generators come to an end.
 const MAX_GENERATED: usize = 1_000_000;
 
-/// What reading gives.
-pub(crate) struct Read {
-    pub(crate) sources: SourceMap,
-    pub(crate) tree: Vec<Statement>,
-    pub(crate) diagnostics: Vec<Diagnostic>,
-}
+/// Takes the statements of the outermost level one by one, whole, in the order of the text.
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(Statement);
 
-/// Reads `main` and all it includes.
-pub(crate) fn read(reader: &mut dyn Reader, main: &str, config_id: &str) -> Read {
+/// Reads `main` and all it includes. No tree of the whole configuration ever exists: `sink` gets each statement as
+/// soon as it is complete.
+pub(crate) fn read(
+    reader: &mut dyn Reader,
+    main: &str,
+    config_id: &str,
+    sink: Sink<'_>,
+) -> (SourceMap, Vec<Diagnostic>) {
     let mut reading = Reading {
         reader,
+        sink,
         config_id,
         sources: SourceMap::default(),
         builder: Builder::default(),
@@ -40,8 +43,10 @@ pub(crate) fn read(reader: &mut dyn Reader, main: &str, config_id: &str) -> Read
         open_files: Vec::new(),
     };
     reading.main(main);
-    let tree = reading.builder.finish(&mut reading.diagnostics);
-    Read { sources: reading.sources, tree, diagnostics: reading.diagnostics }
+    for statement in reading.builder.finish(&mut reading.diagnostics) {
+        (reading.sink)(statement);
+    }
+    (reading.sources, reading.diagnostics)
 }
 
 /// A definition of several lines that is being read.
@@ -53,6 +58,7 @@ enum Collecting {
 
 struct Reading<'a> {
     reader: &'a mut dyn Reader,
+    sink: Sink<'a>,
     config_id: &'a str,
     sources: SourceMap,
     builder: Builder,
@@ -114,6 +120,11 @@ impl Reading<'_> {
                 "the line holds a NUL byte".to_owned()
             };
             return self.say(Diagnostic::new(Code::Line, span, title, "the line is left out"));
+        }
+        if let (Collecting::No, false) = (&self.collecting, line.trim_start().starts_with("include"))
+            && let Some(pieces) = plain_pieces(file, start, line)
+        {
+            return self.pieces(pieces, depth, true);
         }
         let text = Text::new(file, start, line).without_comment();
         if let Collecting::Lines(..) = self.collecting {
@@ -208,6 +219,9 @@ impl Reading<'_> {
 
     /// Repeats the rest of a line, from byte `end` on, for each value of the generator before it.
     fn generate(&mut self, text: &Text, end: usize, depth: usize, nesting: usize) {
+        if self.generated > MAX_GENERATED {
+            return; // It was said when the limit was reached.
+        }
         let head = self.expand(text.slice(0, end)).line;
         let Some(generator) = generators::read(head.as_str()) else {
             let title = "this is no valid ~SEQ, ~SEQx or ~LST";
@@ -221,6 +235,9 @@ impl Reading<'_> {
         let before: Vec<_> = generator.names.iter().map(|name| self.definitions.get(name)).collect();
         for row in generator.rows {
             self.generated += 1;
+            if self.generated > MAX_GENERATED + 1 {
+                break;
+            }
             if self.generated > MAX_GENERATED {
                 let title = format!("generators repeat more than {MAX_GENERATED} lines");
                 self.say(Diagnostic::new(Code::Limit, text.span_trimmed(), title, "the rest is left out"));
@@ -289,6 +306,10 @@ impl Reading<'_> {
             let title = "a quote is not closed";
             self.say(Diagnostic::new(Code::Quote, text.span_trimmed(), title, "the word ends with the line"));
         }
+        self.pieces(pieces, depth, includes);
+    }
+
+    fn pieces(&mut self, pieces: impl IntoIterator<Item = Piece>, depth: usize, includes: bool) {
         let mut run = Vec::new();
         for piece in pieces {
             match piece {
@@ -326,7 +347,9 @@ impl Reading<'_> {
         }
         self.statements += 1;
         if self.statements <= MAX_STATEMENTS {
-            self.builder.statement(words);
+            if let Some(complete) = self.builder.statement(words) {
+                (self.sink)(complete);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Source text: which byte came from where.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 /// A file of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,10 +61,24 @@ pub struct Position<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct SourceFile {
     name: String,
-    text: String,
-    lines: Vec<u32>,
+    text: Arc<String>,
+    /// Where its lines begin; counted when a diagnostic first asks.
+    lines: OnceLock<Vec<u32>>,
     /// The statement that includes it.
     included_at: Option<Span>,
+}
+
+impl SourceFile {
+    fn lines(&self) -> &[u32] {
+        self.lines.get_or_init(|| {
+            let bytes = self.text.bytes().enumerate();
+            let after_newlines = bytes.filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
+            std::iter::once(0)
+                .chain(after_newlines)
+                .map(|at| u32::try_from(at).expect("MAX_FILE is far below 4 GiB"))
+                .collect()
+        })
+    }
 }
 
 /// A definition that a piece of text came from.
@@ -99,13 +114,13 @@ impl SourceMap {
     /// Adds a file, and the statement that includes it. The caller keeps `text` below 4 GiB ([`crate::MAX_FILE`]).
     pub(crate) fn add_included(&mut self, name: String, text: String, included_at: Option<Span>) -> FileId {
         let id = FileId(u32::try_from(self.files.len()).expect("MAX_FILES is far below 2^32"));
-        let after_newlines = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
-        let lines = std::iter::once(0)
-            .chain(after_newlines)
-            .map(|at| u32::try_from(at).expect("MAX_FILE is far below 4 GiB"))
-            .collect();
-        self.files.push(SourceFile { name, text, lines, included_at });
+        self.files.push(SourceFile { name, text: Arc::new(text), lines: OnceLock::new(), included_at });
         id
+    }
+
+    /// Text of a file, shared.
+    pub(crate) fn text(&self, file: FileId) -> Arc<String> {
+        self.files.get(file.0 as usize).map(|f| Arc::clone(&f.text)).unwrap_or_default()
     }
 
     /// Name of a file.
@@ -154,8 +169,9 @@ impl SourceMap {
     /// Line, column and source line of a span (its first line, if it has several).
     pub fn position(&self, span: Span) -> Option<Position<'_>> {
         let file = self.files.get(span.file.0 as usize)?;
-        let index = file.lines.partition_point(|start| *start <= span.start).checked_sub(1)?;
-        let line_start = *file.lines.get(index)? as usize;
+        let lines = file.lines();
+        let index = lines.partition_point(|start| *start <= span.start).checked_sub(1)?;
+        let line_start = *lines.get(index)? as usize;
         let rest = file.text.get(line_start..)?;
         let text = rest.split('\n').next()?.trim_end_matches('\r');
         let start = (span.start as usize - line_start).min(text.len());
@@ -180,6 +196,11 @@ pub fn decode(bytes: &[u8]) -> String {
         text.extend(chunk.invalid().iter().map(raw));
     }
     text
+}
+
+/// As [`decode`], without a copy where the bytes are text already.
+pub(crate) fn decode_owned(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| decode(error.as_bytes()))
 }
 
 /// The bytes that [`decode`] read.

@@ -8,7 +8,7 @@ mod scripts;
 #[cfg(test)]
 mod tests;
 
-use crate::config::lower;
+use crate::config::lower_owned;
 use crate::link::Compiled;
 use crate::link::frame::encode;
 use crate::plan::Generation;
@@ -107,12 +107,14 @@ impl Outcome {
         // Absolute, because ${_PWD} of a file is used inside it as the start of other names.
         let file = std::path::absolute(&request.file).unwrap_or_else(|_| request.file.clone());
         let parsed = keepalived_compat::parse(&mut Files, &file.to_string_lossy(), options);
-        let lowered = lower(&parsed.config, request.generation);
+        let scripts = scripts::diagnose(&parsed.config);
+        let interfaces = interfaces::diagnose(&parsed.config, request.interface_exists);
+        let lowered = lower_owned(parsed.config, request.generation);
         let mut plans = lowered.plans;
         let mut diagnostics = parsed.diagnostics;
         diagnostics.extend(lowered.diagnostics);
-        diagnostics.extend(scripts::diagnose(&parsed.config));
-        diagnostics.extend(interfaces::diagnose(&parsed.config, request.interface_exists));
+        diagnostics.extend(scripts);
+        diagnostics.extend(interfaces);
         diagnostics.sort_by_key(|d| d.span.map(|s| (s.file, s.start)));
         let later = |d: &&Diagnostic| matches!(d.code, Code::NotYet | Code::NotYetTraffic);
         plans.global.not_yet = diagnostics.iter().filter(later).map(|d| d.line(&parsed.sources)).collect();

@@ -168,6 +168,9 @@ impl Checker {
             cx.say(diagnostic.instead("HTTP_GET { url { path / } }"));
             return None;
         }
+        if let CheckerKind::Http(http) = &mut checker.kind {
+            http.urls.shrink_to_fit();
+        }
         Some(checker)
     }
 
@@ -241,6 +244,7 @@ impl Url {
             cx.say(diagnostic.instead("url { path / }"));
             return None;
         }
+        url.status.shrink_to_fit();
         Some(url)
     }
 

@@ -165,6 +165,7 @@ impl VirtualServer {
         };
         let body = statement.body();
         cx.block(Place::VirtualServer, body, |cx, keyword, s| server.keyword(cx, keyword, s));
+        server.real_servers.shrink_to_fit();
         Some(server)
     }
 

@@ -15,36 +15,36 @@ pub struct Scripts {
     pub programs: Vec<Spanned<String>>,
 }
 
-impl Scripts {
-    /// Finds all scripts of a tree; says which tracked ones are not defined above their use.
-    pub(super) fn find(cx: &mut Context, tree: &[Statement]) -> Scripts {
-        let mut defined: BTreeMap<String, (Spanned<String>, Option<Spanned<String>>)> = BTreeMap::new();
-        let mut scripts = Scripts::default();
-        for statement in tree {
-            match (statement.keyword().text.as_str(), name_of(statement)) {
-                ("vrrp_script", Some(name)) => {
-                    if let Some((first, _)) = defined.get(&name.value) {
-                        duplicate(cx, "vrrp_script", &name, first);
-                        continue;
-                    }
-                    let command =
-                        statement.body().iter().find(|s| s.keyword().text == "script").and_then(program);
-                    defined.insert(name.value.clone(), (name, command));
-                }
-                ("vrrp_script", None) => {}
-                (keyword, _) if keywords::find(Place::Root, keyword).is_none() => {}
-                _ => scripts.of_block(cx, statement.body(), &defined),
-            }
-        }
-        scripts
-    }
+/// `vrrp_script` blocks by name: the place of the name, and the command.
+type Defined = BTreeMap<String, (Spanned<String>, Option<Spanned<String>>)>;
 
-    fn of_block(
-        &mut self,
-        cx: &mut Context,
-        body: &[Statement],
-        defined: &BTreeMap<String, (Spanned<String>, Option<Spanned<String>>)>,
-    ) {
+/// Finds scripts; knows those defined so far.
+#[derive(Debug, Default)]
+pub(super) struct Finder {
+    defined: Defined,
+}
+
+impl Finder {
+    /// Finds the scripts of a block of the outermost level; says which tracked ones are not defined above it.
+    pub(super) fn look(&mut self, cx: &mut Context, scripts: &mut Scripts, statement: &Statement) {
+        match statement.keyword().text.as_str() {
+            "vrrp_script" => {
+                let Some(name) = name_of(statement) else { return };
+                if let Some((first, _)) = self.defined.get(&name.value) {
+                    return duplicate(cx, "vrrp_script", &name, first);
+                }
+                let command =
+                    statement.body().iter().find(|s| s.keyword().text == "script").and_then(program);
+                self.defined.insert(name.value.clone(), (name, command));
+            }
+            keyword if keywords::find(Place::Root, keyword).is_none() => {}
+            _ => scripts.of_block(cx, statement.body(), &self.defined),
+        }
+    }
+}
+
+impl Scripts {
+    fn of_block(&mut self, cx: &mut Context, body: &[Statement], defined: &Defined) {
         for statement in body {
             let keyword = statement.keyword().text.as_str();
             if keyword == "track_script" {

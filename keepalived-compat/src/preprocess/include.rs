@@ -3,7 +3,7 @@
 use super::Reading;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::lexer::{Text, Word};
-use crate::source::{Span, decode};
+use crate::source::{Span, decode_owned};
 use crate::{MAX_FILE, MAX_FILES, MAX_INCLUDE_DEPTH, MAX_TEXT};
 
 /// Alternatives that the braces of one pattern may expand to.
@@ -108,9 +108,8 @@ impl Reading<'_> {
         if self.octets > MAX_TEXT {
             return Err(format!("all files together are larger than {} MiB", MAX_TEXT >> 20));
         }
-        let text = decode(&bytes);
-        drop(bytes);
-        let file = self.sources.add_included(name.to_owned(), text.clone(), from);
+        let file = self.sources.add_included(name.to_owned(), decode_owned(bytes), from);
+        let text = self.sources.text(file);
         self.open_files.push(name.to_owned());
         let before = self.insists;
         let mut base = 0;

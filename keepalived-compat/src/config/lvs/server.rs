@@ -84,6 +84,8 @@ impl RealServer {
             (address, None) => format!("real_server {address} of {service}"),
         };
         cx.block(Place::RealServer, statement.body(), |cx, keyword, s| server.keyword(cx, &who, keyword, s));
+        // There may be a million: room for three more checks each would be most of the memory.
+        server.checkers.shrink_to_fit();
         Some(server)
     }
 
