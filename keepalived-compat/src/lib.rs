@@ -12,6 +12,7 @@ pub mod diagnostics;
 pub mod document;
 pub mod keywords;
 mod lexer;
+pub mod lint;
 mod preprocess;
 pub mod print;
 pub mod source;
@@ -78,6 +79,20 @@ pub fn parse_and_print(
     let mut tree = Vec::new();
     let parsed = read_all(reader, main, options, &mut |statement| tree.push(statement));
     (parsed, print::effective(&tree))
+}
+
+/// As [`parse`], with the advice of [`lint`] behind the diagnostics.
+pub fn parse_and_lint(
+    reader: &mut dyn Reader,
+    main: &str,
+    options: Options<'_>,
+    facts: &dyn lint::Facts,
+) -> Parsed {
+    let mut linter = lint::Linter::default();
+    let mut parsed = read_all(reader, main, options, &mut |statement| linter.see(&statement));
+    let advice = linter.finish(facts);
+    advice.into_iter().for_each(|diagnostic| diagnostics::keep(&mut parsed.diagnostics, diagnostic));
+    parsed
 }
 
 /// Blocks are read as they come and then given to `keep`: a tree of all is several times as large as their values.

@@ -11,6 +11,7 @@ mod method;
 mod value;
 
 pub(crate) use context::Context;
+pub(crate) use value::seconds as value_seconds;
 
 use crate::Options;
 use crate::diagnostics::{Code, Diagnostic};

@@ -177,6 +177,15 @@ pub fn keep(diagnostics: &mut Vec<Diagnostic>, diagnostic: Diagnostic) {
     }
 }
 
+/// At most `most` of the diagnostics, the most severe ones, in their order; and how many others there are.
+pub fn worst(diagnostics: &[Diagnostic], most: usize) -> (Vec<&Diagnostic>, usize) {
+    let mut kept: Vec<(usize, &Diagnostic)> = diagnostics.iter().enumerate().collect();
+    kept.sort_by_key(|(index, d)| (std::cmp::Reverse(d.severity()), *index));
+    kept.truncate(most);
+    kept.sort_by_key(|(index, _)| *index);
+    (kept.into_iter().map(|(_, d)| d).collect(), diagnostics.len().saturating_sub(most))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,5 +193,22 @@ mod tests {
     #[test]
     fn codes_are_unique_and_ordered() {
         assert!(Code::ALL.windows(2).all(|pair| (pair[0] as u16) < (pair[1] as u16)));
+    }
+
+    #[test]
+    fn the_worst_are_shown_in_order() {
+        let of = |code| Diagnostic::new(code, None, "t", "n");
+        let all = [Code::Undefined, Code::Adjusted, Code::BadValue, Code::Adjusted, Code::Brace].map(of);
+        let (shown, more) = worst(&all, 3);
+        let codes: Vec<Code> = shown.iter().map(|d| d.code).collect();
+        assert_eq!((codes, more), (vec![Code::Adjusted, Code::BadValue, Code::Brace], 2));
+        assert_eq!(worst(&all, 9).1, 0);
+    }
+
+    #[test]
+    fn a_code_is_found_by_its_text() {
+        assert_eq!(Code::parse("HF0007"), Some(Code::UnknownKeyword));
+        assert_eq!(Code::parse(" hf7"), Some(Code::UnknownKeyword));
+        assert_eq!((Code::parse("HF0999"), Code::parse("")), (None, None));
     }
 }

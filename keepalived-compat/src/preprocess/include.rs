@@ -198,7 +198,11 @@ impl Reading<'_> {
         } else {
             "what it would say is missing from the configuration"
         };
-        self.say(Diagnostic::new(code, pattern.span, format!("cannot include {}: {why}", pattern.text), now));
+        let diagnostic =
+            Diagnostic::new(code, pattern.span, format!("cannot include {}: {why}", pattern.text), now);
+        let advice =
+            "name a readable file that is not executable, absolute or from the directory of this file";
+        self.say(diagnostic.instead(advice));
     }
 }
 
