@@ -24,7 +24,7 @@ pub(crate) enum Piece {
     Close(Span),
 }
 
-/// Pieces of a line that needs no second look: ASCII without references, quotes, escapes, `@` and `~`. Nearly all
+/// Pieces of a line that needs no second look: ASCII without references, quotes, escapes, NUL, `@` and `~`. Nearly all
 /// lines of a long file are such; `None` for the others, which are read as [`Text`], with the same result.
 pub(crate) fn plain_pieces(file: FileId, base: u32, line: &str) -> Option<Plain<'_>> {
     let mut end = line.len();
@@ -34,9 +34,12 @@ pub(crate) fn plain_pieces(file: FileId, base: u32, line: &str) -> Option<Plain<
                 end = at;
                 break;
             }
-            b'$' | b'"' | b'\\' | b'@' | b'~' | 0x80.. => return None,
+            0 | b'$' | b'"' | b'\\' | b'@' | b'~' | 0x80.. => return None,
             _ => {}
         }
+    }
+    if line.as_bytes().get(end..)?.contains(&0) {
+        return None;
     }
     Some(Plain { line: line.get(..end)?, at: 0, base, file })
 }

@@ -122,6 +122,11 @@ impl Reading<'_> {
     fn physical_line(&mut self, file: FileId, base: usize, line: &str, depth: usize) {
         // MAX_FILE keeps decoded text far below 4 GiB.
         let start = u32::try_from(base).unwrap_or(u32::MAX);
+        if let (Collecting::No, true) = (&self.collecting, line.len() <= MAX_LINE)
+            && let Some(pieces) = plain_pieces(file, start, line)
+        {
+            return self.pieces(pieces, depth);
+        }
         // Encoding only shortens.
         let length = if line.len() > MAX_LINE { crate::source::encode(line).len() } else { line.len() };
         if length > MAX_LINE || line.contains('\0') {
@@ -132,9 +137,6 @@ impl Reading<'_> {
                 "the line holds a NUL byte".to_owned()
             };
             return self.say(Diagnostic::new(Code::Line, span, title, "the line is left out"));
-        }
-        if let (Collecting::No, Some(pieces)) = (&self.collecting, plain_pieces(file, start, line)) {
-            return self.pieces(pieces, depth);
         }
         let text = Text::new(file, start, line).without_comment();
         if let Collecting::Lines(..) = self.collecting {

@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::global::set;
+use super::lvs::Who;
 use super::value::MOST_SECONDS;
 use crate::Code;
 use crate::diagnostics::Diagnostic;
@@ -141,7 +142,7 @@ pub struct Url {
 
 impl Checker {
     /// Reads a checker's block; `None` (said) when it cannot ask anything. `who` names the real server.
-    pub(super) fn read(cx: &mut Context, who: &str, statement: &Statement) -> Option<Checker> {
+    pub(super) fn read(cx: &mut Context, who: Who<'_>, statement: &Statement) -> Option<Checker> {
         let name = statement.keyword().text.as_str();
         let (place, kind) = match name {
             "TCP_CHECK" => (Place::TcpCheck, CheckerKind::Tcp),
@@ -177,7 +178,7 @@ impl Checker {
     fn keyword(
         &mut self,
         cx: &mut Context,
-        who: &str,
+        who: Who<'_>,
         place: Place,
         keyword: &'static Keyword,
         s: &Statement,
@@ -214,7 +215,7 @@ fn port(cx: &mut Context, statement: &Statement) -> Option<u16> {
 }
 
 impl Http {
-    fn keyword(&mut self, cx: &mut Context, who: &str, name: &str, s: &Statement) -> bool {
+    fn keyword(&mut self, cx: &mut Context, who: Who<'_>, name: &str, s: &Statement) -> bool {
         match name {
             "virtualhost" => self.virtualhost = s.arguments().first().map(|w| w.text.clone()),
             "http_protocol" => {
@@ -234,7 +235,7 @@ impl Http {
 }
 
 impl Url {
-    fn read(cx: &mut Context, who: &str, statement: &Statement) -> Option<Url> {
+    fn read(cx: &mut Context, who: Who<'_>, statement: &Statement) -> Option<Url> {
         let mut url = Url::default();
         cx.block(Place::HttpUrl, statement.body(), |cx, keyword, s| url.keyword(cx, who, keyword, s));
         if url.path.is_none() {
@@ -248,7 +249,7 @@ impl Url {
         Some(url)
     }
 
-    fn keyword(&mut self, cx: &mut Context, who: &str, keyword: &'static Keyword, s: &Statement) {
+    fn keyword(&mut self, cx: &mut Context, who: Who<'_>, keyword: &'static Keyword, s: &Statement) {
         let first = s.arguments().first();
         match keyword.name {
             "path" => self.path = first.and_then(|w| path(cx, w)),
@@ -259,7 +260,7 @@ impl Url {
                 }
             }
             "virtualhost" => self.virtualhost = first.map(|w| w.text.clone()),
-            "regex" | "regex_no_match" => cx.not_built(keyword, s, who),
+            "regex" | "regex_no_match" => cx.not_built(keyword, s, &who.to_string()),
             _ => cx.unhandled(Place::HttpUrl, keyword),
         }
     }

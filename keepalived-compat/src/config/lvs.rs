@@ -4,6 +4,7 @@ mod group;
 mod server;
 
 pub use group::{Entry, Group};
+pub(super) use server::Who;
 pub use server::{RealServer, SorryServer};
 
 use super::check::{Timing, TimingRule};
@@ -163,8 +164,8 @@ impl VirtualServer {
             sorry_server: None,
             real_servers: Vec::new(),
         };
-        let body = statement.body();
-        cx.block(Place::VirtualServer, body, |cx, keyword, s| server.keyword(cx, keyword, s));
+        let (body, name) = (statement.body(), server.name());
+        cx.block(Place::VirtualServer, body, |cx, keyword, s| server.keyword(cx, &name, keyword, s));
         server.real_servers.shrink_to_fit();
         Some(server)
     }
@@ -179,7 +180,7 @@ impl VirtualServer {
         }
     }
 
-    fn keyword(&mut self, cx: &mut Context, keyword: &'static Keyword, s: &Statement) {
+    fn keyword(&mut self, cx: &mut Context, name: &str, keyword: &'static Keyword, s: &Statement) {
         let first = s.arguments().first();
         match keyword.name {
             "ip_family" => self.ipv6 = first.and_then(|w| family(cx, w)),
@@ -207,10 +208,7 @@ impl VirtualServer {
             "sorry_server_inhibit" | "sorry_server_lvs_method" => {
                 server::sorry_option(cx, s, &mut self.sorry_server)
             }
-            "real_server" => {
-                let name = self.name();
-                self.real_servers.extend(RealServer::read(cx, &name, s));
-            }
+            "real_server" => self.real_servers.extend(RealServer::read(cx, name, s)),
             _ => {
                 if !self.timing.read(cx, keyword.name, s, TimingRule::Default) {
                     cx.unhandled(Place::VirtualServer, keyword);
