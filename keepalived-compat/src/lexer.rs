@@ -1,6 +1,7 @@
 //! One line: comments, quotes, braces, words (keepalived.conf(5), "CONFIGURATION FILE" and what the program does).
 
 use crate::source::{FileId, Span};
+use crate::tree::Spare;
 
 /// A word of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,10 +53,9 @@ pub(crate) struct Plain<'a> {
     file: FileId,
 }
 
-impl Iterator for Plain<'_> {
-    type Item = Piece;
-
-    fn next(&mut self) -> Option<Piece> {
+impl Plain<'_> {
+    /// The next piece, made of spare memory.
+    pub(crate) fn next(&mut self, spare: &mut Spare) -> Option<Piece> {
         let blank = |b: &u8| matches!(b, b'\t'..=b'\r' | b' ');
         let rest = self.line.as_bytes().get(self.at..)?;
         let start = self.at + rest.iter().position(|b| !blank(b))?;
@@ -70,7 +70,7 @@ impl Iterator for Plain<'_> {
             b'{' => Piece::Open(span),
             b'}' => Piece::Close(span),
             _ => {
-                let text = self.line.get(start..end).unwrap_or_default().to_owned();
+                let text = spare.text(self.line.get(start..end).unwrap_or_default());
                 Piece::Word(Word { text, span, quoted: false })
             }
         })
@@ -282,7 +282,8 @@ mod tests {
         let mut map = SourceMap::default();
         let file = map.add("t".into(), String::new());
         for line in ["", "  ", "a", " a\tb {c}#d", "}{", "a!b", "x{ y }z ", "# \"$x", "\u{b}a\u{c}b\r"] {
-            let plain: Vec<Piece> = plain_pieces(file, 7, line).expect("a plain line").collect();
+            let mut plain = plain_pieces(file, 7, line).expect("a plain line");
+            let plain: Vec<Piece> = std::iter::from_fn(|| plain.next(&mut Spare::default())).collect();
             assert_eq!((plain, false), Text::new(file, 7, line).without_comment().pieces(), "{line:?}");
         }
         for line in ["a $b", "a \"b\"", "a\\#b", "@a b", "~SEQ(A, 1) b", "ä"] {

@@ -6,15 +6,16 @@ mod generators;
 use crate::diagnostics::{Code, Diagnostic, keep};
 use crate::lexer::{Piece, Text, Word, plain_pieces};
 use crate::source::{FileId, Reader, SourceMap, Span, decode_owned};
-use crate::tree::{Builder, Statement};
+use crate::tree::{Builder, Spare, Statement};
 use crate::{MAX_FILE, MAX_FILES, MAX_INCLUDE_DEPTH, MAX_LINE, MAX_STATEMENTS};
 use definitions::{Definitions, assignment};
 
 /// Lines that generators may bring in one configuration, so that generators in generators come to an end.
 const MAX_GENERATED: usize = 1_000_000;
 
-/// Takes the statements of the outermost level one by one, whole, in the order of the text.
-pub(crate) type Sink<'a> = &'a mut dyn FnMut(Statement);
+/// Takes the statements of the outermost level one by one, whole, in the order of the text. What it gives back is
+/// used for the next ones.
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(Statement) -> Option<Statement>;
 
 /// Reads `main` and all it includes. No tree of the whole configuration ever exists: `sink` gets each statement as
 /// soon as it is complete.
@@ -27,6 +28,7 @@ pub(crate) fn read(
     let mut reading = Reading {
         reader,
         sink,
+        spare: Spare::default(),
         config_id,
         sources: SourceMap::default(),
         builder: Builder::default(),
@@ -54,6 +56,7 @@ enum Collecting {
 struct Reading<'a> {
     reader: &'a mut dyn Reader,
     sink: Sink<'a>,
+    spare: Spare,
     config_id: &'a str,
     sources: SourceMap,
     builder: Builder,
@@ -123,9 +126,9 @@ impl Reading<'_> {
         // MAX_FILE keeps decoded text far below 4 GiB.
         let start = u32::try_from(base).unwrap_or(u32::MAX);
         if let (Collecting::No, true) = (&self.collecting, line.len() <= MAX_LINE)
-            && let Some(pieces) = plain_pieces(file, start, line)
+            && let Some(mut pieces) = plain_pieces(file, start, line)
         {
-            return self.pieces(pieces, depth);
+            return self.pieces(|spare| pieces.next(spare), depth);
         }
         // Encoding only shortens.
         let length = if line.len() > MAX_LINE { crate::source::encode(line).len() } else { line.len() };
@@ -298,14 +301,20 @@ impl Reading<'_> {
             let title = "a quote is not closed";
             self.say(Diagnostic::new(Code::Quote, text.span_trimmed(), title, "the word ends with the line"));
         }
-        self.pieces(pieces, depth);
+        let mut pieces = pieces.into_iter();
+        self.pieces(|_| pieces.next(), depth);
     }
 
-    fn pieces(&mut self, pieces: impl IntoIterator<Item = Piece>, depth: usize) {
+    fn pieces(&mut self, mut next: impl FnMut(&mut Spare) -> Option<Piece>, depth: usize) {
         let mut run = Vec::new();
-        for piece in pieces {
+        while let Some(piece) = next(&mut self.spare) {
             match piece {
-                Piece::Word(word) => run.push(word),
+                Piece::Word(word) => {
+                    if run.is_empty() {
+                        run = self.spare.list();
+                    }
+                    run.push(word);
+                }
                 Piece::Open(span) => {
                     self.statement(std::mem::take(&mut run), depth);
                     self.builder.open(span, &mut self.diagnostics);
@@ -331,10 +340,11 @@ impl Reading<'_> {
             self.say(Diagnostic::new(Code::Limit, first.span, title, "the rest is left out"));
         }
         self.statements += 1;
-        if self.statements <= MAX_STATEMENTS {
-            if let Some(complete) = self.builder.statement(words) {
-                (self.sink)(complete);
-            }
+        if self.statements <= MAX_STATEMENTS
+            && let Some(complete) = self.builder.statement(words)
+            && let Some(used) = (self.sink)(complete)
+        {
+            self.spare.take(used);
         }
     }
 

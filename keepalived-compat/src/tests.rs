@@ -231,7 +231,10 @@ fn every_keyword_that_is_said_to_work_has_a_reader() {
             let text = format!("{before}{} 192.0.2.1 1{block}\n{after}", keyword.name);
             let mut diagnostics = Vec::new();
             let mut assembly = Assembly::new(&mut diagnostics);
-            let mut add = |statement| assembly.add(&statement);
+            let mut add = |statement| {
+                assembly.add(&statement);
+                Some(statement)
+            };
             preprocess::read(&mut Memory(&[("main", &text)]), "main", "low", &mut add);
             assert_eq!(assembly.cx.unhandled, [], "{}", place.path());
             let unknown = diagnostics.iter().find(|d| d.code == Code::UnknownKeyword);
