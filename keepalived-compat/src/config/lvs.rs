@@ -8,6 +8,7 @@ pub use server::{RealServer, SorryServer};
 
 use super::check::{Timing, TimingRule};
 use super::global::set;
+use super::setting::Setting;
 use super::value::{mask_prefix, shortened};
 use super::{Context, method};
 use crate::Code;
@@ -136,6 +137,8 @@ pub struct VirtualServer {
     pub sorry_server: Option<SorryServer>,
     /// `real_server` blocks.
     pub real_servers: Vec<RealServer>,
+    /// All else, in the order of the file.
+    pub others: Vec<Setting>,
 }
 
 impl VirtualServer {
@@ -162,9 +165,11 @@ impl VirtualServer {
             timing: Timing::default(),
             sorry_server: None,
             real_servers: Vec::new(),
+            others: Vec::new(),
         };
         let body = statement.body();
-        cx.block(Place::VirtualServer, body, |cx, keyword, s| server.keyword(cx, keyword, s));
+        let others = cx.block(Place::VirtualServer, body, |cx, keyword, s| server.keyword(cx, keyword, s));
+        server.others = others;
         Some(server)
     }
 
