@@ -81,7 +81,7 @@ fn a_missing_word_is_fatal() {
     assert_eq!(codes(&parsed), [Code::MissingWord]);
     assert!(Code::MissingWord.is_fatal() && Code::MissingWord.status() == 2);
     // In a block that is not built too.
-    assert_eq!(codes(&parse("vrrp_script x {\ninterval\n}")), [Code::NotYet, Code::MissingWord]);
+    assert_eq!(codes(&parse("vrrp_script x {\nscript y\ninterval\n}")), [Code::NotYet, Code::MissingWord]);
     // Some keywords are left out without their word, as in keepalived.
     assert_eq!(
         codes(&parse("global_defs {\nrouter_id\n}\nvrrp_instance {\n}")),

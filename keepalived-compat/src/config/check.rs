@@ -3,6 +3,7 @@
 use super::Context;
 use super::global::set;
 use super::lvs::Who;
+use super::setting::Setting;
 use super::value::MOST_SECONDS;
 use crate::Code;
 use crate::diagnostics::Diagnostic;
@@ -91,6 +92,8 @@ pub struct Checker {
     pub timing: Timing,
     /// `alpha`.
     pub alpha: Option<bool>,
+    /// All else, in the order of the file.
+    pub others: Vec<Setting>,
 }
 
 /// What a checker asks.
@@ -138,6 +141,8 @@ pub struct Url {
     pub status: Vec<RangeInclusive<u16>>,
     /// `virtualhost`.
     pub virtualhost: Option<String>,
+    /// All else, in the order of the file.
+    pub others: Vec<Setting>,
 }
 
 impl Checker {
@@ -159,8 +164,11 @@ impl Checker {
             fwmark: 0,
             timing: Timing::default(),
             alpha: None,
+            others: Vec::new(),
         };
-        cx.block(place, statement.body(), |cx, keyword, s| checker.keyword(cx, who, place, keyword, s));
+        let body = statement.body();
+        let others = cx.block(place, body, |cx, keyword, s| checker.keyword(cx, who, place, keyword, s));
+        checker.others = others;
         if let CheckerKind::Http(Http { urls, .. }) = &checker.kind
             && urls.is_empty()
         {
@@ -237,7 +245,9 @@ impl Http {
 impl Url {
     fn read(cx: &mut Context, who: Who<'_>, statement: &Statement) -> Option<Url> {
         let mut url = Url::default();
-        cx.block(Place::HttpUrl, statement.body(), |cx, keyword, s| url.keyword(cx, who, keyword, s));
+        let body = statement.body();
+        let others = cx.block(Place::HttpUrl, body, |cx, keyword, s| url.keyword(cx, who, keyword, s));
+        url.others.extend(others);
         if url.path.is_none() {
             let title = "a url without a path";
             let diagnostic =
@@ -260,7 +270,10 @@ impl Url {
                 }
             }
             "virtualhost" => self.virtualhost = first.map(|w| w.text.clone()),
-            "regex" | "regex_no_match" => cx.not_built(keyword, s, &who.to_string()),
+            "regex" | "regex_no_match" => {
+                cx.not_built(keyword, s, &who.to_string());
+                self.others.extend(cx.setting(keyword, s));
+            }
             _ => cx.unhandled(Place::HttpUrl, keyword),
         }
     }

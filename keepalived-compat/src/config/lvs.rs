@@ -9,6 +9,7 @@ pub use server::{RealServer, SorryServer};
 
 use super::check::{Timing, TimingRule};
 use super::global::set;
+use super::setting::Setting;
 use super::value::{mask_prefix, shortened};
 use super::{Context, method};
 use crate::Code;
@@ -137,6 +138,8 @@ pub struct VirtualServer {
     pub sorry_server: Option<SorryServer>,
     /// `real_server` blocks.
     pub real_servers: Vec<RealServer>,
+    /// All else, in the order of the file.
+    pub others: Vec<Setting>,
 }
 
 impl VirtualServer {
@@ -163,9 +166,12 @@ impl VirtualServer {
             timing: Timing::default(),
             sorry_server: None,
             real_servers: Vec::new(),
+            others: Vec::new(),
         };
         let (body, name) = (statement.body(), server.name());
-        cx.block(Place::VirtualServer, body, |cx, keyword, s| server.keyword(cx, &name, keyword, s));
+        let others =
+            cx.block(Place::VirtualServer, body, |cx, keyword, s| server.keyword(cx, &name, keyword, s));
+        server.others = others;
         server.real_servers.shrink_to_fit();
         Some(server)
     }

@@ -4,6 +4,7 @@ use super::{MOST_WEIGHT, Method, endpoint};
 use crate::Code;
 use crate::config::check::{Checker, Timing, TimingRule};
 use crate::config::global::set;
+use crate::config::setting::Setting;
 use crate::config::{Context, method};
 use crate::diagnostics::Diagnostic;
 use crate::keywords::{Keyword, Place};
@@ -71,6 +72,8 @@ pub struct RealServer {
     pub timing: Timing,
     /// The checks that are built.
     pub checkers: Vec<Checker>,
+    /// All else, in the order of the file; the checks that are not built among it.
+    pub others: Vec<Setting>,
 }
 
 /// A real server's name for messages, put together only where there is one.
@@ -98,7 +101,9 @@ impl RealServer {
         let mut server =
             RealServer { endpoint: Some(Spanned::new(endpoint, statement.span())), ..RealServer::default() };
         let who = Who { endpoint, service };
-        cx.block(Place::RealServer, statement.body(), |cx, keyword, s| server.keyword(cx, who, keyword, s));
+        let body = statement.body();
+        let others = cx.block(Place::RealServer, body, |cx, keyword, s| server.keyword(cx, who, keyword, s));
+        server.others.extend(others);
         // There may be a million: room for three more checks each would be most of the memory.
         server.checkers.shrink_to_fit();
         Some(server)
@@ -120,7 +125,7 @@ impl RealServer {
                 let now = "the check is left out; with no other check the server counts as up";
                 let diagnostic = Diagnostic::new(Code::NotYetTraffic, s.keyword().span, title, now);
                 cx.say(diagnostic.instead("TCP_CHECK, PING_CHECK or HTTP_GET"));
-                cx.check_inside(keyword, s);
+                self.others.extend(cx.checker(keyword, s));
             }
             name => {
                 if !self.timing.read(cx, name, s, TimingRule::Default) {
