@@ -44,8 +44,9 @@ for i in 0 1; do
   ip link set eth$i up; ip link set peer$i up
 done
 keepalived -t -f "$1" >/dev/null 2>&1; echo "STATUS $?"
-timeout -s KILL 10 keepalived -n -d -l -G -P -f "$1" -p "$2/p" -r "$2/r" -c "$2/c" 2>&1
+# Process numbers of an earlier namespace would mean a living daemon here.
 rm -f "$2/p" "$2/r" "$2/c"
+timeout -s KILL 10 keepalived -n -d -l -G -P -f "$1" -p "$2/p" -r "$2/r" -c "$2/c" 2>&1
 "#;
 
 /// Can it be asked here?
