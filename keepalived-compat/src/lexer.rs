@@ -54,6 +54,11 @@ pub(crate) struct Plain<'a> {
 }
 
 impl Plain<'_> {
+    /// Does the line begin so, blanks aside?
+    pub(crate) fn starts_with(&self, word: &str) -> bool {
+        self.line.trim_start().starts_with(word)
+    }
+
     /// The next piece, made of spare memory.
     pub(crate) fn next(&mut self, spare: &mut Spare) -> Option<Piece> {
         let blank = |b: &u8| matches!(b, b'\t'..=b'\r' | b' ');

@@ -1,5 +1,6 @@
 //! Source text: which byte came from where.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 /// A file of the configuration.
@@ -63,6 +64,8 @@ struct SourceFile {
     text: Arc<String>,
     /// Where its lines begin; counted when a diagnostic first asks.
     lines: OnceLock<Vec<u32>>,
+    /// The statement that includes it.
+    included_at: Option<Span>,
 }
 
 impl SourceFile {
@@ -78,17 +81,40 @@ impl SourceFile {
     }
 }
 
+/// A definition that a piece of text came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its name, without the dollar sign.
+    pub name: String,
+    /// Where it was defined; `None` for a predefined name.
+    pub defined: Option<Span>,
+}
+
 /// All files that were read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceMap {
     files: Vec<SourceFile>,
+    /// What the references at these places stood for, the outermost definition first.
+    origins: BTreeMap<Span, Vec<Origin>>,
 }
 
+/// Definitions that are remembered for one place; a chain that is longer is not read by anybody.
+const MAX_ORIGINS: usize = 8;
+
+/// Places of references that are remembered.
+const MAX_PLACES: usize = 100_000;
+
 impl SourceMap {
-    /// Adds a file. The caller keeps `text` below 4 GiB ([`crate::MAX_FILE`]).
+    /// Adds a file that nothing includes.
+    #[cfg(test)]
     pub(crate) fn add(&mut self, name: String, text: String) -> FileId {
+        self.add_included(name, text, None)
+    }
+
+    /// Adds a file, and the statement that includes it. The caller keeps `text` below 4 GiB ([`crate::MAX_FILE`]).
+    pub(crate) fn add_included(&mut self, name: String, text: String, included_at: Option<Span>) -> FileId {
         let id = FileId(u32::try_from(self.files.len()).expect("MAX_FILES is far below 2^32"));
-        self.files.push(SourceFile { name, text: Arc::new(text), lines: OnceLock::new() });
+        self.files.push(SourceFile { name, text: Arc::new(text), lines: OnceLock::new(), included_at });
         id
     }
 
@@ -110,6 +136,29 @@ impl SourceMap {
     /// Was no file read?
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
+    }
+
+    /// The statement that includes a file; `None` for the main file.
+    pub fn included_at(&self, file: FileId) -> Option<Span> {
+        self.files.get(file.0 as usize).and_then(|f| f.included_at)
+    }
+
+    /// Remembers that the reference at `place` stood for a definition.
+    pub(crate) fn came_from(&mut self, place: Span, name: &str, defined: Option<Span>) {
+        if self.origins.len() >= MAX_PLACES && !self.origins.contains_key(&place) {
+            return;
+        }
+        let known = self.origins.entry(place).or_default();
+        if known.len() < MAX_ORIGINS && known.iter().all(|o| o.name != name || o.defined != defined) {
+            known.push(Origin { name: name.to_owned(), defined });
+        }
+    }
+
+    /// The definitions that text in `span` came from, the outermost first.
+    pub fn origins(&self, span: Span) -> impl Iterator<Item = &Origin> {
+        let first = Span { end: 0, ..span };
+        let past = Span { start: span.end.max(span.start.saturating_add(1)), end: 0, ..span };
+        self.origins.range(first..past).filter(move |(place, _)| place.end <= span.end).flat_map(|(_, o)| o)
     }
 
     /// Bytes of a file's text.
@@ -176,6 +225,23 @@ pub trait Reader {
 
     /// The octets of a file. `Err` is a sentence why it cannot be used.
     fn read(&mut self, name: &str) -> Result<Vec<u8>, String>;
+
+    /// Is there a file of this name? Asked of names without wildcards when an include insists that they match.
+    fn exists(&mut self, name: &str) -> bool {
+        let _ = name;
+        true
+    }
+
+    /// A variable of the environment, for `${_ENV NAME}`.
+    fn variable(&mut self, name: &str) -> Option<String> {
+        let _ = name;
+        None
+    }
+
+    /// Where the numbers of `${_RANDOM}` begin, unless `random_seed` says it.
+    fn seed(&mut self) -> u64 {
+        0
+    }
 }
 
 #[cfg(test)]

@@ -190,7 +190,7 @@ fn includes_stand_where_they_are_written() {
     ]);
     assert_eq!((priority(&parsed), codes(&parsed)), (Some(3), vec![]));
     assert_eq!(codes(&files(&[("main", "include missing\n")])), [Code::Include]);
-    let parsed = files(&[("main", "includer missing\n")]);
+    let parsed = files(&[("main", "includem missing\n")]);
     assert!(codes(&parsed) == [Code::RequiredInclude] && Code::RequiredInclude.is_fatal());
     assert_eq!(codes(&files(&[("main", "include a"), ("a", "include main")])), [Code::Include]);
     assert_eq!(codes(&files(&[("other", "")])), [Code::MainFile]);

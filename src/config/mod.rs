@@ -57,8 +57,6 @@ impl Diagnostics {
     }
 
     fn say(&mut self, diagnostic: Diagnostic) {
-        if self.0.len() < keepalived_compat::MAX_DIAGNOSTICS {
-            self.0.push(diagnostic);
-        }
+        keepalived_compat::diagnostics::keep(&mut self.0, diagnostic);
     }
 }

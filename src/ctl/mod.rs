@@ -67,14 +67,9 @@ enum Verb {
         #[command(flatten)]
         form: Form,
     },
-    /// What holdfast would make of this configuration file; needs no daemon. Exit status as holdfast -t
-    Check {
-        /// The file
-        file: PathBuf,
-        /// Which lines that begin with @ID count; the host name up to its first dot otherwise
-        #[arg(short = 'i', long, value_name = "ID")]
-        config_id: Option<String>,
-    },
+    /// What is wrong with a configuration file, and what to write instead; needs no daemon. Exits with 0 when nothing
+    /// is (hints do not count), 1 after warnings, 2 after errors
+    Check(check::Check),
     /// Read the configuration again; if it cannot be run, the old one goes on
     Reload(Form),
 }
@@ -95,7 +90,7 @@ pub fn main() -> ExitCode {
         Verb::Status(form) => status::run(&socket, form.json),
         Verb::Vrrp(form) => vrrp::run(&socket, form.json),
         Verb::Ipvs { numeric, form } => ipvs::run(numeric, form.json),
-        Verb::Check { file, config_id } => check::run(file, config_id),
+        Verb::Check(check) => check::run(check),
         Verb::Reload(form) => reload::run(&socket, form.json),
     };
     match done {

@@ -16,6 +16,7 @@ mod sync;
 mod value;
 
 pub(crate) use context::Context;
+pub(crate) use value::seconds as value_seconds;
 
 use crate::Options;
 use crate::diagnostics::{Code, Diagnostic};

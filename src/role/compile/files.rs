@@ -5,11 +5,10 @@ use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Names that one pattern may stand for before it is called a mistake.
 const MAX_NAMES: usize = 100_000;
-/// Alternatives that the braces of one pattern may expand to.
-const MAX_ALTERNATIVES: usize = 1_000;
 
 /// Reads the real file system.
 pub(super) struct Files;
@@ -17,16 +16,26 @@ pub(super) struct Files;
 impl Reader for Files {
     fn resolve(&mut self, pattern: &str, from: Option<&str>) -> Result<Vec<String>, String> {
         let base = from.and_then(|f| Path::new(f).parent()).filter(|p| !p.as_os_str().is_empty());
-        let mut names = Vec::new();
-        for pattern in alternatives(pattern)? {
-            let path = base.map_or_else(|| PathBuf::from(&pattern), |base| base.join(&pattern));
-            names.extend(expand(&path)?);
-        }
-        Ok(names)
+        let path = base.map_or_else(|| PathBuf::from(pattern), |base| base.join(pattern));
+        expand(&path)
     }
 
     fn read(&mut self, name: &str) -> Result<Vec<u8>, String> {
         read(Path::new(name)).map_err(|e| e.to_string())?
+    }
+
+    fn exists(&mut self, name: &str) -> bool {
+        // A dangling link is there, and reading it says what is wrong.
+        Path::new(name).symlink_metadata().is_ok()
+    }
+
+    fn variable(&mut self, name: &str) -> Option<String> {
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    fn seed(&mut self) -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.as_secs() ^ u64::from(now.subsec_nanos()) << 32
     }
 }
 
@@ -40,52 +49,13 @@ fn read(path: &Path) -> std::io::Result<Result<Vec<u8>, String>> {
     if meta.permissions().mode() & 0o111 != 0 {
         return Ok(Err("it is executable, and keepalived refuses such a file (chmod a-x)".to_owned()));
     }
+    if meta.len() > MAX_FILE as u64 {
+        return Ok(Err(format!("it is larger than {} MiB", MAX_FILE >> 20)));
+    }
     let mut bytes = Vec::new();
     let limit = MAX_FILE as u64 + 1;
     file.take(limit).read_to_end(&mut bytes)?;
     Ok(Ok(bytes))
-}
-
-/// `a{b,c}d` as `abd` and `acd`, nested too.
-fn alternatives(pattern: &str) -> Result<Vec<String>, String> {
-    let mut open = vec![pattern.to_owned()];
-    let mut done = Vec::new();
-    while let Some(pattern) = open.pop() {
-        match split_braces(&pattern) {
-            None => done.push(pattern),
-            Some((before, choices, after)) => {
-                open.extend(choices.iter().rev().map(|choice| format!("{before}{choice}{after}")));
-            }
-        }
-        if open.len() + done.len() > MAX_ALTERNATIVES {
-            return Err(format!("its braces stand for more than {MAX_ALTERNATIVES} names"));
-        }
-    }
-    Ok(done)
-}
-
-/// The first balanced `{...}`: what is before, its alternatives, what is after.
-fn split_braces(pattern: &str) -> Option<(&str, Vec<&str>, &str)> {
-    let (before, rest) = pattern.split_once('{')?;
-    let mut depth = 0;
-    let mut choices = Vec::new();
-    let mut start = 0;
-    for (at, c) in rest.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' if depth > 0 => depth -= 1,
-            ',' if depth == 0 => {
-                choices.push(rest.get(start..at)?);
-                start = at + 1;
-            }
-            '}' => {
-                choices.push(rest.get(start..at)?);
-                return Some((before, choices, rest.get(at + 1..)?));
-            }
-            _ => {}
-        }
-    }
-    None
 }
 
 /// The files that a glob stands for, sorted; a name without wildcards stands for itself, existing or not.
@@ -208,13 +178,6 @@ mod tests {
         ] {
             assert_eq!(fits(pattern, name), want, "{pattern} {name}");
         }
-    }
-
-    #[test]
-    fn braces_expand_in_order() {
-        assert_eq!(alternatives("a{b,c{d,e}}f").expect("few"), ["abf", "acdf", "acef"]);
-        assert_eq!(alternatives("a{b").expect("few"), ["a{b"]);
-        assert!(alternatives(&"{a,b}".repeat(40)).is_err());
     }
 
     #[test]
