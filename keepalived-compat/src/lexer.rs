@@ -1,6 +1,7 @@
 //! One line: comments, quotes, braces, words (keepalived.conf(5), "CONFIGURATION FILE" and what the program does).
 
 use crate::source::{FileId, Span};
+use crate::tree::Spare;
 
 /// A word of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub(crate) enum Piece {
     Close(Span),
 }
 
-/// Pieces of a line that needs no second look: ASCII without references, quotes, escapes, `@` and `~`. Nearly all
+/// Pieces of a line that needs no second look: ASCII without references, quotes, escapes, NUL, `@` and `~`. Nearly all
 /// lines of a long file are such; `None` for the others, which are read as [`Text`], with the same result.
 pub(crate) fn plain_pieces(file: FileId, base: u32, line: &str) -> Option<Plain<'_>> {
     let mut end = line.len();
@@ -34,9 +35,12 @@ pub(crate) fn plain_pieces(file: FileId, base: u32, line: &str) -> Option<Plain<
                 end = at;
                 break;
             }
-            b'$' | b'"' | b'\\' | b'@' | b'~' | 0x80.. => return None,
+            0 | b'$' | b'"' | b'\\' | b'@' | b'~' | 0x80.. => return None,
             _ => {}
         }
+    }
+    if line.as_bytes().get(end..)?.contains(&0) {
+        return None;
     }
     Some(Plain { line: line.get(..end)?, at: 0, base, file })
 }
@@ -49,10 +53,14 @@ pub(crate) struct Plain<'a> {
     file: FileId,
 }
 
-impl Iterator for Plain<'_> {
-    type Item = Piece;
+impl Plain<'_> {
+    /// Does the line begin so, blanks aside?
+    pub(crate) fn starts_with(&self, word: &str) -> bool {
+        self.line.trim_start().starts_with(word)
+    }
 
-    fn next(&mut self) -> Option<Piece> {
+    /// The next piece, made of spare memory.
+    pub(crate) fn next(&mut self, spare: &mut Spare) -> Option<Piece> {
         let blank = |b: &u8| matches!(b, b'\t'..=b'\r' | b' ');
         let rest = self.line.as_bytes().get(self.at..)?;
         let start = self.at + rest.iter().position(|b| !blank(b))?;
@@ -67,7 +75,7 @@ impl Iterator for Plain<'_> {
             b'{' => Piece::Open(span),
             b'}' => Piece::Close(span),
             _ => {
-                let text = self.line.get(start..end).unwrap_or_default().to_owned();
+                let text = spare.text(self.line.get(start..end).unwrap_or_default());
                 Piece::Word(Word { text, span, quoted: false })
             }
         })
@@ -279,7 +287,8 @@ mod tests {
         let mut map = SourceMap::default();
         let file = map.add("t".into(), String::new());
         for line in ["", "  ", "a", " a\tb {c}#d", "}{", "a!b", "x{ y }z ", "# \"$x", "\u{b}a\u{c}b\r"] {
-            let plain: Vec<Piece> = plain_pieces(file, 7, line).expect("a plain line").collect();
+            let mut plain = plain_pieces(file, 7, line).expect("a plain line");
+            let plain: Vec<Piece> = std::iter::from_fn(|| plain.next(&mut Spare::default())).collect();
             assert_eq!((plain, false), Text::new(file, 7, line).without_comment().pieces(), "{line:?}");
         }
         for line in ["a $b", "a \"b\"", "a\\#b", "@a b", "~SEQ(A, 1) b", "ä"] {

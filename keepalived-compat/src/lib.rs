@@ -67,7 +67,7 @@ pub struct Options<'a> {
 
 /// Parses `main` (a file name or a glob) and all it includes.
 pub fn parse(reader: &mut dyn Reader, main: &str, options: Options<'_>) -> Parsed {
-    read_all(reader, main, options, &mut |_| ())
+    read_all(reader, main, options, &mut Some)
 }
 
 /// As [`parse`], and what of it is in force as lines to print.
@@ -77,7 +77,10 @@ pub fn parse_and_print(
     options: Options<'_>,
 ) -> (Parsed, Vec<print::Line>) {
     let mut tree = Vec::new();
-    let parsed = read_all(reader, main, options, &mut |statement| tree.push(statement));
+    let parsed = read_all(reader, main, options, &mut |statement| {
+        tree.push(statement);
+        None
+    });
     (parsed, print::effective(&tree))
 }
 
@@ -89,26 +92,24 @@ pub fn parse_and_lint(
     facts: &dyn lint::Facts,
 ) -> Parsed {
     let mut linter = lint::Linter::default();
-    let mut parsed = read_all(reader, main, options, &mut |statement| linter.see(&statement));
+    let mut parsed = read_all(reader, main, options, &mut |statement| {
+        linter.see(&statement);
+        Some(statement)
+    });
     let advice = linter.finish(facts);
     advice.into_iter().for_each(|diagnostic| diagnostics::keep(&mut parsed.diagnostics, diagnostic));
     parsed
 }
 
 /// Blocks are read as they come and then given to `keep`: a tree of all is several times as large as their values.
-fn read_all(
-    reader: &mut dyn Reader,
-    main: &str,
-    options: Options<'_>,
-    keep: &mut dyn FnMut(tree::Statement),
-) -> Parsed {
+fn read_all(reader: &mut dyn Reader, main: &str, options: Options<'_>, keep: preprocess::Sink<'_>) -> Parsed {
     let mut said = Vec::new();
     let mut assembly = config::Assembly::new(&mut said);
     let mut sink = |statement: tree::Statement| {
         if config::wanted(&statement, options) {
             assembly.add(&statement);
         }
-        keep(statement);
+        keep(statement)
     };
     let (sources, mut diagnostics) = preprocess::read(reader, main, options.config_id, &mut sink);
     let config = assembly.finish();

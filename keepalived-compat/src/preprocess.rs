@@ -7,7 +7,7 @@ mod include;
 use crate::diagnostics::{Code, Diagnostic, keep};
 use crate::lexer::{Piece, Text, Word, plain_pieces};
 use crate::source::{FileId, Reader, SourceMap, Span};
-use crate::tree::{Builder, Statement};
+use crate::tree::{Builder, Spare, Statement};
 use crate::{MAX_LINE, MAX_STATEMENTS};
 use definitions::{Definitions, Surroundings, assignment};
 use include::Insists;
@@ -15,8 +15,9 @@ use include::Insists;
 /// Lines that generators may bring in one configuration, so that generators in generators come to an end.
 const MAX_GENERATED: usize = 1_000_000;
 
-/// Takes the statements of the outermost level one by one, whole, in the order of the text.
-pub(crate) type Sink<'a> = &'a mut dyn FnMut(Statement);
+/// Takes the statements of the outermost level one by one, whole, in the order of the text. What it gives back is
+/// used for the next ones.
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(Statement) -> Option<Statement>;
 
 /// Reads `main` and all it includes. No tree of the whole configuration ever exists: `sink` gets each statement as
 /// soon as it is complete.
@@ -29,6 +30,7 @@ pub(crate) fn read(
     let mut reading = Reading {
         reader,
         sink,
+        spare: Spare::default(),
         config_id,
         sources: SourceMap::default(),
         builder: Builder::default(),
@@ -59,6 +61,7 @@ enum Collecting {
 struct Reading<'a> {
     reader: &'a mut dyn Reader,
     sink: Sink<'a>,
+    spare: Spare,
     config_id: &'a str,
     sources: SourceMap,
     builder: Builder,
@@ -110,6 +113,12 @@ impl Reading<'_> {
         // MAX_FILE keeps decoded text far below 4 GiB.
         let start = u32::try_from(base).unwrap_or(u32::MAX);
         self.lines += 1;
+        if let (Collecting::No, true) = (&self.collecting, line.len() <= MAX_LINE)
+            && let Some(mut pieces) = plain_pieces(file, start, line)
+            && !pieces.starts_with("include")
+        {
+            return self.pieces(|spare| pieces.next(spare), depth, true);
+        }
         // Characters that stand for one octet have four: only a line that is far too long is not counted.
         let length = if line.len() > 4 * MAX_LINE { line.len() } else { crate::source::encode(line).len() };
         if length > MAX_LINE || line.contains('\0') {
@@ -120,11 +129,6 @@ impl Reading<'_> {
                 "the line holds a NUL byte".to_owned()
             };
             return self.say(Diagnostic::new(Code::Line, span, title, "the line is left out"));
-        }
-        if let (Collecting::No, false) = (&self.collecting, line.trim_start().starts_with("include"))
-            && let Some(pieces) = plain_pieces(file, start, line)
-        {
-            return self.pieces(pieces, depth, true);
         }
         let text = Text::new(file, start, line).without_comment();
         if let Collecting::Lines(..) = self.collecting {
@@ -306,14 +310,20 @@ impl Reading<'_> {
             let title = "a quote is not closed";
             self.say(Diagnostic::new(Code::Quote, text.span_trimmed(), title, "the word ends with the line"));
         }
-        self.pieces(pieces, depth, includes);
+        let mut pieces = pieces.into_iter();
+        self.pieces(|_| pieces.next(), depth, includes);
     }
 
-    fn pieces(&mut self, pieces: impl IntoIterator<Item = Piece>, depth: usize, includes: bool) {
+    fn pieces(&mut self, mut next: impl FnMut(&mut Spare) -> Option<Piece>, depth: usize, includes: bool) {
         let mut run = Vec::new();
-        for piece in pieces {
+        while let Some(piece) = next(&mut self.spare) {
             match piece {
-                Piece::Word(word) => run.push(word),
+                Piece::Word(word) => {
+                    if run.is_empty() {
+                        run = self.spare.list();
+                    }
+                    run.push(word);
+                }
                 Piece::Open(span) => {
                     self.statement(std::mem::take(&mut run), depth, includes);
                     self.builder.open(span, &mut self.diagnostics);
@@ -346,10 +356,11 @@ impl Reading<'_> {
             self.say(Diagnostic::new(Code::Limit, first.span, title, "the rest is left out"));
         }
         self.statements += 1;
-        if self.statements <= MAX_STATEMENTS {
-            if let Some(complete) = self.builder.statement(words) {
-                (self.sink)(complete);
-            }
+        if self.statements <= MAX_STATEMENTS
+            && let Some(complete) = self.builder.statement(words)
+            && let Some(used) = (self.sink)(complete)
+        {
+            self.spare.take(used);
         }
     }
 }

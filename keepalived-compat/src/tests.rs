@@ -81,7 +81,7 @@ fn a_missing_word_is_fatal() {
     assert_eq!(codes(&parsed), [Code::MissingWord]);
     assert!(Code::MissingWord.is_fatal() && Code::MissingWord.status() == 2);
     // In a block that is not built too.
-    assert_eq!(codes(&parse("vrrp_script x {\ninterval\n}")), [Code::NotYet, Code::MissingWord]);
+    assert_eq!(codes(&parse("vrrp_script x {\nscript y\ninterval\n}")), [Code::NotYet, Code::MissingWord]);
     // Some keywords are left out without their word, as in keepalived.
     assert_eq!(
         codes(&parse("global_defs {\nrouter_id\n}\nvrrp_instance {\n}")),
@@ -231,7 +231,10 @@ fn every_keyword_that_is_said_to_work_has_a_reader() {
             let text = format!("{before}{} 192.0.2.1 1{block}\n{after}", keyword.name);
             let mut diagnostics = Vec::new();
             let mut assembly = Assembly::new(&mut diagnostics);
-            let mut add = |statement| assembly.add(&statement);
+            let mut add = |statement| {
+                assembly.add(&statement);
+                Some(statement)
+            };
             preprocess::read(&mut Memory(&[("main", &text)]), "main", "low", &mut add);
             assert_eq!(assembly.cx.unhandled, [], "{}", place.path());
             let unknown = diagnostics.iter().find(|d| d.code == Code::UnknownKeyword);

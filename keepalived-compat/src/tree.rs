@@ -48,6 +48,47 @@ pub struct Block {
 /// Blocks in blocks; keepalived's own nesting ends at six.
 pub const MAX_DEPTH: usize = 32;
 
+/// Memory of statements that were read, for the next ones: a long configuration has a million words, and asking for
+/// the memory of each would be a quarter of the time.
+#[derive(Debug, Default)]
+pub(crate) struct Spare {
+    lists: Vec<Vec<Word>>,
+    texts: Vec<String>,
+}
+
+impl Spare {
+    /// Lists and texts that are kept: those of a large block.
+    const MOST: usize = 4096;
+    /// Bytes of a text that is kept.
+    const LONGEST: usize = 64;
+
+    pub(crate) fn list(&mut self) -> Vec<Word> {
+        self.lists.pop().unwrap_or_default()
+    }
+
+    pub(crate) fn text(&mut self, text: &str) -> String {
+        let mut spare = self.texts.pop().unwrap_or_default();
+        spare.push_str(text);
+        spare
+    }
+
+    pub(crate) fn take(&mut self, mut statement: Statement) {
+        // Blocks are at most MAX_DEPTH deep.
+        for inner in statement.block.into_iter().flat_map(|b| b.body) {
+            self.take(inner);
+        }
+        for mut word in statement.words.drain(..) {
+            if self.texts.len() < Self::MOST && word.text.capacity() <= Self::LONGEST {
+                word.text.clear();
+                self.texts.push(word.text);
+            }
+        }
+        if self.lists.len() < Self::MOST {
+            self.lists.push(statement.words);
+        }
+    }
+}
+
 /// Builds the tree from pieces of lines.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {

@@ -56,8 +56,14 @@ pub fn compile(request: &CompileRequest) -> Compiled {
         diagnostics: outcome.rendered().collect(),
         plans: (!fatal).then_some(outcome.plans),
         status,
-        errors: outcome.diagnostics.iter().filter(|d| d.severity() == Severity::Error).count(),
+        errors: outcome.diagnostics.iter().filter(|d| counts(d)).count(),
     }
+}
+
+/// Is it an error of the file? What keepalived knows and holdfast does not build yet is none: a valid
+/// keepalived.conf must stay reloadable.
+fn counts(diagnostic: &Diagnostic) -> bool {
+    diagnostic.severity() == Severity::Error && diagnostic.code != Code::NotYetTraffic
 }
 
 /// Compiles and writes the one framed [`Compiled`] to `link`. Exit status 1 when the supervisor does not take it.
@@ -152,10 +158,16 @@ impl Outcome {
     }
 
     /// A missing word ends keepalived at once; else the class it counts as least severe wins: script security,
-    /// then general errors.
+    /// then general errors. It does not come as far as script security when an interface is missing.
     fn test_status(&self) -> u8 {
         let has = |status| self.diagnostics.iter().any(|d| d.code.status() == status);
-        [2, 6, 5, 4].into_iter().find(|status| has(*status)).unwrap_or(0)
+        let found = [2, 6, 5, 4].into_iter().find(|status| has(*status)).unwrap_or(0);
+        let missing = self.diagnostics.iter().any(|d| d.code == Code::MissingInterface);
+        if found == Code::ScriptSecurity.status() && missing {
+            Code::MissingInterface.status()
+        } else {
+            found
+        }
     }
 
     /// The worst diagnostics in the order of the file, and a line that counts the others.

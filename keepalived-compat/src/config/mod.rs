@@ -5,9 +5,14 @@ mod context;
 pub mod global;
 pub mod lvs;
 pub mod scripts;
+pub mod setting;
 pub mod vrrp;
 
+mod line;
 mod method;
+mod objects;
+mod route;
+mod sync;
 mod value;
 
 pub(crate) use context::Context;
@@ -30,6 +35,9 @@ pub struct Config {
     pub virtual_servers: Vec<lvs::VirtualServer>,
     /// `virtual_server_group` blocks; names are unique.
     pub groups: Vec<lvs::Group>,
+    /// All other blocks and keywords outside blocks: scripts, tracked files and processes, sync groups, static
+    /// addresses, routes and rules, BFD instances and so on. Names are unique for each keyword.
+    pub others: Vec<setting::Setting>,
     /// Commands that the configuration names.
     pub scripts: scripts::Scripts,
 }
@@ -37,7 +45,17 @@ pub struct Config {
 /// Is the block one of a subsystem that runs?
 pub(crate) fn wanted(statement: &Statement, options: Options) -> bool {
     match statement.keyword().text.as_str() {
-        "vrrp_instance" | "vrrp_sync_group" | "vrrp_script" | "vrrp_track_process" => options.vrrp,
+        "vrrp_instance"
+        | "vrrp_sync_group"
+        | "vrrp_script"
+        | "vrrp_track_process"
+        | "garp_group"
+        | "static_ipaddress"
+        | "static_routes"
+        | "static_rules"
+        | "track_group"
+        | "linkbeat_interfaces"
+        | "interface_up_down_delays" => options.vrrp,
         "virtual_server" | "virtual_server_group" | "SSL" => options.checker,
         _ => true,
     }
@@ -59,19 +77,21 @@ impl<'a> Assembly<'a> {
 
     pub(crate) fn add(&mut self, statement: &Statement) {
         let Assembly { cx, config, scripts } = self;
-        scripts.look(cx, &mut config.scripts, statement);
+        scripts.look(&mut config.scripts, statement);
         let one = std::slice::from_ref(statement);
-        cx.block(Place::Root, one, |cx, keyword, statement| match keyword.name {
+        let others = cx.block(Place::Root, one, |cx, keyword, statement| match keyword.name {
             "global_defs" => config.global.read(cx, statement.body()),
             "vrrp_instance" => config.instance(cx, statement),
             "virtual_server" => config.virtual_servers.extend(lvs::VirtualServer::read(cx, statement)),
             "virtual_server_group" => config.group(cx, statement),
             _ => cx.unhandled(Place::Root, keyword),
         });
+        config.others.extend(others);
     }
 
-    pub(crate) fn finish(self) -> Config {
-        self.config
+    pub(crate) fn finish(&mut self) -> Config {
+        objects::finish(&mut self.cx, &mut self.config);
+        std::mem::take(&mut self.config)
     }
 }
 

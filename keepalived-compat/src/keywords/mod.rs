@@ -4,7 +4,10 @@ mod check;
 mod global;
 mod lvs;
 mod routes;
+mod shape;
 mod vrrp;
+
+pub use shape::Shape;
 
 use std::sync::OnceLock;
 
@@ -129,6 +132,8 @@ pub enum Place {
     SslUrl,
     /// `virtual_server/real_server/(HTTP_GET|SSL_GET)/url/regex_options`.
     RegexOptions,
+    /// `interface_up_down_delays`: lines of an interface and its delays.
+    Delays,
     /// A block of plain words (names of instances, mail addresses). The last place: it counts them.
     Words,
 }
@@ -196,6 +201,7 @@ impl Place {
             Place::HttpUrl => "virtual_server/real_server/HTTP_GET/url",
             Place::SslUrl => "virtual_server/real_server/SSL_GET/url",
             Place::RegexOptions => "virtual_server/real_server/(HTTP_GET|SSL_GET)/url/regex_options",
+            Place::Delays => "interface_up_down_delays",
             Place::Words => "(words)",
         }
     }
@@ -252,6 +258,8 @@ pub struct Keyword {
     pub lenient: bool,
     /// What may follow, for people.
     pub arguments: &'static str,
+    /// How what follows is read.
+    pub shape: Shape,
     /// What holdfast does with it.
     pub status: Status,
     /// Its braces.
@@ -260,7 +268,13 @@ pub struct Keyword {
 
 impl Keyword {
     const fn new(name: &'static str, words: usize, arguments: &'static str, status: Status) -> Keyword {
-        Keyword { name, words, lenient: false, arguments, status, opens: Opens::Nothing }
+        let shape = Shape::Flag;
+        Keyword { name, words, lenient: false, arguments, shape, status, opens: Opens::Nothing }
+    }
+
+    const fn takes(mut self, shape: Shape) -> Keyword {
+        self.shape = shape;
+        self
     }
 
     const fn lenient(mut self) -> Keyword {
