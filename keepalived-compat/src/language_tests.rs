@@ -49,13 +49,14 @@ fn about(line: &str) -> Vec<Code> {
 #[test]
 fn each_include_insists_on_its_own() {
     const SOFT: &[Code] = &[Code::Include];
+    const NOTHING: &[Code] = &[Code::NoEffect];
     const HARD: &[Code] = &[Code::RequiredInclude];
     for (keyword, unreadable, plain, wild, brace) in [
-        ("include", SOFT, SOFT, SOFT, [].as_slice()),
-        ("includer", HARD, SOFT, SOFT, &[]),
-        ("includem", HARD, HARD, SOFT, &[]),
-        ("includew", HARD, HARD, HARD, &[]),
-        ("includeb", HARD, SOFT, SOFT, HARD),
+        ("include", SOFT, SOFT, NOTHING, SOFT),
+        ("includer", HARD, SOFT, NOTHING, SOFT),
+        ("includem", HARD, HARD, NOTHING, SOFT),
+        ("includew", HARD, HARD, HARD, SOFT),
+        ("includeb", HARD, SOFT, NOTHING, HARD),
         ("includea", HARD, HARD, HARD, HARD),
     ] {
         assert_eq!(about(&format!("{keyword} a1")), [], "{keyword}");
@@ -88,15 +89,16 @@ fn an_include_goes_where_it_stands_whatever_is_around_it() {
     let files = |main: &str| read(&[("main", main), ("p", "priority 5"), ("q r", "priority 6")]);
     for (main, want) in [
         ("vrrp_instance A { include p\n}", 5),
-        ("vrrp_instance A {\n include \"q r\"\n}", 6),
+        ("vrrp_instance A {\n include q r # and a comment\n}", 6),
         ("$WHICH=p\nvrrp_instance A {\ninclude $WHICH\n}", 5),
         ("$ALL=include p\nvrrp_instance A {\n@low $ALL\n}", 5),
-        ("vrrp_instance A {\ninclude p }", 5),
     ] {
         let parsed = files(main);
         assert_eq!((priorities(&parsed), codes(&parsed)), (vec![want], vec![]), "{main}");
     }
-    assert_eq!(codes(&files("vrrp_instance A {\n@low include p\n}")), [Code::Include]);
+    for lost in ["@low include p", "include \"p\"", "include p }"] {
+        assert_eq!(codes(&files(&format!("vrrp_instance A {{\n{lost}\n}}"))), [Code::Include], "{lost}");
+    }
 }
 
 #[test]

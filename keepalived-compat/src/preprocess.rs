@@ -298,9 +298,6 @@ impl Reading<'_> {
     fn words_of(&mut self, text: Text, depth: usize, includes: bool) {
         if let Some((insists, words)) = include::line(&text) {
             self.include(&words, insists, depth, includes);
-            for word in words.iter().skip(2).filter(|w| w.text == "}") {
-                self.builder.close(word.span, &mut self.diagnostics);
-            }
             return;
         }
         let (pieces, open_quote) = text.pieces();

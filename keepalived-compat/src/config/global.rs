@@ -145,6 +145,8 @@ impl Global {
                     cx.not_built(keyword, statement, "all instances");
                 }
             }
+            // The preprocessor has heeded them where they stood.
+            "include_check" | "random_seed" => {}
             "lvs_flush" => self.lvs_flush = true,
             "enable_script_security" => self.script_security = true,
             name => {

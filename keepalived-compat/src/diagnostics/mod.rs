@@ -58,8 +58,8 @@ macro_rules! codes {
 
 codes! {
     MainFile = 1, Error, 4, "The configuration file cannot be read.";
-    Include = 2, Error, 5, "An included file is missing or cannot be used.";
-    RequiredInclude = 3, Error, 6, "A file that must be there (includer and its kin) is missing.";
+    Include = 2, Error, 0, "An included file is missing or cannot be used.";
+    RequiredInclude = 3, Error, 4, "A file that must be there (includer and its kin) is missing.";
     Line = 4, Error, 5, "A line is too long or holds a NUL; it is left out.";
     Quote = 5, Error, 5, "A quote is not closed; the word runs to the end of the line.";
     Brace = 6, Error, 5, "A brace is missing or too many.";
@@ -87,7 +87,7 @@ codes! {
     AddressOutside = 100, Hint, 0, "A virtual address is in no network that its interface or another address has.";
     IntervalMismatch = 101, Warning, 0, "Members of a sync group advertise at different intervals.";
     ScriptWritable = 102, Warning, 0, "Others than root may change a script, or put another in its place.";
-    QuorumUnreachable = 103, Warning, 0, "All real servers together do not weigh as much as the quorum.";
+    QuorumUnreachable = 103, Warning, 0, "A quorum that is lost once can never be met again.";
     WeightIgnored = 104, Hint, 0, "A weight that can never change the outcome.";
 }
 

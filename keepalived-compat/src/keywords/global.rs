@@ -29,8 +29,8 @@ const LEXICAL: &[Keyword] = &[
     works("${NAME}", 1, "usable anywhere in a line"),
     works("${_PWD}", 0, ""),
     works("${_INSTANCE}", 0, ""),
-    each("${_RANDOM}", 0, "[MIN [MAX]] digits only", "the words stay as written"),
-    each("${_ENV}", 1, "${_ENV NAME}", "the words stay as written"),
+    works("${_RANDOM}", 0, "[MIN [MAX]] digits only"),
+    works("${_ENV}", 1, "${_ENV NAME}"),
     works("${_HASH}", 0, ""),
     works("${_BANG}", 0, ""),
     works("~SEQ", 0, "(VAR, [START, [STEP,]] END) rest-of-line"),
@@ -194,12 +194,12 @@ const GLOBAL_DEFS: &[Keyword] = &[
     accepted("vmac_prefix", 1, "STRING", "no macvlan is made yet").takes(Text),
     accepted("vmac_addr_prefix", 1, "STRING", "no macvlan is made yet").takes(Text),
     accepted("umask", 1, "NUMBER (dec/oct/hex) | BIT[|BIT...]", "there is nothing it would change").takes(Words),
-    accepted("random_seed", 1, "UINT", "there is nothing it would change").takes(Number(0, U32)),
+    works("random_seed", 1, "UINT").takes(Number(0, U32)),
     accepted("reload_check_config", 0, "[LOGFILE]", "a new configuration is always checked before it replaces the old one").takes(MaybeText),
     later("reload_time_file", 1, "ABS_PATH", "a reload happens only when it is asked for").takes(Text).lenient(),
     later("reload_repeat", 0, "", "a reload happens only when it is asked for"),
     later("reload_file", 0, "[ABS_PATH]", "a reload happens only when it is asked for").takes(MaybeText),
-    later("include_check", 0, "[[+|-]read|match|wildcard_match|brace_match ...]", "a missing include is a message, never the end").takes(Words),
+    works("include_check", 0, "[[+|-]read|match|wildcard_match|brace_match ...]").takes(Words),
     accepted("config_save_dir", 1, "DIR (created if absent)", "there is nothing it would change").takes(Text),
     accepted("tmp_config_directory", 1, "DIR", "there is nothing it would change").takes(Text).lenient(),
     accepted("data_use_instance", 0, "[BOOL]", "there is nothing it would change").takes(Bool),
@@ -230,8 +230,8 @@ const LVS_TIMEOUTS: &[Keyword] = &[
 
 #[rustfmt::skip]
 const INCLUDE_CHECK: &[Keyword] = &[
-    inner("read", 0, ""),
-    inner("match", 0, ""),
-    inner("wildcard_match", 0, ""),
-    inner("brace_match", 0, ""),
+    works("read", 0, ""),
+    works("match", 0, ""),
+    works("wildcard_match", 0, ""),
+    works("brace_match", 0, ""),
 ];

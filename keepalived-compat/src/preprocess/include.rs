@@ -36,25 +36,23 @@ pub(super) fn keyword(word: &str) -> Option<Insists> {
     })
 }
 
-/// A line that begins with an include: its words, in which braces are plain characters.
+/// A line that begins with an include: the keyword, and the name if there is one. As in keepalived the name is
+/// the whole rest of the line: blanks, quotes and braces are parts of it.
 pub(super) fn line(text: &Text) -> Option<(Insists, Vec<Word>)> {
     let line = text.as_str();
     let first = line.split_whitespace().next()?;
     let insists = keyword(first)?;
-    let mut words = Vec::new();
-    let mut at = line.len() - line.trim_start().len();
-    while let Some(rest) = line.get(at..).filter(|rest| !rest.is_empty()) {
-        let quoted = rest.starts_with('"');
-        let start = at + usize::from(quoted);
-        let body = line.get(start..).unwrap_or_default();
-        let ends = |c: char| if quoted { c == '"' } else { c.is_whitespace() };
-        let end = start + body.find(ends).unwrap_or(body.len());
-        let after = (end + usize::from(quoted)).min(line.len());
-        let word = line.get(start..end).unwrap_or_default().to_owned();
-        words.push(Word { text: word, span: text.span(at, after), quoted });
-        let rest = line.get(after..).unwrap_or_default();
-        at = after + rest.len() - rest.trim_start().len();
-    }
+    let start = line.len() - line.trim_start().len();
+    let rest = line.get(start + first.len()..).unwrap_or_default();
+    let name = rest.trim();
+    let at = line.len() - rest.trim_start().len();
+    let word = |text_of: &str, start: usize| Word {
+        text: text_of.to_owned(),
+        span: text.span(start, start + text_of.len()),
+        quoted: false,
+    };
+    let mut words = vec![word(first, start)];
+    words.extend((!name.is_empty()).then(|| word(name, at)));
     Some((insists, words))
 }
 
@@ -148,18 +146,30 @@ impl Reading<'_> {
         };
         let from = self.sources.name(keyword.span.file).to_owned();
         let several = alternatives.len() > 1;
-        let mut any = false;
+        let (mut any, mut missing) = (false, Vec::new());
         for alternative in &alternatives {
             let found = self.alternative(pattern, alternative, &from, insists, depth);
-            if !found && several && insists.braces {
-                self.missing(pattern, true, &format!("nothing has the name {alternative}"));
-            }
             any |= found;
+            if !found {
+                missing.push(alternative.as_str());
+            }
         }
-        if !(any || several && insists.braces) {
-            let wild = pattern.text.contains(['*', '?', '[']);
-            let fatal = if wild { insists.wild } else { insists.plain };
-            self.missing(pattern, fatal, "no file has this name");
+        match missing.as_slice() {
+            [] => {}
+            // keepalived tells which braces stand for nothing, and goes on unless it is to insist.
+            [first, ..] if several && any => {
+                self.missing(pattern, insists.braces, &format!("nothing has the name {first}"));
+            }
+            _ if pattern.text.contains(['*', '?', '[']) && !insists.wild => {
+                let title = format!("nothing has a name like {}", pattern.text);
+                let now = "nothing is included, as in keepalived";
+                self.say(Diagnostic::new(Code::NoEffect, pattern.span, title, now));
+            }
+            _ => {
+                let wild = pattern.text.contains(['*', '?', '[']);
+                let fatal = if wild { insists.wild } else { insists.plain || several && insists.braces };
+                self.missing(pattern, fatal, "no file has this name");
+            }
         }
     }
 
