@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod ipvs;
 mod reload;
+mod show;
 mod status;
 mod text;
 mod vrrp;
@@ -75,6 +76,9 @@ enum Verb {
         #[arg(short = 'i', long, value_name = "ID")]
         config_id: Option<String>,
     },
+    /// What is configured; needs no daemon
+    #[command(subcommand)]
+    Show(show::What),
     /// Read the configuration again; if it cannot be run, the old one goes on
     Reload(Form),
 }
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
         Verb::Vrrp(form) => vrrp::run(&socket, form.json),
         Verb::Ipvs { numeric, form } => ipvs::run(numeric, form.json),
         Verb::Check { file, config_id } => check::run(file, config_id),
+        Verb::Show(what) => show::run(what),
         Verb::Reload(form) => reload::run(&socket, form.json),
     };
     match done {
