@@ -127,7 +127,7 @@ fn fill<T>(line: &mut Line, table: &[Setting<T>], now: &T, then: &T) {
             Some(written) if setting.as_written => written.clone(),
             _ => Line::new(words),
         };
-        let default = default.map(|words| Line::new(words));
+        let default = default.map(Line::new);
         let same = |default: &Line| {
             let alike = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
             let keyword = setting.as_written || value.keyword() == default.keyword();
