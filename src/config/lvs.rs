@@ -177,7 +177,7 @@ impl Lowering<'_> {
 
     fn scheduler(&mut self) -> String {
         self.written.scheduler.clone().unwrap_or_else(|| {
-            self.tell(Code::Default, "no scheduler is written", "wlc is used, as in keepalived");
+            self.tell(Code::Default, "no usable scheduler is written", "wlc is used, as in keepalived");
             "wlc".to_owned()
         })
     }

@@ -58,7 +58,13 @@ impl Place {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Everything on one screen: daemon, roles, routers, servers, and why
-    Status(Form),
+    Status {
+        #[command(flatten)]
+        form: Form,
+        /// Exit with 2 when something hurts the traffic
+        #[arg(long)]
+        check: bool,
+    },
     /// The virtual routers: state, since when, why, priority, master, addresses
     Vrrp(Form),
     /// The kernel's IPVS table, as ipvsadm -L shows it; needs no daemon
@@ -113,7 +119,7 @@ pub fn main() -> ExitCode {
     let Tool { place, verb } = Tool::parse();
     let socket = place.socket();
     let done = match verb {
-        Verb::Status(form) => status::run(&socket, form.json),
+        Verb::Status { form, check } => status::run(&socket, form.json, check),
         Verb::Vrrp(form) => vrrp::run(&socket, form.json),
         Verb::Ipvs { numeric, form } => ipvs::run(numeric, form.json),
         Verb::Check { file, config_id } => check::run(file, config_id),

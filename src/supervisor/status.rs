@@ -123,6 +123,7 @@ impl Supervisor {
                 configuration: self.settings.configuration.display().to_string(),
                 generation: self.generation,
                 refused_reload: self.refused_reload.clone(),
+                configuration_errors: self.errors,
                 not_yet: self.plans.global.not_yet.clone(),
                 roles: self.slots.iter().map(role).collect(),
             },

@@ -10,12 +10,12 @@ impl fmt::Display for TransitionCause {
             TransitionCause::Started => f.write_str("started, listening for a Master"),
             TransitionCause::Owner => f.write_str("owns the addresses (priority 255)"),
             TransitionCause::MasterDown { last: Some(last), silence_ms } => {
-                write!(f, "nothing heard from {last} for {silence_ms} ms")
+                write!(f, "no advertisement for {}, last from {last}", seconds(*silence_ms))
             }
             TransitionCause::MasterDown { last: None, silence_ms } => {
-                write!(f, "no Master heard for {silence_ms} ms")
+                write!(f, "no advertisement from anybody for {}", seconds(*silence_ms))
             }
-            TransitionCause::MasterResigned { by } => write!(f, "{by} resigned"),
+            TransitionCause::MasterResigned { by } => write!(f, "{by} resigned (priority 0)"),
             TransitionCause::Outranked { by, priority } => {
                 write!(f, "{by} is stronger (priority {priority})")
             }
@@ -29,6 +29,11 @@ impl fmt::Display for TransitionCause {
             TransitionCause::Stopped => f.write_str("stopped"),
         }
     }
+}
+
+/// Milliseconds as people read them: `3.609 s`, `35 ms`.
+fn seconds(ms: u64) -> String {
+    if ms < 1000 { format!("{ms} ms") } else { format!("{}.{:03} s", ms / 1000, ms % 1000) }
 }
 
 /// Why a packet was not acted upon, and what to look at.

@@ -111,7 +111,7 @@ const GLOBAL_DEFS: &[Keyword] = &[
     works("vrrp_garp_lower_prio_repeat", 1, "COUNT 0.."),
     works("vrrp_down_timer_adverts", 1, "1..100"),
     later("vrrp_garp_interval", 1, "SECS decimal, usec resolution", "gratuitous ARPs are sent without a gap between them"),
-    later("vrrp_gna_interval", 1, "SECS decimal, usec resolution", "gratuitous ARPs are sent without a gap between them"),
+    later("vrrp_gna_interval", 1, "SECS decimal, usec resolution", "neighbour advertisements are sent without a gap between them"),
     later("vrrp_min_garp", 0, "[BOOL]", "gratuitous ARPs are sent without a gap between them"),
     later("vrrp_garp_extra_if", 0, "[all] SECS 1..86400", "addresses on other interfaces are announced like the rest, once"),
     later("vrrp_vmac_garp_intvl", 0, "[all] SECS", "addresses on other interfaces are announced like the rest, once"),

@@ -15,7 +15,10 @@ pub(super) fn diagnose(config: &Config, exists: fn(&str) -> bool) -> Vec<Diagnos
     let mut diagnostics = Vec::new();
     for instance in &config.instances {
         let tracked = instance.settings.track_interfaces.iter().map(|tracked| &tracked.interface);
-        for name in instance.settings.interface.iter().chain(tracked) {
+        let settings = &instance.settings;
+        let addresses = settings.addresses.iter().chain(&settings.excluded);
+        let holders = addresses.filter_map(|address| address.interface.as_ref());
+        for name in settings.interface.iter().chain(tracked).chain(holders) {
             if !asked.insert(name.value.as_str()) || exists(&name.value) {
                 continue;
             }
