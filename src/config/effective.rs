@@ -18,29 +18,35 @@ use tables::{CHECKER_BLOCKS, CHECKERS, INSTANCE, REAL_SERVER, Setting, VIRTUAL_S
 /// How a value that holds without its line is marked.
 pub const DEFAULT: &str = "default";
 
-/// `lines` with the values in force; what is not run stays as written.
+/// How an instance or a virtual server that is left out is marked.
+pub const NOT_RUN: &str = "not run, see holdfastctl check";
+
+/// `lines` with the values in force; what is not run stays as written and is marked.
 pub fn with_values(lines: &[Line]) -> Vec<Line> {
-    (0..lines.len()).filter_map(|index| with_values_at(lines, index)).collect()
+    let shared = |line: &Line| matches!(line.keyword(), "global_defs" | "virtual_server_group");
+    let shared: Vec<(usize, &Line)> = lines.iter().enumerate().filter(|(_, line)| shared(line)).collect();
+    lines.iter().enumerate().map(|(index, line)| with_values_at(line, index, &shared)).collect()
 }
 
-fn with_values_at(lines: &[Line], index: usize) -> Option<Line> {
-    let mut line = lines.get(index)?.clone();
-    match line.keyword() {
+fn with_values_at(line: &Line, index: usize, shared: &[(usize, &Line)]) -> Line {
+    let mut line = line.clone();
+    let found = match line.keyword() {
         "vrrp_instance" => {
             let plain = without(&line, &[INSTANCE_NAMES]);
-            if let (Some(now), Some(then)) = (router(lines, index, &line), router(lines, index, &plain)) {
-                fill(&mut line, INSTANCE, &now, &then);
-            }
+            let plans = router(&line, index, shared).zip(router(&plain, index, shared));
+            plans.map(|(now, then)| fill(&mut line, INSTANCE, &now, &then))
         }
         "virtual_server" => {
             let plain = without(&line, &[SERVER_NAMES, CHECKER_NAMES]);
-            if let (Some(now), Some(then)) = (service(lines, index, &line), service(lines, index, &plain)) {
-                fill_server(&mut line, &now, &then);
-            }
+            let plans = service(&line, index, shared).zip(service(&plain, index, shared));
+            plans.map(|(now, then)| fill_server(&mut line, &now, &then))
         }
-        _ => {}
+        _ => Some(()),
+    };
+    if found.is_none() {
+        line.note = Some(NOT_RUN);
     }
-    Some(line)
+    line
 }
 
 /// Says which block's keywords are meant: the block's keyword to the names of its table.
@@ -69,12 +75,12 @@ fn without(line: &Line, tables: &[Names]) -> Line {
 }
 
 /// The plan of one instance.
-fn router(lines: &[Line], index: usize, instance: &Line) -> Option<RouterPlan> {
-    alone(lines, index, instance, |line| line.keyword() == "global_defs").vrrp.routers.pop()
+fn router(instance: &Line, index: usize, shared: &[(usize, &Line)]) -> Option<RouterPlan> {
+    alone(instance, index, shared, |line| line.keyword() == "global_defs").vrrp.routers.pop()
 }
 
 /// The plan of one virtual server.
-fn service(lines: &[Line], index: usize, server: &Line) -> Option<VirtualServer> {
+fn service(server: &Line, index: usize, shared: &[(usize, &Line)]) -> Option<VirtualServer> {
     let mut words = server.arguments();
     let group = words.next().filter(|word| *word == "group").and_then(|_| words.next());
     let needed = |line: &Line| match line.keyword() {
@@ -82,20 +88,16 @@ fn service(lines: &[Line], index: usize, server: &Line) -> Option<VirtualServer>
         "virtual_server_group" => group.is_some() && line.arguments().next() == group,
         _ => false,
     };
-    alone(lines, index, server, needed).lvs.virtual_servers.pop()
+    alone(server, index, shared, needed).lvs.virtual_servers.pop()
 }
 
-/// Lowers one block, put in the place of line number `index`, with the other lines that it needs.
-fn alone(lines: &[Line], index: usize, block: &Line, needed: impl Fn(&Line) -> bool) -> Plans {
-    let (before, after) = lines.split_at(index);
-    let after = after.iter().skip(1);
-    let parts: Vec<Line> = before
-        .iter()
-        .filter(|line| needed(line))
-        .chain([block])
-        .chain(after.filter(|line| needed(line)))
-        .cloned()
-        .collect();
+/// Lowers one block, standing at `index`, with those of the shared blocks that it needs before and after it.
+fn alone(block: &Line, index: usize, shared: &[(usize, &Line)], needed: impl Fn(&Line) -> bool) -> Plans {
+    let around = |before: bool| {
+        let needed = &needed;
+        shared.iter().filter(move |(at, line)| (*at < index) == before && needed(line)).map(|(_, line)| *line)
+    };
+    let parts: Vec<Line> = around(true).chain([block]).chain(around(false)).cloned().collect();
     let options = Options { config_id: "", vrrp: true, checker: true };
     let parsed = parse(&mut Text(encode(&text(&parts, true))), "", options);
     lower(&parsed.config, Generation::default()).plans

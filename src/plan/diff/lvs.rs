@@ -14,10 +14,9 @@ pub(super) fn compare(old: &LvsPlan, new: &LvsPlan, changes: &mut Vec<Change>) {
         keys.flat_map(|(index, server)| server.keys.iter().map(move |key| (*key, index))).collect()
     };
     let (before, after) = (owners(old), owners(new));
-    let at = |plan: &'_ LvsPlan, index: &usize| plan.virtual_servers.get(*index).cloned();
     for (service, index) in before.iter().filter(|(key, _)| !after.contains_key(key)) {
-        let Some(server) = at(old, index) else { continue };
-        let what = What::ServiceRemoved { virtual_server: server.name, service: *service };
+        let Some(server) = old.virtual_servers.get(*index) else { continue };
+        let what = What::ServiceRemoved { virtual_server: server.name.clone(), service: *service };
         changes.push(Change::new(Weight::Stops, what));
     }
     // Services that stay, by the virtual servers that had and have them: a group changes as one.
@@ -26,8 +25,8 @@ pub(super) fn compare(old: &LvsPlan, new: &LvsPlan, changes: &mut Vec<Change>) {
         match before.get(service) {
             Some(old_index) => pairs.entry((*new_index, *old_index)).or_default().push(*service),
             None => {
-                let Some(server) = at(new, new_index) else { continue };
-                let (virtual_server, servers) = (server.name, server.real_servers.len());
+                let Some(server) = new.virtual_servers.get(*new_index) else { continue };
+                let (virtual_server, servers) = (server.name.clone(), server.real_servers.len());
                 let what = What::ServiceAdded { virtual_server, service: *service, servers };
                 changes.push(Change::new(Weight::Shifts, what));
             }
