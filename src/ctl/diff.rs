@@ -1,10 +1,11 @@
 //! `holdfastctl diff OLD NEW`: what a reload would do. Needs no daemon and touches none.
 
-use super::{Done, print_json, text};
+use super::{Done, Form, print_json, text};
 use crate::link::Compiled;
 use crate::plan::Generation;
 use crate::plan::diff::{Change, diff};
 use crate::role::compile::{self, CompileRequest};
+use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -16,6 +17,20 @@ const EXIT_REFUSED: u8 = 2;
 
 /// Columns of the widest weight.
 const WEIGHT_COLUMNS: usize = 13;
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+pub(super) struct Diff {
+    /// The configuration in force
+    old: PathBuf,
+    /// The configuration to come
+    new: PathBuf,
+    /// Which lines that begin with @ID count; the host name up to its first dot otherwise
+    #[arg(short = 'i', long, value_name = "ID")]
+    config_id: Option<String>,
+    #[command(flatten)]
+    form: Form,
+}
 
 /// The answer as JSON.
 #[derive(Serialize)]
@@ -34,7 +49,8 @@ struct Said<'a> {
 }
 
 /// Compares two files.
-pub(super) fn run(old: PathBuf, new: PathBuf, config_id: Option<String>, json: bool) -> Done {
+pub(super) fn run(arguments: Diff) -> Done {
+    let Diff { old, new, config_id, form } = arguments;
     let (before, after) = (compiled(&old, &config_id), compiled(&new, &config_id));
     let (Some(old_plans), Some(new_plans)) = (&before.plans, &after.plans) else {
         for (file, compiled) in [(&old, &before), (&new, &after)] {
@@ -47,7 +63,7 @@ pub(super) fn run(old: PathBuf, new: PathBuf, config_id: Option<String>, json: b
     };
     let changes = diff(old_plans, new_plans);
     let refused = after.errors > before.errors;
-    if json {
+    if form.json {
         let said = |change| Said { text: text::clean(&format!("{change}")), change };
         print_json(&Answer { refused, changes: changes.iter().map(said).collect() })?;
     } else {

@@ -88,17 +88,7 @@ enum Verb {
     /// One line for each consequence, the heaviest for the traffic first: `stops` (an address or a service is given
     /// up), `may fail over` (another node may become Master), `shifts` (traffic goes elsewhere), `quiet`. What is not
     /// named goes on untouched. Exit status: 0 no difference, 1 differences, 2 a file cannot be run.
-    Diff {
-        /// The configuration in force
-        old: PathBuf,
-        /// The configuration to come
-        new: PathBuf,
-        /// Which lines that begin with @ID count; the host name up to its first dot otherwise
-        #[arg(short = 'i', long, value_name = "ID")]
-        config_id: Option<String>,
-        #[command(flatten)]
-        form: Form,
-    },
+    Diff(diff::Diff),
     /// What is configured; needs no daemon
     #[command(subcommand)]
     Show(show::What),
@@ -123,7 +113,7 @@ pub fn main() -> ExitCode {
         Verb::Vrrp(form) => vrrp::run(&socket, form.json),
         Verb::Ipvs { numeric, form } => ipvs::run(numeric, form.json),
         Verb::Check { file, config_id } => check::run(file, config_id),
-        Verb::Diff { old, new, config_id, form } => diff::run(old, new, config_id, form.json),
+        Verb::Diff(arguments) => diff::run(arguments),
         Verb::Show(what) => show::run(what),
         Verb::Reload(form) => reload::run(&socket, form.json),
     };
