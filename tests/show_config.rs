@@ -222,6 +222,66 @@ proptest! {
     }
 }
 
+/// Text with everything that means something to the lexer, the definitions, the ids and the generators.
+fn garbage() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        prop::sample::select(vec![
+            "a",
+            "b c",
+            "\"",
+            "\"",
+            "\"x y\"",
+            "\\",
+            "\\#",
+            "\\!",
+            "#",
+            "!",
+            "{",
+            "}",
+            "$",
+            "$A",
+            "${A}",
+            "$B",
+            "${_HASH}",
+            "${_BANG}",
+            "$x=1",
+            "@lb1 ",
+            "@",
+            "~SEQ(i, 1, 3) $i",
+            "~",
+            "'",
+            "=",
+            "\t",
+            " ",
+            "\u{e9}",
+            "\n",
+            "\r",
+        ])
+        .prop_map(str::to_owned),
+        "[ -~]{0,6}",
+    ];
+    prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn garbage_comes_back(words in prop::collection::vec(garbage(), 6)) {
+        let [a, b, c, d, e, f] = words.as_slice() else { unreachable!("six were drawn") };
+        let source = format!(
+            "$A=x y\n$B= \\\nl1 {a}\\\nl2\nglobal_defs {{\nrouter_id {b}\n}}\nvrrp_instance {c} {{\ninterface eth0\n\
+             virtual_router_id 1\nnotify {d}\nvirtual_ipaddress {{\n10.0.0.1 label {e}\n}}\n}}\n{f}\n"
+        );
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("generated.conf");
+        std::fs::write(&file, encode(&source)).expect("a file");
+        if let Err(fault) = comes_back(&file, folder.path()) {
+            return Err(TestCaseError::fail(format!("{source}\n----\n{fault}")));
+        }
+    }
+}
+
 /// A line is marked if it says no more than its absence.
 #[test]
 fn defaults_are_marked_and_only_they() {
