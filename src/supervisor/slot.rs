@@ -111,7 +111,7 @@ impl Slot {
         let wait = self.backoff.after(lived, settings.limits.settled);
         self.restarts = self.restarts.saturating_add(1);
         let next = match (settings.respawn, wait.as_secs()) {
-            (false, _) => "it is not started again (-R)".to_owned(),
+            (false, _) => "the daemon ends with it (-R)".to_owned(),
             (true, 0) => "it is started again at once".to_owned(),
             (true, seconds) => format!("it is started again in {seconds} s"),
         };

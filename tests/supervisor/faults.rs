@@ -16,6 +16,10 @@ pub const TESTS: &[Test] = &[
         a_role_that_is_down_at_the_stop_still_gives_up_what_it_held,
     ),
     ("without_respawn_a_dead_role_ends_the_daemon", without_respawn_a_dead_role_ends_the_daemon),
+    (
+        "without_respawn_a_dead_role_still_gives_up_what_it_held",
+        without_respawn_a_dead_role_still_gives_up_what_it_held,
+    ),
     ("a_silent_role_is_ended_and_started_again", a_silent_role_is_ended_and_started_again),
     (
         "a_role_that_talks_nonsense_is_ended_and_started_again",
@@ -67,6 +71,19 @@ fn without_respawn_a_dead_role_ends_the_daemon() {
     let mut lab = Lab::start(&compiled(1, 1), &[("vrrp", "crash")], &["-R"]);
     assert_eq!(lab.wait_for_exit().code(), Some(1));
     assert!(lab.orders().contains(&"checker stop release=true".to_owned()), "{:?}", lab.orders());
+    // Started once more to give up what it held, it died again: what remains is said.
+    let plans = lab.orders().iter().filter(|line| *line == "vrrp plan 1 of 1").count();
+    assert_eq!(plans, 2, "{:?}", lab.orders());
+    assert!(lab.log().contains("virtual addresses may still be on this node"), "{}", lab.log());
+}
+
+fn without_respawn_a_dead_role_still_gives_up_what_it_held() {
+    let mut lab = Lab::with(1, 0, &[], &["-R"]);
+    lab.wait_for_order("vrrp plan 1 of 1");
+    let pid = lab.pid("vrrp.pid").expect("it runs");
+    kill(Pid::from_raw(pid as i32), Signal::SIGKILL).expect("it runs");
+    assert_eq!(lab.wait_for_exit().code(), Some(1));
+    assert_eq!(lab.orders(), ["vrrp plan 1 of 1", "vrrp plan 1 of 1", "vrrp stop release=true"]);
 }
 
 fn a_silent_role_is_ended_and_started_again() {
