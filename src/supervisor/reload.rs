@@ -7,6 +7,7 @@
 
 use super::compiler::compile;
 use super::run::Supervisor;
+use super::settings::Limits;
 use super::slot::Slot;
 use crate::link::Compiled;
 use crate::link::control::{Answer, ReloadOutcome};
@@ -127,11 +128,14 @@ impl Supervisor {
         let Some(Reload { phase: Phase::Applying { until, .. }, .. }) = &self.reload else { return };
         let late = *until <= now;
         let generation = self.generation;
+        let limits = &self.settings.limits;
         let waiting: Vec<&Slot> = self.slots.iter().filter(|slot| !has_applied(slot, generation)).collect();
-        if !waiting.is_empty() && !late {
+        // Nobody is kept waiting for a role that does not even answer.
+        if waiting.iter().any(|slot| !slot.is_silent(limits)) && !late {
             return;
         }
-        let trouble: Vec<String> = waiting.into_iter().map(|slot| lateness(slot, generation)).collect();
+        let trouble: Vec<String> =
+            waiting.into_iter().map(|slot| lateness(slot, generation, limits)).collect();
         let Some(Reload { phase: Phase::Applying { mut outcome, .. }, callers }) = self.reload.take() else {
             return;
         };
@@ -175,9 +179,9 @@ fn has_applied(slot: &Slot, generation: Generation) -> bool {
     }
 }
 
-fn lateness(slot: &Slot, generation: Generation) -> String {
+fn lateness(slot: &Slot, generation: Generation, limits: &Limits) -> String {
     let name = slot.worker.role().name();
-    let trouble = slot.trouble().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
+    let trouble = slot.trouble(limits).map(|trouble| format!(" ({trouble})")).unwrap_or_default();
     match slot.wanted {
         true => format!("the {name} role has not reported configuration {} yet{trouble}", generation.0),
         false => format!("the {name} role has no work any more and has not ended yet{trouble}"),

@@ -215,7 +215,7 @@ impl Supervisor {
     fn on_beat(&mut self) {
         self.beats += 1;
         for slot in &mut self.slots {
-            slot.on_beat(self.beats, &self.settings.limits);
+            slot.on_beat(self.beats, &self.plans, &self.settings.limits);
         }
     }
 

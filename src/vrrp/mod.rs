@@ -38,6 +38,7 @@ pub use event::{
     Action, AddressOp, Command, Event, Frame, InterfaceFacts, KernelError, LogLevel, OpId, Received,
     RouterId, State, Transition, TransitionCause,
 };
+pub use election::patience;
 pub use router::Router;
 pub use state::ActiveRouter;
 pub use stats::Stats;

@@ -21,6 +21,8 @@ pub const TESTS: &[Test] = &[
         without_respawn_a_dead_role_still_gives_up_what_it_held,
     ),
     ("a_silent_role_is_ended_and_started_again", a_silent_role_is_ended_and_started_again),
+    ("a_stopped_vrrp_role_is_noticed_and_ended", a_stopped_vrrp_role_is_noticed_and_ended),
+    ("a_reload_does_not_wait_for_a_silent_role", a_reload_does_not_wait_for_a_silent_role),
     (
         "a_role_that_talks_nonsense_is_ended_and_started_again",
         a_role_that_talks_nonsense_is_ended_and_started_again,
@@ -90,9 +92,37 @@ fn a_silent_role_is_ended_and_started_again() {
     let lab = Lab::with(1, 0, &[("vrrp", "silent")], &[]);
     lab.wait_for_order("vrrp plan 1 of 1");
     lab.behave("vrrp", "");
-    lab.wait_for_log("has been silent for 40 heartbeats");
+    lab.wait_for_log("has not answered for 2 s and is ended");
     lab.wait_for_log("died of SIGABRT");
     lab.wait_for("an answer", || lab.status().daemon.roles[1].generation.is_some());
+}
+
+/// Long before the checker's patience ends: the peers take over after 3.6 s.
+fn a_stopped_vrrp_role_is_noticed_and_ended() {
+    let mut plans = compiled(1, 0);
+    plans = plans.replacen("\"interval\":100", "\"interval\":30", 1);
+    let lab = Lab::start(&plans, &[], &[]);
+    lab.wait_for_order("vrrp plan 1 of 1");
+    lab.wait_for("a role in force", || lab.status().daemon.roles[1].generation.is_some());
+    let pid = lab.pid("vrrp.pid").expect("it runs");
+    kill(Pid::from_raw(pid as i32), Signal::SIGSTOP).expect("it runs");
+    lab.wait_for_log("has not answered for 1 s: it is stopped or starved; no advertisement leaves");
+    lab.wait_for("a second plan", || lab.orders() == ["vrrp plan 1 of 1", "vrrp plan 1 of 1"]);
+    // 0.3 s three times and the skew of version 2, in heartbeats of 50 ms.
+    let log = lab.log();
+    assert!(log.contains("has not answered for 1.55 s and is ended"), "{log}");
+    assert!(log.contains("died of SIGKILL"), "SIGABRT would wait until it is continued: {log}");
+}
+
+fn a_reload_does_not_wait_for_a_silent_role() {
+    let lab = Lab::with(0, 1, &[], &[]);
+    lab.wait_for_order("checker plan 1 of 1");
+    let pid = lab.pid("checkers.pid").expect("it runs");
+    kill(Pid::from_raw(pid as i32), Signal::SIGSTOP).expect("it runs");
+    let outcome = lab.reload();
+    assert!(outcome.accepted, "{outcome:?}");
+    let trouble = outcome.trouble.join("\n");
+    assert!(trouble.contains("configuration 2 yet (has not answered for"), "{trouble}");
 }
 
 fn a_role_that_talks_nonsense_is_ended_and_started_again() {
