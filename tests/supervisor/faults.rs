@@ -32,6 +32,7 @@ pub const TESTS: &[Test] = &[
         "a_role_that_does_not_answer_leaves_the_rest_of_the_status",
         a_role_that_does_not_answer_leaves_the_rest_of_the_status,
     ),
+    ("strange_signals_do_not_end_the_supervisor", strange_signals_do_not_end_the_supervisor),
     ("signals_for_the_supervisor_do_not_end_a_role", signals_for_the_supervisor_do_not_end_a_role),
 ];
 
@@ -161,9 +162,27 @@ fn signals_for_the_supervisor_do_not_end_a_role() {
     let lab = Lab::new(1, 0);
     lab.wait_for_order("vrrp plan 1 of 1");
     let pid = lab.pid("vrrp.pid").expect("it runs");
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
         kill(Pid::from_raw(pid as i32), signal).expect("it runs");
     }
+    send_strange_signals(pid);
     assert!(lab.reload().accepted);
     assert_eq!(lab.pid("vrrp.pid"), Some(pid));
+}
+
+fn strange_signals_do_not_end_the_supervisor() {
+    let lab = Lab::new(1, 0);
+    send_strange_signals(lab.daemon_pid());
+    assert_eq!(lab.status().daemon.pid, lab.daemon_pid());
+    assert!(lab.reload().accepted);
+}
+
+/// What nobody means for us, and what scripts send to the pid of keepalived's vrrp process: JSON is 36, STATS_CLEAR 63.
+fn send_strange_signals(pid: u32) {
+    let names = ["ALRM", "VTALRM", "PROF", "IO", "STKFLT", "PWR"].map(str::to_owned);
+    for signal in names.into_iter().chain((34..=64).map(|number: u8| number.to_string())) {
+        let order = format!("kill -{signal} {pid}");
+        let sent = std::process::Command::new("bash").args(["-c", &order]).status().expect("bash is there");
+        assert!(sent.success(), "{order}");
+    }
 }
