@@ -1,6 +1,7 @@
 //! The loop: hear everything that is queued, then let time pass, then perform.
 
 use super::kernel::{self, Done, KernelWorker};
+use super::leftovers::Leftovers;
 use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Wanted};
 use super::supervisor_link::{LinkState, SupervisorLink};
 use crate::link::{FromVrrp, ToVrrp};
@@ -54,6 +55,7 @@ pub struct Driver {
     interfaces: InterfaceTable,
     sockets: Sockets,
     kernel: KernelWorker,
+    leftovers: Leftovers,
     timer: Timer,
     poller: Poller,
     /// What each router of the plan listens to: interface name, family, groups.
@@ -84,6 +86,7 @@ impl Driver {
             interfaces: InterfaceTable::new(),
             sockets: Sockets::new()?,
             kernel: KernelWorker::start()?,
+            leftovers: Leftovers::default(),
             timer: Timer::new()?,
             poller: Poller::new()?,
             listeners: Vec::new(),
@@ -182,7 +185,10 @@ impl Driver {
         }
         for done in finished {
             match done {
-                Done::Change(op, result) => self.events.push(Event::KernelDone { op, result }),
+                Done::Change(op, result) => {
+                    self.leftovers.answered(op, result.is_ok());
+                    self.events.push(Event::KernelDone { op, result });
+                }
                 Done::Dump(Ok((links, addresses))) => {
                     self.interfaces.resync(links, addresses, &mut self.events);
                     self.dumping = false;
@@ -193,6 +199,9 @@ impl Driver {
                     self.retry_at = Some(monotonic_now() + RETRY);
                 }
             }
+        }
+        for sentence in self.leftovers.sentences() {
+            tracing::info!("{sentence}");
         }
         Ok(())
     }
@@ -319,7 +328,10 @@ impl Driver {
         for action in actions {
             match action {
                 Action::Transmit(..) => {}
-                Action::Kernel(op, what) => self.kernel.change(op, what),
+                Action::Kernel(op, what) => {
+                    self.leftovers.note(op, &what, &self.interfaces);
+                    self.kernel.change(op, what);
+                }
                 Action::Notify(transition) => self.tell(transition),
                 Action::Log(LogLevel::Error, sentence) => tracing::error!("{sentence}"),
                 Action::Log(LogLevel::Warning, sentence) => tracing::warn!("{sentence}"),
