@@ -8,7 +8,11 @@ pub fn not_built(options: &Options) -> Vec<String> {
         (options.bfd_pid.is_some(), "-b", "there is no bfd role yet, so no pid file of it"),
         (options.log_file.is_some(), "-g", "no log file is written; syslog and -l work"),
         (options.flush_log_file, "--flush-log-file", "no log file is written"),
-        (options.release_vips, "-X", "virtual addresses that were there before are removed at start in any case, whoever set them"),
+        (
+            options.release_vips,
+            "-X",
+            "virtual addresses that were there before are removed at start in any case, whoever set them",
+        ),
         (options.dump_conf, "-d", "the configuration is not dumped; holdfastctl status shows what runs"),
         (options.address_monitoring, "-a", "address changes of others are not logged"),
         (options.all_config, "-e", "missing include files are treated as without it"),

@@ -260,7 +260,11 @@ impl Supervisor {
             );
             self.start(worker);
             if self.slot(worker).child.is_none() {
-                tracing::error!("{} cannot give up what it held: {}", worker.role().ident(), worker.leftovers());
+                tracing::error!(
+                    "{} cannot give up what it held: {}",
+                    worker.role().ident(),
+                    worker.leftovers()
+                );
             }
         }
         for worker in to_leave {

@@ -47,8 +47,7 @@ pub fn catch(ignore_sigint: bool) -> io::Result<mpsc::Receiver<Asks>> {
 
 /// Signals that mean nothing to us and whose default is the end of the process. Those of a fault are not among them.
 fn meaningless() -> impl Iterator<Item = i32> {
-    let classic =
-        [libc::SIGALRM, libc::SIGVTALRM, libc::SIGPROF, libc::SIGIO, libc::SIGSTKFLT, libc::SIGPWR];
+    let classic = [libc::SIGALRM, libc::SIGVTALRM, libc::SIGPROF, libc::SIGIO, libc::SIGSTKFLT, libc::SIGPWR];
     classic.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX())
 }
 

@@ -98,7 +98,9 @@ impl Worker {
     pub const fn silence(self) -> &'static str {
         match self {
             Worker::Checker => "no server is probed, and the IPVS table stays as it is",
-            Worker::Vrrp => "no advertisement leaves, and a peer may take the addresses while they are still here",
+            Worker::Vrrp => {
+                "no advertisement leaves, and a peer may take the addresses while they are still here"
+            }
         }
     }
 

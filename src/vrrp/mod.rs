@@ -23,6 +23,7 @@ mod reconfigure;
 mod router;
 mod state;
 mod stats;
+mod story;
 mod track;
 mod transition;
 mod vips;
@@ -34,11 +35,11 @@ mod storm;
 #[cfg(test)]
 mod testing;
 
+pub use election::patience;
 pub use event::{
     Action, AddressOp, Command, Event, Frame, InterfaceFacts, KernelError, LogLevel, OpId, Received,
     RouterId, State, Transition, TransitionCause,
 };
-pub use election::patience;
 pub use router::Router;
 pub use state::ActiveRouter;
 pub use stats::Stats;

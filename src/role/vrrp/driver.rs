@@ -361,9 +361,8 @@ impl Driver {
         self.surplus_sockets = true;
         for ((index, family), error) in self.sockets.open_all(&self.wanted_sockets(), &self.poller) {
             let name = interface_name(&self.interfaces, index);
-            let sentence = format!(
-                "no {family} socket for advertisements on {name}: {error}; trying again each second"
-            );
+            let sentence =
+                format!("no {family} socket for advertisements on {name}: {error}; trying again each second");
             self.complain(sentence.clone(), &sentence);
             self.retry_at = Some(monotonic_now() + RETRY);
         }

@@ -99,8 +99,7 @@ mod tests {
     fn only_what_was_there_and_is_not_ours_is_left_over() {
         let mut leftovers = Leftovers::default();
         let table = table(3);
-        let add =
-            AddressOp::Add { interface: 2, cidr: cidr(1), label: None, scope: None, broadcast: None };
+        let add = AddressOp::Add { interface: 2, cidr: cidr(1), label: None, scope: None, broadcast: None };
         leftovers.note(OpId(0), &add, &table);
         for last in 1..=4 {
             leftovers.note(OpId(last.into()), &remove(last), &table);

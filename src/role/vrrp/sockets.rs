@@ -147,10 +147,7 @@ impl Sockets {
             }
         }
         failures.extend(self.ethernet.send_batch(&ethernet).into_iter().map(|(at, error)| {
-            format!(
-                "gratuitous ARP or neighbour advertisement on {} not sent: {error}",
-                name(ethernet[at].0)
-            )
+            format!("gratuitous ARP or neighbour advertisement on {} not sent: {error}", name(ethernet[at].0))
         }));
         failures
     }
