@@ -256,8 +256,8 @@ pub enum TransitionCause {
     },
     /// Something the router needs is missing; each reason is a sentence.
     Fault(Vec<String>),
-    /// What was missing is back.
-    Recovered,
+    /// What was missing is back: the reasons for FAULT that are no longer true, a sentence each.
+    Recovered(Vec<String>),
     /// An address of ours was removed by somebody else.
     AddressLost {
         /// The address.

@@ -23,7 +23,7 @@ impl fmt::Display for TransitionCause {
                 write!(f, "preempted {from}, which is weaker (priority {priority})")
             }
             TransitionCause::Fault(reasons) => f.write_str(&reasons.join("; ")),
-            TransitionCause::Recovered => f.write_str("what was missing is back"),
+            TransitionCause::Recovered(reasons) => write!(f, "no longer: {}", reasons.join("; ")),
             TransitionCause::AddressLost { cidr } => write!(f, "somebody else removed {cidr}"),
             TransitionCause::Reconfigured => f.write_str("the configuration changed"),
             TransitionCause::Stopped => f.write_str("stopped"),

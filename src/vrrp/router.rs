@@ -192,10 +192,11 @@ impl Router {
 
     /// What was missing is back.
     pub(super) fn recover(&mut self, ctx: &mut Context) {
+        let cause = TransitionCause::Recovered(self.faults.clone());
         if self.priority.is_owner() {
-            self.become_master(TransitionCause::Recovered, ctx);
+            self.become_master(cause, ctx);
         } else {
-            self.become_backup(Wait::Down, TransitionCause::Recovered, ctx);
+            self.become_backup(Wait::Down, cause, ctx);
         }
     }
 

@@ -66,6 +66,6 @@ fn resigns(cause: &TransitionCause) -> bool {
         | TransitionCause::MasterResigned { .. }
         | TransitionCause::Outranked { .. }
         | TransitionCause::Preempted { .. }
-        | TransitionCause::Recovered => false,
+        | TransitionCause::Recovered(_) => false,
     }
 }
