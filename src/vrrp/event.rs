@@ -100,6 +100,8 @@ pub enum Command {
         /// Give the addresses up?
         release: bool,
     },
+    /// The supervisor is gone: end, and give the addresses up.
+    Orphaned,
 }
 
 /// Something the driver must do, in the order given.
@@ -263,8 +265,10 @@ pub enum TransitionCause {
         /// The address.
         cidr: IpCidr,
     },
-    /// The configuration changed.
-    Reconfigured,
+    /// It is no longer in the configuration.
+    Removed,
     /// The daemon ends.
     Stopped,
+    /// The supervisor ended without a word: nobody would restart this role or tell it anything.
+    Orphaned,
 }

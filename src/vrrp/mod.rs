@@ -106,7 +106,12 @@ impl Core {
                     self.end_if_idle(actions);
                 }
             }
-            (Life::Running, Event::Command(Command::Stop { release: true })) => self.stop(now, actions),
+            (Life::Running, Event::Command(Command::Stop { release: true })) => {
+                self.stop(TransitionCause::Stopped, now, actions);
+            }
+            (Life::Running, Event::Command(Command::Orphaned)) => {
+                self.stop(TransitionCause::Orphaned, now, actions);
+            }
             (_, Event::Command(Command::Stop { release: false })) => self.stopped(actions),
             (Life::Stopping, _) => {}
         }
@@ -214,14 +219,14 @@ impl Core {
         }
     }
 
-    fn stop(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    fn stop(&mut self, cause: TransitionCause, now: Instant, actions: &mut Vec<Action>) {
         self.life = Life::Stopping;
         let all: Vec<RouterId> = self.routers.keys().copied().collect();
         for id in all {
             self.with_router(id, now, actions, |router, ctx| match router.phase {
                 // Left the plan earlier; the kernel may have refused to let go of its addresses.
                 Phase::Initialize => router.withdraw_addresses(ctx),
-                _ => router.transition(Phase::Initialize, TransitionCause::Stopped, ctx),
+                _ => router.transition(Phase::Initialize, cause.clone(), ctx),
             });
         }
         self.end_if_idle(actions);

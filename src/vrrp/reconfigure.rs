@@ -82,7 +82,7 @@ impl Router {
         for vip in &mut self.vips {
             vip.dropped = true;
         }
-        self.transition(Phase::Initialize, TransitionCause::Reconfigured, ctx);
+        self.transition(Phase::Initialize, TransitionCause::Removed, ctx);
     }
 
     /// Remove the addresses that the new plan no longer has.

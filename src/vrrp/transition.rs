@@ -58,8 +58,9 @@ fn resigns(cause: &TransitionCause) -> bool {
     match cause {
         TransitionCause::Fault(_)
         | TransitionCause::AddressLost { .. }
-        | TransitionCause::Reconfigured
-        | TransitionCause::Stopped => true,
+        | TransitionCause::Removed
+        | TransitionCause::Stopped
+        | TransitionCause::Orphaned => true,
         TransitionCause::Started
         | TransitionCause::Owner
         | TransitionCause::MasterDown { .. }

@@ -222,7 +222,7 @@ impl Driver {
             tracing::error!("the supervisor is gone: resigning and giving the addresses up");
             self.poller.delete(&self.link)?;
             self.orphaned_at = Some(monotonic_now());
-            self.events.push(Event::Command(Command::Stop { release: true }));
+            self.events.push(Event::Command(Command::Orphaned));
         }
         Ok(())
     }
