@@ -56,5 +56,28 @@ pub(super) fn discard_sentence(name: &str, packet: &Received, reason: Discard) -
         Discard::NotListening => "this router does not take part now".to_owned(),
         Discard::UnknownRouter => "no router here has its VRID".to_owned(),
     };
-    format!("({name}) advertisement from {source} discarded: {what}")
+    let consequence = if splits_the_router(reason) {
+        "; this node does not hear that Master: both may come to hold the addresses; make the configurations agree"
+    } else {
+        ""
+    };
+    format!("({name}) advertisement from {source} discarded: {what}{consequence}")
+}
+
+/// Does every advertisement of the sender meet this fate? Then two routers of one VRID do not hear each other.
+fn splits_the_router(reason: Discard) -> bool {
+    match reason {
+        Discard::Version
+        | Discard::AuthType
+        | Discard::AuthMismatch
+        | Discard::Checksum
+        | Discard::Interval => true,
+        Discard::Length
+        | Discard::HopLimit
+        | Discard::Type
+        | Discard::Destination
+        | Discard::OwnPacket
+        | Discard::NotListening
+        | Discard::UnknownRouter => false,
+    }
 }
