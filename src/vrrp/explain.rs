@@ -1,8 +1,15 @@
 //! Sentences for people.
 
+use super::context::PriorityChange;
 use super::event::{Received, TransitionCause};
 use crate::wire::vrrp::Discard;
 use std::fmt;
+
+/// More routers than this, changed by one event, share one sentence.
+const MANY_ROUTERS: usize = 10;
+
+/// Of these, so many are named.
+const NAMED_ROUTERS: usize = 3;
 
 impl fmt::Display for TransitionCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,6 +37,25 @@ impl fmt::Display for TransitionCause {
             TransitionCause::Orphaned => f.write_str("the supervisor is gone"),
         }
     }
+}
+
+/// Sentences about the priorities that one event changed: one for each router, or one for many.
+pub(super) fn priority_sentences(changes: &[PriorityChange], cause: &str) -> impl Iterator<Item = String> {
+    let many = (changes.len() > MANY_ROUTERS).then(|| {
+        let named: Vec<String> = changes
+            .iter()
+            .take(NAMED_ROUTERS)
+            .map(|PriorityChange { name, from, to }| format!("{name} from {from} to {to}"))
+            .collect();
+        let (all, rest) = (changes.len(), changes.len() - NAMED_ROUTERS);
+        let named = named.join(", ");
+        format!("the effective priority of {all} routers changes: {named} (+{rest} more): {cause}")
+    });
+    let few = if many.is_some() { &[] } else { changes };
+    let each = few.iter().map(move |PriorityChange { name, from, to }| {
+        format!("({name}) effective priority changes from {from} to {to}: {cause}")
+    });
+    each.chain(many)
 }
 
 /// Milliseconds as people read them: `3.609 s`, `35 ms`.

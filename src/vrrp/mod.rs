@@ -49,7 +49,8 @@ use crate::net::{AddressFamily, IpCidr, VirtualRouterId};
 use crate::plan::Generation;
 use crate::time::Instant;
 use crate::wire::vrrp::peek_vrid;
-use context::{Context, Operations};
+use context::{Context, Operations, PriorityChange};
+use explain::priority_sentences;
 use interfaces::Interfaces;
 use state::Phase;
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,6 +69,7 @@ pub struct Core {
     /// When each router has something to do next.
     deadlines: BTreeSet<(Instant, RouterId)>,
     next_router: u32,
+    priorities: Vec<PriorityChange>,
     life: Life,
     unknown_router: u64,
 }
@@ -91,6 +93,27 @@ impl Core {
 
     /// Something happened.
     pub fn handle(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
+        let cause = self.name_event(&event);
+        self.act_on(event, now, actions);
+        let changes = std::mem::take(&mut self.priorities);
+        let sentences = priority_sentences(&changes, cause.as_deref().unwrap_or("reload"));
+        actions.extend(sentences.map(|what| Action::Log(LogLevel::Info, what)));
+    }
+
+    /// The event as the cause of a changed priority; `None` when only a new plan can be it.
+    fn name_event(&self, event: &Event) -> Option<String> {
+        match event {
+            Event::Interface(InterfaceFacts { name, up, .. }) => {
+                Some(format!("interface {name} is {}", if *up { "up" } else { "down" }))
+            }
+            Event::InterfaceGone { index } => {
+                self.interfaces.name(*index).map(|name| format!("interface {name} is gone"))
+            }
+            _ => None,
+        }
+    }
+
+    fn act_on(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
         match (self.life, event) {
             (Life::Stopped, _) => {}
             (Life::Running, Event::Plan(plan)) => self.adopt(plan, now, actions),
@@ -259,7 +282,8 @@ impl Core {
     ) {
         let Some(router) = self.routers.get_mut(&id) else { return };
         let (interfaces, operations) = (&self.interfaces, &mut self.operations);
-        work(router, &mut Context { now, interfaces, operations, actions });
+        let priorities = &mut self.priorities;
+        work(router, &mut Context { now, interfaces, operations, actions, priorities });
         let deadline = router.deadline();
         if router.queued != deadline {
             if let Some(old) = router.queued {
