@@ -6,6 +6,7 @@
 //! an address away. So a reload may have as many errors as the configuration in force, and not more.
 
 use super::compiler::compile;
+use super::difference::difference;
 use super::run::Supervisor;
 use super::settings::Limits;
 use super::slot::Slot;
@@ -26,7 +27,7 @@ pub struct Reload {
 #[derive(Debug)]
 enum Phase {
     Compiling(JoinHandle<()>),
-    Applying { until: Instant, outcome: ReloadOutcome },
+    Applying { until: Instant, outcome: ReloadOutcome, changes: String },
 }
 
 impl Reload {
@@ -76,11 +77,12 @@ impl Supervisor {
                 self.refuse(reload, diagnostics, errors, vec![reason]);
             }
             Ok(Compiled { plans: Some(plans), diagnostics, errors, .. }) => {
+                let changes = difference(&self.plans, &plans);
                 self.accept(plans, &diagnostics, errors);
                 let (accepted, generation, trouble) = (true, self.generation, Vec::new());
                 let outcome = ReloadOutcome { accepted, generation, diagnostics, errors, trouble };
                 let until = Instant::now() + self.settings.limits.apply;
-                reload.phase = Phase::Applying { until, outcome };
+                reload.phase = Phase::Applying { until, outcome, changes };
                 self.reload = Some(reload);
             }
             Ok(Compiled { plans: None, diagnostics, errors, .. }) => {
@@ -136,13 +138,15 @@ impl Supervisor {
         }
         let trouble: Vec<String> =
             waiting.into_iter().map(|slot| lateness(slot, generation, limits)).collect();
-        let Some(Reload { phase: Phase::Applying { mut outcome, .. }, callers }) = self.reload.take() else {
+        let Some(Reload { phase: Phase::Applying { mut outcome, changes, .. }, callers }) =
+            self.reload.take()
+        else {
             return;
         };
         for sentence in &trouble {
             tracing::error!("{sentence}");
         }
-        tracing::info!("configuration {} is in force", generation.0);
+        tracing::info!("configuration {} is in force: {changes}", generation.0);
         outcome.trouble = trouble;
         answer(callers, &outcome);
         self.begin_queued();
