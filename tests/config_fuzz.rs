@@ -251,7 +251,7 @@ fn a_long_run_finds_nothing() {
     let (words, bases) = (words(), bases());
     let first = number("HOLDFAST_FUZZ_SEED").unwrap_or(1);
     let Some(seconds) = number("HOLDFAST_FUZZ_SECONDS") else {
-        (first..first + 300).for_each(|seed| survives(of_seed(seed, &words, &bases)));
+        (first..first + 60).for_each(|seed| survives(of_seed(seed, &words, &bases)));
         return;
     };
     let begin = Instant::now();
@@ -281,7 +281,7 @@ fn what_once_failed_works() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_bytes_are_survived(main in proptest::collection::vec(any::<u8>(), 0..400), a in "\\PC{0,80}") {
