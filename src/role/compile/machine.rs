@@ -57,7 +57,8 @@ impl Machine for ThisMachine {
             if mode & OTHERS != 0 {
                 return Some(format!("everybody may write to {}", part.display()));
             }
-            let group = mode & GROUP != 0 && meta.gid() != 0;
+            // Some distributions give /usr/local to a group of their own: that is theirs to decide.
+            let group = meta.is_file() && mode & GROUP != 0 && meta.gid() != 0;
             group.then(|| format!("the group {} may write to {}", meta.gid(), part.display()))
         })
     }
