@@ -77,8 +77,8 @@ struct Reading<'a> {
     octets: usize,
     /// What `include_check` says just now.
     insists: Insists,
-    /// The file being read and those that include it: none may include itself.
-    open_files: Vec<String>,
+    /// The file being read and those that include it, by name and identity: none may include itself.
+    open_files: Vec<(String, String)>,
 }
 
 impl Reading<'_> {

@@ -232,6 +232,11 @@ pub trait Reader {
         true
     }
 
+    /// The one name of a file that has several, so that a circle of includes is seen whatever their spelling.
+    fn identity(&mut self, name: &str) -> String {
+        name.to_owned()
+    }
+
     /// A variable of the environment, for `${_ENV NAME}`.
     fn variable(&mut self, name: &str) -> Option<String> {
         let _ = name;

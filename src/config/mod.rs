@@ -4,6 +4,7 @@
 //! diagnostic ([`keepalived_compat::Code::is_fatal`]).
 
 mod check;
+pub mod effective;
 mod lvs;
 mod vrrp;
 

@@ -3,8 +3,10 @@
 
 mod check;
 mod client;
+mod diff;
 mod ipvs;
 mod reload;
+mod show;
 mod status;
 mod text;
 mod vrrp;
@@ -76,6 +78,15 @@ enum Verb {
     /// What is wrong with a configuration file, and what to write instead; needs no daemon. Exits with 0 when nothing
     /// is (hints do not count), 1 after warnings, 2 after errors
     Check(check::Check),
+    /// What a reload from one configuration file to another would do; needs no daemon
+    ///
+    /// One line for each consequence, the heaviest for the traffic first: `stops` (an address or a service is given
+    /// up), `may fail over` (another node may become Master), `shifts` (traffic goes elsewhere), `quiet`. What is not
+    /// named goes on untouched. Exit status: 0 no difference, 1 differences, 2 a file cannot be run.
+    Diff(diff::Diff),
+    /// What is configured; needs no daemon
+    #[command(subcommand)]
+    Show(show::What),
     /// Read the configuration again; if it cannot be run, the old one goes on
     Reload(Form),
 }
@@ -97,6 +108,8 @@ pub fn main() -> ExitCode {
         Verb::Vrrp(form) => vrrp::run(&socket, form.json),
         Verb::Ipvs { numeric, form } => ipvs::run(numeric, form.json),
         Verb::Check(check) => check::run(check),
+        Verb::Diff(arguments) => diff::run(arguments),
+        Verb::Show(what) => show::run(what),
         Verb::Reload(form) => reload::run(&socket, form.json),
     };
     match done {

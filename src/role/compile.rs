@@ -1,6 +1,7 @@
 //! The one-shot `compile` role: reads the configuration, lowers it, answers once, exits. No long-lived process
 //! ever parses a configuration file.
 
+mod effective;
 mod files;
 mod interfaces;
 mod machine;
@@ -13,6 +14,7 @@ use crate::config::lower_owned;
 use crate::link::Compiled;
 use crate::link::frame::encode;
 use crate::plan::Generation;
+pub use effective::{DEFAULT, effective};
 use files::Files;
 pub use interfaces::interface_exists;
 use keepalived_compat::diagnostics::worst;

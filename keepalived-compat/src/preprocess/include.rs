@@ -93,8 +93,9 @@ impl Insists {
 impl Reading<'_> {
     /// Reads one file; `from` is the statement that includes it.
     pub(super) fn file(&mut self, name: &str, depth: usize, from: Option<Span>) -> Result<(), String> {
-        if let Some(at) = self.open_files.iter().position(|open| open == name) {
-            let circle = self.open_files.iter().skip(at).map(String::as_str).chain([name]);
+        let identity = self.reader.identity(name);
+        if let Some(at) = self.open_files.iter().position(|(_, open)| *open == identity) {
+            let circle = self.open_files.iter().skip(at).map(|(name, _)| name.as_str()).chain([name]);
             return Err(format!("it includes itself ({})", circle.collect::<Vec<_>>().join(" -> ")));
         }
         if self.sources.len() >= MAX_FILES {
@@ -110,7 +111,7 @@ impl Reading<'_> {
         }
         let file = self.sources.add_included(name.to_owned(), decode_owned(bytes), from);
         let text = self.sources.text(file);
-        self.open_files.push(name.to_owned());
+        self.open_files.push((name.to_owned(), identity));
         let before = self.insists;
         let mut base = 0;
         for line in text.split('\n') {
@@ -155,7 +156,7 @@ impl Reading<'_> {
             }
             any |= found;
         }
-        if !any && !(several && insists.braces) {
+        if !(any || several && insists.braces) {
             let wild = pattern.text.contains(['*', '?', '[']);
             let fatal = if wild { insists.wild } else { insists.plain };
             self.missing(pattern, fatal, "no file has this name");
@@ -179,7 +180,7 @@ impl Reading<'_> {
             }
         };
         let mut any = false;
-        for name in names.into_iter() {
+        for name in names {
             if !self.reader.exists(&name) {
                 continue;
             }

@@ -29,6 +29,11 @@ impl Reader for Files {
         Path::new(name).symlink_metadata().is_ok()
     }
 
+    fn identity(&mut self, name: &str) -> String {
+        let path = Path::new(name).canonicalize().unwrap_or_else(|_| PathBuf::from(name));
+        path.to_string_lossy().into_owned()
+    }
+
     fn variable(&mut self, name: &str) -> Option<String> {
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     }
@@ -193,5 +198,59 @@ mod tests {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("mode set");
         assert!(Files.read(&name("b.conf")).is_err_and(|e| e.contains("executable")));
         assert!(Files.read(&name("")).is_err());
+    }
+
+    /// What is said about a file when it is the whole configuration.
+    fn said(path: &Path) -> Vec<(keepalived_compat::Code, String)> {
+        let options = keepalived_compat::Options { config_id: "lb1", vrrp: true, checker: true };
+        let parsed = keepalived_compat::parse(&mut Files, &path.to_string_lossy(), options);
+        parsed.diagnostics.into_iter().map(|d| (d.code, d.title)).collect()
+    }
+
+    #[test]
+    fn what_is_no_text_is_said_to_be_none() {
+        use keepalived_compat::Code;
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = |name: &str| directory.path().join(name);
+        let huge = File::create(path("huge")).expect("created");
+        huge.set_len(1 << 30).expect("a gigabyte of nothing, which takes no room");
+        std::fs::write(path("nul"), vec![0; 1 << 20]).expect("written");
+        std::fs::write(path("long"), vec![b'x'; 1 << 20]).expect("written");
+        std::fs::write(path("binary"), (0..=255).collect::<Vec<u8>>().repeat(64)).expect("written");
+        nix::unistd::mkfifo(&path("fifo"), nix::sys::stat::Mode::S_IRUSR).expect("made");
+        std::os::unix::fs::symlink("nowhere", path("dangling")).expect("made");
+        for (name, code, words) in [
+            ("", Code::MainFile, "it is not a regular file"),
+            ("huge", Code::MainFile, "larger than 256 MiB"),
+            ("nul", Code::Line, "1048576 bytes, more than 1023"),
+            ("long", Code::Line, "1048576 bytes, more than 1023"),
+            ("binary", Code::Line, "NUL"),
+            ("fifo", Code::MainFile, "it is not a regular file"),
+            ("dangling", Code::MainFile, "No such file"),
+            ("missing", Code::MainFile, "No such file"),
+        ] {
+            let said = said(&path(name));
+            let found = said.iter().any(|(c, title)| *c == code && title.contains(words));
+            assert!(found, "{name}: {:?}", said.iter().take(3).collect::<Vec<_>>());
+        }
+        assert!(said(Path::new("/dev/zero")).iter().all(|(_, title)| title.contains("not a regular file")));
+    }
+
+    #[test]
+    fn includes_are_found_from_the_directory_of_their_file() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = |name: &str| directory.path().join(name);
+        std::fs::create_dir_all(path("one/two")).expect("made");
+        let write = |name: &str, text: &str| std::fs::write(path(name), text).expect("written");
+        write("main", "include one/{a,b}.conf\nincludea one/two/*.conf\n");
+        write("one/a.conf", "include two/c.conf\n$A=1\n");
+        write("one/b.conf", "include ../last\n");
+        write("one/two/c.conf", "include ../../last\n");
+        write("last", "global_defs {\nrouter_id ${_PWD}\n}\n");
+        assert_eq!(said(&path("main")), []);
+        write("last", "include main\n");
+        let circle = said(&path("main"));
+        assert!(circle.iter().all(|(_, title)| title.contains("includes itself") && title.contains(" -> ")));
+        assert!(!circle.is_empty());
     }
 }
