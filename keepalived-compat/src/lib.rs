@@ -17,6 +17,8 @@ pub mod source;
 pub mod tree;
 
 #[cfg(test)]
+mod table_tests;
+#[cfg(test)]
 mod tests;
 
 pub use config::Config;
