@@ -66,17 +66,13 @@ impl Supervisor {
     pub(super) fn on_compiled(&mut self, answer: Result<Compiled, String>) {
         let Some(mut reload) = self.reload.take() else { return };
         match answer {
-            Ok(Compiled { plans: Some(_), diagnostics, errors, .. }) if errors > self.errors => {
-                log_diagnostics(&diagnostics);
-                let (new, old) = (count(errors), count(self.errors));
-                let reason = format!(
-                    "it has {new}, the configuration in force has {old}: mend it, or restart holdfast to run it as it is"
-                );
-                tracing::error!("{reason}");
-                self.refused_reload = Some(format!("{reason}\n{}", diagnostics.join("\n")));
-                self.refuse(reload, diagnostics, errors, vec![reason]);
-            }
             Ok(Compiled { plans: Some(plans), diagnostics, errors, .. }) => {
+                if let Some(reason) = self.worse(&plans, errors) {
+                    log_diagnostics(&diagnostics);
+                    tracing::error!("{reason}");
+                    self.refused_reload = Some(format!("{reason}\n{}", diagnostics.join("\n")));
+                    return self.refuse(reload, diagnostics, errors, vec![reason]);
+                }
                 let changes = difference(&self.plans, &plans);
                 self.accept(plans, &diagnostics, errors);
                 let (accepted, generation, trouble) = (true, self.generation, Vec::new());
@@ -96,6 +92,23 @@ impl Supervisor {
                 self.refuse(reload, Vec::new(), 0, vec![reason]);
             }
         }
+    }
+
+    /// Why a configuration that could be run is not taken in place of the one in force (docs/decisions/0005).
+    fn worse(&self, plans: &Plans, errors: usize) -> Option<String> {
+        if errors > self.errors {
+            let (new, old) = (count(errors), count(self.errors));
+            return Some(format!(
+                "it has {new}, the configuration in force has {old}: mend it, or restart holdfast to run it as it is"
+            ));
+        }
+        let asks_nothing =
+            |plans: &Plans| plans.vrrp.routers.is_empty() && plans.lvs.virtual_servers.is_empty();
+        (asks_nothing(plans) && !asks_nothing(&self.plans)).then(|| {
+            "it has no vrrp_instance and no virtual_server that could be run, the configuration in force has: a file \
+             cut short? To give everything up, stop holdfast"
+                .to_owned()
+        })
     }
 
     /// Puts a new configuration in force: plans to the roles that run, roles started and stopped as it wants.

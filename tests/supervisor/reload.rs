@@ -12,6 +12,7 @@ pub const TESTS: &[Test] = &[
     ("a_reload_starts_and_stops_roles", a_reload_starts_and_stops_roles),
     ("a_refused_reload_changes_nothing_and_says_why", a_refused_reload_changes_nothing_and_says_why),
     ("new_errors_refuse_a_reload_and_old_ones_do_not", new_errors_refuse_a_reload_and_old_ones_do_not),
+    ("an_empty_file_takes_nothing_away", an_empty_file_takes_nothing_away),
     ("a_compiler_that_fails_refuses_the_reload", a_compiler_that_fails_refuses_the_reload),
     ("a_hangup_during_a_reload_is_queued", a_hangup_during_a_reload_is_queued),
     ("a_reload_does_not_wait_for_a_role_to_be_forgiven", a_reload_does_not_wait_for_a_role_to_be_forgiven),
@@ -118,6 +119,17 @@ fn new_errors_refuse_a_reload_and_old_ones_do_not() {
     assert!(lab.reload().accepted);
     lab.configure(&tolerated(3, 0, 2));
     assert!(!lab.reload().accepted, "what was mended stays mended");
+}
+
+fn an_empty_file_takes_nothing_away() {
+    let lab = Lab::new(1, 0);
+    lab.wait_for_order("vrrp plan 1 of 1");
+    lab.configure(&tolerated(0, 0, 0));
+    let outcome = lab.reload();
+    assert!(!outcome.accepted && outcome.trouble[0].contains("a file cut short?"), "{outcome:?}");
+    assert_eq!(lab.orders(), ["vrrp plan 1 of 1"]);
+    lab.configure(&tolerated(0, 1, 0));
+    assert!(lab.reload().accepted, "whoever still asks for something may have it");
 }
 
 fn a_compiler_that_fails_refuses_the_reload() {
