@@ -544,6 +544,14 @@ fn tracked_scripts_and_groups_are_said_to_be_ignored() {
     );
     assert_eq!(
         codes,
-        [Code::NotYet, Code::UnknownKeyword, Code::NotYetTraffic, Code::NotYetTraffic, Code::NotYetTraffic]
+        [
+            Code::NotYet,
+            Code::UnknownKeyword,
+            Code::NotYetTraffic,
+            Code::NotYetTraffic,
+            Code::NotYetTraffic,
+            // The group has one member.
+            Code::Adjusted,
+        ]
     );
 }

@@ -75,14 +75,9 @@ enum Verb {
         #[command(flatten)]
         form: Form,
     },
-    /// What holdfast would make of this configuration file; needs no daemon. Exit status as holdfast -t
-    Check {
-        /// The file
-        file: PathBuf,
-        /// Which lines that begin with @ID count; the host name up to its first dot otherwise
-        #[arg(short = 'i', long, value_name = "ID")]
-        config_id: Option<String>,
-    },
+    /// What is wrong with a configuration file, and what to write instead; needs no daemon. Exits with 0 when nothing
+    /// is (hints do not count), 1 after warnings, 2 after errors
+    Check(check::Check),
     /// What a reload from one configuration file to another would do; needs no daemon
     ///
     /// One line for each consequence, the heaviest for the traffic first: `stops` (an address or a service is given
@@ -112,7 +107,7 @@ pub fn main() -> ExitCode {
         Verb::Status { form, check } => status::run(&socket, form.json, check),
         Verb::Vrrp(form) => vrrp::run(&socket, form.json),
         Verb::Ipvs { numeric, form } => ipvs::run(numeric, form.json),
-        Verb::Check { file, config_id } => check::run(file, config_id),
+        Verb::Check(check) => check::run(check),
         Verb::Diff(arguments) => diff::run(arguments),
         Verb::Show(what) => show::run(what),
         Verb::Reload(form) => reload::run(&socket, form.json),

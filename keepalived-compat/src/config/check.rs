@@ -2,6 +2,8 @@
 
 use super::Context;
 use super::global::set;
+use super::lvs::Who;
+use super::setting::Setting;
 use super::value::MOST_SECONDS;
 use crate::Code;
 use crate::diagnostics::Diagnostic;
@@ -90,6 +92,8 @@ pub struct Checker {
     pub timing: Timing,
     /// `alpha`.
     pub alpha: Option<bool>,
+    /// All else, in the order of the file.
+    pub others: Vec<Setting>,
 }
 
 /// What a checker asks.
@@ -137,11 +141,13 @@ pub struct Url {
     pub status: Vec<RangeInclusive<u16>>,
     /// `virtualhost`.
     pub virtualhost: Option<String>,
+    /// All else, in the order of the file.
+    pub others: Vec<Setting>,
 }
 
 impl Checker {
     /// Reads a checker's block; `None` (said) when it cannot ask anything. `who` names the real server.
-    pub(super) fn read(cx: &mut Context, who: &str, statement: &Statement) -> Option<Checker> {
+    pub(super) fn read(cx: &mut Context, who: Who<'_>, statement: &Statement) -> Option<Checker> {
         let name = statement.keyword().text.as_str();
         let (place, kind) = match name {
             "TCP_CHECK" => (Place::TcpCheck, CheckerKind::Tcp),
@@ -158,8 +164,11 @@ impl Checker {
             fwmark: 0,
             timing: Timing::default(),
             alpha: None,
+            others: Vec::new(),
         };
-        cx.block(place, statement.body(), |cx, keyword, s| checker.keyword(cx, who, place, keyword, s));
+        let body = statement.body();
+        let others = cx.block(place, body, |cx, keyword, s| checker.keyword(cx, who, place, keyword, s));
+        checker.others = others;
         if let CheckerKind::Http(Http { urls, .. }) = &checker.kind
             && urls.is_empty()
         {
@@ -168,13 +177,16 @@ impl Checker {
             cx.say(diagnostic.instead("HTTP_GET { url { path / } }"));
             return None;
         }
+        if let CheckerKind::Http(http) = &mut checker.kind {
+            http.urls.shrink_to_fit();
+        }
         Some(checker)
     }
 
     fn keyword(
         &mut self,
         cx: &mut Context,
-        who: &str,
+        who: Who<'_>,
         place: Place,
         keyword: &'static Keyword,
         s: &Statement,
@@ -211,7 +223,7 @@ fn port(cx: &mut Context, statement: &Statement) -> Option<u16> {
 }
 
 impl Http {
-    fn keyword(&mut self, cx: &mut Context, who: &str, name: &str, s: &Statement) -> bool {
+    fn keyword(&mut self, cx: &mut Context, who: Who<'_>, name: &str, s: &Statement) -> bool {
         match name {
             "virtualhost" => self.virtualhost = s.arguments().first().map(|w| w.text.clone()),
             "http_protocol" => {
@@ -231,9 +243,11 @@ impl Http {
 }
 
 impl Url {
-    fn read(cx: &mut Context, who: &str, statement: &Statement) -> Option<Url> {
+    fn read(cx: &mut Context, who: Who<'_>, statement: &Statement) -> Option<Url> {
         let mut url = Url::default();
-        cx.block(Place::HttpUrl, statement.body(), |cx, keyword, s| url.keyword(cx, who, keyword, s));
+        let body = statement.body();
+        let others = cx.block(Place::HttpUrl, body, |cx, keyword, s| url.keyword(cx, who, keyword, s));
+        url.others.extend(others);
         if url.path.is_none() {
             let title = "a url without a path";
             let diagnostic =
@@ -241,10 +255,11 @@ impl Url {
             cx.say(diagnostic.instead("url { path / }"));
             return None;
         }
+        url.status.shrink_to_fit();
         Some(url)
     }
 
-    fn keyword(&mut self, cx: &mut Context, who: &str, keyword: &'static Keyword, s: &Statement) {
+    fn keyword(&mut self, cx: &mut Context, who: Who<'_>, keyword: &'static Keyword, s: &Statement) {
         let first = s.arguments().first();
         match keyword.name {
             "path" => self.path = first.and_then(|w| path(cx, w)),
@@ -255,7 +270,10 @@ impl Url {
                 }
             }
             "virtualhost" => self.virtualhost = first.map(|w| w.text.clone()),
-            "regex" | "regex_no_match" => cx.not_built(keyword, s, who),
+            "regex" | "regex_no_match" => {
+                cx.not_built(keyword, s, &who.to_string());
+                self.others.extend(cx.setting(keyword, s));
+            }
             _ => cx.unhandled(Place::HttpUrl, keyword),
         }
     }

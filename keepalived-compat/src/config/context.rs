@@ -1,24 +1,42 @@
 //! Walks blocks by the keyword table and says what it finds.
 
+use super::setting::Setting;
 use super::value::shortened;
 use crate::diagnostics::{Code, Diagnostic, keep};
 use crate::keywords::{self, Keyword, Opens, Place, Say, Status};
 use crate::lexer::Word;
 use crate::source::Span;
 use crate::tree::Statement;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// What all readers of blocks share.
 pub(crate) struct Context<'a> {
     pub(crate) diagnostics: &'a mut Vec<Diagnostic>,
     said: BTreeSet<(Place, &'static str)>,
+    /// Names that may be referred to, by the keyword that refers to them (`track_script`, `track_group`, ...).
+    pub(crate) defined: BTreeSet<(&'static str, String)>,
+    /// Where they were defined.
+    pub(super) places: BTreeMap<(&'static str, String), Span>,
+    /// Neighbours of BFD instances.
+    pub(super) bfd_neighbors: BTreeSet<IpAddr>,
+    /// Is a checker's block being read? There `track_file` refers instead of defining.
+    pub(super) in_checker: bool,
     /// Keywords that the table calls built and no reader takes: a fault of this crate, found by a test.
     pub(crate) unhandled: Vec<(Place, &'static str)>,
 }
 
 impl<'a> Context<'a> {
     pub(crate) fn new(diagnostics: &'a mut Vec<Diagnostic>) -> Context<'a> {
-        Context { diagnostics, said: BTreeSet::new(), unhandled: Vec::new() }
+        Context {
+            diagnostics,
+            said: BTreeSet::new(),
+            defined: BTreeSet::new(),
+            places: BTreeMap::new(),
+            bfd_neighbors: BTreeSet::new(),
+            in_checker: false,
+            unhandled: Vec::new(),
+        }
     }
 
     pub(crate) fn say(&mut self, diagnostic: Diagnostic) {
@@ -45,38 +63,36 @@ impl<'a> Context<'a> {
     }
 
     /// Hands every statement of a block whose keyword is built to `handle`, after its words were counted. All
-    /// else is reported here.
+    /// else is reported here, and what is not built comes back as settings.
     pub(crate) fn block(
         &mut self,
         place: Place,
         body: &[Statement],
         mut handle: impl FnMut(&mut Self, &'static Keyword, &Statement),
-    ) {
+    ) -> Vec<Setting> {
+        let mut others = Vec::new();
         for statement in body {
-            if let Some(keyword) = self.known(place, statement)
-                && self.shaped(keyword, statement)
-                && self.wanted(place, keyword, statement)
-            {
+            let Some(keyword) = self.known(place, statement) else { continue };
+            if !self.shaped(keyword, statement) {
+                continue;
+            }
+            if self.wanted(place, keyword, statement) {
                 handle(self, keyword, statement);
-            }
-        }
-    }
-
-    /// Looks only for unknown keywords and missing words: for blocks that are not built.
-    pub(crate) fn check(&mut self, place: Place, body: &[Statement]) {
-        for statement in body {
-            if let Some(keyword) = self.known(place, statement)
-                && self.shaped(keyword, statement)
+            } else if let Some(setting) = self.setting(keyword, statement)
+                && super::objects::accept(self, &setting)
             {
-                self.check_inside(keyword, statement);
+                others.push(setting);
             }
         }
+        others
     }
 
-    pub(crate) fn check_inside(&mut self, keyword: &Keyword, statement: &Statement) {
-        if let Opens::Block(inner) = keyword.opens {
-            self.check(inner, statement.body());
-        }
+    /// The block of a check that is not built; `None` (said) when keepalived leaves it out.
+    pub(super) fn checker(&mut self, keyword: &'static Keyword, statement: &Statement) -> Option<Setting> {
+        self.in_checker = true;
+        let setting = self.setting(keyword, statement).filter(|s| super::objects::accept(self, s));
+        self.in_checker = false;
+        setting
     }
 
     /// A built keyword that its reader does not take.
@@ -84,7 +100,7 @@ impl<'a> Context<'a> {
         self.unhandled.push((place, keyword.name));
     }
 
-    fn known(&mut self, place: Place, statement: &Statement) -> Option<&'static Keyword> {
+    pub(super) fn known(&mut self, place: Place, statement: &Statement) -> Option<&'static Keyword> {
         let word = statement.keyword();
         let found = keywords::find(place, &word.text).filter(|k| !k.name.starts_with('('));
         if found.is_none() {
@@ -122,7 +138,7 @@ impl<'a> Context<'a> {
     }
 
     /// Has it the words and the block that it needs?
-    fn shaped(&mut self, keyword: &Keyword, statement: &Statement) -> bool {
+    pub(super) fn shaped(&mut self, keyword: &Keyword, statement: &Statement) -> bool {
         let word = statement.keyword();
         if statement.arguments().len() < keyword.words {
             let title = format!("`{}` lacks a word", keyword.name);
@@ -171,7 +187,6 @@ impl<'a> Context<'a> {
         if self.said.insert((place, keyword.name)) {
             self.tell(code, statement.keyword().span, title, now);
         }
-        self.check_inside(keyword, statement);
         false
     }
 

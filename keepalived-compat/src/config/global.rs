@@ -1,6 +1,7 @@
 //! `global_defs`.
 
 use super::Context;
+use super::setting::Setting;
 use super::value::boolean;
 use crate::keywords::{Keyword, Place};
 use crate::source::{Span, Spanned};
@@ -19,6 +20,8 @@ pub struct Global {
     pub lvs_flush: bool,
     /// `enable_script_security`.
     pub script_security: bool,
+    /// All else, in the order of the file.
+    pub others: Vec<Setting>,
 }
 
 /// Defaults of instances.
@@ -117,7 +120,9 @@ pub(super) fn group(cx: &mut Context, statement: &Statement, v6: bool) -> Option
 
 impl Global {
     pub(super) fn read(&mut self, cx: &mut Context, body: &[Statement]) {
-        cx.block(Place::GlobalDefs, body, |cx, keyword, statement| self.keyword(cx, keyword, statement));
+        let others =
+            cx.block(Place::GlobalDefs, body, |cx, keyword, statement| self.keyword(cx, keyword, statement));
+        self.others.extend(others);
     }
 
     fn keyword(&mut self, cx: &mut Context, keyword: &'static Keyword, statement: &Statement) {

@@ -4,10 +4,12 @@ mod group;
 mod server;
 
 pub use group::{Entry, Group};
+pub(super) use server::Who;
 pub use server::{RealServer, SorryServer};
 
 use super::check::{Timing, TimingRule};
 use super::global::set;
+use super::setting::Setting;
 use super::value::{mask_prefix, shortened};
 use super::{Context, method};
 use crate::Code;
@@ -136,6 +138,8 @@ pub struct VirtualServer {
     pub sorry_server: Option<SorryServer>,
     /// `real_server` blocks.
     pub real_servers: Vec<RealServer>,
+    /// All else, in the order of the file.
+    pub others: Vec<Setting>,
 }
 
 impl VirtualServer {
@@ -162,9 +166,13 @@ impl VirtualServer {
             timing: Timing::default(),
             sorry_server: None,
             real_servers: Vec::new(),
+            others: Vec::new(),
         };
-        let body = statement.body();
-        cx.block(Place::VirtualServer, body, |cx, keyword, s| server.keyword(cx, keyword, s));
+        let (body, name) = (statement.body(), server.name());
+        let others =
+            cx.block(Place::VirtualServer, body, |cx, keyword, s| server.keyword(cx, &name, keyword, s));
+        server.others = others;
+        server.real_servers.shrink_to_fit();
         Some(server)
     }
 
@@ -178,7 +186,7 @@ impl VirtualServer {
         }
     }
 
-    fn keyword(&mut self, cx: &mut Context, keyword: &'static Keyword, s: &Statement) {
+    fn keyword(&mut self, cx: &mut Context, name: &str, keyword: &'static Keyword, s: &Statement) {
         let first = s.arguments().first();
         match keyword.name {
             "ip_family" => self.ipv6 = first.and_then(|w| family(cx, w)),
@@ -206,10 +214,7 @@ impl VirtualServer {
             "sorry_server_inhibit" | "sorry_server_lvs_method" => {
                 server::sorry_option(cx, s, &mut self.sorry_server)
             }
-            "real_server" => {
-                let name = self.name();
-                self.real_servers.extend(RealServer::read(cx, &name, s));
-            }
+            "real_server" => self.real_servers.extend(RealServer::read(cx, name, s)),
             _ => {
                 if !self.timing.read(cx, keyword.name, s, TimingRule::Default) {
                     cx.unhandled(Place::VirtualServer, keyword);

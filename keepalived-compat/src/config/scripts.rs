@@ -1,72 +1,92 @@
 //! The commands a configuration names: nothing runs them yet, but whether they could be run is worth saying.
 
-use super::{Context, duplicate, name_of};
+use super::name_of;
 use crate::keywords::{self, Place};
 use crate::preprocess::is_script;
-use crate::source::{Span, Spanned};
+use crate::source::Spanned;
 use crate::tree::Statement;
-use crate::{Code, Diagnostic};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 
 /// Scripts by name, and the commands in use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scripts {
     /// Programs (first words of commands) that are in use: notifications, checks, and scripts that are tracked.
     pub programs: Vec<Spanned<String>>,
+    /// Those of them that are tracked.
+    pub tracked: BTreeSet<String>,
+    /// All commands that are defined, in use or not, with the account that their block or line names.
+    pub commands: Vec<Command>,
+}
+
+/// A command and who is to run it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The program, with its place.
+    pub program: Spanned<String>,
+    /// User, and perhaps group, when written.
+    pub user: Option<Spanned<String>>,
+}
+
+/// `vrrp_script` blocks by name, with their commands.
+type Defined = BTreeMap<String, Option<Spanned<String>>>;
+
+/// Finds commands; knows the scripts defined so far.
+#[derive(Debug, Default)]
+pub(super) struct Finder {
+    defined: Defined,
+}
+
+impl Finder {
+    /// Finds the commands of a block of the outermost level.
+    pub(super) fn look(&mut self, scripts: &mut Scripts, statement: &Statement) {
+        match (statement.keyword().text.as_str(), name_of(statement)) {
+            ("vrrp_script", Some(name)) => {
+                let body = statement.body();
+                let found = body.iter().find(|s| s.keyword().text == "script").and_then(program);
+                // The first of that name counts.
+                if let Entry::Vacant(place) = self.defined.entry(name.value) {
+                    let user = body.iter().find(|s| s.keyword().text == "user");
+                    scripts.command(place.insert(found).clone(), user);
+                }
+            }
+            ("vrrp_script", None) => {}
+            (keyword, _) if keywords::find(Place::Root, keyword).is_none() => {}
+            _ => scripts.of_block(statement.body(), &self.defined),
+        }
+    }
 }
 
 impl Scripts {
-    /// Finds all scripts of a tree; says which tracked ones are not defined above their use.
-    pub(super) fn find(cx: &mut Context, tree: &[Statement]) -> Scripts {
-        let mut defined: BTreeMap<String, (Spanned<String>, Option<Spanned<String>>)> = BTreeMap::new();
-        let mut scripts = Scripts::default();
-        for statement in tree {
-            match (statement.keyword().text.as_str(), name_of(statement)) {
-                ("vrrp_script", Some(name)) => {
-                    if let Some((first, _)) = defined.get(&name.value) {
-                        duplicate(cx, "vrrp_script", &name, first);
-                        continue;
-                    }
-                    let command =
-                        statement.body().iter().find(|s| s.keyword().text == "script").and_then(program);
-                    defined.insert(name.value.clone(), (name, command));
-                }
-                ("vrrp_script", None) => {}
-                (keyword, _) if keywords::find(Place::Root, keyword).is_none() => {}
-                _ => scripts.of_block(cx, statement.body(), &defined),
-            }
-        }
-        scripts
+    fn command(&mut self, program: Option<Spanned<String>>, user: Option<&Statement>) {
+        let user = user.and_then(|s| s.arguments().first());
+        let user = user.map(|w| Spanned::new(w.text.clone(), w.span));
+        self.commands.extend(program.map(|program| Command { program, user }));
     }
 
-    fn of_block(
-        &mut self,
-        cx: &mut Context,
-        body: &[Statement],
-        defined: &BTreeMap<String, (Spanned<String>, Option<Spanned<String>>)>,
-    ) {
+    fn of_block(&mut self, body: &[Statement], defined: &Defined) {
         for statement in body {
             let keyword = statement.keyword().text.as_str();
             if keyword == "track_script" {
-                for line in statement.body() {
-                    match defined.get(&line.keyword().text) {
-                        Some((_, command)) => self.programs.extend(command.clone()),
-                        None => undefined(cx, &line.keyword().text, line.span()),
-                    }
-                }
+                let lines = statement.body().iter().filter_map(|line| defined.get(&line.keyword().text));
+                let found: Vec<Spanned<String>> = lines.flatten().cloned().collect();
+                self.tracked.extend(found.iter().map(|program| program.value.clone()));
+                self.programs.extend(found);
             } else if is_script(keyword) && !matches!(keyword, "process" | "regex") {
-                self.programs.extend(program(statement).filter(|_| !keyword.ends_with("_fifo")));
+                let found = program(statement).filter(|_| !keyword.ends_with("_fifo"));
+                let own = statement.arguments().get(1);
+                let user = own.map(|w| Spanned::new(w.text.clone(), w.span));
+                if keyword == "misc_path" {
+                    self.command(found.clone(), body.iter().find(|s| s.keyword().text == "user"));
+                } else {
+                    self.commands.extend(found.clone().map(|program| Command { program, user }));
+                }
+                self.programs.extend(found);
             } else {
-                self.of_block(cx, statement.body(), defined);
+                self.of_block(statement.body(), defined);
             }
         }
     }
-}
-
-fn undefined(cx: &mut Context, name: &str, span: Span) {
-    let title = format!("the script `{name}` is not defined above");
-    let diagnostic = Diagnostic::new(Code::UnknownName, span, title, "it is not tracked");
-    cx.say(diagnostic.instead("put its vrrp_script block before the instance"));
 }
 
 /// The program of a command: its first word, out of quotes.

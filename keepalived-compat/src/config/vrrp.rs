@@ -5,6 +5,7 @@ mod address;
 pub use address::{Broadcast, VirtualAddress};
 
 use super::global::{Garp, Global, InstanceDefaults, group, set};
+use super::setting::Setting;
 use super::value::boolean;
 use super::{Context, value};
 use crate::Code;
@@ -71,10 +72,10 @@ pub struct Settings {
     pub checksum_as_v2: Option<bool>,
     /// `authentication`.
     pub authentication: Option<Authentication>,
-    /// `auth_hmac`, which is not built.
-    pub hmac: Option<Span>,
     /// `strict_mode`.
     pub strict: Option<bool>,
+    /// All else, in the order of the file.
+    pub others: Vec<Setting>,
 }
 
 /// A `vrrp_instance` with the defaults that stood above it.
@@ -134,15 +135,17 @@ impl VrrpInstance {
     ) -> VrrpInstance {
         let mut instance =
             VrrpInstance { name, defaults: global.instance.clone(), settings: Settings::default() };
-        cx.block(Place::VrrpInstance, body, |cx, keyword, s| instance.keyword(cx, keyword, s));
+        let others = cx.block(Place::VrrpInstance, body, |cx, keyword, s| instance.keyword(cx, keyword, s));
+        instance.settings.others.extend(others);
         instance
     }
 
     fn keyword(&mut self, cx: &mut Context, keyword: &'static Keyword, statement: &Statement) {
         let who = format!("vrrp_instance {}", self.name.value);
         match keyword.name {
-            "track_script" | "track_file" | "track_process" | "track_bfd" => {
-                cx.not_built(keyword, statement, &who)
+            "track_script" | "track_file" | "track_process" | "track_bfd" | "auth_hmac" => {
+                cx.not_built(keyword, statement, &who);
+                self.settings.others.extend(cx.setting(keyword, statement));
             }
             "strict_mode" => {
                 let on = statement.arguments().first().is_none_or(|w| boolean(&w.text) != Some(false));
@@ -150,11 +153,6 @@ impl VrrpInstance {
                 if on {
                     cx.not_built(keyword, statement, &who);
                 }
-            }
-            "auth_hmac" => {
-                cx.not_built(keyword, statement, &who);
-                cx.check_inside(keyword, statement);
-                self.settings.hmac = Some(statement.keyword().span);
             }
             _ => self.settings.keyword(cx, keyword, statement),
         }

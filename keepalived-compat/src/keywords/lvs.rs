@@ -1,5 +1,7 @@
 //! Keywords of virtual and real servers.
 
+use super::shape::Shape::*;
+use super::shape::{EVER, I32, U32};
 use super::{Keyword, Place, accepted, each, grave, inner, later, works};
 
 /// The places of this file and their keywords.
@@ -14,30 +16,30 @@ pub(super) const PLACES: &[(Place, &[Keyword])] = &[
 
 #[rustfmt::skip]
 const SSL: &[Keyword] = &[
-    inner("password", 1, "STRING").lenient(),
-    inner("ca", 1, "PATH").lenient(),
-    inner("certificate", 1, "PATH").lenient(),
-    inner("key", 1, "PATH").lenient(),
+    inner("password", 1, "STRING").takes(Text).lenient(),
+    inner("ca", 1, "PATH").takes(Text).lenient(),
+    inner("certificate", 1, "PATH").takes(Text).lenient(),
+    inner("key", 1, "PATH").takes(Text).lenient(),
 ];
 
 #[rustfmt::skip]
 const VIRTUAL_SERVER_GROUP: &[Keyword] = &[
-    works("(address)", 0, "ADDR [PORT]"),
-    works("(range)", 0, "A.B.C.D-N | ADDR-ADDR | ADDR/LEN, then [PORT]"),
-    works("fwmark", 1, "N 0..4294967295 [inet|inet6]"),
+    works("(address)", 0, "ADDR [PORT]").takes(Rest),
+    works("(range)", 0, "A.B.C.D-N | ADDR-ADDR | ADDR/LEN, then [PORT]").takes(Rest),
+    works("fwmark", 1, "N 0..4294967295 [inet|inet6]").takes(Words),
 ];
 
 #[rustfmt::skip]
 const VIRTUAL_SERVER: &[Keyword] = &[
-    works("ip_family", 1, "inet|inet6"),
-    works("retry", 1, "1.."),
-    works("delay_before_retry", 1, "SECS decimal"),
-    works("warmup", 1, "SECS decimal"),
-    works("connect_timeout", 1, "SECS decimal >0"),
-    works("delay_loop", 1, "SECS decimal >0"),
+    works("ip_family", 1, "inet|inet6").takes(OneOf(&["inet", "inet6"])),
+    works("retry", 1, "1..").takes(Number(1, U32)),
+    works("delay_before_retry", 1, "SECS decimal").takes(Decimal(0, EVER)),
+    works("warmup", 1, "SECS decimal").takes(Decimal(0, EVER)),
+    works("connect_timeout", 1, "SECS decimal >0").takes(Decimal(1, EVER)),
+    works("delay_loop", 1, "SECS decimal >0").takes(Decimal(1, EVER)),
     works("inhibit_on_failure", 0, ""),
-    works("lb_algo", 1, "SCHEDULER"),
-    works("lvs_sched", 1, "SCHEDULER"),
+    works("lb_algo", 1, "SCHEDULER").takes(Text),
+    works("lvs_sched", 1, "SCHEDULER").takes(Text),
     accepted("hashed", 0, "", "keepalived ignores it too"),
     works("ops", 0, "flag (UDP or fwmark)"),
     works("flag-1", 0, ""),
@@ -47,27 +49,27 @@ const VIRTUAL_SERVER: &[Keyword] = &[
     works("sh-fallback", 0, "flag, after lvs_sched sh"),
     works("mh-port", 0, "flag, after lvs_sched mh"),
     works("mh-fallback", 0, "flag, after lvs_sched mh"),
-    works("lb_kind", 1, "as lvs_method"),
-    works("lvs_method", 1, "NAT|DR|TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]"),
-    works("persistence_engine", 1, "NAME"),
-    works("persistence_timeout", 0, "[SECS 1..2678400]"),
-    works("persistence_granularity", 1, "IPv4 mask | IPv6 prefix 1..128"),
-    works("protocol", 1, "TCP|UDP|SCTP (any case)"),
+    works("lb_kind", 1, "as lvs_method").takes(Words),
+    works("lvs_method", 1, "NAT|DR|TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]").takes(Words),
+    works("persistence_engine", 1, "NAME").takes(Text),
+    works("persistence_timeout", 0, "[SECS 1..2678400]").takes(MaybeNumber(1, 2678400)),
+    works("persistence_granularity", 1, "IPv4 mask | IPv6 prefix 1..128").takes(Text),
+    works("protocol", 1, "TCP|UDP|SCTP (any case)").takes(AnyCase(&["TCP", "UDP", "SCTP"])),
     later("ha_suspend", 0, "flag (not with fwmark)", "checks run on the BACKUP too"),
-    later("smtp_alert", 0, "[BOOL]", "no mail is sent"),
-    works("virtualhost", 1, "STRING").lenient(),
-    later("snmp_name", 1, "STRING", "there is no SNMP agent").lenient(),
+    later("smtp_alert", 0, "[BOOL]", "no mail is sent").takes(Bool),
+    works("virtualhost", 1, "STRING").takes(Text).lenient(),
+    later("snmp_name", 1, "STRING", "there is no SNMP agent").takes(Text).lenient(),
     works("alpha", 0, ""),
     works("omega", 0, ""),
-    grave("quorum_up", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run, and what it sets up is missing"),
-    grave("quorum_down", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run, and what it sets up is missing"),
-    works("quorum", 1, "1.. (cut to total weight)"),
-    works("hysteresis", 1, "0.. (cut to quorum-1)"),
-    works("weight", 1, "1..2147483647"),
-    works("sorry_server", 1, "ADDR [PORT]"),
+    grave("quorum_up", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run, and what it sets up is missing").takes(Command),
+    grave("quorum_down", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run, and what it sets up is missing").takes(Command),
+    works("quorum", 1, "1.. (cut to total weight)").takes(Number(1, U32)),
+    works("hysteresis", 1, "0.. (cut to quorum-1)").takes(Number(0, U32)),
+    works("weight", 1, "1..2147483647").takes(Number(1, I32)),
+    works("sorry_server", 1, "ADDR [PORT]").takes(Words),
     works("sorry_server_inhibit", 0, "flag, after sorry_server"),
-    works("sorry_server_lvs_method", 1, "as lvs_method, after sorry_server"),
-    works("real_server", 1, "ADDR [PORT] { block }").block(Place::RealServer),
+    works("sorry_server_lvs_method", 1, "as lvs_method, after sorry_server").takes(Words),
+    works("real_server", 1, "ADDR [PORT] { block }").takes(Words).block(Place::RealServer),
 ];
 
 #[rustfmt::skip]
@@ -92,12 +94,12 @@ const SCHEDULER: &[Keyword] = &[
 const METHOD: &[Keyword] = &[
     works("NAT", 0, ""),
     works("DR", 0, ""),
-    works("TUN", 0, "[type T] [port N] [checksum word]"),
-    works("type", 1, "ipip|gue|gre"),
+    works("TUN", 0, "[type T] [port N] [checksum word]").takes(Words),
+    works("type", 1, "ipip|gue|gre").takes(OneOf(&["ipip", "gue", "gre"])),
     works("ipip", 0, ""),
     works("gue", 1, "requires port"),
     works("gre", 1, "no remcsum"),
-    works("port", 1, "1..65535 (gue only)"),
+    works("port", 1, "1..65535 (gue only)").takes(Number(1, 65535)),
     works("nocsum", 0, ""),
     works("csum", 0, ""),
     works("remcsum", 1, "gue only"),
@@ -105,22 +107,22 @@ const METHOD: &[Keyword] = &[
 
 #[rustfmt::skip]
 const REAL_SERVER: &[Keyword] = &[
-    works("weight", 1, "0..2147483647"),
-    works("lvs_method", 1, "as virtual_server"),
-    works("uthreshold", 1, "0.."),
-    works("lthreshold", 1, "0.."),
-    works("inhibit_on_failure", 0, "[BOOL]"),
-    later("notify_up", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run"),
-    later("notify_down", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run"),
-    works("alpha", 0, "[BOOL]"),
-    works("retry", 1, "1.."),
-    works("delay_before_retry", 1, "SECS decimal"),
-    works("warmup", 1, "SECS decimal"),
-    works("connect_timeout", 1, "SECS decimal >0"),
-    works("delay_loop", 1, "SECS decimal >0"),
-    later("smtp_alert", 0, "[BOOL]", "no mail is sent"),
-    works("virtualhost", 1, "STRING").lenient(),
-    later("snmp_name", 1, "STRING", "there is no SNMP agent").lenient(),
+    works("weight", 1, "0..2147483647").takes(Number(0, I32)),
+    works("lvs_method", 1, "as virtual_server").takes(Words),
+    works("uthreshold", 1, "0..").takes(Number(0, U32)),
+    works("lthreshold", 1, "0..").takes(Number(0, U32)),
+    works("inhibit_on_failure", 0, "[BOOL]").takes(Bool),
+    later("notify_up", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run").takes(Command),
+    later("notify_down", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run").takes(Command),
+    works("alpha", 0, "[BOOL]").takes(Bool),
+    works("retry", 1, "1..").takes(Number(1, U32)),
+    works("delay_before_retry", 1, "SECS decimal").takes(Decimal(0, EVER)),
+    works("warmup", 1, "SECS decimal").takes(Decimal(0, EVER)),
+    works("connect_timeout", 1, "SECS decimal >0").takes(Decimal(1, EVER)),
+    works("delay_loop", 1, "SECS decimal >0").takes(Decimal(1, EVER)),
+    later("smtp_alert", 0, "[BOOL]", "no mail is sent").takes(Bool),
+    works("virtualhost", 1, "STRING").takes(Text).lenient(),
+    later("snmp_name", 1, "STRING", "there is no SNMP agent").takes(Text).lenient(),
     each("MISC_CHECK", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::MiscCheck),
     each("SMTP_CHECK", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::SmtpCheck),
     works("TCP_CHECK", 0, "{ block }").block(Place::TcpCheck),

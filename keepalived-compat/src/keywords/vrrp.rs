@@ -1,5 +1,7 @@
 //! Keywords of virtual routers and what they track.
 
+use super::shape::Shape::*;
+use super::shape::{EVER, SECOND, U32};
 use super::{Keyword, Place, accepted, each, grave, inner, later, works};
 
 /// The places of this file and their keywords.
@@ -41,176 +43,176 @@ const TRACK_GROUP: &[Keyword] = &[
 
 #[rustfmt::skip]
 const VRRP_INSTANCE: &[Keyword] = &[
-    grave("use_vmac", 0, "[[name] IFNAME] [MAC 5 or 6 octets] [netlink_notify_msg] [group G]", "the addresses are held by the interface itself with its own MAC address, so neighbours learn a new MAC at each takeover"),
+    grave("use_vmac", 0, "[[name] IFNAME] [MAC 5 or 6 octets] [netlink_notify_msg] [group G]", "the addresses are held by the interface itself with its own MAC address, so neighbours learn a new MAC at each takeover").takes(Rest),
     accepted("use_vmac_addr", 0, "", "no macvlan is made yet"),
     accepted("vmac_xmit_base", 0, "", "no macvlan is made yet"),
-    grave("use_ipvlan", 0, "[[name] IFNAME] [ADDR] [bridge|private|vepa] [group G]", "the addresses are held by the interface itself"),
+    grave("use_ipvlan", 0, "[[name] IFNAME] [ADDR] [bridge|private|vepa] [group G]", "the addresses are held by the interface itself").takes(Rest),
     works("unicast_peer", 0, "{ ADDR [min_ttl N] [max_ttl N] ... }").list(Place::UnicastPeer),
     grave("unicast_fault_no_peer", 0, "", "an instance without peers speaks multicast"),
     grave("check_unicast_src", 0, "", "advertisements from senders that are not configured peers are obeyed too"),
-    grave("old_unicast_checksum", 0, "[never]", "the checksum of unicast advertisements covers the real addresses; a peer older than 1.3.7 refuses it"),
+    grave("old_unicast_checksum", 0, "[never]", "the checksum of unicast advertisements covers the real addresses; a peer older than 1.3.7 refuses it").takes(MaybeOneOf(&["never"])),
     works("native_ipv6", 0, ""),
-    works("state", 1, "MASTER|BACKUP"),
-    works("interface", 1, "IFNAME (not loopback)"),
-    grave("vrf", 1, "VRF_IFNAME", "the instance runs without a VRF"),
+    works("state", 1, "MASTER|BACKUP").takes(OneOf(&["MASTER", "BACKUP"])),
+    works("interface", 1, "IFNAME (not loopback)").takes(Interface),
+    grave("vrf", 1, "VRF_IFNAME", "the instance runs without a VRF").takes(Interface),
     works("dont_track_primary", 0, ""),
     works("track_interface", 0, "{ IFNAME [weight N [reverse]] ... }").list(Place::TrackInterface),
     each("track_script", 0, "{ SCRIPT [weight N [reverse|noreverse]] ... }", "the priority does not change and the instance holds its addresses even when the script fails").list(Place::TrackScript),
     each("track_file", 0, "{ NAME [weight N [reverse|noreverse]] ... }", "the priority does not change and the instance holds its addresses whatever is tracked says").list(Place::TrackFiles),
     each("track_process", 0, "{ NAME [weight N [reverse|noreverse]] ... }", "the priority does not change and the instance holds its addresses whatever is tracked says").list(Place::TrackProcesses),
     each("track_bfd", 0, "{ NAME [weight N [reverse|noreverse]] ... }", "the priority does not change and the instance holds its addresses whatever is tracked says").list(Place::TrackBfd),
-    works("mcast_src_ip", 1, "ADDR"),
-    works("unicast_src_ip", 1, "ADDR"),
-    works("mcast_dst_ip", 1, "multicast ADDR (IPv6 link-local scope)"),
+    works("mcast_src_ip", 1, "ADDR").takes(Address),
+    works("unicast_src_ip", 1, "ADDR").takes(Address),
+    works("mcast_dst_ip", 1, "multicast ADDR (IPv6 link-local scope)").takes(Address),
     grave("track_src_ip", 0, "", "the instance runs although its source address may be missing"),
-    works("virtual_router_id", 1, "1..255"),
-    later("unicast_ttl", 1, "0..255", "unicast advertisements leave with TTL 255"),
-    works("version", 1, "2|3"),
-    works("priority", 1, "1..255"),
-    works("advert_int", 1, "SECS 0.01..255; v2 whole seconds, v3 to 40.95"),
+    works("virtual_router_id", 1, "1..255").takes(Number(1, 255)),
+    later("unicast_ttl", 1, "0..255", "unicast advertisements leave with TTL 255").takes(Number(0, 255)),
+    works("version", 1, "2|3").takes(OneOf(&["2", "3"])),
+    works("priority", 1, "1..255").takes(Number(1, 255)),
+    works("advert_int", 1, "SECS 0.01..255; v2 whole seconds, v3 to 40.95").takes(Decimal(10_000, 255 * SECOND)),
     works("virtual_ipaddress", 0, "{ address lines }").list(Place::VirtualAddress),
     works("virtual_ipaddress_excluded", 0, "{ address lines }").list(Place::ExcludedAddress),
     works("no_virtual_ipaddress", 0, ""),
     later("promote_secondaries", 0, "", "the sysctl is left as it is"),
     accepted("linkbeat_use_polling", 0, "", "link state comes from netlink, nothing is polled"),
-    works("v3_checksum_as_v2", 0, "[BOOL]"),
+    works("v3_checksum_as_v2", 0, "[BOOL]").takes(Bool),
     grave("virtual_routes", 0, "{ route lines }", "they are not set on the MASTER, so packets may take another way").list(Place::VirtualRoutes),
     grave("virtual_rules", 0, "{ rule lines }", "they are not set on the MASTER, so packets may take another way").list(Place::VirtualRules),
     works("accept", 0, ""),
     grave("no_accept", 0, "", "packets to the virtual addresses are accepted"),
-    accepted("skip_check_adv_addr", 0, "[BOOL] (any valid value sets it)", "a different address list never rejects an advertisement, as in keepalived 2.3.3 and later"),
-    each("strict_mode", 0, "[BOOL]", "its rules are kept, except that packets to the virtual addresses are accepted and an owner listens to others"),
+    accepted("skip_check_adv_addr", 0, "[BOOL] (any valid value sets it)", "a different address list never rejects an advertisement, as in keepalived 2.3.3 and later").takes(Bool),
+    each("strict_mode", 0, "[BOOL]", "its rules are kept, except that packets to the virtual addresses are accepted and an owner listens to others").takes(Bool),
     works("preempt", 0, ""),
     works("nopreempt", 0, ""),
-    works("preempt_delay", 1, "SECS 0..1000 decimal"),
-    accepted("debug", 1, "0..4", "keepalived ignores it too"),
-    later("notify_backup", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run"),
-    later("notify_master", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run"),
-    later("notify_fault", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run"),
-    later("notify_stop", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run"),
-    later("notify_deleted", 0, "[\"CMD args\" [USER [[:]GROUP]]]", "the script is not run"),
-    later("notify", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run"),
-    later("notify_master_rx_lower_pri", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run"),
-    later("smtp_alert", 0, "[BOOL]", "no mail is sent"),
-    later("notify_priority_changes", 0, "[BOOL]", "nothing is written to the FIFO"),
-    grave("lvs_sync_daemon_interface", 1, "IFNAME", "connections are not synchronised, so a takeover breaks the established ones"),
-    works("garp_master_delay", 1, "SECS integer"),
-    works("garp_master_refresh", 1, "SECS integer"),
-    works("garp_master_repeat", 1, "COUNT (0 treated as 1)"),
-    works("garp_master_refresh_repeat", 1, "COUNT (0 treated as 1)"),
-    works("garp_lower_prio_delay", 1, "SECS integer"),
-    works("garp_lower_prio_repeat", 1, "COUNT 0.."),
-    works("down_timer_adverts", 1, "1..100"),
-    grave("timer_expired_backup", 0, "[1..254]", "a MASTER that was held up keeps its place"),
-    grave("thread_timer_expired", 0, "[1..254]", "a MASTER that was held up keeps its place"),
-    later("garp_extra_if", 0, "[all] SECS 0..86400 (0 disables)", "addresses on other interfaces are announced like the rest, once"),
-    later("vmac_garp_intvl", 0, "[all] SECS", "addresses on other interfaces are announced like the rest, once"),
-    works("lower_prio_no_advert", 0, "[BOOL]"),
-    works("higher_prio_send_advert", 0, "[BOOL]"),
-    grave("owner_ignore_adverts", 0, "[BOOL] (owner only; off is overridden to on)", "an address owner listens to the advertisements of others"),
-    accepted("kernel_rx_buf_size", 1, "BYTES", "receive buffers have the size the system gives them").lenient(),
+    works("preempt_delay", 1, "SECS 0..1000 decimal").takes(Decimal(0, 1000 * SECOND)),
+    accepted("debug", 1, "0..4", "keepalived ignores it too").takes(Number(0, 4)),
+    later("notify_backup", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run").takes(Command),
+    later("notify_master", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run").takes(Command),
+    later("notify_fault", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run").takes(Command),
+    later("notify_stop", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run").takes(Command),
+    later("notify_deleted", 0, "[\"CMD args\" [USER [[:]GROUP]]]", "the script is not run").takes(MaybeCommand),
+    later("notify", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run").takes(Command),
+    later("notify_master_rx_lower_pri", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run").takes(Command),
+    later("smtp_alert", 0, "[BOOL]", "no mail is sent").takes(Bool),
+    later("notify_priority_changes", 0, "[BOOL]", "nothing is written to the FIFO").takes(Bool),
+    grave("lvs_sync_daemon_interface", 1, "IFNAME", "connections are not synchronised, so a takeover breaks the established ones").takes(Interface),
+    works("garp_master_delay", 1, "SECS integer").takes(Seconds(0, u32::MAX)),
+    works("garp_master_refresh", 1, "SECS integer").takes(Seconds(0, u32::MAX)),
+    works("garp_master_repeat", 1, "COUNT (0 treated as 1)").takes(Number(0, U32)),
+    works("garp_master_refresh_repeat", 1, "COUNT (0 treated as 1)").takes(Number(0, U32)),
+    works("garp_lower_prio_delay", 1, "SECS integer").takes(Seconds(0, u32::MAX)),
+    works("garp_lower_prio_repeat", 1, "COUNT 0..").takes(Number(0, U32)),
+    works("down_timer_adverts", 1, "1..100").takes(Number(1, 100)),
+    grave("timer_expired_backup", 0, "[1..254]", "a MASTER that was held up keeps its place").takes(MaybeNumber(1, 254)),
+    grave("thread_timer_expired", 0, "[1..254]", "a MASTER that was held up keeps its place").takes(MaybeNumber(1, 254)),
+    later("garp_extra_if", 0, "[all] SECS 0..86400 (0 disables)", "addresses on other interfaces are announced like the rest, once").takes(ExtraInterface),
+    later("vmac_garp_intvl", 0, "[all] SECS", "addresses on other interfaces are announced like the rest, once").takes(ExtraInterface),
+    works("lower_prio_no_advert", 0, "[BOOL]").takes(Bool),
+    works("higher_prio_send_advert", 0, "[BOOL]").takes(Bool),
+    grave("owner_ignore_adverts", 0, "[BOOL] (owner only; off is overridden to on)", "an address owner listens to the advertisements of others").takes(Bool),
+    accepted("kernel_rx_buf_size", 1, "BYTES", "receive buffers have the size the system gives them").takes(Number(0, U32)).lenient(),
     works("authentication", 0, "{ block }").block(Place::Authentication),
     each("auth_hmac", 0, "{ block }", "the instance is not started, because it could neither sign nor check").block(Place::AuthHmac),
 ];
 
 #[rustfmt::skip]
 const AUTHENTICATION: &[Keyword] = &[
-    works("auth_type", 1, "PASS|AH"),
-    works("auth_pass", 1, "STRING (first 8 bytes used)"),
+    works("auth_type", 1, "PASS|AH").takes(OneOf(&["PASS", "AH"])),
+    works("auth_pass", 1, "STRING (first 8 bytes used)").takes(Text),
 ];
 
 #[rustfmt::skip]
 const AUTH_HMAC: &[Keyword] = &[
-    inner("key", 1, "ID 1..255, VALUE 32..64 bytes: ASCII | hex:DIGITS | file:PATH"),
-    inner("active_key", 1, "1..255"),
-    inner("time_window", 1, "SECS 1..300"),
-    inner("anti_replay", 1, "time|monotonic"),
-    inner("mode", 1, "enforce|permissive|receive-only"),
+    inner("key", 1, "ID 1..255, VALUE 32..64 bytes: ASCII | hex:DIGITS | file:PATH").takes(Words),
+    inner("active_key", 1, "1..255").takes(Number(1, 255)),
+    inner("time_window", 1, "SECS 1..300").takes(Seconds(1, 300)),
+    inner("anti_replay", 1, "time|monotonic").takes(OneOf(&["time", "monotonic"])),
+    inner("mode", 1, "enforce|permissive|receive-only").takes(OneOf(&["enforce", "permissive", "receive-only"])),
 ];
 
 #[rustfmt::skip]
 const UNICAST_PEER: &[Keyword] = &[
-    grave("min_ttl", 1, "0..255", "advertisements from the peer are obeyed whatever their TTL"),
-    grave("max_ttl", 1, "0..255", "advertisements from the peer are obeyed whatever their TTL"),
+    grave("min_ttl", 1, "0..255", "advertisements from the peer are obeyed whatever their TTL").takes(Number(0, 255)),
+    grave("max_ttl", 1, "0..255", "advertisements from the peer are obeyed whatever their TTL").takes(Number(0, 255)),
 ];
 
 #[rustfmt::skip]
 const USE_VMAC: &[Keyword] = &[
-    inner("name", 1, "IFNAME"),
+    inner("name", 1, "IFNAME").takes(Interface),
     inner("netlink_notify_msg", 0, ""),
-    inner("group", 1, "NAME|NUMBER"),
+    inner("group", 1, "NAME|NUMBER").takes(Named(U32)),
 ];
 
 #[rustfmt::skip]
 const USE_IPVLAN: &[Keyword] = &[
-    inner("name", 1, "IFNAME"),
+    inner("name", 1, "IFNAME").takes(Interface),
     inner("bridge", 0, ""),
     inner("private", 0, ""),
     inner("vepa", 0, ""),
-    inner("group", 1, "NAME|NUMBER"),
+    inner("group", 1, "NAME|NUMBER").takes(Named(U32)),
 ];
 
 #[rustfmt::skip]
 const VIRTUAL_ADDRESS: &[Keyword] = &[
-    works("(address)", 0, "ADDR[/PREFIX]"),
-    works("dev", 1, "IFNAME"),
-    works("scope", 1, "NAME|NUMBER (global, site, link, host, nowhere)"),
-    works("broadcast", 1, "ADDR|+|-"),
-    works("brd", 1, "ADDR|+|-"),
-    works("label", 1, "NAME (<16 chars)"),
-    grave("peer", 1, "ADDR", "the address is added without a peer"),
+    works("(address)", 0, "ADDR[/PREFIX]").takes(Rest),
+    works("dev", 1, "IFNAME").takes(Interface),
+    works("scope", 1, "NAME|NUMBER (global, site, link, host, nowhere)").takes(Text),
+    works("broadcast", 1, "ADDR|+|-").takes(Text),
+    works("brd", 1, "ADDR|+|-").takes(Text),
+    works("label", 1, "NAME (<16 chars)").takes(Text),
+    grave("peer", 1, "ADDR", "the address is added without a peer").takes(Address),
     later("home", 0, "", "the address is added without it"),
     later("-nodad", 0, "", "the address is added without it"),
     later("mngtmpaddr", 0, "", "the address is added without it"),
     later("noprefixroute", 0, "", "the address is added without it"),
     later("autojoin", 0, "", "the address is added without it"),
     grave("no_track", 0, "", "the instance still gives up its place when the address is removed"),
-    later("preferred_lft", 1, "SECS|forever", "the address is added without it"),
+    later("preferred_lft", 1, "SECS|forever", "the address is added without it").takes(Text),
     grave("use_vmac", 0, "", "the address is held by the interface itself"),
 ];
 
 #[rustfmt::skip]
 const STATIC_ADDRESS: &[Keyword] = &[
-    inner("(address)", 0, "ADDR[/PREFIX]"),
-    inner("dev", 1, "IFNAME"),
-    inner("scope", 1, "NAME|NUMBER (global, site, link, host, nowhere)"),
-    inner("broadcast", 1, "ADDR|+|-"),
-    inner("brd", 1, "ADDR|+|-"),
-    inner("label", 1, "NAME (<16 chars)"),
-    inner("peer", 1, "ADDR"),
+    inner("(address)", 0, "ADDR[/PREFIX]").takes(Rest),
+    inner("dev", 1, "IFNAME").takes(Interface),
+    inner("scope", 1, "NAME|NUMBER (global, site, link, host, nowhere)").takes(Text),
+    inner("broadcast", 1, "ADDR|+|-").takes(Text),
+    inner("brd", 1, "ADDR|+|-").takes(Text),
+    inner("label", 1, "NAME (<16 chars)").takes(Text),
+    inner("peer", 1, "ADDR").takes(Address),
     inner("home", 0, ""),
     inner("-nodad", 0, ""),
     inner("mngtmpaddr", 0, ""),
     inner("noprefixroute", 0, ""),
     inner("autojoin", 0, ""),
     inner("no_track", 0, ""),
-    inner("preferred_lft", 1, "SECS|forever"),
-    inner("track_group", 1, "NAME"),
+    inner("preferred_lft", 1, "SECS|forever").takes(Text),
+    inner("track_group", 1, "NAME").takes(Text),
 ];
 
 #[rustfmt::skip]
 const TRACK_INTERFACE: &[Keyword] = &[
-    works("weight", 1, "-253..253 (+-254 cut to 253)"),
+    works("weight", 1, "-253..253 (+-254 cut to 253)").takes(Cut(253)),
     works("reverse", 0, "flag after weight"),
 ];
 
 #[rustfmt::skip]
 const TRACK_SCRIPT: &[Keyword] = &[
-    inner("weight", 1, "-253..253 (+-254 cut to 253)"),
+    inner("weight", 1, "-253..253 (+-254 cut to 253)").takes(Cut(253)),
     inner("reverse", 0, "flag after weight"),
     inner("noreverse", 0, "flag after weight"),
 ];
 
 #[rustfmt::skip]
 const TRACK_FILES: &[Keyword] = &[
-    inner("weight", 1, "-254..254"),
+    inner("weight", 1, "-254..254").takes(Number(-254, 254)),
     inner("reverse", 0, "flag after weight"),
     inner("noreverse", 0, "flag after weight"),
 ];
 
 #[rustfmt::skip]
 const TRACK_BFD: &[Keyword] = &[
-    inner("weight", 1, "-253..253"),
+    inner("weight", 1, "-253..253").takes(Number(-253, 253)),
     inner("reverse", 0, "flag after weight"),
     inner("noreverse", 0, "flag after weight"),
 ];
@@ -223,28 +225,28 @@ const SYNC_GROUP: &[Keyword] = &[
     inner("track_file", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackFiles),
     inner("track_process", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackProcesses),
     inner("track_bfd", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackBfd),
-    inner("notify_backup", 1, "\"CMD args\" [USER [[:]GROUP]]"),
-    inner("notify_master", 1, "\"CMD args\" [USER [[:]GROUP]]"),
-    inner("notify_fault", 1, "\"CMD args\" [USER [[:]GROUP]]"),
-    inner("notify_stop", 1, "\"CMD args\" [USER [[:]GROUP]]"),
-    inner("notify", 1, "\"CMD args\" [USER [[:]GROUP]]"),
-    inner("smtp_alert", 0, "[BOOL]"),
+    inner("notify_backup", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
+    inner("notify_master", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
+    inner("notify_fault", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
+    inner("notify_stop", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
+    inner("notify", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
+    inner("smtp_alert", 0, "[BOOL]").takes(Bool),
     inner("global_tracking", 0, ""),
     inner("sync_group_tracking_weight", 0, ""),
-    inner("notify_priority_changes", 0, "[BOOL]"),
+    inner("notify_priority_changes", 0, "[BOOL]").takes(Bool),
 ];
 
 #[rustfmt::skip]
 const SYNC_TRACK_INTERFACE: &[Keyword] = &[
-    inner("weight", 1, "-253..253 (+-254 cut to 253)"),
+    inner("weight", 1, "-253..253 (+-254 cut to 253)").takes(Cut(253)),
     inner("reverse", 0, "flag after weight"),
 ];
 
 #[rustfmt::skip]
 const GARP_GROUP: &[Keyword] = &[
-    inner("garp_interval", 1, "SECS decimal, usec resolution"),
-    inner("gna_interval", 1, "SECS decimal, usec resolution"),
-    inner("interface", 1, "IFNAME"),
+    inner("garp_interval", 1, "SECS decimal, usec resolution").takes(Decimal(1, U32 as u64)),
+    inner("gna_interval", 1, "SECS decimal, usec resolution").takes(Decimal(1, U32 as u64)),
+    inner("interface", 1, "IFNAME").takes(Interface),
     inner("interfaces", 0, "{ IFNAME ... }").list(Place::Words),
 ];
 
@@ -257,51 +259,51 @@ const LINKBEAT_INTERFACES: &[Keyword] = &[
 
 #[rustfmt::skip]
 const VRRP_SCRIPT: &[Keyword] = &[
-    inner("script", 1, "\"CMD args\"").lenient(),
-    inner("interval", 1, "SECS decimal, ms resolution (0 treated as 1)"),
-    inner("timeout", 1, "SECS decimal, ms resolution"),
-    inner("weight", 1, "-253..253 [reverse]"),
-    inner("rise", 1, "1.."),
-    inner("fall", 1, "1.."),
-    inner("user", 1, "USER [[:]GROUP]"),
+    inner("script", 1, "\"CMD args\"").takes(Command).lenient(),
+    inner("interval", 1, "SECS decimal, ms resolution (0 treated as 1)").takes(Decimal(0, EVER)),
+    inner("timeout", 1, "SECS decimal, ms resolution").takes(Decimal(0, EVER)),
+    inner("weight", 1, "-253..253 [reverse]").takes(Weight(253)),
+    inner("rise", 1, "1..").takes(Number(1, U32)),
+    inner("fall", 1, "1..").takes(Number(1, U32)),
+    inner("user", 1, "USER [[:]GROUP]").takes(User),
     inner("init_fail", 0, ""),
 ];
 
 #[rustfmt::skip]
 const TRACK_PROCESS: &[Keyword] = &[
-    inner("process", 1, "NAME|\"NAME\" [PARAM ...]"),
-    inner("param_match", 0, "[initial|partial]"),
-    inner("weight", 1, "-254..254 [reverse]").lenient(),
-    inner("quorum", 1, "1..65535"),
-    inner("quorum_max", 1, "0..65535"),
-    inner("delay", 1, "SECS 0.000001..3600"),
-    inner("terminate_delay", 1, "SECS 0.000001..3600"),
-    inner("fork_delay", 1, "SECS 0.000001..3600"),
+    inner("process", 1, "NAME|\"NAME\" [PARAM ...]").takes(Words),
+    inner("param_match", 0, "[initial|partial]").takes(MaybeOneOf(&["initial", "partial"])),
+    inner("weight", 1, "-254..254 [reverse]").takes(Weight(254)).lenient(),
+    inner("quorum", 1, "1..65535").takes(Number(1, 65535)),
+    inner("quorum_max", 1, "0..65535").takes(Number(0, 65535)),
+    inner("delay", 1, "SECS 0.000001..3600").takes(Decimal(1, 3600 * SECOND)),
+    inner("terminate_delay", 1, "SECS 0.000001..3600").takes(Decimal(1, 3600 * SECOND)),
+    inner("fork_delay", 1, "SECS 0.000001..3600").takes(Decimal(1, 3600 * SECOND)),
     inner("full_command", 0, ""),
 ];
 
 #[rustfmt::skip]
 const TRACK_FILE: &[Keyword] = &[
-    inner("file", 1, "PATH").lenient(),
-    inner("weight", 1, "-254..254 [reverse]").lenient(),
-    inner("init_file", 0, "[VALUE] [overwrite]"),
+    inner("file", 1, "PATH").takes(Text).lenient(),
+    inner("weight", 1, "-254..254 [reverse]").takes(Weight(254)).lenient(),
+    inner("init_file", 0, "[VALUE] [overwrite]").takes(Words),
 ];
 
 #[rustfmt::skip]
 const BFD_INSTANCE: &[Keyword] = &[
-    inner("source_ip", 1, "ADDR"),
-    inner("neighbor_ip", 1, "ADDR").lenient(),
-    inner("neighbour_ip", 1, "ADDR").lenient(),
-    inner("min_rx", 1, "MS decimal 1..4294967"),
-    inner("min_tx", 1, "MS decimal 1..4294967"),
-    inner("idle_tx", 1, "MS decimal 1000..4294967"),
-    inner("multiplier", 1, "1..255"),
+    inner("source_ip", 1, "ADDR").takes(Address),
+    inner("neighbor_ip", 1, "ADDR").takes(Address).lenient(),
+    inner("neighbour_ip", 1, "ADDR").takes(Address).lenient(),
+    inner("min_rx", 1, "MS decimal 1..4294967").takes(Millis(1_000, U32 as u64)),
+    inner("min_tx", 1, "MS decimal 1..4294967").takes(Millis(1_000, U32 as u64)),
+    inner("idle_tx", 1, "MS decimal 1000..4294967").takes(Millis(SECOND, U32 as u64)),
+    inner("multiplier", 1, "1..255").takes(Number(1, 255)),
     inner("passive", 0, ""),
-    inner("ttl", 1, "1..255"),
-    inner("hoplimit", 1, "1..255"),
-    inner("max_hops", 1, "-1..255"),
-    inner("multihop", 0, "[BOOL]"),
-    inner("weight", 1, "-253..253 [reverse]"),
+    inner("ttl", 1, "1..255").takes(Number(1, 255)),
+    inner("hoplimit", 1, "1..255").takes(Number(1, 255)),
+    inner("max_hops", 1, "-1..255").takes(Number(-1, 255)),
+    inner("multihop", 0, "[BOOL]").takes(Bool),
+    inner("weight", 1, "-253..253 [reverse]").takes(Weight(253)),
     inner("vrrp", 0, ""),
     inner("checker", 0, ""),
 ];

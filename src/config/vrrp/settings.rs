@@ -4,6 +4,7 @@ use crate::config::Diagnostics;
 use crate::net::{AddressFamily, Priority};
 use crate::plan::vrrp::{AnnouncePolicy, Authentication, ChecksumDialect, TrackedInterface, Version};
 use crate::time::Interval;
+use keepalived_compat::config::setting::Settings as _;
 use keepalived_compat::config::vrrp::{AuthType, Settings, VrrpInstance};
 use keepalived_compat::{Code, Diagnostic};
 use std::time::Duration;
@@ -158,7 +159,7 @@ pub(super) fn authentication(
     out: &mut Diagnostics,
 ) -> Option<Authentication> {
     let name = &instance.name.value;
-    if instance.settings.hmac.is_some() {
+    if instance.settings.others.find("auth_hmac").is_some() {
         // The keyword has been reported.
         return None;
     }

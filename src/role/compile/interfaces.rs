@@ -1,6 +1,8 @@
 //! Interfaces that a configuration names: are they there?
 
-use keepalived_compat::{Code, Config, Diagnostic};
+use keepalived_compat::config::setting::{Setting, Settings as _};
+use keepalived_compat::config::vrrp::VrrpInstance;
+use keepalived_compat::{Code, Config, Diagnostic, Span};
 use nix::net::if_::if_nametoindex;
 use std::collections::BTreeSet;
 
@@ -11,21 +13,88 @@ pub fn interface_exists(name: &str) -> bool {
 
 /// One diagnostic per interface that does not exist now. It may still come: the daemon waits for it.
 pub(super) fn diagnose(config: &Config, exists: fn(&str) -> bool) -> Vec<Diagnostic> {
-    let mut asked = BTreeSet::new();
-    let mut diagnostics = Vec::new();
+    // In another network namespace there may be others; and some configurations say that they come later.
+    if config.others.find("net_namespace").is_some() || config.global.others.is_on("dynamic_interfaces") {
+        return Vec::new();
+    }
+    let mut search = Search { exists, asked: BTreeSet::new(), found: Vec::new() };
     for instance in &config.instances {
-        let tracked = instance.settings.track_interfaces.iter().map(|tracked| &tracked.interface);
+        search.instance(instance);
+    }
+    for list in config.others.iter().filter(|s| s.keyword.starts_with("static_")) {
+        search.lines(list, list.keyword);
+    }
+    search.delays(config);
+    search.found
+}
+
+/// Looks names up, each once.
+struct Search<'a> {
+    exists: fn(&str) -> bool,
+    asked: BTreeSet<&'a str>,
+    found: Vec<Diagnostic>,
+}
+
+impl<'a> Search<'a> {
+    fn instance(&mut self, instance: &'a VrrpInstance) {
+        let name = &instance.name.value;
         let settings = &instance.settings;
-        let addresses = settings.addresses.iter().chain(&settings.excluded);
-        let holders = addresses.filter_map(|address| address.interface.as_ref());
-        for name in settings.interface.iter().chain(tracked).chain(holders) {
-            if !asked.insert(name.value.as_str()) || exists(&name.value) {
-                continue;
+        let tracked = settings.track_interfaces.iter().map(|tracked| &tracked.interface);
+        for interface in settings.interface.iter().chain(tracked) {
+            let now = format!("vrrp_instance {name} stays in FAULT until there is one");
+            self.ask(&interface.value, interface.span, now);
+        }
+        // Addresses may be on the macvlan of an instance, which the daemon makes.
+        let made = |interface: &str| {
+            settings.others.iter().any(|s| s.keyword.starts_with("use_") && names(s, interface))
+        };
+        for address in settings.addresses.iter().chain(&settings.excluded) {
+            if let Some(interface) = address.interface.as_ref().filter(|i| !made(&i.value)) {
+                let now = format!("vrrp_instance {name} cannot hold {} until there is one", address.address);
+                self.ask(&interface.value, interface.span, now);
             }
-            let title = format!("there is no interface {}", name.value);
-            let now = format!("vrrp_instance {} stays in FAULT until there is one", instance.name.value);
-            diagnostics.push(Diagnostic::new(Code::MissingInterface, name.span, title, now));
+        }
+        for list in settings.others.iter().filter(|s| matches!(s.keyword, "virtual_routes" | "virtual_rules"))
+        {
+            self.lines(list, list.keyword);
         }
     }
-    diagnostics
+
+    fn lines(&mut self, list: &'a Setting, what: &str) {
+        for line in &list.block {
+            for option in line.block.iter().filter(|o| matches!(o.keyword, "dev" | "oif" | "iif")) {
+                let now = format!("a line of {what} has no effect until there is one");
+                self.ask(option.name().unwrap_or_default(), option.span, now);
+            }
+        }
+    }
+
+    fn delays(&mut self, config: &'a Config) {
+        for line in
+            config.others.iter().filter(|s| s.keyword == "interface_up_down_delays").flat_map(|s| &s.block)
+        {
+            let name = line.name().unwrap_or_default();
+            if !(self.exists)(name) {
+                let title = format!("there is no interface {name} to delay");
+                self.found.push(Diagnostic::new(
+                    Code::DelayInterface,
+                    line.span,
+                    title,
+                    "the line is left out",
+                ));
+            }
+        }
+    }
+
+    fn ask(&mut self, name: &'a str, span: Span, now: String) {
+        if self.asked.insert(name) && !(self.exists)(name) {
+            let title = format!("there is no interface {name}");
+            self.found.push(Diagnostic::new(Code::MissingInterface, span, title, now));
+        }
+    }
+}
+
+/// Does `use_vmac` or `use_ipvlan` give its interface this name?
+fn names(setting: &Setting, interface: &str) -> bool {
+    matches!(&setting.value, keepalived_compat::config::setting::Value::Words(words) if words.iter().any(|w| w == interface))
 }

@@ -1,5 +1,6 @@
 //! Scripts that a configuration names: are they there, and does it say that they must be safe?
 
+use keepalived_compat::config::setting::{Settings as _, Value};
 use keepalived_compat::{Code, Config, Diagnostic};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -12,6 +13,8 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub(super) fn diagnose(config: &Config) -> Vec<Diagnostic> {
     let mut known: BTreeMap<&str, bool> = BTreeMap::new();
     let mut diagnostics = Vec::new();
+    accounts(config, &mut diagnostics);
+    files(config, &mut diagnostics);
     let mut unsafe_use = None;
     for program in &config.scripts.programs {
         let first = !known.contains_key(program.value.as_str());
@@ -22,7 +25,11 @@ pub(super) fn diagnose(config: &Config) -> Vec<Diagnostic> {
             let title = format!("the program {} does not exist or is not executable", program.value);
             diagnostics.push(
                 Diagnostic::new(
-                    Code::ScriptMissing,
+                    if config.scripts.tracked.contains(&program.value) {
+                        Code::ScriptMissing
+                    } else {
+                        Code::CommandMissing
+                    },
                     program.span,
                     title,
                     "keepalived would leave the script out",
@@ -38,6 +45,58 @@ pub(super) fn diagnose(config: &Config) -> Vec<Diagnostic> {
         diagnostics.push(diagnostic.instead("enable_script_security in global_defs"));
     }
     diagnostics
+}
+
+/// Says which tracked files are in a directory that does not exist: nothing can watch them.
+fn files(config: &Config, diagnostics: &mut Vec<Diagnostic>) {
+    for tracked in config.others.iter().filter(|s| matches!(s.keyword, "track_file" | "vrrp_track_file")) {
+        let Some(file) = tracked.block.text("file") else { continue };
+        let directory = Path::new(file).parent().unwrap_or(Path::new("/"));
+        if !directory.is_dir() {
+            let title = format!("the directory of the tracked file {file} does not exist");
+            let now = "keepalived would leave the file out";
+            let diagnostic = Diagnostic::new(Code::BadValue, tracked.span, title, now);
+            diagnostics.push(diagnostic.instead("a file in a directory that exists when the daemon starts"));
+        }
+    }
+}
+
+/// The account that keepalived runs scripts as when none is written.
+const DEFAULT_ACCOUNT: &str = "keepalived_script";
+
+/// Says which commands have nobody to run them: keepalived leaves those out.
+fn accounts(config: &Config, diagnostics: &mut Vec<Diagnostic>) {
+    let written = config.global.others.find("script_user");
+    let user = written.and_then(|s| match &s.value {
+        Value::Words(words) => words.first(),
+        _ => None,
+    });
+    if let (Some(setting), Some(user)) = (written, user.filter(|u| !is_account(u))) {
+        let title = format!("`script_user`: there is no account {user}");
+        let now = "keepalived would leave out all scripts without an account of their own";
+        diagnostics.push(Diagnostic::new(Code::ScriptMissing, setting.span, title, now));
+    }
+    let default = match user {
+        Some(user) => is_account(user),
+        None => !config.global.script_security || is_account(DEFAULT_ACCOUNT),
+    };
+    for command in &config.scripts.commands {
+        let title = match &command.user {
+            None if default => continue,
+            None => format!("there is no account to run {} as", command.program.value),
+            Some(user) if is_account(&user.value) => continue,
+            Some(user) => format!("there is no account {} to run {} as", user.value, command.program.value),
+        };
+        let now = "keepalived would leave the script out";
+        let diagnostic = Diagnostic::new(Code::ScriptMissing, command.program.span, title, now);
+        diagnostics
+            .push(diagnostic.instead("script_user ACCOUNT in global_defs, or useradd keepalived_script"));
+    }
+}
+
+/// Is there a user of this name or number? What cannot be looked up is believed.
+fn is_account(user: &str) -> bool {
+    user.parse::<u32>().is_ok() || nix::unistd::User::from_name(user).map_or(true, |found| found.is_some())
 }
 
 fn is_program(name: &str) -> bool {

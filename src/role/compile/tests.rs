@@ -46,10 +46,31 @@ fn statuses_are_keepalived_s() {
     assert_eq!(statuses(&script), (0, 0, true), "a script that nothing uses");
     let used = SERVER.replace("80 {\n}", "80 {\nnotify_up /bin/sh\n}");
     assert_eq!(statuses(&used), (6, 6, true));
-    assert_eq!(statuses(&format!("global_defs {{\nenable_script_security\n}}\n{used}")), (0, 0, true));
-    assert_eq!(statuses(&used.replace("/bin/sh", "/no/such/script")), (5, 5, true));
+    let secure = "global_defs {\nenable_script_security\nscript_user root\n}\n";
+    assert_eq!(statuses(&format!("{secure}{used}")), (0, 0, true));
+    let nobody = secure.replace("root", "no-such-account");
+    assert_eq!(statuses(&format!("{nobody}{used}")), (5, 5, true), "no account to run it as");
+    assert_eq!(
+        statuses(&used.replace("/bin/sh", "/no/such/script")),
+        (0, 0, true),
+        "keepalived says nothing"
+    );
+    let tracked = INSTANCE.replace("interface eth0", "interface eth0\ntrack_script {\nx\n}");
+    let tracked = format!("{secure}vrrp_script x {{\nscript /no/such/script\n}}\n{tracked}");
+    assert_eq!(statuses(&tracked), (5, 5, true), "a tracked script");
     let waiting = INSTANCE.replace("eth0", "gone0");
     assert_eq!(statuses(&waiting), (5, 5, true), "the daemon waits for the interface");
+    for (line, status) in [("dynamic_interfaces", 0), ("", 5)] {
+        let text = format!("global_defs {{\n{line}\n}}\n{waiting}");
+        assert_eq!(statuses(&text).0, status, "{line}");
+    }
+    let delayed = format!("{INSTANCE}interface_up_down_delays {{\ngone0 1\n}}\n");
+    assert_eq!(statuses(&delayed), (4, 4, true));
+    let files = tempfile::tempdir().expect("a temporary directory");
+    for (directory, status) in [(files.path(), 0), (Path::new("/no/such/directory"), 5)] {
+        let text = format!("{INSTANCE}track_file f {{\nfile {}/x\n}}\n", directory.display());
+        assert_eq!(statuses(&text).0, status, "{}", directory.display());
+    }
 }
 
 #[test]
@@ -97,6 +118,15 @@ fn diagnostics_come_in_the_order_of_the_file() {
         "{lines:?}"
     );
     assert_eq!(compiled.errors, 1);
+}
+
+#[test]
+fn what_is_not_built_is_no_error_of_the_file() {
+    let text =
+        INSTANCE.replace("interface eth0", "interface eth0\nuse_vmac\nno_accept\nauth_hmac {\nkey 1 x\n}");
+    assert_eq!(statuses(&text), (0, 0, true));
+    let directory = directory(&[("k.conf", &text)]);
+    assert_eq!(compile(&request(&directory.path().join("k.conf"))).errors, 0, "it can be reloaded");
 }
 
 #[test]

@@ -1,146 +1,13 @@
-//! What the parser has to say, for people: code, place, what happens now, what to write instead.
+//! A diagnostic in words and lines.
 
-use crate::source::{SourceMap, Span};
+use super::{Diagnostic, Severity};
+use crate::source::{Origin, SourceMap, Span};
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// Nothing is lost.
-    Hint,
-    /// Something differs from what was written.
-    Warning,
-    /// Something that was written is lost, or the traffic is at stake.
-    Error,
-}
-
-macro_rules! codes {
-    ($($name:ident = $number:literal, $severity:ident, $status:literal, $meaning:literal;)*) => {
-        /// Stable identity of a kind of diagnostic.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Code {
-            $(#[doc = $meaning] $name = $number,)*
-        }
-
-        impl Code {
-            /// All codes in order.
-            pub const ALL: &'static [Code] = &[$(Code::$name),*];
-
-            /// How bad this kind is.
-            pub const fn severity(self) -> Severity {
-                match self { $(Code::$name => Severity::$severity,)* }
-            }
-
-            /// Exit status that it gives to `-t`: 0 when keepalived would have nothing to say. (For a main file that
-            /// is missing keepalived says 0 too; a test that passes then is worth nothing, so it is 4 here.)
-            pub const fn status(self) -> u8 {
-                match self { $(Code::$name => $status,)* }
-            }
-
-            /// Does keepalived refuse to start because of it?
-            pub const fn is_fatal(self) -> bool {
-                matches!(
-                    self,
-                    Code::MainFile | Code::RequiredInclude | Code::MissingWord | Code::Incomplete | Code::Conflict
-                )
-            }
-
-            /// One sentence for the documentation.
-            pub const fn meaning(self) -> &'static str {
-                match self { $(Code::$name => $meaning,)* }
-            }
-        }
-    };
-}
-
-codes! {
-    MainFile = 1, Error, 4, "The configuration file cannot be read.";
-    Include = 2, Error, 5, "An included file is missing or cannot be used.";
-    RequiredInclude = 3, Error, 6, "A file that must be there (includer and its kin) is missing.";
-    Line = 4, Error, 5, "A line is too long or holds a NUL; it is left out.";
-    Quote = 5, Error, 5, "A quote is not closed; the word runs to the end of the line.";
-    Brace = 6, Error, 5, "A brace is missing or too many.";
-    UnknownKeyword = 7, Error, 5, "keepalived does not know the word at this place; it is left out with its block.";
-    MissingWord = 8, Error, 2, "A keyword lacks the word that must follow; keepalived ends with status 2.";
-    BadValue = 9, Error, 5, "A value cannot be understood; the default stays.";
-    Adjusted = 10, Warning, 5, "A value is rounded, cut or replaced, as keepalived does.";
-    Duplicate = 11, Error, 5, "A name or address is defined twice; the second is left out.";
-    UnknownName = 12, Error, 5, "Something is referred to that is not defined.";
-    Cleared = 13, Warning, 5, "Two settings do not go together; one is cleared, as keepalived does.";
-    Deprecated = 14, Warning, 5, "An old spelling that keepalived still takes.";
-    Limit = 15, Error, 5, "A limit of this parser was reached.";
-    Incomplete = 16, Error, 5, "A block lacks something it cannot do without; keepalived refuses to start.";
-    Conflict = 17, Error, 5, "Two virtual routers are the same; keepalived refuses to start.";
-    NotYet = 20, Warning, 0, "Known to keepalived, not built in holdfast yet.";
-    NotYetTraffic = 21, Error, 5, "Known to keepalived, not built in holdfast yet, and the traffic may notice.";
-    NoEffect = 22, Hint, 0, "Accepted without effect, and nothing is lost by that.";
-    Undefined = 23, Hint, 0, "A $NAME that has no definition stays as written.";
-    Default = 24, Hint, 5, "A default is used that keepalived mentions too.";
-    ScriptSecurity = 25, Warning, 6, "Scripts are used without enable_script_security.";
-    ScriptMissing = 26, Warning, 5, "A script does not exist or is not executable; keepalived would not run it.";
-    MissingInterface = 27, Warning, 5, "An interface does not exist now; the daemon waits for it.";
-}
-
-impl std::fmt::Display for Code {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "HF{:04}", *self as u16)
-    }
-}
-
-/// One thing to say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnostic {
-    /// Which kind.
-    pub code: Code,
-    /// Where; `None` when it is about the whole configuration.
-    pub span: Option<Span>,
-    /// A second place that belongs to it, with a label ("first defined here").
-    pub related: Option<(Span, String)>,
-    /// What is the matter, without full stop.
-    pub title: String,
-    /// What happens now, one sentence.
-    pub now: String,
-    /// What to write instead, one sentence; empty when there is nothing to advise.
-    pub instead: String,
-}
+/// Definitions that are named for one place.
+const MAX_CHAIN: usize = 4;
 
 impl Diagnostic {
-    /// A diagnostic without advice.
-    pub fn new(
-        code: Code,
-        span: impl Into<Option<Span>>,
-        title: impl Into<String>,
-        now: impl Into<String>,
-    ) -> Diagnostic {
-        Diagnostic {
-            code,
-            span: span.into(),
-            related: None,
-            title: title.into(),
-            now: now.into(),
-            instead: String::new(),
-        }
-    }
-
-    /// Adds what to write instead.
-    #[must_use]
-    pub fn instead(mut self, advice: impl Into<String>) -> Diagnostic {
-        self.instead = advice.into();
-        self
-    }
-
-    /// Adds a second place.
-    #[must_use]
-    pub fn related(mut self, span: Span, label: impl Into<String>) -> Diagnostic {
-        self.related = Some((span, label.into()));
-        self
-    }
-
-    /// How bad it is.
-    pub const fn severity(&self) -> Severity {
-        self.code.severity()
-    }
-
     /// One line: `FILE:LINE: title; now`, for lists and logs.
     pub fn line(&self, sources: &SourceMap) -> String {
         let place = self.span.and_then(|s| sources.position(s));
@@ -151,6 +18,34 @@ impl Diagnostic {
     /// As printed: the title, the source line with the place underlined, what happens, what to do.
     /// Plain text of several lines, without a final newline.
     pub fn render(&self, sources: &SourceMap) -> String {
+        self.render_by(&Renderer::plain(), sources)
+    }
+
+    /// As [`Self::render`], in the colours of a terminal.
+    pub fn render_coloured(&self, sources: &SourceMap) -> String {
+        self.render_by(&Renderer::styled(), sources)
+    }
+
+    /// Where the place came from, one phrase each: the definitions it was written in, then the files that
+    /// include its file, from the inside out.
+    pub fn chain(&self, sources: &SourceMap) -> Vec<String> {
+        let at = |span| sources.position(span).map(|p| printable(&format!("{}:{}", p.file, p.line)));
+        let Some(span) = self.span else { return Vec::new() };
+        let definition = |o: &Origin| match o.defined.and_then(at) {
+            Some(place) => format!("${} is defined at {place}", printable(&o.name)),
+            None => format!("${} is predefined", printable(&o.name)),
+        };
+        let mut chain: Vec<String> = sources.origins(span).take(MAX_CHAIN).map(definition).collect();
+        let mut file = span.file;
+        while let Some(span) = sources.included_at(file) {
+            // At most MAX_INCLUDE_DEPTH: a file comes after the one that includes it.
+            chain.extend(at(span).map(|place| format!("included at {place}")));
+            file = span.file;
+        }
+        chain
+    }
+
+    fn render_by(&self, renderer: &Renderer, sources: &SourceMap) -> String {
         let level = match self.severity() {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -176,19 +71,15 @@ impl Diagnostic {
                     .annotation(mark)
             },
         ));
+        for link in self.chain(sources) {
+            group = group.element(Level::NOTE.with_name("from").message(link));
+        }
         group = group.element(Level::NOTE.with_name("now").message(now));
         if !instead.is_empty() {
             group = group.element(Level::HELP.with_name("instead").message(instead));
         }
-        let text = Renderer::plain().render(&[group]);
+        let text = renderer.render(&[group]);
         text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
-    }
-}
-
-/// Keeps a diagnostic, up to [`crate::MAX_DIAGNOSTICS`].
-pub(crate) fn keep(diagnostics: &mut Vec<Diagnostic>, diagnostic: Diagnostic) {
-    if diagnostics.len() < crate::MAX_DIAGNOSTICS {
-        diagnostics.push(diagnostic);
     }
 }
 
@@ -251,13 +142,14 @@ fn visible(c: char) -> char {
 }
 
 /// Text that cannot upset a terminal, on one line.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(visible).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Code;
 
     #[test]
     fn a_diagnostic_shows_the_line_and_underlines_the_place() {
@@ -300,10 +192,5 @@ error[HF0007]: unknown keyword `vvrp_script`
             let text = Diagnostic::new(Code::Adjusted, span, "too long", "cut").render(&sources);
             assert!(!text.contains("hunter") && text.contains("*****"), "{text}");
         }
-    }
-
-    #[test]
-    fn codes_are_unique_and_ordered() {
-        assert!(Code::ALL.windows(2).all(|pair| (pair[0] as u16) < (pair[1] as u16)));
     }
 }

@@ -1,0 +1,337 @@
+//! Settings: keywords with their checked values, read by the shape that the keyword table gives.
+//!
+//! What holdfast executes has fields of its own ([`super::vrrp::Settings`] and the like). Everything else that
+//! keepalived knows is kept here, in the order of the file: a reader of a later behaviour finds it typed, and
+//! whoever prints the configuration finds all of it.
+
+use super::Context;
+use super::line;
+use super::value::{boolean, seconds, shortened};
+use crate::keywords::{Keyword, Opens, Place, Shape};
+use crate::lexer::Word;
+use crate::source::{Span, Spanned};
+use crate::tree::Statement;
+use crate::{Code, Diagnostic};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// A keyword with its value and what is in its braces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The keyword; empty for a line that begins with a name or an address.
+    pub keyword: &'static str,
+    /// Where it is written.
+    pub span: Span,
+    /// What follows it. For a line without a keyword: its first word.
+    pub value: Value,
+    /// Statements or lines in its braces; for a line, its options.
+    pub block: Vec<Setting>,
+}
+
+/// A checked value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing follows.
+    None,
+    /// A boolean.
+    Bool(bool),
+    /// A number.
+    Number(i64),
+    /// A time.
+    Time(Duration),
+    /// A word.
+    Text(String),
+    /// Some words.
+    Words(Vec<String>),
+    /// An address.
+    Address(IpAddr),
+    /// A prefix; [`None`] is `default`, `any` or `all`.
+    Prefix(Option<(IpAddr, Option<u8>)>),
+    /// A command line and the words after it: user and group.
+    Command(String, Vec<String>),
+    /// A weight, and the word after it: true for `reverse`, false for `noreverse`.
+    Weight(i64, Option<bool>),
+}
+
+/// Finds settings by their keyword.
+pub trait Settings {
+    /// The last one, which is the one that counts.
+    fn find(&self, keyword: &str) -> Option<&Setting>;
+
+    /// Its number.
+    fn number(&self, keyword: &str) -> Option<i64> {
+        match self.find(keyword)?.value {
+            Value::Number(number) | Value::Weight(number, _) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Its word.
+    fn text(&self, keyword: &str) -> Option<&str> {
+        match &self.find(keyword)?.value {
+            Value::Text(text) | Value::Command(text, _) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Its time.
+    fn time(&self, keyword: &str) -> Option<Duration> {
+        match self.find(keyword)?.value {
+            Value::Time(time) => Some(time),
+            _ => None,
+        }
+    }
+
+    /// Does it stand there, and does it not say `off`?
+    fn is_on(&self, keyword: &str) -> bool {
+        self.find(keyword).is_some_and(|s| s.value != Value::Bool(false))
+    }
+}
+
+impl Settings for [Setting] {
+    fn find(&self, keyword: &str) -> Option<&Setting> {
+        self.iter().rev().find(|s| s.keyword == keyword)
+    }
+}
+
+impl Setting {
+    /// The name that the block or line begins with.
+    pub fn name(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(name) => Some(name),
+            Value::Words(words) => words.first().map(String::as_str),
+            _ => None,
+        }
+    }
+
+    /// The name with its place, for messages.
+    pub(super) fn named(&self) -> Option<Spanned<String>> {
+        self.name().map(|name| Spanned::new(name.to_owned(), self.span))
+    }
+}
+
+impl Context<'_> {
+    /// Reads a statement by its shape; `None` (said) when keepalived leaves it out.
+    pub(super) fn setting(&mut self, keyword: &'static Keyword, statement: &Statement) -> Option<Setting> {
+        let word = statement.keyword();
+        let mut words = statement.arguments();
+        let value = self.value(keyword, word, &mut words)?;
+        let block = match keyword.opens {
+            Opens::Nothing => Vec::new(),
+            Opens::Block(place) => self.settings(place, statement.body()),
+            Opens::List(place) => line::read(self, place, statement.body()),
+        };
+        Some(Setting { keyword: keyword.name, span: statement.span(), value, block })
+    }
+
+    /// A block of which nothing is executed.
+    pub(super) fn settings(&mut self, place: Place, body: &[Statement]) -> Vec<Setting> {
+        let mut kept = Vec::new();
+        for statement in body {
+            if let Some(keyword) = self.known(place, statement)
+                && self.shaped(keyword, statement)
+            {
+                let setting = self.setting(keyword, statement);
+                kept.extend(setting.filter(|s| super::objects::accept(self, s)));
+            }
+        }
+        kept
+    }
+
+    /// The value at the front of `words`, which is moved behind it.
+    pub(super) fn value(&mut self, keyword: &Keyword, head: &Word, words: &mut &[Word]) -> Option<Value> {
+        if matches!(keyword.shape, Shape::Flag) {
+            return Some(Value::None);
+        }
+        let all = *words;
+        let first = take(words);
+        let Some(word) = first else { return self.absent(keyword, head) };
+        let wanted = || format!("{} {}", keyword.name, keyword.arguments);
+        let value = match keyword.shape {
+            Shape::Weight(most) => return self.weight(keyword, word, words, most),
+            Shape::Clamped(low, high) => {
+                let clamped = digits(&word.text).map(|n| n.clamp(low, high));
+                if let Some(used) = clamped.filter(|n| digits(&word.text) != Some(*n)) {
+                    let title = format!("`{}` is not from {low} to {high}", shortened(&word.text));
+                    self.tell(Code::Adjusted, word.span, title, format!("{used} is used, as in keepalived"));
+                }
+                clamped.map(Value::Number)
+            }
+            Shape::Cut(most) => {
+                let number = digits(&word.text).filter(|n| n.abs() <= most + 1);
+                if number.is_some_and(|n| n.abs() > most) {
+                    let title = format!("a weight is at most {most}");
+                    self.tell(Code::Adjusted, word.span, title, format!("{most} is used, as in keepalived"));
+                }
+                number.map(|n| Value::Number(n.clamp(-most, most)))
+            }
+            Shape::Command | Shape::MaybeCommand => {
+                Some(Value::Command(word.text.clone(), texts(std::mem::take(words))))
+            }
+            Shape::User | Shape::Words | Shape::Hex | Shape::Rest => {
+                *words = &[];
+                self.many(keyword, all)
+            }
+            Shape::ExtraInterface => {
+                let number = if word.text == "all" { take(words) } else { first };
+                let used = digits(&number?.text).filter(|n| (0..=86_400).contains(n));
+                used.map(|n| {
+                    if word.text == "all" { vec!["all".into(), n.to_string()] } else { vec![n.to_string()] }
+                })
+                .map(Value::Words)
+            }
+            Shape::Locked if word.text == "lock" => {
+                take(words).map(|n| Value::Words(vec!["lock".to_owned(), n.text.clone()]))
+            }
+            Shape::Gateway if matches!(word.text.as_str(), "inet" | "inet6" | "to") => {
+                let address = take(words)?;
+                return self.address(address, keyword.name).map(Value::Address);
+            }
+            shape => plain(shape, &word.text),
+        };
+        if value.is_none() {
+            self.bad(word, keyword.name, &wanted());
+        }
+        value
+    }
+
+    /// What a keyword without the words that may follow it means.
+    fn absent(&mut self, keyword: &Keyword, head: &Word) -> Option<Value> {
+        match keyword.shape {
+            Shape::Bool => Some(Value::Bool(true)),
+            _ if keyword.words == 0 => Some(Value::None),
+            _ => {
+                let title = format!("`{}` lacks a word", keyword.name);
+                self.tell(
+                    Code::MissingWord,
+                    head.span,
+                    title,
+                    "the configuration is refused, as in keepalived",
+                );
+                None
+            }
+        }
+    }
+
+    fn weight(&mut self, keyword: &Keyword, word: &Word, words: &mut &[Word], most: i64) -> Option<Value> {
+        let Some(weight) = digits(&word.text).filter(|n| n.abs() <= most) else {
+            self.bad(word, keyword.name, &format!("{} {}", keyword.name, keyword.arguments));
+            return None;
+        };
+        let reverse = words.first().and_then(|w| match w.text.as_str() {
+            "reverse" => Some(true),
+            "noreverse" => Some(false),
+            _ => None,
+        });
+        if reverse.is_some() {
+            take(words);
+        }
+        Some(Value::Weight(weight, reverse))
+    }
+
+    fn many(&mut self, keyword: &Keyword, words: &[Word]) -> Option<Value> {
+        let hex = |w: &Word| {
+            let text = w.text.strip_prefix("0x").unwrap_or(&w.text);
+            let wild = keyword.words == 0;
+            text.bytes().all(|b| b.is_ascii_hexdigit() || (wild && matches!(b, b'x' | b'X')))
+        };
+        if keyword.shape == Shape::Hex
+            && let Some(word) = words.iter().find(|w| !hex(w))
+        {
+            self.bad(word, keyword.name, "bytes in hexadecimal, like 0102ff");
+            return None;
+        }
+        Some(Value::Words(texts(words)))
+    }
+}
+
+/// A value of one word.
+fn plain(shape: Shape, text: &str) -> Option<Value> {
+    let one = |list: &[&str]| list.contains(&text).then(|| Value::Text(text.to_owned()));
+    let within = |d: Duration, low: u64, high: u64| {
+        let micros = u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
+        (low..=high).contains(&micros).then_some(Value::Time(d))
+    };
+    match shape {
+        Shape::Bool => boolean(text).map(Value::Bool),
+        Shape::Number(low, high) | Shape::MaybeNumber(low, high) => {
+            digits(text).filter(|n| (low..=high).contains(n)).map(Value::Number)
+        }
+        Shape::AnyBase(low, high) => any_base(text).filter(|n| (low..=high).contains(n)).map(Value::Number),
+        Shape::Seconds(low, high) => {
+            let count = text.parse::<u32>().ok().filter(|n| (low..=high).contains(n))?;
+            Some(Value::Time(Duration::from_secs(u64::from(count))))
+        }
+        Shape::Decimal(low, high) => within(seconds(text)?, low, high),
+        Shape::Millis(low, high) => within(seconds(text)? / 1000, low, high),
+        Shape::OneOf(list) | Shape::MaybeOneOf(list) => one(list),
+        Shape::AnyCase(list) => {
+            list.iter().find(|w| w.eq_ignore_ascii_case(text)).map(|w| Value::Text((*w).to_owned()))
+        }
+        Shape::Address | Shape::Gateway => text.parse().ok().map(Value::Address),
+        Shape::Prefix => prefix(text).map(Value::Prefix),
+        Shape::Interface => (!text.is_empty() && text.len() <= 15 && !text.contains('/'))
+            .then(|| Value::Text(text.to_owned())),
+        Shape::Named(most) => {
+            let fits = any_base(text).is_none_or(|n| (0..=most).contains(&n));
+            (fits && !text.is_empty()).then(|| Value::Text(text.to_owned()))
+        }
+        Shape::Span => {
+            let (low, high) = text.split_once('-')?;
+            let (low, high): (u32, u32) = (low.parse().ok()?, high.parse().ok()?);
+            (low <= high).then(|| Value::Text(text.to_owned()))
+        }
+        Shape::Mark => {
+            let (mark, mask) = text.split_once('/').unwrap_or((text, "0"));
+            let fits = |n: &str| any_base(n).is_some_and(|n| (0..=i64::from(u32::MAX)).contains(&n));
+            (fits(mark) && fits(mask)).then(|| Value::Text(text.to_owned()))
+        }
+        _ => Some(Value::Text(text.to_owned())),
+    }
+}
+
+/// `ADDR[/LEN]`, or `None` inside for `default`, `any` and `all`.
+fn prefix(text: &str) -> Option<Option<(IpAddr, Option<u8>)>> {
+    if matches!(text, "default" | "any" | "all") {
+        return Some(None);
+    }
+    let (address, length) = text.split_once('/').map_or((text, None), |(a, l)| (a, Some(l)));
+    let address: IpAddr = address.parse().ok()?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    match length {
+        None => Some(Some((address, None))),
+        Some(length) => {
+            let length = length.parse().ok().filter(|l: &u8| *l <= most)?;
+            Some(Some((address, Some(length))))
+        }
+    }
+}
+
+fn digits(text: &str) -> Option<i64> {
+    text.strip_prefix('+').unwrap_or(text).parse().ok()
+}
+
+/// A number as C's `strtoul` reads it with base 0.
+fn any_base(text: &str) -> Option<i64> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => i64::from_str_radix(hex, 16).ok(),
+        None if text.len() > 1 && text.starts_with('0') => i64::from_str_radix(text, 8).ok(),
+        None => digits(text),
+    }
+}
+
+fn take<'w>(words: &mut &'w [Word]) -> Option<&'w Word> {
+    let (first, rest) = words.split_first()?;
+    *words = rest;
+    Some(first)
+}
+
+fn texts(words: &[Word]) -> Vec<String> {
+    words.iter().map(|w| w.text.clone()).collect()
+}
+
+/// Says that a block is left out.
+pub(super) fn removed(cx: &mut Context, span: Span, title: String, advice: &str) {
+    let diagnostic = Diagnostic::new(Code::BadValue, span, title, "it is left out, as in keepalived");
+    cx.say(diagnostic.instead(advice));
+}
