@@ -109,7 +109,7 @@ impl Supervisor {
             pid: slot.child.as_ref().map(|child| child.pid),
             restarts: slot.restarts,
             generation: slot.child.as_ref().and_then(|child| child.generation),
-            trouble: slot.trouble().or_else(|| {
+            trouble: slot.trouble(&self.settings.limits).or_else(|| {
                 let late = self.status.waiting.contains(&slot.worker);
                 late.then(|| format!("did not answer within {limit} s"))
             }),
