@@ -57,13 +57,15 @@ fn act(options: &Options) -> ExitCode {
         let words: Vec<_> = options.extra.iter().map(|word| word.to_string_lossy()).collect();
         print(&format!("Unexpected argument(s): {}", words.join(" ")));
     }
+    // Running in the wrong namespace would put addresses where they do not belong.
+    if let Some(name) = &options.namespace
+        && let Err(reason) = enter_namespace(name)
+    {
+        tell(&format!("holdfast: -s {name}: {reason}"));
+        return ExitCode::from(EXIT_FATAL);
+    }
     if let Some(file) = &options.config_test {
         return super::dispatch::config_test(options, file);
-    }
-    if let Some(name) = &options.namespace {
-        // Running in the wrong namespace would put addresses where they do not belong.
-        tell(&format!("holdfast: -s is not built yet: start it with ip netns exec {name} holdfast ..."));
-        return ExitCode::from(EXIT_FATAL);
     }
     limits_of_process(options);
     match Settings::new(options) {
@@ -73,6 +75,18 @@ fn act(options: &Options) -> ExitCode {
             ExitCode::from(EXIT_FATAL)
         }
     }
+}
+
+/// Moves this process, and with it every role, into a network namespace that `ip netns add` made.
+fn enter_namespace(name: &str) -> Result<(), String> {
+    if name.is_empty() || name.contains('/') {
+        return Err("the name of a network namespace is wanted, as ip netns shows it".to_owned());
+    }
+    let path = format!("/run/netns/{name}");
+    let namespace = std::fs::File::open(&path)
+        .map_err(|error| format!("there is no network namespace {path} ({error}): nothing was started"))?;
+    nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET)
+        .map_err(|error| format!("cannot enter {path} ({error}): nothing was started"))
 }
 
 fn no_genhash() -> ExitCode {
