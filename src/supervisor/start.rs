@@ -3,6 +3,7 @@
 use super::compiler::compile;
 use super::control::ControlSocket;
 use super::pidfile::PidLock;
+use super::privileges;
 use super::reload::log_diagnostics;
 use super::run::{Asks, Configuration, Inputs, run};
 use super::settings::Settings;
@@ -21,6 +22,7 @@ use tokio::sync::mpsc;
 
 /// keepalived's exit statuses (its manual, "EXIT STATUS").
 const EXIT_FATAL: u8 = 1;
+const EXIT_NO_PRIVILEGES: u8 = 4;
 const EXIT_PROGRAM_ERROR: u8 = 70;
 
 /// Requests that may wait for the loop; each comes from a client that waits.
@@ -234,7 +236,13 @@ async fn first_configuration(
         Err(reason) => Err(complain(settings, &reason, EXIT_PROGRAM_ERROR)),
         Ok(Compiled { plans: Some(plans), diagnostics, errors, .. }) => {
             log_diagnostics(&diagnostics);
-            Ok(Configuration { plans, errors })
+            match privileges::missing(&plans).filter(|_| settings.need_privileges) {
+                Some(lacking) => {
+                    let sentence = format!("nothing was started: this needs {lacking}; run holdfast as root");
+                    Err(complain(settings, &sentence, EXIT_NO_PRIVILEGES))
+                }
+                None => Ok(Configuration { plans, errors }),
+            }
         }
         Ok(Compiled { plans: None, diagnostics, status, errors }) => {
             for diagnostic in &diagnostics {
