@@ -124,8 +124,41 @@ fn a_test_of_the_configuration_reports_where_it_is_told_to() {
     let text = fs::read_to_string(&report).expect("written");
     assert_eq!(text.matches("unknown keyword").count(), 2, "the second report follows the first:\n{text}");
     let output = run(TOOL, &["check", &bad]);
-    assert_eq!(code(&output), 5);
+    assert_eq!(code(&output), 2);
     assert!(out(&output).contains("no_such_word"), "{}", out(&output));
+}
+
+#[test]
+fn check_says_how_bad_it_is_in_every_format() {
+    let folder = Folder::new();
+    let good = folder.file("good.conf", QUIET);
+    let hint = folder.file("hint.conf", &format!("{QUIET}\nglobal_defs {{\n  process_names\n}}\n"));
+    let bad = folder.file("bad.conf", &format!("{QUIET}\nno_such_word 1\n"));
+    assert_eq!(code(&run(TOOL, &["check", &good])), 0);
+    assert_eq!(code(&run(TOOL, &["check", &hint])), 0);
+    let checked = |format: &str| {
+        let output = run(TOOL, &["check", "--format", format, &bad]);
+        assert_eq!(code(&output), 2, "{format}");
+        let text = out(&output);
+        assert!(!text.contains('\u{1b}'), "no colours but on a terminal: {text}");
+        text
+    };
+    assert!(checked("human").contains("error[HF0007]: unknown keyword `no_such_word`"));
+    assert!(checked("short").contains(&format!("{bad}:")) && checked("short").lines().count() == 1);
+    assert!(checked("github").starts_with(&format!("::error file={bad},line=")));
+    let json: serde_json::Value = serde_json::from_str(&checked("json")).expect("JSON");
+    assert_eq!((&json["errors"], &json["findings"][0]["code"]), (&1.into(), &"HF0007".into()));
+    assert_eq!(json["findings"][0]["place"]["column"], 1);
+}
+
+#[test]
+fn check_tells_the_story_of_a_code() {
+    let told = run(TOOL, &["check", "--explain", "hf7"]);
+    assert_eq!(code(&told), 0);
+    assert!(out(&told).starts_with("HF0007: ") && out(&told).len() > 200, "{}", out(&told));
+    let unknown = run(TOOL, &["check", "--explain", "HF9999"]);
+    assert!(code(&unknown) == 1 && err(&unknown).contains("there is no code HF9999"), "{}", err(&unknown));
+    assert_eq!(code(&run(TOOL, &["check"])), 2, "a file or a code is needed");
 }
 
 #[test]

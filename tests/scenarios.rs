@@ -15,7 +15,7 @@
 //! lost 10.0.0.100/24 eth0     somebody removed the address
 //! refuse 10.0.0.100/24        from now on the kernel fails to add or remove it; `accept` ends that
 //! hold | release              the kernel's answers wait | come
-//! stop release | stop retain
+//! stop release | stop retain | orphaned
 //! status
 //! ```
 

@@ -1,6 +1,7 @@
 //! One line: comments, quotes, braces, words (keepalived.conf(5), "CONFIGURATION FILE" and what the program does).
 
 use crate::source::{FileId, Span};
+use crate::tree::Spare;
 
 /// A word of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,63 @@ pub(crate) enum Piece {
     Open(Span),
     /// `}`
     Close(Span),
+}
+
+/// Pieces of a line that needs no second look: ASCII without references, quotes, escapes, NUL, `@` and `~`. Nearly all
+/// lines of a long file are such; `None` for the others, which are read as [`Text`], with the same result.
+pub(crate) fn plain_pieces(file: FileId, base: u32, line: &str) -> Option<Plain<'_>> {
+    let mut end = line.len();
+    for (at, byte) in line.bytes().enumerate() {
+        match byte {
+            b'#' | b'!' => {
+                end = at;
+                break;
+            }
+            0 | b'$' | b'"' | b'\\' | b'@' | b'~' | 0x80.. => return None,
+            _ => {}
+        }
+    }
+    if line.as_bytes().get(end..)?.contains(&0) {
+        return None;
+    }
+    Some(Plain { line: line.get(..end)?, at: 0, base, file })
+}
+
+/// See [`plain_pieces`].
+pub(crate) struct Plain<'a> {
+    line: &'a str,
+    at: usize,
+    base: u32,
+    file: FileId,
+}
+
+impl Plain<'_> {
+    /// Does the line begin so, blanks aside?
+    pub(crate) fn starts_with(&self, word: &str) -> bool {
+        self.line.trim_start().starts_with(word)
+    }
+
+    /// The next piece, made of spare memory.
+    pub(crate) fn next(&mut self, spare: &mut Spare) -> Option<Piece> {
+        let blank = |b: &u8| matches!(b, b'\t'..=b'\r' | b' ');
+        let rest = self.line.as_bytes().get(self.at..)?;
+        let start = self.at + rest.iter().position(|b| !blank(b))?;
+        let rest = self.line.as_bytes().get(start..)?;
+        let brace = |b: &u8| matches!(b, b'{' | b'}');
+        let length = rest.iter().position(|b| blank(b) || brace(b)).unwrap_or(rest.len()).max(1);
+        let end = start + length;
+        self.at = end;
+        let place = |at: usize| self.base.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
+        let span = Span { file: self.file, start: place(start), end: place(end) };
+        Some(match rest.first()? {
+            b'{' => Piece::Open(span),
+            b'}' => Piece::Close(span),
+            _ => {
+                let text = spare.text(self.line.get(start..end).unwrap_or_default());
+                Piece::Word(Word { text, span, quoted: false })
+            }
+        })
+    }
 }
 
 /// Text of a line that remembers where each byte came from, also after substitution.
@@ -222,6 +280,20 @@ mod tests {
     fn a_quote_ends_a_plain_word() {
         assert_eq!(shown("state \"MAS\"TER"), ["state", "<MAS>", "TER"]);
         assert_eq!(shown("a\"b c"), ["a", "<b c>"]);
+    }
+
+    #[test]
+    fn plain_lines_give_what_the_long_way_gives() {
+        let mut map = SourceMap::default();
+        let file = map.add("t".into(), String::new());
+        for line in ["", "  ", "a", " a\tb {c}#d", "}{", "a!b", "x{ y }z ", "# \"$x", "\u{b}a\u{c}b\r"] {
+            let mut plain = plain_pieces(file, 7, line).expect("a plain line");
+            let plain: Vec<Piece> = std::iter::from_fn(|| plain.next(&mut Spare::default())).collect();
+            assert_eq!((plain, false), Text::new(file, 7, line).without_comment().pieces(), "{line:?}");
+        }
+        for line in ["a $b", "a \"b\"", "a\\#b", "@a b", "~SEQ(A, 1) b", "ä"] {
+            assert!(plain_pieces(file, 0, line).is_none(), "{line:?}");
+        }
     }
 
     #[test]

@@ -12,10 +12,14 @@ pub mod diagnostics;
 pub mod document;
 pub mod keywords;
 mod lexer;
+pub mod lint;
 mod preprocess;
+pub mod print;
 pub mod source;
 pub mod tree;
 
+#[cfg(test)]
+mod language_tests;
 #[cfg(test)]
 mod table_tests;
 #[cfg(test)]
@@ -28,6 +32,8 @@ pub use source::{Position, Reader, SourceMap, Span, Spanned};
 
 /// Bytes in one file. The largest real one seen has 200 kB; 10,000 services of 100 servers fit.
 pub const MAX_FILE: usize = 256 << 20;
+/// Bytes of all files of a configuration, each as often as it is included, so that memory stays a multiple of the input.
+pub const MAX_TEXT: usize = 2 * MAX_FILE;
 /// Files in one configuration, each inclusion counted.
 pub const MAX_FILES: usize = 10_000;
 /// Files included by files; keepalived's users go three deep.
@@ -63,8 +69,52 @@ pub struct Options<'a> {
 
 /// Parses `main` (a file name or a glob) and all it includes.
 pub fn parse(reader: &mut dyn Reader, main: &str, options: Options<'_>) -> Parsed {
-    let read = preprocess::read(reader, main, options.config_id);
-    let mut diagnostics = read.diagnostics;
-    let config = Config::from_tree(&read.tree, options, &mut diagnostics);
-    Parsed { config, diagnostics, sources: read.sources }
+    read_all(reader, main, options, &mut Some)
+}
+
+/// As [`parse`], and what of it is in force as lines to print.
+pub fn parse_and_print(
+    reader: &mut dyn Reader,
+    main: &str,
+    options: Options<'_>,
+) -> (Parsed, Vec<print::Line>) {
+    let mut tree = Vec::new();
+    let parsed = read_all(reader, main, options, &mut |statement| {
+        tree.push(statement);
+        None
+    });
+    (parsed, print::effective(&tree))
+}
+
+/// As [`parse`], with the advice of [`lint`] behind the diagnostics.
+pub fn parse_and_lint(
+    reader: &mut dyn Reader,
+    main: &str,
+    options: Options<'_>,
+    facts: &dyn lint::Facts,
+) -> Parsed {
+    let mut linter = lint::Linter::default();
+    let mut parsed = read_all(reader, main, options, &mut |statement| {
+        linter.see(&statement);
+        Some(statement)
+    });
+    let advice = linter.finish(facts);
+    advice.into_iter().for_each(|diagnostic| diagnostics::keep(&mut parsed.diagnostics, diagnostic));
+    parsed
+}
+
+/// Blocks are read as they come and then given to `keep`: a tree of all is several times as large as their values.
+fn read_all(reader: &mut dyn Reader, main: &str, options: Options<'_>, keep: preprocess::Sink<'_>) -> Parsed {
+    let mut said = Vec::new();
+    let mut assembly = config::Assembly::new(&mut said);
+    let mut sink = |statement: tree::Statement| {
+        if config::wanted(&statement, options) {
+            assembly.add(&statement);
+        }
+        keep(statement)
+    };
+    let (sources, mut diagnostics) = preprocess::read(reader, main, options.config_id, &mut sink);
+    let config = assembly.finish();
+    said.into_iter().for_each(|diagnostic| diagnostics::keep(&mut diagnostics, diagnostic));
+    Parsed { config, diagnostics, sources }
 }

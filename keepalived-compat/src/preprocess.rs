@@ -2,28 +2,35 @@
 
 mod definitions;
 mod generators;
+mod include;
 
 use crate::diagnostics::{Code, Diagnostic, keep};
-use crate::lexer::{Piece, Text, Word};
-use crate::source::{FileId, Reader, SourceMap, Span, decode};
-use crate::tree::{Builder, Statement};
-use crate::{MAX_FILE, MAX_FILES, MAX_INCLUDE_DEPTH, MAX_LINE, MAX_STATEMENTS};
-use definitions::{Definitions, assignment};
+use crate::lexer::{Piece, Text, Word, plain_pieces};
+use crate::source::{FileId, Reader, SourceMap, Span};
+use crate::tree::{Builder, Spare, Statement};
+use crate::{MAX_LINE, MAX_STATEMENTS};
+use definitions::{Definitions, Surroundings, assignment};
+use include::Insists;
 
 /// Lines that generators may bring in one configuration, so that generators in generators come to an end.
 const MAX_GENERATED: usize = 1_000_000;
 
-/// What reading gives.
-pub(crate) struct Read {
-    pub(crate) sources: SourceMap,
-    pub(crate) tree: Vec<Statement>,
-    pub(crate) diagnostics: Vec<Diagnostic>,
-}
+/// Takes the statements of the outermost level one by one, whole, in the order of the text. What it gives back is
+/// used for the next ones.
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(Statement) -> Option<Statement>;
 
-/// Reads `main` and all it includes.
-pub(crate) fn read(reader: &mut dyn Reader, main: &str, config_id: &str) -> Read {
+/// Reads `main` and all it includes. No tree of the whole configuration ever exists: `sink` gets each statement as
+/// soon as it is complete.
+pub(crate) fn read(
+    reader: &mut dyn Reader,
+    main: &str,
+    config_id: &str,
+    sink: Sink<'_>,
+) -> (SourceMap, Vec<Diagnostic>) {
     let mut reading = Reading {
         reader,
+        sink,
+        spare: Spare::default(),
         config_id,
         sources: SourceMap::default(),
         builder: Builder::default(),
@@ -32,22 +39,29 @@ pub(crate) fn read(reader: &mut dyn Reader, main: &str, config_id: &str) -> Read
         collecting: Collecting::No,
         statements: 0,
         generated: 0,
+        lines: 0,
+        octets: 0,
+        insists: Insists::default(),
         open_files: Vec::new(),
     };
     reading.main(main);
-    let tree = reading.builder.finish(&mut reading.diagnostics);
-    Read { sources: reading.sources, tree, diagnostics: reading.diagnostics }
+    for statement in reading.builder.finish(&mut reading.diagnostics) {
+        (reading.sink)(statement);
+    }
+    (reading.sources, reading.diagnostics)
 }
 
 /// A definition of several lines that is being read.
 enum Collecting {
     No,
-    /// Name and the lines so far; without a name the lines are dropped (an `@id` said so).
-    Lines(Option<String>, Vec<String>),
+    /// Name, its place and the lines so far; without a name the lines are dropped (an `@id` said so).
+    Lines(Option<String>, Span, Vec<String>),
 }
 
 struct Reading<'a> {
     reader: &'a mut dyn Reader,
+    sink: Sink<'a>,
+    spare: Spare,
     config_id: &'a str,
     sources: SourceMap,
     builder: Builder,
@@ -57,8 +71,14 @@ struct Reading<'a> {
     statements: usize,
     /// Lines that generators brought.
     generated: usize,
-    /// The file being read and those that include it: none may include itself.
-    open_files: Vec<String>,
+    /// Lines that were read.
+    lines: usize,
+    /// Octets of all files, each as often as it is included.
+    octets: usize,
+    /// What `include_check` says just now.
+    insists: Insists,
+    /// The file being read and those that include it, by name and identity: none may include itself.
+    open_files: Vec<(String, String)>,
 }
 
 impl Reading<'_> {
@@ -75,7 +95,7 @@ impl Reading<'_> {
             return self.main_missing(pattern, "no file has this name");
         }
         for name in names {
-            if let Err(why) = self.file(&name, 0) {
+            if let Err(why) = self.file(&name, 0, None) {
                 self.main_missing(&name, &why);
             }
         }
@@ -89,34 +109,18 @@ impl Reading<'_> {
         );
     }
 
-    fn file(&mut self, name: &str, depth: usize) -> Result<(), String> {
-        if self.open_files.iter().any(|open| open == name) {
-            return Err("it includes itself".to_owned());
-        }
-        if self.sources.len() >= MAX_FILES {
-            return Err(format!("more than {MAX_FILES} files are included"));
-        }
-        let bytes = self.reader.read(name)?;
-        if bytes.len() > MAX_FILE {
-            return Err(format!("it is larger than {} MiB", MAX_FILE >> 20));
-        }
-        let text = decode(&bytes);
-        let file = self.sources.add(name.to_owned(), text.clone());
-        self.open_files.push(name.to_owned());
-        let mut base = 0;
-        for line in text.split('\n') {
-            self.physical_line(file, base, line.strip_suffix('\r').unwrap_or(line), depth);
-            base += line.len() + 1;
-        }
-        self.end_definition(file);
-        self.open_files.pop();
-        Ok(())
-    }
-
     fn physical_line(&mut self, file: FileId, base: usize, line: &str, depth: usize) {
         // MAX_FILE keeps decoded text far below 4 GiB.
         let start = u32::try_from(base).unwrap_or(u32::MAX);
-        let length = crate::source::encode(line).len();
+        self.lines += 1;
+        if let (Collecting::No, true) = (&self.collecting, line.len() <= MAX_LINE)
+            && let Some(mut pieces) = plain_pieces(file, start, line)
+            && !pieces.starts_with("include")
+        {
+            return self.pieces(|spare| pieces.next(spare), depth, true);
+        }
+        // Characters that stand for one octet have four: only a line that is far too long is not counted.
+        let length = if line.len() > 4 * MAX_LINE { line.len() } else { crate::source::encode(line).len() };
         if length > MAX_LINE || line.contains('\0') {
             let span = Span { file, start, end: start.saturating_add(1) };
             let title = if length > MAX_LINE {
@@ -135,7 +139,7 @@ impl Reading<'_> {
 
     /// One more line of a definition; the first that does not end in a backslash is the last.
     fn collect(&mut self, line: &str) {
-        let Collecting::Lines(name, lines) = &mut self.collecting else { return };
+        let Collecting::Lines(name, place, lines) = &mut self.collecting else { return };
         let line = line.trim_end();
         if line.trim().is_empty() {
             return;
@@ -144,10 +148,10 @@ impl Reading<'_> {
             Some(more) => lines.push(more.to_owned()),
             None => {
                 lines.push(line.to_owned());
-                let (name, lines) = (name.take(), std::mem::take(lines));
+                let (name, place, lines) = (name.take(), *place, std::mem::take(lines));
                 self.collecting = Collecting::No;
                 if let Some(name) = name {
-                    self.definitions.set(name, lines);
+                    self.definitions.set(name, lines, Some(place));
                 }
             }
         }
@@ -155,15 +159,14 @@ impl Reading<'_> {
 
     /// A definition does not go on in another file.
     fn end_definition(&mut self, file: FileId) {
-        let Collecting::Lines(name, lines) = std::mem::replace(&mut self.collecting, Collecting::No) else {
-            return;
-        };
+        let collecting = std::mem::replace(&mut self.collecting, Collecting::No);
+        let Collecting::Lines(name, place, lines) = collecting else { return };
         if let Some(name) = name {
             let end = u32::try_from(self.sources.length(file)).unwrap_or(u32::MAX);
             let span = Span { file, start: end, end };
             let title = format!("the file ends in the middle of the definition of ${name}");
             self.say(Diagnostic::new(Code::BadValue, span, title, "the definition ends here"));
-            self.definitions.set(name, lines);
+            self.definitions.set(name, lines, Some(place));
         }
     }
 
@@ -172,9 +175,10 @@ impl Reading<'_> {
         if text.as_str().trim().is_empty() {
             return;
         }
+        let conditional = text.as_str().trim_start().starts_with('@');
         let (text, kept) = self.conditional(text);
         if let Some((name, value)) = assignment(text.as_str()) {
-            self.define(kept.then_some(name), &value);
+            self.define(kept.then_some(name), &value, text.span_trimmed());
             return;
         }
         if !kept {
@@ -189,7 +193,8 @@ impl Reading<'_> {
         if generators::head(line.as_str()).is_some() {
             self.nested(line, depth, nesting);
         } else {
-            self.words_of(line, depth);
+            // keepalived looks for includes before it looks at @id, and once more after a substitution.
+            self.words_of(line, depth, !conditional || expanded.substituted);
         }
         for line in expanded.more {
             self.nested(line, depth, nesting);
@@ -197,8 +202,13 @@ impl Reading<'_> {
     }
 
     fn expand(&mut self, text: Text) -> definitions::Expanded {
-        let pwd = directory(self.sources.name(text.file())).to_owned();
-        self.definitions.expand(text, &pwd, self.config_id, &mut self.diagnostics)
+        let mut around = Surroundings {
+            reader: &mut *self.reader,
+            sources: &mut self.sources,
+            config_id: self.config_id,
+            lines: self.lines,
+        };
+        self.definitions.expand(text, &mut around, &mut self.diagnostics)
     }
 
     /// A line that a definition or a generator brought.
@@ -206,12 +216,16 @@ impl Reading<'_> {
         if nesting < definitions::MAX_NESTING {
             return self.logical_line(line, depth, nesting + 1);
         }
-        let title = format!("definitions refer to each other more than {} deep", definitions::MAX_NESTING);
-        self.say(Diagnostic::new(Code::Limit, line.span_trimmed(), title, "the line is left out"));
+        let span = line.span_trimmed();
+        let name = self.sources.origins(span).last().map(|o| o.name.clone());
+        self.say(self.definitions.endless(&name.unwrap_or_default(), span));
     }
 
     /// Repeats the rest of a line, from byte `end` on, for each value of the generator before it.
     fn generate(&mut self, text: &Text, end: usize, depth: usize, nesting: usize) {
+        if self.generated > MAX_GENERATED {
+            return; // It was said when the limit was reached.
+        }
         let head = self.expand(text.slice(0, end)).line;
         let Some(generator) = generators::read(head.as_str()) else {
             let title = "this is no valid ~SEQ, ~SEQx or ~LST";
@@ -225,13 +239,16 @@ impl Reading<'_> {
         let before: Vec<_> = generator.names.iter().map(|name| self.definitions.get(name)).collect();
         for row in generator.rows {
             self.generated += 1;
+            if self.generated > MAX_GENERATED + 1 {
+                break;
+            }
             if self.generated > MAX_GENERATED {
                 let title = format!("generators repeat more than {MAX_GENERATED} lines");
                 self.say(Diagnostic::new(Code::Limit, text.span_trimmed(), title, "the rest is left out"));
                 break;
             }
             for (name, value) in generator.names.iter().zip(row) {
-                self.definitions.set(name.clone(), vec![value]);
+                self.definitions.set(name.clone(), vec![value], Some(text.span(0, end)));
             }
             self.nested(rest.clone(), depth, nesting);
         }
@@ -240,16 +257,16 @@ impl Reading<'_> {
         }
     }
 
-    fn define(&mut self, name: Option<String>, value: &str) {
+    fn define(&mut self, name: Option<String>, value: &str, place: Span) {
         match value.trim_end().strip_suffix('\\') {
             Some(first) => {
                 let first = first.trim();
                 let lines = if first.is_empty() { Vec::new() } else { vec![first.to_owned()] };
-                self.collecting = Collecting::Lines(name, lines);
+                self.collecting = Collecting::Lines(name, place, lines);
             }
             None => {
                 if let Some(name) = name {
-                    self.definitions.set(name, vec![value.trim().to_owned()]);
+                    self.definitions.set(name, vec![value.trim().to_owned()], Some(place));
                 }
             }
         }
@@ -278,7 +295,14 @@ impl Reading<'_> {
     }
 
     /// Words and braces of a line go into the tree; an include is followed.
-    fn words_of(&mut self, text: Text, depth: usize) {
+    fn words_of(&mut self, text: Text, depth: usize, includes: bool) {
+        if let Some((insists, words)) = include::line(&text) {
+            self.include(&words, insists, depth, includes);
+            for word in words.iter().skip(2).filter(|w| w.text == "}") {
+                self.builder.close(word.span, &mut self.diagnostics);
+            }
+            return;
+        }
         let (pieces, open_quote) = text.pieces();
         if let (true, Some(Piece::Word(first))) = (open_quote, pieces.first())
             && !is_script(&first.text)
@@ -286,66 +310,57 @@ impl Reading<'_> {
             let title = "a quote is not closed";
             self.say(Diagnostic::new(Code::Quote, text.span_trimmed(), title, "the word ends with the line"));
         }
+        let mut pieces = pieces.into_iter();
+        self.pieces(|_| pieces.next(), depth, includes);
+    }
+
+    fn pieces(&mut self, mut next: impl FnMut(&mut Spare) -> Option<Piece>, depth: usize, includes: bool) {
         let mut run = Vec::new();
-        for piece in pieces {
+        while let Some(piece) = next(&mut self.spare) {
             match piece {
-                Piece::Word(word) => run.push(word),
+                Piece::Word(word) => {
+                    if run.is_empty() {
+                        run = self.spare.list();
+                    }
+                    run.push(word);
+                }
                 Piece::Open(span) => {
-                    self.statement(std::mem::take(&mut run), depth);
+                    self.statement(std::mem::take(&mut run), depth, includes);
                     self.builder.open(span, &mut self.diagnostics);
                 }
                 Piece::Close(span) => {
-                    self.statement(std::mem::take(&mut run), depth);
+                    self.statement(std::mem::take(&mut run), depth, includes);
                     self.builder.close(span, &mut self.diagnostics);
                 }
             }
         }
-        self.statement(run, depth);
+        self.statement(run, depth, includes);
     }
 
-    fn statement(&mut self, words: Vec<Word>, depth: usize) {
+    fn statement(&mut self, words: Vec<Word>, depth: usize, includes: bool) {
         let Some(first) = words.first() else { return };
-        if let "include" | "includer" | "includem" | "includew" | "includeb" | "includea" =
-            first.text.as_str()
-        {
-            return self.include(&words, depth);
+        if let Some(insists) = include::keyword(&first.text) {
+            return self.include(&words, insists, depth, includes);
+        }
+        match (first.text.as_str(), words.get(1)) {
+            ("include_check", _) => self.insists.change(words.get(1..).unwrap_or_default()),
+            ("random_seed", Some(seed)) => {
+                if let Ok(seed) = seed.text.parse() {
+                    self.definitions.seed(seed);
+                }
+            }
+            _ => {}
         }
         if self.statements == MAX_STATEMENTS {
             let title = format!("more than {MAX_STATEMENTS} lines");
             self.say(Diagnostic::new(Code::Limit, first.span, title, "the rest is left out"));
         }
         self.statements += 1;
-        if self.statements <= MAX_STATEMENTS {
-            self.builder.statement(words);
-        }
-    }
-
-    fn include(&mut self, words: &[Word], depth: usize) {
-        let (Some(keyword), Some(pattern)) = (words.first(), words.get(1)) else {
-            let span = words.first().map(|w| w.span);
-            let title = "`include` without a file name";
-            return self.say(Diagnostic::new(Code::MissingWord, span, title, "the configuration is refused"));
-        };
-        let code = if keyword.text == "include" { Code::Include } else { Code::RequiredInclude };
-        let missing = |why: String| {
-            let title = format!("cannot include {}: {why}", pattern.text);
-            Diagnostic::new(code, pattern.span, title, "what it would say is missing from the configuration")
-        };
-        if depth >= MAX_INCLUDE_DEPTH {
-            return self.say(missing(format!("files are included {MAX_INCLUDE_DEPTH} deep already")));
-        }
-        let from = self.sources.name(keyword.span.file).to_owned();
-        let names = match self.reader.resolve(&pattern.text, Some(&from)) {
-            Ok(names) => names,
-            Err(why) => return self.say(missing(why)),
-        };
-        if names.is_empty() {
-            return self.say(missing("no file has this name".to_owned()));
-        }
-        for name in names {
-            if let Err(why) = self.file(&name, depth + 1) {
-                self.say(missing(format!("{name}: {why}")));
-            }
+        if self.statements <= MAX_STATEMENTS
+            && let Some(complete) = self.builder.statement(words)
+            && let Some(used) = (self.sink)(complete)
+        {
+            self.spare.take(used);
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Source text: which byte came from where.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
 /// A file of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(u32);
@@ -58,27 +61,66 @@ pub struct Position<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct SourceFile {
     name: String,
-    text: String,
-    lines: Vec<u32>,
+    text: Arc<String>,
+    /// Where its lines begin; counted when a diagnostic first asks.
+    lines: OnceLock<Vec<u32>>,
+    /// The statement that includes it.
+    included_at: Option<Span>,
+}
+
+impl SourceFile {
+    fn lines(&self) -> &[u32] {
+        self.lines.get_or_init(|| {
+            let bytes = self.text.bytes().enumerate();
+            let after_newlines = bytes.filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
+            std::iter::once(0)
+                .chain(after_newlines)
+                .map(|at| u32::try_from(at).expect("MAX_FILE is far below 4 GiB"))
+                .collect()
+        })
+    }
+}
+
+/// A definition that a piece of text came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its name, without the dollar sign.
+    pub name: String,
+    /// Where it was defined; `None` for a predefined name.
+    pub defined: Option<Span>,
 }
 
 /// All files that were read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceMap {
     files: Vec<SourceFile>,
+    /// What the references at these places stood for, the outermost definition first.
+    origins: BTreeMap<Span, Vec<Origin>>,
 }
 
+/// Definitions that are remembered for one place; a chain that is longer is not read by anybody.
+const MAX_ORIGINS: usize = 8;
+
+/// Places of references that are remembered.
+const MAX_PLACES: usize = 100_000;
+
 impl SourceMap {
-    /// Adds a file. The caller keeps `text` below 4 GiB ([`crate::MAX_FILE`]).
+    /// Adds a file that nothing includes.
+    #[cfg(test)]
     pub(crate) fn add(&mut self, name: String, text: String) -> FileId {
+        self.add_included(name, text, None)
+    }
+
+    /// Adds a file, and the statement that includes it. The caller keeps `text` below 4 GiB ([`crate::MAX_FILE`]).
+    pub(crate) fn add_included(&mut self, name: String, text: String, included_at: Option<Span>) -> FileId {
         let id = FileId(u32::try_from(self.files.len()).expect("MAX_FILES is far below 2^32"));
-        let after_newlines = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
-        let lines = std::iter::once(0)
-            .chain(after_newlines)
-            .map(|at| u32::try_from(at).expect("MAX_FILE is far below 4 GiB"))
-            .collect();
-        self.files.push(SourceFile { name, text, lines });
+        self.files.push(SourceFile { name, text: Arc::new(text), lines: OnceLock::new(), included_at });
         id
+    }
+
+    /// Text of a file, shared.
+    pub(crate) fn text(&self, file: FileId) -> Arc<String> {
+        self.files.get(file.0 as usize).map(|f| Arc::clone(&f.text)).unwrap_or_default()
     }
 
     /// Name of a file.
@@ -96,6 +138,29 @@ impl SourceMap {
         self.files.is_empty()
     }
 
+    /// The statement that includes a file; `None` for the main file.
+    pub fn included_at(&self, file: FileId) -> Option<Span> {
+        self.files.get(file.0 as usize).and_then(|f| f.included_at)
+    }
+
+    /// Remembers that the reference at `place` stood for a definition.
+    pub(crate) fn came_from(&mut self, place: Span, name: &str, defined: Option<Span>) {
+        if self.origins.len() >= MAX_PLACES && !self.origins.contains_key(&place) {
+            return;
+        }
+        let known = self.origins.entry(place).or_default();
+        if known.len() < MAX_ORIGINS && known.iter().all(|o| o.name != name || o.defined != defined) {
+            known.push(Origin { name: name.to_owned(), defined });
+        }
+    }
+
+    /// The definitions that text in `span` came from, the outermost first.
+    pub fn origins(&self, span: Span) -> impl Iterator<Item = &Origin> {
+        let first = Span { end: 0, ..span };
+        let past = Span { start: span.end.max(span.start.saturating_add(1)), end: 0, ..span };
+        self.origins.range(first..past).filter(move |(place, _)| place.end <= span.end).flat_map(|(_, o)| o)
+    }
+
     /// Bytes of a file's text.
     pub(crate) fn length(&self, file: FileId) -> usize {
         self.files.get(file.0 as usize).map_or(0, |f| f.text.len())
@@ -104,8 +169,9 @@ impl SourceMap {
     /// Line, column and source line of a span (its first line, if it has several).
     pub fn position(&self, span: Span) -> Option<Position<'_>> {
         let file = self.files.get(span.file.0 as usize)?;
-        let index = file.lines.partition_point(|start| *start <= span.start).checked_sub(1)?;
-        let line_start = *file.lines.get(index)? as usize;
+        let lines = file.lines();
+        let index = lines.partition_point(|start| *start <= span.start).checked_sub(1)?;
+        let line_start = *lines.get(index)? as usize;
         let rest = file.text.get(line_start..)?;
         let text = rest.split('\n').next()?.trim_end_matches('\r');
         let start = (span.start as usize - line_start).min(text.len());
@@ -132,6 +198,11 @@ pub fn decode(bytes: &[u8]) -> String {
     text
 }
 
+/// As [`decode`], without a copy where the bytes are text already.
+pub(crate) fn decode_owned(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| decode(error.as_bytes()))
+}
+
 /// The bytes that [`decode`] read.
 pub fn encode(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -154,6 +225,28 @@ pub trait Reader {
 
     /// The octets of a file. `Err` is a sentence why it cannot be used.
     fn read(&mut self, name: &str) -> Result<Vec<u8>, String>;
+
+    /// Is there a file of this name? Asked of names without wildcards when an include insists that they match.
+    fn exists(&mut self, name: &str) -> bool {
+        let _ = name;
+        true
+    }
+
+    /// The one name of a file that has several, so that a circle of includes is seen whatever their spelling.
+    fn identity(&mut self, name: &str) -> String {
+        name.to_owned()
+    }
+
+    /// A variable of the environment, for `${_ENV NAME}`.
+    fn variable(&mut self, name: &str) -> Option<String> {
+        let _ = name;
+        None
+    }
+
+    /// Where the numbers of `${_RANDOM}` begin, unless `random_seed` says it.
+    fn seed(&mut self) -> u64 {
+        0
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The language as a whole: one text in, values and diagnostics out.
 
-use crate::config::Context;
+use crate::config::Assembly;
 use crate::keywords::{self, Opens, Place, Say, Shape, Status};
 use crate::preprocess;
 use crate::{Code, Config, Options, Parsed, Reader, Severity};
@@ -190,7 +190,7 @@ fn includes_stand_where_they_are_written() {
     ]);
     assert_eq!((priority(&parsed), codes(&parsed)), (Some(3), vec![]));
     assert_eq!(codes(&files(&[("main", "include missing\n")])), [Code::Include]);
-    let parsed = files(&[("main", "includer missing\n")]);
+    let parsed = files(&[("main", "includem missing\n")]);
     assert!(codes(&parsed) == [Code::RequiredInclude] && Code::RequiredInclude.is_fatal());
     assert_eq!(codes(&files(&[("main", "include a"), ("a", "include main")])), [Code::Include]);
     assert_eq!(codes(&files(&[("other", "")])), [Code::MainFile]);
@@ -229,11 +229,14 @@ fn every_keyword_that_is_said_to_work_has_a_reader() {
         for keyword in list.iter().filter(|k| !k.name.starts_with('(')) {
             let block = if keyword.opens == Opens::Nothing { "" } else { " {\n}" };
             let text = format!("{before}{} 192.0.2.1 1{block}\n{after}", keyword.name);
-            let read = preprocess::read(&mut Memory(&[("main", &text)]), "main", "low");
-            let mut diagnostics = read.diagnostics;
-            let mut cx = Context::new(&mut diagnostics);
-            Config::with_context(&read.tree, &mut cx);
-            assert_eq!(cx.unhandled, [], "{}", place.path());
+            let mut diagnostics = Vec::new();
+            let mut assembly = Assembly::new(&mut diagnostics);
+            let mut add = |statement| {
+                assembly.add(&statement);
+                Some(statement)
+            };
+            preprocess::read(&mut Memory(&[("main", &text)]), "main", "low", &mut add);
+            assert_eq!(assembly.cx.unhandled, [], "{}", place.path());
             let unknown = diagnostics.iter().find(|d| d.code == Code::UnknownKeyword);
             assert_eq!(unknown.map(|d| &d.title), None, "{}", place.path());
             tried += 1;

@@ -48,10 +48,51 @@ pub struct Block {
 /// Blocks in blocks; keepalived's own nesting ends at six.
 pub const MAX_DEPTH: usize = 32;
 
+/// Memory of statements that were read, for the next ones: a long configuration has a million words, and asking for
+/// the memory of each would be a quarter of the time.
+#[derive(Debug, Default)]
+pub(crate) struct Spare {
+    lists: Vec<Vec<Word>>,
+    texts: Vec<String>,
+}
+
+impl Spare {
+    /// Lists and texts that are kept: those of a large block.
+    const MOST: usize = 4096;
+    /// Bytes of a text that is kept.
+    const LONGEST: usize = 64;
+
+    pub(crate) fn list(&mut self) -> Vec<Word> {
+        self.lists.pop().unwrap_or_default()
+    }
+
+    pub(crate) fn text(&mut self, text: &str) -> String {
+        let mut spare = self.texts.pop().unwrap_or_default();
+        spare.push_str(text);
+        spare
+    }
+
+    pub(crate) fn take(&mut self, mut statement: Statement) {
+        // Blocks are at most MAX_DEPTH deep.
+        for inner in statement.block.into_iter().flat_map(|b| b.body) {
+            self.take(inner);
+        }
+        for mut word in statement.words.drain(..) {
+            if self.texts.len() < Self::MOST && word.text.capacity() <= Self::LONGEST {
+                word.text.clear();
+                self.texts.push(word.text);
+            }
+        }
+        if self.lists.len() < Self::MOST {
+            self.lists.push(statement.words);
+        }
+    }
+}
+
 /// Builds the tree from pieces of lines.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
-    /// Statements of the outermost level, then of each open block with its brace.
+    /// The last statement of the outermost level, then those of each open block with its brace.
     root: Vec<Statement>,
     open: Vec<(Span, Vec<Statement>)>,
     /// Open blocks beyond [`MAX_DEPTH`] or after a stray brace; what they hold is dropped.
@@ -59,11 +100,14 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// A line's words.
-    pub(crate) fn statement(&mut self, words: Vec<Word>) {
-        if self.dropped == 0 && !words.is_empty() {
-            self.level().push(Statement { words, block: None });
+    /// A line's words. Gives the statement of the outermost level that is complete now, because another begins.
+    pub(crate) fn statement(&mut self, words: Vec<Word>) -> Option<Statement> {
+        if self.dropped > 0 || words.is_empty() {
+            return None;
         }
+        let complete = if self.open.is_empty() { self.root.pop() } else { None };
+        self.level().push(Statement { words, block: None });
+        complete
     }
 
     /// An opening brace: it belongs to the statement before it, on this line or an earlier one.
@@ -117,7 +161,7 @@ impl Builder {
         }
     }
 
-    /// The whole tree; blocks that are still open end here.
+    /// What is left of the outermost level; blocks that are still open end here.
     pub(crate) fn finish(mut self, diagnostics: &mut Vec<Diagnostic>) -> Vec<Statement> {
         while let Some((open, body)) = self.open.pop() {
             let title = "a `{` without its `}`";
@@ -140,24 +184,25 @@ mod tests {
         let mut map = SourceMap::default();
         let file = map.add("t".into(), text.into());
         let (mut builder, mut diagnostics) = (Builder::default(), Vec::new());
+        let mut root = Vec::new();
         for line in text.lines() {
             let mut run = Vec::new();
             for piece in Text::new(file, 0, line).pieces().0 {
                 match piece {
                     Piece::Word(word) => run.push(word),
                     Piece::Open(span) => {
-                        builder.statement(std::mem::take(&mut run));
+                        root.extend(builder.statement(std::mem::take(&mut run)));
                         builder.open(span, &mut diagnostics);
                     }
                     Piece::Close(span) => {
-                        builder.statement(std::mem::take(&mut run));
+                        root.extend(builder.statement(std::mem::take(&mut run)));
                         builder.close(span, &mut diagnostics);
                     }
                 }
             }
-            builder.statement(run);
+            root.extend(builder.statement(run));
         }
-        let root = builder.finish(&mut diagnostics);
+        root.extend(builder.finish(&mut diagnostics));
         (shown(&root), diagnostics.iter().map(|d| d.code).collect())
     }
 

@@ -197,7 +197,7 @@ impl Options {
         LogOptions {
             console: self.log_console,
             no_syslog: self.no_syslog,
-            detail: self.log_detail > 0,
+            detail: self.log_detail,
             facility: self.log_facility,
         }
     }

@@ -4,11 +4,15 @@ use super::Options;
 
 /// One line for each option given that has no effect yet, with what that means.
 pub fn not_built(options: &Options) -> Vec<String> {
-    let table: [(bool, &str, &str); 14] = [
+    let table: [(bool, &str, &str); 13] = [
         (options.bfd_pid.is_some(), "-b", "there is no bfd role yet, so no pid file of it"),
         (options.log_file.is_some(), "-g", "no log file is written; syslog and -l work"),
         (options.flush_log_file, "--flush-log-file", "no log file is written"),
-        (options.release_vips, "-X", "only addresses that this run set are removed"),
+        (
+            options.release_vips,
+            "-X",
+            "virtual addresses that were there before are removed at start in any case, whoever set them",
+        ),
         (options.dump_conf, "-d", "the configuration is not dumped; holdfastctl status shows what runs"),
         (options.address_monitoring, "-a", "address changes of others are not logged"),
         (options.all_config, "-e", "missing include files are treated as without it"),
@@ -18,7 +22,6 @@ pub fn not_built(options: &Options) -> Vec<String> {
         (options.debug.is_some(), "--debug", "nothing more is printed; -D logs details"),
         (options.no_mem_check, "--no-mem-check", "there is no memory check to turn off"),
         (options.config_fd.is_some(), "--config-fd", "the configuration file is read"),
-        (options.log_detail > 1, "-DD", "details are logged as with one -D"),
     ];
     table
         .into_iter()

@@ -33,7 +33,9 @@ pub(super) fn checkers(
             alpha: checker.alpha.or(server.alpha).unwrap_or(virtual_server.alpha),
         })
     };
-    server.checkers.iter().filter_map(one).collect()
+    let mut checkers: Vec<CheckerPlan> = server.checkers.iter().filter_map(one).collect();
+    checkers.shrink_to_fit();
+    checkers
 }
 
 fn target(checker: &Checker, address: IpAddr, port: u16, out: &mut Diagnostics) -> Option<Target> {

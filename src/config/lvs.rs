@@ -9,13 +9,20 @@ use crate::plan::lvs as plan;
 use crate::plan::lvs::{LvsPlan, Persistence, ServiceKey};
 use keepalived_compat::config::lvs::{Entry, Group, Method, Protocol, Service, VirtualServer};
 use keepalived_compat::{Code, Config, Diagnostic, Span};
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-pub(super) fn lower(config: &Config, generation: Generation, out: &mut Diagnostics) -> LvsPlan {
+pub(super) fn lower<V: Borrow<VirtualServer>>(
+    config: &Config,
+    servers: impl Iterator<Item = V>,
+    generation: Generation,
+    out: &mut Diagnostics,
+) -> LvsPlan {
     let mut seen: BTreeMap<ServiceKey, Span> = BTreeMap::new();
     let mut virtual_servers = Vec::new();
-    for written in &config.virtual_servers {
+    for written in servers {
+        let written = written.borrow();
         let mut lowering = Lowering { written, name: written.name(), out };
         virtual_servers.extend(lowering.virtual_server(&config.groups, &mut seen));
     }
@@ -177,7 +184,7 @@ impl Lowering<'_> {
 
     fn scheduler(&mut self) -> String {
         self.written.scheduler.clone().unwrap_or_else(|| {
-            self.tell(Code::Default, "no scheduler is written", "wlc is used, as in keepalived");
+            self.tell(Code::Default, "no usable scheduler is written", "wlc is used, as in keepalived");
             "wlc".to_owned()
         })
     }

@@ -4,6 +4,7 @@
 //! diagnostic ([`keepalived_compat::Code::is_fatal`]).
 
 mod check;
+pub mod effective;
 mod lvs;
 mod vrrp;
 
@@ -11,7 +12,9 @@ mod vrrp;
 mod tests;
 
 use crate::plan::{Generation, GlobalPlan, Plans};
+use keepalived_compat::config::lvs::VirtualServer;
 use keepalived_compat::{Code, Config, Diagnostic, Span};
+use std::borrow::Borrow;
 
 /// Plans, and what was to be said on the way to them.
 #[derive(Clone, Debug, Default)]
@@ -24,9 +27,24 @@ pub struct Lowered {
 
 /// Makes plans of a configuration.
 pub fn lower(config: &Config, generation: Generation) -> Lowered {
+    lower_servers(config, config.virtual_servers.iter(), generation)
+}
+
+/// As [`lower`]; each virtual server is given up once its plan is made, because with a million real servers the two
+/// beside each other would be twice the memory.
+pub fn lower_owned(mut config: Config, generation: Generation) -> Lowered {
+    let servers = std::mem::take(&mut config.virtual_servers);
+    lower_servers(&config, servers.into_iter(), generation)
+}
+
+fn lower_servers<V: Borrow<VirtualServer>>(
+    config: &Config,
+    servers: impl Iterator<Item = V>,
+    generation: Generation,
+) -> Lowered {
     let mut out = Diagnostics(Vec::new());
     let vrrp = vrrp::lower(config, generation, &mut out);
-    let lvs = lvs::lower(config, generation, &mut out);
+    let lvs = lvs::lower(config, servers, generation, &mut out);
     let global = GlobalPlan { router_id: config.global.router_id.clone(), not_yet: Vec::new() };
     Lowered { plans: Plans { vrrp, lvs, global }, diagnostics: out.0 }
 }
@@ -40,8 +58,6 @@ impl Diagnostics {
     }
 
     fn say(&mut self, diagnostic: Diagnostic) {
-        if self.0.len() < keepalived_compat::MAX_DIAGNOSTICS {
-            self.0.push(diagnostic);
-        }
+        keepalived_compat::diagnostics::keep(&mut self.0, diagnostic);
     }
 }

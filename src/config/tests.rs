@@ -84,6 +84,35 @@ fn an_ipv6_instance_speaks_version_3_whatever_is_written() {
     assert_eq!((plan.version, plan.key.family, codes), (Version::V3, AddressFamily::V6, vec![]));
 }
 
+/// keepalived 2.2.7 takes the address and says nothing.
+#[test]
+fn a_prefix_behind_a_source_or_a_peer_is_dropped() {
+    let (plan, codes) = router("unicast_src_ip 192.0.2.11/24\nunicast_peer {\n192.0.2.12/24\n}");
+    let [source, peer] = ["192.0.2.11", "192.0.2.12"].map(|a| a.parse().expect("an address"));
+    assert_eq!(plan.transport, Transport::Unicast { source: Some(source), peers: vec![peer] });
+    assert_eq!(codes, [Code::NoEffect, Code::NoEffect]);
+}
+
+/// Speaking multicast instead would leave two Masters wherever multicast does not arrive.
+#[test]
+fn an_instance_whose_peers_cannot_be_used_is_not_started() {
+    let (plans, codes) = lowered(
+        "vrrp_instance A {\ninterface eth0\nvirtual_router_id 51\nunicast_peer {\nnonsense\n}\n\
+         virtual_ipaddress { 192.0.2.1/24 }\n}",
+    );
+    assert_eq!(plans.vrrp.routers, []);
+    assert_eq!(codes, [Code::BadValue, Code::BadValue]);
+}
+
+#[test]
+fn an_ipv6_address_may_say_that_it_is_global() {
+    let (plan, codes) = routers(
+        "vrrp_instance A {\ninterface eth0\nvirtual_router_id 1\nvirtual_ipaddress {\n\
+         fe80::1/64\n2001:db8::1/64 scope global\n}\n}",
+    );
+    assert_eq!((plan.addresses.len(), codes), (2, vec![]));
+}
+
 #[test]
 fn state_master_without_priority_is_the_owner() {
     let (plan, _) = router("state MASTER");

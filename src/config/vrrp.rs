@@ -96,7 +96,7 @@ fn router(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<RouterPlan> 
         addresses,
         excluded_addresses,
         authentication,
-        transport: transport(instance, family, out),
+        transport: transport(instance, family, out)?,
         checksum: settings::checksum(instance, family, version),
         announce: settings::announce(instance),
         answer_lower_priority,
@@ -123,7 +123,7 @@ fn family(settings: &conf::Settings) -> AddressFamily {
 fn vrid(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<VirtualRouterId> {
     let vrid = instance.settings.vrid.and_then(|v| VirtualRouterId::new(v.value));
     if vrid.is_none() {
-        let title = format!("vrrp_instance {} has no virtual_router_id", instance.name.value);
+        let title = format!("vrrp_instance {} has no usable virtual_router_id", instance.name.value);
         let now = "the configuration is refused, as in keepalived";
         let diagnostic = Diagnostic::new(Code::Incomplete, instance.name.span, title, now);
         out.say(diagnostic.instead("virtual_router_id N, a number from 1 to 255, the same on all nodes"));
@@ -208,7 +208,7 @@ fn broadcast(written: Broadcast, cidr: IpCidr) -> Option<Ipv4Addr> {
     }
 }
 
-fn transport(instance: &VrrpInstance, family: AddressFamily, out: &mut Diagnostics) -> Transport {
+fn transport(instance: &VrrpInstance, family: AddressFamily, out: &mut Diagnostics) -> Option<Transport> {
     let settings = &instance.settings;
     let name = &instance.name.value;
     let mut fits = |what: &str, address: &Spanned<IpAddr>| {
@@ -226,7 +226,14 @@ fn transport(instance: &VrrpInstance, family: AddressFamily, out: &mut Diagnosti
         settings.unicast_peers.iter().filter(|p| fits("peer", p)).map(|p| p.value).collect();
     let group = settings.mcast_group.filter(|g| fits("mcast_dst_ip", g));
     if !peers.is_empty() {
-        return Transport::Unicast { source, peers };
+        return Some(Transport::Unicast { source, peers });
+    }
+    if settings.peers_written {
+        let title = format!("vrrp_instance {name}: no line of its unicast_peer can be used");
+        let now = "the instance is not started: by multicast its peers would not hear it, and both would hold the addresses";
+        let span = settings.unicast.unwrap_or(instance.name.span);
+        out.tell(Code::BadValue, span, title, now);
+        return None;
     }
     if let Some(span) = settings.unicast.or(settings.unicast_source.map(|s| s.span)) {
         let title = format!("vrrp_instance {name} has a unicast keyword but no peer");
@@ -237,5 +244,5 @@ fn transport(instance: &VrrpInstance, family: AddressFamily, out: &mut Diagnosti
         AddressFamily::V6 => instance.defaults.group6,
     };
     let group = group.or(default).map(|g| g.value);
-    Transport::Multicast { source, group: group.filter(|g| *g != family.vrrp_group()) }
+    Some(Transport::Multicast { source, group: group.filter(|g| *g != family.vrrp_group()) })
 }

@@ -3,8 +3,10 @@
 
 mod check;
 mod client;
+mod diff;
 mod ipvs;
 mod reload;
+mod show;
 mod status;
 mod text;
 mod vrrp;
@@ -56,7 +58,13 @@ impl Place {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Everything on one screen: daemon, roles, routers, servers, and why
-    Status(Form),
+    Status {
+        #[command(flatten)]
+        form: Form,
+        /// Exit with 2 when something hurts the traffic
+        #[arg(long)]
+        check: bool,
+    },
     /// The virtual routers: state, since when, why, priority, master, addresses
     Vrrp(Form),
     /// The kernel's IPVS table, as ipvsadm -L shows it; needs no daemon
@@ -67,14 +75,18 @@ enum Verb {
         #[command(flatten)]
         form: Form,
     },
-    /// What holdfast would make of this configuration file; needs no daemon. Exit status as holdfast -t
-    Check {
-        /// The file
-        file: PathBuf,
-        /// Which lines that begin with @ID count; the host name up to its first dot otherwise
-        #[arg(short = 'i', long, value_name = "ID")]
-        config_id: Option<String>,
-    },
+    /// What is wrong with a configuration file, and what to write instead; needs no daemon. Exits with 0 when nothing
+    /// is (hints do not count), 1 after warnings, 2 after errors
+    Check(check::Check),
+    /// What a reload from one configuration file to another would do; needs no daemon
+    ///
+    /// One line for each consequence, the heaviest for the traffic first: `stops` (an address or a service is given
+    /// up), `may fail over` (another node may become Master), `shifts` (traffic goes elsewhere), `quiet`. What is not
+    /// named goes on untouched. Exit status: 0 no difference, 1 differences, 2 a file cannot be run.
+    Diff(diff::Diff),
+    /// What is configured; needs no daemon
+    #[command(subcommand)]
+    Show(show::What),
     /// Read the configuration again; if it cannot be run, the old one goes on
     Reload(Form),
 }
@@ -92,10 +104,12 @@ pub fn main() -> ExitCode {
     let Tool { place, verb } = Tool::parse();
     let socket = place.socket();
     let done = match verb {
-        Verb::Status(form) => status::run(&socket, form.json),
+        Verb::Status { form, check } => status::run(&socket, form.json, check),
         Verb::Vrrp(form) => vrrp::run(&socket, form.json),
         Verb::Ipvs { numeric, form } => ipvs::run(numeric, form.json),
-        Verb::Check { file, config_id } => check::run(file, config_id),
+        Verb::Check(check) => check::run(check),
+        Verb::Diff(arguments) => diff::run(arguments),
+        Verb::Show(what) => show::run(what),
         Verb::Reload(form) => reload::run(&socket, form.json),
     };
     match done {

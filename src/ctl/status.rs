@@ -10,16 +10,24 @@ use crate::report::{
 };
 use std::path::Path;
 
+/// Exit status of `status --check` when there is trouble.
+const EXIT_TROUBLE: u8 = 2;
+
 /// Changes of state shown; `--json` has all that the daemon remembers.
 const RECENT: usize = 5;
 
-pub(super) fn run(socket: &Path, json: bool) -> Done {
-    match ask(socket, Request::Status)? {
-        Answer::Status(status) if json => print_json(&status)?,
-        Answer::Status(status) => print(&render(&status)),
+/// With `check` the exit status is 2 when something hurts the traffic, for monitoring.
+pub(super) fn run(socket: &Path, json: bool, check: bool) -> Done {
+    let status = match ask(socket, Request::Status)? {
+        Answer::Status(status) => status,
         other => return Err(AskError::Misunderstood(socket.to_owned(), format!("{other:?}")).into()),
+    };
+    if json {
+        print_json(&status)?;
+    } else {
+        print(&render(&status));
     }
-    Ok(0)
+    Ok(if check && !troubles(&status).is_empty() { EXIT_TROUBLE } else { 0 })
 }
 
 /// The screen.
@@ -72,7 +80,21 @@ fn verdict(status: &Status) -> String {
     if let Some(checker) = &status.checker {
         facts.push(format!("{} up", plural(checker.virtual_servers.len(), "virtual server")));
     }
-    format!("all is well: {}\n", if facts.is_empty() { "nothing to do".to_owned() } else { facts.join(", ") })
+    let facts = if facts.is_empty() { "nothing to do".to_owned() } else { facts.join(", ") };
+    format!("all is well{}: {facts}\n", reservations(&status.daemon))
+}
+
+/// What the configuration asks for and does not get, so that nobody takes "well" for "as configured".
+fn reservations(daemon: &DaemonStatus) -> String {
+    let mut but = Vec::new();
+    if daemon.configuration_errors > 0 {
+        let errors = plural(daemon.configuration_errors, "error");
+        but.push(format!("{errors} in the configuration (holdfastctl check {})", daemon.configuration));
+    }
+    if !daemon.not_yet.is_empty() {
+        but.push(format!("{} not built yet (see below)", plural(daemon.not_yet.len(), "setting")));
+    }
+    if but.is_empty() { String::new() } else { format!(" except {}", but.join(" and ")) }
 }
 
 /// Everything that hurts or may hurt the traffic, worst first.
@@ -159,7 +181,20 @@ fn virtual_servers(checker: &CheckerStatus) -> String {
 }
 
 fn virtual_server(server: &VirtualServerStatus) -> Vec<String> {
-    let live = format!("live weight {}, quorum {}", server.live_weight, server.quorum);
+    let quorum = match (server.hysteresis, server.up) {
+        (0, _) => format!("quorum {}", server.quorum),
+        (margin, true) => {
+            format!(
+                "lost below {} (quorum {} - {margin})",
+                server.quorum.saturating_sub(margin),
+                server.quorum
+            )
+        }
+        (margin, false) => {
+            format!("{} needed (quorum {} + {margin})", server.quorum.saturating_add(margin), server.quorum)
+        }
+    };
+    let live = format!("live weight {}, {quorum}", server.live_weight);
     let sorry = if server.sorry_server_in_use { ", SORRY SERVER IN USE" } else { "" };
     vec![server.name.clone(), up_or_down(server.up), live + sorry]
 }

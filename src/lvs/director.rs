@@ -152,7 +152,13 @@ impl Director {
         let named: BTreeSet<ServiceKey> =
             self.plan.virtual_servers.iter().flat_map(|server| server.keys.iter().copied()).collect();
         let changed = &mut self.changed;
-        self.desired.services.retain(|key, _| named.contains(key) || !changed.insert(*key));
+        self.desired.services.retain(|key, _| {
+            let stays = named.contains(key);
+            if !stays {
+                changed.insert(*key);
+            }
+            stays
+        });
     }
 
     /// Applies the verdicts to one server; true if its state changed.

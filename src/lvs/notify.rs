@@ -88,7 +88,8 @@ impl fmt::Display for Event {
             } => {
                 write!(
                     f,
-                    "{virtual_server}: quorum gained: live weight {live_weight}, {quorum}+{hysteresis} wanted"
+                    "{virtual_server}: quorum gained: live weight {live_weight}, {} wanted",
+                    quorum.saturating_add(*hysteresis)
                 )?;
                 match sorry_server {
                     Some(sorry) => write!(f, "; sorry server {sorry} rests, the real servers serve"),
@@ -102,7 +103,8 @@ impl fmt::Display for Event {
             } => {
                 write!(
                     f,
-                    "{virtual_server}: quorum lost: live weight {live_weight}, {quorum}-{hysteresis} needed"
+                    "{virtual_server}: quorum lost: live weight {live_weight}, at least {} needed",
+                    quorum.saturating_sub(*hysteresis).max(1)
                 )?;
                 match (sorry_server, live_weight) {
                     (Some(sorry), _) => write!(f, "; sorry server {sorry} serves"),

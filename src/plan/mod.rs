@@ -2,6 +2,7 @@
 //! consumed by the pure cores. A plan that exists can be executed; it is never checked again.
 
 pub mod check;
+pub mod diff;
 pub mod lvs;
 pub mod vrrp;
 

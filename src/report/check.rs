@@ -34,6 +34,7 @@ fn virtual_server(
         up,
         live_weight: director.live_weight(index),
         quorum: plan.quorum,
+        hysteresis: plan.hysteresis,
         sorry_server_in_use: plan.sorry_server.is_some() && !up,
         real_servers: real_servers.collect(),
     }

@@ -62,6 +62,8 @@ pub struct DaemonStatus {
     pub generation: Generation,
     /// Outcome of the last reload when it was refused: the diagnostics.
     pub refused_reload: Option<String>,
+    /// Errors in the configuration in force: what they concern is left out, as in keepalived.
+    pub configuration_errors: usize,
     /// Keywords accepted without effect, one sentence each.
     pub not_yet: Vec<String>,
     /// The roles.
@@ -170,6 +172,8 @@ pub struct VirtualServerStatus {
     pub live_weight: u64,
     /// Wanted.
     pub quorum: u32,
+    /// Margin around the quorum: it is gained at `quorum + hysteresis`, lost below `quorum - hysteresis`.
+    pub hysteresis: u32,
     /// Does the sorry server serve?
     pub sorry_server_in_use: bool,
     /// The real servers.

@@ -29,7 +29,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, trace, warn};
 
 /// How long the last words ("stopped") may take to leave.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -279,7 +279,7 @@ impl State {
         let mark = Mark { identifier: mark.identifier ^ std::process::id() as u16, ..mark };
         let task = tokio::spawn(async move {
             let (outcome, latency) = probe_io::ask(&question, part, mark).await;
-            debug!("{question}: {outcome}, after {}", words(latency));
+            trace!("{question}: {outcome}, after {}", words(latency));
             // Fails only when the role has ended.
             let _ended = on_finished.send((check, outcome, latency)).await;
         });

@@ -1,20 +1,25 @@
 //! The one-shot `compile` role: reads the configuration, lowers it, answers once, exits. No long-lived process
 //! ever parses a configuration file.
 
+mod effective;
 mod files;
 mod interfaces;
+mod machine;
 mod scripts;
 
 #[cfg(test)]
 mod tests;
 
-use crate::config::lower;
+use crate::config::lower_owned;
 use crate::link::Compiled;
 use crate::link::frame::encode;
 use crate::plan::Generation;
+pub use effective::{DEFAULT, effective};
 use files::Files;
 pub use interfaces::interface_exists;
+use keepalived_compat::diagnostics::worst;
 use keepalived_compat::{Code, Diagnostic, Options, Severity, SourceMap};
+pub use machine::{Machine, ThisMachine};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -37,6 +42,8 @@ pub struct CompileRequest {
     pub interface_exists: fn(&str) -> bool,
 }
 
+/// Diagnostics that are printed at once; the worst ones are, and the number of the others.
+pub const MAX_SHOWN: usize = 200;
 /// Status with which keepalived ends when it finds no usable configuration file.
 const STATUS_NO_FILE: u8 = 6;
 /// Status with which keepalived ends when the configuration cannot be run.
@@ -48,9 +55,9 @@ pub fn compile(request: &CompileRequest) -> Compiled {
     let fatal = outcome.diagnostics.iter().any(|d| d.code.is_fatal());
     let status = if fatal { outcome.start_status() } else { outcome.test_status() };
     Compiled {
+        diagnostics: outcome.rendered().collect(),
         plans: (!fatal).then_some(outcome.plans),
         status,
-        diagnostics: outcome.diagnostics.iter().map(|d| d.render(&outcome.sources)).collect(),
         errors: outcome.diagnostics.iter().filter(|d| counts(d)).count(),
     }
 }
@@ -85,8 +92,8 @@ pub fn config_test(request: &CompileRequest, out: &mut dyn Write) -> u8 {
     let count = |s| outcome.diagnostics.iter().filter(|d| d.severity() == s).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let mut print = || -> std::io::Result<()> {
-        for diagnostic in &outcome.diagnostics {
-            writeln!(out, "{}\n", diagnostic.render(&outcome.sources))?;
+        for diagnostic in outcome.rendered() {
+            writeln!(out, "{diagnostic}\n")?;
         }
         if errors + warnings > 0 {
             writeln!(out, "{errors} errors, {warnings} warnings in {}", request.file.display())?;
@@ -98,6 +105,21 @@ pub fn config_test(request: &CompileRequest, out: &mut dyn Write) -> u8 {
     outcome.test_status()
 }
 
+/// All that is to be said about a configuration.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// In the order of the file.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The files, for rendering.
+    pub sources: SourceMap,
+}
+
+/// Reads and lowers the configuration as [`compile`] does, and lints it too.
+pub fn examine(request: &CompileRequest, machine: &dyn Machine) -> Examined {
+    let Outcome { diagnostics, sources, .. } = Outcome::with_lints(request, Some(machine));
+    Examined { diagnostics, sources }
+}
+
 /// A compiled configuration before it is put into words.
 struct Outcome {
     plans: crate::plan::Plans,
@@ -107,18 +129,30 @@ struct Outcome {
 
 impl Outcome {
     fn of(request: &CompileRequest) -> Outcome {
+        Outcome::with_lints(request, None)
+    }
+
+    fn with_lints(request: &CompileRequest, machine: Option<&dyn Machine>) -> Outcome {
         let config_id = request.config_id.clone().unwrap_or_else(host);
         let options =
             Options { config_id: &config_id, vrrp: request.want_vrrp, checker: request.want_checker };
         // Absolute, because ${_PWD} of a file is used inside it as the start of other names.
         let file = std::path::absolute(&request.file).unwrap_or_else(|_| request.file.clone());
-        let parsed = keepalived_compat::parse(&mut Files, &file.to_string_lossy(), options);
-        let lowered = lower(&parsed.config, request.generation);
+        let file = file.to_string_lossy();
+        let parsed = match machine {
+            Some(machine) => keepalived_compat::parse_and_lint(&mut Files, &file, options, machine),
+            None => keepalived_compat::parse(&mut Files, &file, options),
+        };
+        let lints = machine.map(|machine| machine::lint(&parsed.config, machine)).unwrap_or_default();
+        let scripts = scripts::diagnose(&parsed.config);
+        let interfaces = interfaces::diagnose(&parsed.config, request.interface_exists);
+        let lowered = lower_owned(parsed.config, request.generation);
         let mut plans = lowered.plans;
         let mut diagnostics = parsed.diagnostics;
         diagnostics.extend(lowered.diagnostics);
-        diagnostics.extend(scripts::diagnose(&parsed.config));
-        diagnostics.extend(interfaces::diagnose(&parsed.config, request.interface_exists));
+        diagnostics.extend(scripts);
+        diagnostics.extend(interfaces);
+        diagnostics.extend(lints);
         diagnostics.sort_by_key(|d| d.span.map(|s| (s.file, s.start)));
         let later = |d: &&Diagnostic| matches!(d.code, Code::NotYet | Code::NotYetTraffic);
         plans.global.not_yet = diagnostics.iter().filter(later).map(|d| d.line(&parsed.sources)).collect();
@@ -136,6 +170,13 @@ impl Outcome {
         } else {
             found
         }
+    }
+
+    /// The worst diagnostics in the order of the file, and a line that counts the others.
+    fn rendered(&self) -> impl Iterator<Item = String> {
+        let (shown, more) = worst(&self.diagnostics, MAX_SHOWN);
+        let rest = (more > 0).then(|| format!("and {more} more"));
+        shown.into_iter().map(|d| d.render(&self.sources)).chain(rest)
     }
 
     fn start_status(&self) -> u8 {

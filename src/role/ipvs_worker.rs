@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 /// Our services are compared with the kernel's this often, to find what somebody else changed.
-pub const AUDIT_INTERVAL: Duration = Duration::from_secs(60);
+pub const AUDIT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Wait after a second failure in a row; the first one is tried again at once, upon a fresh dump.
 pub const FIRST_BACKOFF: Duration = Duration::from_secs(1);

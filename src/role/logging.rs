@@ -25,7 +25,11 @@ const SYSLOG_SOCKET: &str = "/dev/log";
 
 /// Starts logging for this process under the name `ident`. A second call changes nothing.
 pub fn init(options: &LogOptions, ident: &'static str) {
-    let level = if options.detail { LevelFilter::DEBUG } else { LevelFilter::INFO };
+    let level = match options.detail {
+        0 => LevelFilter::INFO,
+        1 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
     let console = options.console.then(|| Console { ident, lost: Mutex::new(0) });
     let syslog = (!options.no_syslog).then(|| Syslog {
         ident,

@@ -59,17 +59,39 @@ impl std::str::FromStr for Role {
     }
 }
 
+/// Every signal, also the real-time ones, but those of a fault in the program, of job control, and those with
+/// which a person or the supervisor ends a process that hangs.
+fn nobodys_business() -> SigSet {
+    let mut set = SigSet::all();
+    for left_alone in [
+        Signal::SIGSEGV,
+        Signal::SIGBUS,
+        Signal::SIGILL,
+        Signal::SIGFPE,
+        Signal::SIGTRAP,
+        Signal::SIGSYS,
+        Signal::SIGABRT,
+        Signal::SIGQUIT,
+        Signal::SIGXCPU,
+        Signal::SIGXFSZ,
+        Signal::SIGTSTP,
+        Signal::SIGTTIN,
+        Signal::SIGTTOU,
+        Signal::SIGCHLD,
+    ] {
+        set.remove(left_alone);
+    }
+    set
+}
+
 /// Takes the link to the supervisor from file descriptor 0 and leaves /dev/null there, so that no program
 /// started later holds the link open.
 ///
-/// Signals that mean something to the supervisor are blocked: a terminal or a service manager may send them
-/// to every process, and only the supervisor may decide to stop a role. Call it before any thread starts.
+/// Signals are blocked: a terminal or a service manager may send them to every process, and scripts send
+/// keepalived's real-time signals to the pid of its vrrp process, but only the supervisor may decide to stop a
+/// role. Call it before any thread starts.
 pub fn take_link(role: Role) -> io::Result<UnixStream> {
-    let meant_for_the_supervisor: SigSet =
-        [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2]
-            .into_iter()
-            .collect();
-    meant_for_the_supervisor.thread_block()?;
+    nobodys_business().thread_block()?;
     let link = io::stdin().as_fd().try_clone_to_owned()?;
     let null: OwnedFd = OpenOptions::new().read(true).write(true).open("/dev/null")?.into();
     nix::unistd::dup2_stdin(&null)?;

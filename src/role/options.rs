@@ -10,8 +10,8 @@ pub struct LogOptions {
     pub console: bool,
     /// Not to syslog (`-G`).
     pub no_syslog: bool,
-    /// Details too (`-D`).
-    pub detail: bool,
+    /// Details too (`-D`); given twice, each probe as well.
+    pub detail: u8,
     /// Syslog facility (`-S`).
     pub facility: Facility,
 }
@@ -20,7 +20,8 @@ impl LogOptions {
     /// The same choice as command-line words.
     pub fn arguments(&self) -> Vec<String> {
         let mut words = Vec::new();
-        let flags = [(self.console, "-l"), (self.no_syslog, "-G"), (self.detail, "-D")];
+        let flags =
+            [(self.console, "-l"), (self.no_syslog, "-G"), (self.detail > 0, "-D"), (self.detail > 1, "-D")];
         words.extend(flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag.to_string()));
         if self.facility != Facility::default() {
             words.push(format!("-S{}", self.facility));
@@ -96,8 +97,7 @@ mod tests {
     #[test]
     fn a_role_inherits_what_was_chosen_and_nothing_else() {
         assert!(LogOptions::default().arguments().is_empty());
-        let chosen =
-            LogOptions { console: true, no_syslog: true, detail: true, facility: Facility::Local(2) };
-        assert_eq!(chosen.arguments(), ["-l", "-G", "-D", "-Slocal2"]);
+        let chosen = LogOptions { console: true, no_syslog: true, detail: 2, facility: Facility::Local(2) };
+        assert_eq!(chosen.arguments(), ["-l", "-G", "-D", "-D", "-Slocal2"]);
     }
 }

@@ -138,9 +138,15 @@ impl Child {
     }
 
     /// Sends SIGABRT, so that a core dump can show where it hangs; SIGKILL follows.
-    pub fn abort(&mut self, limit: Duration) {
+    fn abort(&mut self, limit: Duration) {
         self.signal(Signal::SIGABRT);
         self.expect_end(limit);
+    }
+
+    /// Ends a silent process: with SIGABRT, which a process that was stopped (SIGSTOP) would only take when it is
+    /// continued, and then with SIGKILL.
+    pub fn end_silent(&mut self, limit: Duration) {
+        if is_stopped(self.pid) { self.kill() } else { self.abort(limit) }
     }
 
     /// Gives it a last moment to end by itself.
@@ -235,6 +241,13 @@ async fn wait(
     // A descendant may hold the other end open: do not wait for that.
     tokio::time::timeout(Duration::from_secs(1), reader).await.ok();
     to.send(ChildEvent::Exited(status)).await;
+}
+
+/// Is the process stopped by a signal or a debugger (proc_pid_stat(5), field 3)?
+fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before it is in parentheses and may hold anything.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
 }
 
 /// How a process ended, in words.

@@ -5,6 +5,7 @@ mod backoff;
 mod child;
 mod compiler;
 mod control;
+mod difference;
 mod dispatch;
 mod pidfile;
 mod reload;

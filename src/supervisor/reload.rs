@@ -6,7 +6,9 @@
 //! an address away. So a reload may have as many errors as the configuration in force, and not more.
 
 use super::compiler::compile;
+use super::difference::difference;
 use super::run::Supervisor;
+use super::settings::Limits;
 use super::slot::Slot;
 use crate::link::Compiled;
 use crate::link::control::{Answer, ReloadOutcome};
@@ -25,7 +27,7 @@ pub struct Reload {
 #[derive(Debug)]
 enum Phase {
     Compiling(JoinHandle<()>),
-    Applying { until: Instant, outcome: ReloadOutcome },
+    Applying { until: Instant, outcome: ReloadOutcome, changes: String },
 }
 
 impl Reload {
@@ -75,11 +77,12 @@ impl Supervisor {
                 self.refuse(reload, diagnostics, errors, vec![reason]);
             }
             Ok(Compiled { plans: Some(plans), diagnostics, errors, .. }) => {
+                let changes = difference(&self.plans, &plans);
                 self.accept(plans, &diagnostics, errors);
                 let (accepted, generation, trouble) = (true, self.generation, Vec::new());
                 let outcome = ReloadOutcome { accepted, generation, diagnostics, errors, trouble };
                 let until = Instant::now() + self.settings.limits.apply;
-                reload.phase = Phase::Applying { until, outcome };
+                reload.phase = Phase::Applying { until, outcome, changes };
                 self.reload = Some(reload);
             }
             Ok(Compiled { plans: None, diagnostics, errors, .. }) => {
@@ -127,18 +130,23 @@ impl Supervisor {
         let Some(Reload { phase: Phase::Applying { until, .. }, .. }) = &self.reload else { return };
         let late = *until <= now;
         let generation = self.generation;
+        let limits = &self.settings.limits;
         let waiting: Vec<&Slot> = self.slots.iter().filter(|slot| !has_applied(slot, generation)).collect();
-        if !waiting.is_empty() && !late {
+        // Nobody is kept waiting for a role that does not even answer.
+        if waiting.iter().any(|slot| !slot.is_silent(limits)) && !late {
             return;
         }
-        let trouble: Vec<String> = waiting.into_iter().map(|slot| lateness(slot, generation)).collect();
-        let Some(Reload { phase: Phase::Applying { mut outcome, .. }, callers }) = self.reload.take() else {
+        let trouble: Vec<String> =
+            waiting.into_iter().map(|slot| lateness(slot, generation, limits)).collect();
+        let Some(Reload { phase: Phase::Applying { mut outcome, changes, .. }, callers }) =
+            self.reload.take()
+        else {
             return;
         };
         for sentence in &trouble {
             tracing::error!("{sentence}");
         }
-        tracing::info!("configuration {} is in force", generation.0);
+        tracing::info!("configuration {} is in force: {changes}", generation.0);
         outcome.trouble = trouble;
         answer(callers, &outcome);
         self.begin_queued();
@@ -175,9 +183,9 @@ fn has_applied(slot: &Slot, generation: Generation) -> bool {
     }
 }
 
-fn lateness(slot: &Slot, generation: Generation) -> String {
+fn lateness(slot: &Slot, generation: Generation, limits: &Limits) -> String {
     let name = slot.worker.role().name();
-    let trouble = slot.trouble().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
+    let trouble = slot.trouble(limits).map(|trouble| format!(" ({trouble})")).unwrap_or_default();
     match slot.wanted {
         true => format!("the {name} role has not reported configuration {} yet{trouble}", generation.0),
         false => format!("the {name} role has no work any more and has not ended yet{trouble}"),

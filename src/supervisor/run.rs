@@ -186,7 +186,7 @@ impl Supervisor {
                 let unwanted = slot.on_exit(&how, settings, stopping.is_some());
                 if unwanted && !settings.respawn {
                     tracing::error!("stopping: roles are not restarted (-R)");
-                    self.stop(1);
+                    self.stop(1, Some(worker));
                 }
             }
         }
@@ -194,7 +194,7 @@ impl Supervisor {
 
     fn on_signal(&mut self, asks: Asks) {
         match asks {
-            Asks::Stop => self.stop(0),
+            Asks::Stop => self.stop(0, None),
             Asks::Reload => self.ask_reload(None),
             Asks::NotBuilt(name, meaning) => tracing::warn!(
                 "{name} ignored: {meaning} is not built yet; holdfastctl status --json has the state of everything"
@@ -215,7 +215,7 @@ impl Supervisor {
     fn on_beat(&mut self) {
         self.beats += 1;
         for slot in &mut self.slots {
-            slot.on_beat(self.beats, &self.settings.limits);
+            slot.on_beat(self.beats, &self.plans, &self.settings.limits);
         }
     }
 
@@ -236,16 +236,17 @@ impl Supervisor {
         slots.chain(self.status.deadline()).chain(self.reload.as_ref().and_then(Reload::deadline)).min()
     }
 
-    /// Begins the end. The roles stop one after the other, vrrp first.
-    fn stop(&mut self, status: u8) {
+    /// Begins the end. The roles stop one after the other, vrrp first. A role that is down, or has just `fallen`,
+    /// held something that no other process would give up.
+    fn stop(&mut self, status: u8, fallen: Option<Worker>) {
         if self.stopping.is_some() {
             return tracing::info!("already stopping");
         }
         tracing::info!("stopping");
         self.stopping = Some(status);
         self.abandon_reload();
-        let down: Vec<Worker> =
-            self.slots.iter().filter(|s| s.restart_at.is_some()).map(|s| s.worker).collect();
+        let is_down = |slot: &&Slot| slot.restart_at.is_some() || Some(slot.worker) == fallen;
+        let down: Vec<Worker> = self.slots.iter().filter(is_down).map(|slot| slot.worker).collect();
         let (to_release, to_leave): (Vec<Worker>, Vec<Worker>) =
             down.into_iter().partition(|w| self.settings.release(*w));
         for slot in &mut self.slots {
@@ -258,6 +259,13 @@ impl Supervisor {
                 worker.role().ident()
             );
             self.start(worker);
+            if self.slot(worker).child.is_none() {
+                tracing::error!(
+                    "{} cannot give up what it held: {}",
+                    worker.role().ident(),
+                    worker.leftovers()
+                );
+            }
         }
         for worker in to_leave {
             tracing::warn!("{} is down and held what it had: {}", worker.role().ident(), worker.leftovers());

@@ -132,6 +132,9 @@ pub struct Limits {
     /// Heartbeats that may go unanswered. Counted in heartbeats, not in time, so that a pause of the whole
     /// machine is nobody's silence.
     pub silent_beats: u32,
+    /// The vrrp role has less time: its peers take over after their routers' patience, and then two nodes hold the
+    /// addresses. At least this many heartbeats, which is also when its silence is worth a line.
+    pub noticed_beats: u32,
     /// For a compile process to answer.
     pub compile: Duration,
     /// For a role to put a plan in force.
@@ -151,6 +154,7 @@ impl Default for Limits {
         Limits {
             heartbeat: Duration::from_secs(1),
             silent_beats: 15,
+            noticed_beats: 3,
             compile: Duration::from_secs(60),
             apply: Duration::from_secs(30),
             snapshot: Duration::from_secs(2),

@@ -2,6 +2,7 @@
 
 use super::run::Asks;
 use crate::cli::signal_number;
+use nix::libc;
 use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -35,9 +36,19 @@ pub fn catch(ignore_sigint: bool) -> io::Result<mpsc::Receiver<Asks>> {
             }
         });
     }
+    for number in meaningless() {
+        // Caught from now on, although nobody listens: without this each of them would end the daemon.
+        drop(signal(SignalKind::from_raw(number))?);
+    }
     // A broken pipe is an error to handle where it happens: Rust's runtime ignores SIGPIPE already, and roles,
     // being Rust programs, do the same at their start.
     Ok(asks)
+}
+
+/// Signals that mean nothing to us and whose default is the end of the process. Those of a fault are not among them.
+fn meaningless() -> impl Iterator<Item = i32> {
+    let classic = [libc::SIGALRM, libc::SIGVTALRM, libc::SIGPROF, libc::SIGIO, libc::SIGSTKFLT, libc::SIGPWR];
+    classic.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX())
 }
 
 fn raw(name: &str) -> SignalKind {

@@ -111,7 +111,7 @@ impl Slot {
         let wait = self.backoff.after(lived, settings.limits.settled);
         self.restarts = self.restarts.saturating_add(1);
         let next = match (settings.respawn, wait.as_secs()) {
-            (false, _) => "it is not started again (-R)".to_owned(),
+            (false, _) => "the daemon ends with it (-R)".to_owned(),
             (true, 0) => "it is started again at once".to_owned(),
             (true, seconds) => format!("it is started again in {seconds} s"),
         };
@@ -129,16 +129,26 @@ impl Slot {
     }
 
     /// Sends a heartbeat; ends a process that left too many unanswered.
-    pub fn on_beat(&mut self, number: u64, limits: &Limits) {
-        let ident = self.ident();
+    pub fn on_beat(&mut self, number: u64, plans: &Plans, limits: &Limits) {
+        let (ident, worker) = (self.ident(), self.worker);
         let Some(child) = self.child.as_mut().filter(|child| child.end == End::No) else { return };
-        if child.unanswered >= limits.silent_beats {
-            tracing::error!(
-                "{ident} (pid {}) has been silent for {} heartbeats and is ended",
-                child.pid,
-                child.unanswered
+        // A process that has not yet taken its first plan holds nothing, and may be slow to start.
+        let patience = match child.generation {
+            Some(_) => worker.silent_beats(plans, limits),
+            None => limits.silent_beats,
+        };
+        let (pid, silence) = (child.pid, seconds(child.unanswered, limits));
+        if child.unanswered >= patience {
+            tracing::error!("{ident} (pid {pid}) has not answered for {silence} and is ended");
+            return child.end_silent(limits.abort);
+        }
+        if child.unanswered == limits.noticed_beats {
+            let limit = seconds(patience, limits);
+            let meaning = worker.silence();
+            tracing::warn!(
+                "{ident} (pid {pid}) has not answered for {silence}: it is stopped or starved; {meaning}; \
+                 it is ended after {limit}"
             );
-            return child.abort(limits.abort);
         }
         child.unanswered += 1;
         // A full queue is silence too: the count goes on.
@@ -158,6 +168,11 @@ impl Slot {
         self.child.is_none() && self.wanted && self.restart_at.is_some_and(|at| at <= now)
     }
 
+    /// Does its process run and leave heartbeats unanswered?
+    pub fn is_silent(&self, limits: &Limits) -> bool {
+        self.child.as_ref().is_some_and(|c| c.end == End::No && c.unanswered >= limits.noticed_beats)
+    }
+
     /// When [`Slot::on_time`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
         match &self.child {
@@ -167,11 +182,11 @@ impl Slot {
     }
 
     /// Why it does not run, or not well; `None` when all is well.
-    pub fn trouble(&self) -> Option<String> {
+    pub fn trouble(&self, limits: &Limits) -> Option<String> {
         match (&self.child, self.restart_at) {
             (Some(child), _) => match child.end {
-                End::No if child.unanswered > 2 => {
-                    Some(format!("silent for {} heartbeats", child.unanswered))
+                End::No if self.is_silent(limits) => {
+                    Some(format!("has not answered for {}", seconds(child.unanswered, limits)))
                 }
                 End::No => None,
                 End::Asked { .. } => Some("stopping".to_owned()),
@@ -185,4 +200,9 @@ impl Slot {
             (None, None) => Some(self.worker.idle().to_owned()),
         }
     }
+}
+
+/// How long that many heartbeats take, for people.
+fn seconds(beats: u32, limits: &Limits) -> String {
+    format!("{} s", (limits.heartbeat * beats).as_secs_f32())
 }

@@ -109,7 +109,7 @@ impl Supervisor {
             pid: slot.child.as_ref().map(|child| child.pid),
             restarts: slot.restarts,
             generation: slot.child.as_ref().and_then(|child| child.generation),
-            trouble: slot.trouble().or_else(|| {
+            trouble: slot.trouble(&self.settings.limits).or_else(|| {
                 let late = self.status.waiting.contains(&slot.worker);
                 late.then(|| format!("did not answer within {limit} s"))
             }),
@@ -123,6 +123,7 @@ impl Supervisor {
                 configuration: self.settings.configuration.display().to_string(),
                 generation: self.generation,
                 refused_reload: self.refused_reload.clone(),
+                configuration_errors: self.errors,
                 not_yet: self.plans.global.not_yet.clone(),
                 roles: self.slots.iter().map(role).collect(),
             },

@@ -1,11 +1,12 @@
 //! The two roles that live as long as the daemon, and what travels on their links, under common names.
 
+use super::settings::Limits;
 use crate::link::frame::{Decoder, FrameError, encode};
 use crate::link::{FromChecker, FromVrrp, ToChecker, ToVrrp};
 use crate::plan::{Generation, Plans};
 use crate::report::{CheckerStatus, VrrpStatus};
 use crate::role::Role;
-use crate::vrrp::Transition;
+use crate::vrrp::{Transition, patience};
 
 /// A long-lived role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,6 +92,28 @@ impl Worker {
             Worker::Checker => "not running: the configuration has no virtual server, or -P was given",
             Worker::Vrrp => "not running: the configuration has no virtual router, or -C was given",
         }
+    }
+
+    /// What its silence means for the traffic.
+    pub const fn silence(self) -> &'static str {
+        match self {
+            Worker::Checker => "no server is probed, and the IPVS table stays as it is",
+            Worker::Vrrp => {
+                "no advertisement leaves, and a peer may take the addresses while they are still here"
+            }
+        }
+    }
+
+    /// How many heartbeats a running process may leave unanswered. The vrrp role gets no more time than the most
+    /// impatient peer of its routers.
+    pub fn silent_beats(self, plans: &Plans, limits: &Limits) -> u32 {
+        let patience = match self {
+            Worker::Checker => None,
+            Worker::Vrrp => plans.vrrp.routers.iter().map(patience).min(),
+        };
+        let beats = patience.map(|time| time.as_nanos().div_ceil(limits.heartbeat.as_nanos().max(1)));
+        let beats = beats.and_then(|beats| u32::try_from(beats).ok()).unwrap_or(u32::MAX);
+        beats.max(limits.noticed_beats).min(limits.silent_beats)
     }
 
     /// What stays behind when it ends without giving up what it holds.

@@ -2,6 +2,7 @@
 
 use super::event::{Action, AddressOp, LogLevel, OpId, RouterId};
 use super::interfaces::Interfaces;
+use crate::net::Priority;
 use crate::time::Instant;
 use std::collections::BTreeMap;
 
@@ -11,6 +12,19 @@ pub(super) struct Context<'a> {
     pub interfaces: &'a Interfaces,
     pub operations: &'a mut Operations,
     pub actions: &'a mut Vec<Action>,
+    /// Priorities that this event changed: told together, with its name as the cause.
+    pub priorities: &'a mut Vec<PriorityChange>,
+}
+
+/// A router's effective priority changed.
+#[derive(Debug)]
+pub(super) struct PriorityChange {
+    /// The router's name.
+    pub name: String,
+    /// Before.
+    pub from: Priority,
+    /// Now.
+    pub to: Priority,
 }
 
 impl Context<'_> {

@@ -1,6 +1,7 @@
 //! Who is stronger, and how long silence may last. Pure functions of numbers.
 
 use crate::net::Priority;
+use crate::plan::vrrp::RouterPlan;
 use crate::time::Interval;
 use crate::wire::vrrp::Version;
 use std::net::IpAddr;
@@ -46,6 +47,13 @@ impl Timing {
         };
         whole * (256 - u32::from(self.priority.0)) / 256
     }
+}
+
+/// How long the peers of a router listen to its silence before one takes over: Master_Down_Interval by our own
+/// numbers.
+pub fn patience(plan: &RouterPlan) -> Duration {
+    let RouterPlan { version, priority, down_timer_adverts, interval, .. } = *plan;
+    Timing { version, priority, down_timer_adverts, master_interval: interval }.wait(Wait::Down)
 }
 
 /// Does the router that speaks beat the Master that hears it? The higher priority wins, then the higher

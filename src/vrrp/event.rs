@@ -100,6 +100,8 @@ pub enum Command {
         /// Give the addresses up?
         release: bool,
     },
+    /// The supervisor is gone: end, and give the addresses up.
+    Orphaned,
 }
 
 /// Something the driver must do, in the order given.
@@ -256,15 +258,17 @@ pub enum TransitionCause {
     },
     /// Something the router needs is missing; each reason is a sentence.
     Fault(Vec<String>),
-    /// What was missing is back.
-    Recovered,
+    /// What was missing is back: the reasons for FAULT that are no longer true, a sentence each.
+    Recovered(Vec<String>),
     /// An address of ours was removed by somebody else.
     AddressLost {
         /// The address.
         cidr: IpCidr,
     },
-    /// The configuration changed.
-    Reconfigured,
+    /// It is no longer in the configuration.
+    Removed,
     /// The daemon ends.
     Stopped,
+    /// The supervisor ended without a word: nobody would restart this role or tell it anything.
+    Orphaned,
 }

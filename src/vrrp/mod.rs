@@ -23,6 +23,7 @@ mod reconfigure;
 mod router;
 mod state;
 mod stats;
+mod story;
 mod track;
 mod transition;
 mod vips;
@@ -34,6 +35,7 @@ mod storm;
 #[cfg(test)]
 mod testing;
 
+pub use election::patience;
 pub use event::{
     Action, AddressOp, Command, Event, Frame, InterfaceFacts, KernelError, LogLevel, OpId, Received,
     RouterId, State, Transition, TransitionCause,
@@ -47,7 +49,8 @@ use crate::net::{AddressFamily, IpCidr, VirtualRouterId};
 use crate::plan::Generation;
 use crate::time::Instant;
 use crate::wire::vrrp::peek_vrid;
-use context::{Context, Operations};
+use context::{Context, Operations, PriorityChange};
+use explain::priority_sentences;
 use interfaces::Interfaces;
 use state::Phase;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +69,7 @@ pub struct Core {
     /// When each router has something to do next.
     deadlines: BTreeSet<(Instant, RouterId)>,
     next_router: u32,
+    priorities: Vec<PriorityChange>,
     life: Life,
     unknown_router: u64,
 }
@@ -89,6 +93,27 @@ impl Core {
 
     /// Something happened.
     pub fn handle(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
+        let cause = self.name_event(&event);
+        self.act_on(event, now, actions);
+        let changes = std::mem::take(&mut self.priorities);
+        let sentences = priority_sentences(&changes, cause.as_deref().unwrap_or("reload"));
+        actions.extend(sentences.map(|what| Action::Log(LogLevel::Info, what)));
+    }
+
+    /// The event as the cause of a changed priority; `None` when only a new plan can be it.
+    fn name_event(&self, event: &Event) -> Option<String> {
+        match event {
+            Event::Interface(InterfaceFacts { name, up, .. }) => {
+                Some(format!("interface {name} is {}", if *up { "up" } else { "down" }))
+            }
+            Event::InterfaceGone { index } => {
+                self.interfaces.name(*index).map(|name| format!("interface {name} is gone"))
+            }
+            _ => None,
+        }
+    }
+
+    fn act_on(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
         match (self.life, event) {
             (Life::Stopped, _) => {}
             (Life::Running, Event::Plan(plan)) => self.adopt(plan, now, actions),
@@ -104,7 +129,12 @@ impl Core {
                     self.end_if_idle(actions);
                 }
             }
-            (Life::Running, Event::Command(Command::Stop { release: true })) => self.stop(now, actions),
+            (Life::Running, Event::Command(Command::Stop { release: true })) => {
+                self.stop(TransitionCause::Stopped, now, actions);
+            }
+            (Life::Running, Event::Command(Command::Orphaned)) => {
+                self.stop(TransitionCause::Orphaned, now, actions);
+            }
             (_, Event::Command(Command::Stop { release: false })) => self.stopped(actions),
             (Life::Stopping, _) => {}
         }
@@ -212,14 +242,14 @@ impl Core {
         }
     }
 
-    fn stop(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    fn stop(&mut self, cause: TransitionCause, now: Instant, actions: &mut Vec<Action>) {
         self.life = Life::Stopping;
         let all: Vec<RouterId> = self.routers.keys().copied().collect();
         for id in all {
             self.with_router(id, now, actions, |router, ctx| match router.phase {
                 // Left the plan earlier; the kernel may have refused to let go of its addresses.
                 Phase::Initialize => router.withdraw_addresses(ctx),
-                _ => router.transition(Phase::Initialize, TransitionCause::Stopped, ctx),
+                _ => router.transition(Phase::Initialize, cause.clone(), ctx),
             });
         }
         self.end_if_idle(actions);
@@ -252,7 +282,8 @@ impl Core {
     ) {
         let Some(router) = self.routers.get_mut(&id) else { return };
         let (interfaces, operations) = (&self.interfaces, &mut self.operations);
-        work(router, &mut Context { now, interfaces, operations, actions });
+        let priorities = &mut self.priorities;
+        work(router, &mut Context { now, interfaces, operations, actions, priorities });
         let deadline = router.deadline();
         if router.queued != deadline {
             if let Some(old) = router.queued {

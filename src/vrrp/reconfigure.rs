@@ -82,7 +82,7 @@ impl Router {
         for vip in &mut self.vips {
             vip.dropped = true;
         }
-        self.transition(Phase::Initialize, TransitionCause::Reconfigured, ctx);
+        self.transition(Phase::Initialize, TransitionCause::Removed, ctx);
     }
 
     /// Remove the addresses that the new plan no longer has.
@@ -119,6 +119,7 @@ impl Router {
 
     /// Put the addresses into the new plan's order, the dropped ones last.
     fn arrange_addresses(&mut self) {
+        self.story_slot = 0;
         let mut known: HashMap<VirtualAddress, Vip> = HashMap::new();
         let mut leaving = Vec::new();
         for vip in std::mem::take(&mut self.vips) {

@@ -7,6 +7,7 @@ use super::event::{Frame, LogLevel, Received, RouterId, State, TransitionCause};
 use super::explain::discard_sentence;
 use super::state::{ActiveRouter, Backup, Master, Phase};
 use super::stats::Stats;
+use super::story::Story;
 use super::vips::Vip;
 use crate::net::{AddressFamily, Priority};
 use crate::plan::vrrp::RouterPlan;
@@ -32,6 +33,9 @@ pub struct Router {
     pub(super) priority: Priority,
     pub(super) vips: Vec<Vip>,
     pub(super) next_retry: Option<Instant>,
+    /// What is to be told when the kernel is done, and the first address that it is not done with.
+    pub(super) story: Option<Story>,
+    pub(super) story_slot: usize,
     /// The advertisement, encoded; empty when something in it changed.
     pub(super) frames: Vec<Frame>,
     pub(super) stats: Stats,
@@ -88,6 +92,8 @@ impl Router {
             source: None,
             vips,
             next_retry: None,
+            story: None,
+            story_slot: 0,
             frames: Vec::new(),
             stats: Stats::default(),
             said: Said::default(),
@@ -186,10 +192,11 @@ impl Router {
 
     /// What was missing is back.
     pub(super) fn recover(&mut self, ctx: &mut Context) {
+        let cause = TransitionCause::Recovered(self.faults.clone());
         if self.priority.is_owner() {
-            self.become_master(TransitionCause::Recovered, ctx);
+            self.become_master(cause, ctx);
         } else {
-            self.become_backup(Wait::Down, TransitionCause::Recovered, ctx);
+            self.become_backup(Wait::Down, cause, ctx);
         }
     }
 

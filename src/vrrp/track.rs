@@ -1,6 +1,6 @@
 //! What a router needs and what moves its priority: interfaces and a source address.
 
-use super::context::Context;
+use super::context::{Context, PriorityChange};
 use super::event::{LogLevel, TransitionCause};
 use super::interfaces::Interfaces;
 use super::router::Router;
@@ -92,11 +92,8 @@ impl Router {
             backup.recompute(timing);
         }
         if self.phase != Phase::Initialize {
-            let name = &self.plan.name;
-            ctx.log(
-                LogLevel::Info,
-                format!("({name}) effective priority changes from {before} to {priority}"),
-            );
+            let name = self.plan.name.clone();
+            ctx.priorities.push(PriorityChange { name, from: before, to: priority });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The one place where a router changes state, with everything that goes with leaving and entering one.
 
 use super::context::Context;
-use super::event::{Action, Transition, TransitionCause};
+use super::event::{Action, State, Transition, TransitionCause};
 use super::router::{Router, Said};
 use super::state::Phase;
 
@@ -12,7 +12,7 @@ impl Router {
     /// the advertisement first, then the addresses (RFC 9568 6.4.2, keepalived); each is announced when the
     /// kernel has it. Entering any other state removes what an earlier run may have left.
     pub(super) fn transition(&mut self, to: Phase, cause: TransitionCause, ctx: &mut Context) {
-        let from = self.phase.state();
+        let (from, announced) = (self.phase.state(), self.stats.announcements_sent);
         if matches!(self.phase, Phase::Master(_)) {
             self.stats.left_master += 1;
             if resigns(&cause) && self.can_send(ctx) {
@@ -45,6 +45,7 @@ impl Router {
             at: ctx.now,
             priority: self.priority,
         }));
+        self.begin_story(from == State::Master, announced, ctx);
     }
 
     fn can_send(&self, ctx: &Context) -> bool {
@@ -57,14 +58,15 @@ fn resigns(cause: &TransitionCause) -> bool {
     match cause {
         TransitionCause::Fault(_)
         | TransitionCause::AddressLost { .. }
-        | TransitionCause::Reconfigured
-        | TransitionCause::Stopped => true,
+        | TransitionCause::Removed
+        | TransitionCause::Stopped
+        | TransitionCause::Orphaned => true,
         TransitionCause::Started
         | TransitionCause::Owner
         | TransitionCause::MasterDown { .. }
         | TransitionCause::MasterResigned { .. }
         | TransitionCause::Outranked { .. }
         | TransitionCause::Preempted { .. }
-        | TransitionCause::Recovered => false,
+        | TransitionCause::Recovered(_) => false,
     }
 }

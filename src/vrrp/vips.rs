@@ -182,6 +182,7 @@ impl Router {
                 ctx.log(LogLevel::Error, sentence);
             }
         }
+        self.tell_story(ctx);
     }
 
     /// Ask again where the kernel refused.
@@ -225,6 +226,8 @@ impl Router {
                 vip.second_burst = None;
             }
         }
+        // What went with its interface was not given up, and what was asked for will not come.
+        self.story = None;
         self.forget_dropped();
     }
 
@@ -300,7 +303,11 @@ impl Router {
     }
 
     fn forget_dropped(&mut self) {
+        let before = self.vips.len();
         self.vips.retain(|vip| !(vip.dropped && vip.state == VipState::Absent));
+        if self.vips.len() != before {
+            self.story_slot = 0;
+        }
     }
 }
 

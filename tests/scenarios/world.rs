@@ -134,6 +134,7 @@ impl World {
                 let release = words.flag("release");
                 self.feed(Event::Command(Command::Stop { release }), &mut said);
             }
+            "orphaned" => self.feed(Event::Command(Command::Orphaned), &mut said),
             "status" => self.status(&mut said),
             other => return Err(format!("unknown directive `{other}`")),
         }

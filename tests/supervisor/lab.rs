@@ -41,6 +41,7 @@ pub fn be_daemon(words: &[String]) -> ExitCode {
     settings.limits = Limits {
         heartbeat: Duration::from_millis(50),
         silent_beats: 40,
+        noticed_beats: 20,
         compile: Duration::from_secs(2),
         apply: Duration::from_secs(5),
         snapshot: Duration::from_millis(500),

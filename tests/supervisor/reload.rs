@@ -2,9 +2,12 @@
 
 use crate::Test;
 use crate::lab::{Lab, broken, compiled, tolerated};
+use holdfast::net::IpCidr;
+use holdfast::plan::vrrp::VirtualAddress;
 use nix::sys::signal::Signal;
 
 pub const TESTS: &[Test] = &[
+    ("a_reload_says_what_it_changed", a_reload_says_what_it_changed),
     ("a_reload_reaches_every_role_before_it_is_answered", a_reload_reaches_every_role_before_it_is_answered),
     ("a_reload_starts_and_stops_roles", a_reload_starts_and_stops_roles),
     ("a_refused_reload_changes_nothing_and_says_why", a_refused_reload_changes_nothing_and_says_why),
@@ -27,6 +30,38 @@ fn a_reload_reaches_every_role_before_it_is_answered() {
         assert!(orders.iter().any(|line| line == order), "{order} is missing from {orders:?}");
     }
     assert_eq!(lab.status().daemon.roles.iter().map(|r| r.restarts).sum::<u32>(), 0);
+}
+
+fn a_reload_says_what_it_changed() {
+    let lab = Lab::new(2, 7);
+    let address = VirtualAddress {
+        cidr: IpCidr::host([10, 0, 0, 100].into()),
+        interface: None,
+        label: None,
+        scope: None,
+        broadcast: None,
+    };
+    let with_address = format!("\"addresses\":[{}]", serde_json::to_string(&address).expect("plain data"));
+    for (configuration, line) in [
+        (compiled(1, 7), "configuration 2 is in force: -1 router (router2)"),
+        (compiled(1, 7), "configuration 3 is in force: nothing changed"),
+        (
+            compiled(1, 1).replace("\"priority\":100", "\"priority\":90"),
+            "configuration 4 is in force: 1 router changed (router1), \
+             -6 virtual servers (server2, server3, server4, server5, server6, 1 more)",
+        ),
+        (
+            compiled(1, 1)
+                .replace("\"priority\":100", "\"priority\":90")
+                .replace("\"addresses\":[]", &with_address),
+            "configuration 5 is in force: +1 address",
+        ),
+        (compiled(1, 1), "configuration 6 is in force: -1 address, 1 router changed (router1)"),
+    ] {
+        lab.configure(&configuration);
+        assert!(lab.reload().accepted);
+        lab.wait_for_log(line);
+    }
 }
 
 fn a_reload_starts_and_stops_roles() {

@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::global::set;
+use super::lvs::Who;
 use super::setting::Setting;
 use super::value::MOST_SECONDS;
 use crate::Code;
@@ -150,7 +151,7 @@ pub struct Url {
 
 impl Checker {
     /// Reads a checker's block; `None` (said) when it cannot ask anything. `who` names the real server.
-    pub(super) fn read(cx: &mut Context, who: &str, statement: &Statement) -> Option<Checker> {
+    pub(super) fn read(cx: &mut Context, who: Who<'_>, statement: &Statement) -> Option<Checker> {
         let name = statement.keyword().text.as_str();
         let (place, kind) = match name {
             "TCP_CHECK" => (Place::TcpCheck, CheckerKind::Tcp),
@@ -180,13 +181,16 @@ impl Checker {
             cx.say(diagnostic.instead("HTTP_GET { url { path / } }"));
             return None;
         }
+        if let CheckerKind::Http(http) = &mut checker.kind {
+            http.urls.shrink_to_fit();
+        }
         Some(checker)
     }
 
     fn keyword(
         &mut self,
         cx: &mut Context,
-        who: &str,
+        who: Who<'_>,
         place: Place,
         keyword: &'static Keyword,
         s: &Statement,
@@ -223,7 +227,7 @@ fn port(cx: &mut Context, statement: &Statement) -> Option<u16> {
 }
 
 impl Http {
-    fn keyword(&mut self, cx: &mut Context, who: &str, name: &str, s: &Statement) -> bool {
+    fn keyword(&mut self, cx: &mut Context, who: Who<'_>, name: &str, s: &Statement) -> bool {
         match name {
             "virtualhost" => self.virtualhost = s.arguments().first().map(|w| w.text.clone()),
             "http_protocol" => {
@@ -243,7 +247,7 @@ impl Http {
 }
 
 impl Url {
-    fn read(cx: &mut Context, who: &str, statement: &Statement) -> Option<Url> {
+    fn read(cx: &mut Context, who: Who<'_>, statement: &Statement) -> Option<Url> {
         let mut url = Url::default();
         let body = statement.body();
         let others = cx.block(Place::HttpUrl, body, |cx, keyword, s| url.keyword(cx, who, keyword, s));
@@ -255,10 +259,11 @@ impl Url {
             cx.say(diagnostic.instead("url { path / }"));
             return None;
         }
+        url.status.shrink_to_fit();
         Some(url)
     }
 
-    fn keyword(&mut self, cx: &mut Context, who: &str, keyword: &'static Keyword, s: &Statement) {
+    fn keyword(&mut self, cx: &mut Context, who: Who<'_>, keyword: &'static Keyword, s: &Statement) {
         let first = s.arguments().first();
         match keyword.name {
             "path" => self.path = first.and_then(|w| path(cx, w)),
@@ -270,7 +275,7 @@ impl Url {
             }
             "virtualhost" => self.virtualhost = first.map(|w| w.text.clone()),
             "regex" | "regex_no_match" => {
-                cx.not_built(keyword, s, who);
+                cx.not_built(keyword, s, &who.to_string());
                 self.others.extend(cx.setting(keyword, s));
             }
             _ => cx.unhandled(Place::HttpUrl, keyword),

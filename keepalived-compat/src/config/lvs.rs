@@ -4,6 +4,7 @@ mod group;
 mod server;
 
 pub use group::{Entry, Group};
+pub(super) use server::Who;
 pub use server::{RealServer, SorryServer};
 
 use super::check::{Timing, TimingRule};
@@ -167,9 +168,11 @@ impl VirtualServer {
             real_servers: Vec::new(),
             others: Vec::new(),
         };
-        let body = statement.body();
-        let others = cx.block(Place::VirtualServer, body, |cx, keyword, s| server.keyword(cx, keyword, s));
+        let (body, name) = (statement.body(), server.name());
+        let others =
+            cx.block(Place::VirtualServer, body, |cx, keyword, s| server.keyword(cx, &name, keyword, s));
         server.others = others;
+        server.real_servers.shrink_to_fit();
         Some(server)
     }
 
@@ -183,7 +186,7 @@ impl VirtualServer {
         }
     }
 
-    fn keyword(&mut self, cx: &mut Context, keyword: &'static Keyword, s: &Statement) {
+    fn keyword(&mut self, cx: &mut Context, name: &str, keyword: &'static Keyword, s: &Statement) {
         let first = s.arguments().first();
         match keyword.name {
             "ip_family" => self.ipv6 = first.and_then(|w| family(cx, w)),
@@ -211,10 +214,7 @@ impl VirtualServer {
             "sorry_server_inhibit" | "sorry_server_lvs_method" => {
                 server::sorry_option(cx, s, &mut self.sorry_server)
             }
-            "real_server" => {
-                let name = self.name();
-                self.real_servers.extend(RealServer::read(cx, &name, s));
-            }
+            "real_server" => self.real_servers.extend(RealServer::read(cx, name, s)),
             _ => {
                 if !self.timing.read(cx, keyword.name, s, TimingRule::Default) {
                     cx.unhandled(Place::VirtualServer, keyword);

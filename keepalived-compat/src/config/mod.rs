@@ -17,6 +17,7 @@ mod sync;
 mod value;
 
 pub(crate) use context::Context;
+pub(crate) use value::seconds as value_seconds;
 
 use crate::Options;
 use crate::diagnostics::{Code, Diagnostic};
@@ -42,50 +43,60 @@ pub struct Config {
     pub scripts: scripts::Scripts,
 }
 
-impl Config {
-    /// Reads a tree; everything that is not understood is said and left out.
-    pub(crate) fn from_tree(
-        tree: &[Statement],
-        options: Options,
-        diagnostics: &mut Vec<Diagnostic>,
-    ) -> Config {
-        let wanted = |s: &&Statement| match s.keyword().text.as_str() {
-            "vrrp_instance"
-            | "vrrp_sync_group"
-            | "vrrp_script"
-            | "vrrp_track_process"
-            | "garp_group"
-            | "static_ipaddress"
-            | "static_routes"
-            | "static_rules"
-            | "track_group"
-            | "linkbeat_interfaces"
-            | "interface_up_down_delays" => options.vrrp,
-            "virtual_server" | "virtual_server_group" | "SSL" => options.checker,
-            _ => true,
-        };
-        if options.vrrp && options.checker {
-            return Config::with_context(tree, &mut Context::new(diagnostics));
-        }
-        let tree: Vec<Statement> = tree.iter().filter(wanted).cloned().collect();
-        Config::with_context(&tree, &mut Context::new(diagnostics))
+/// Is the block one of a subsystem that runs?
+pub(crate) fn wanted(statement: &Statement, options: Options) -> bool {
+    match statement.keyword().text.as_str() {
+        "vrrp_instance"
+        | "vrrp_sync_group"
+        | "vrrp_script"
+        | "vrrp_track_process"
+        | "garp_group"
+        | "static_ipaddress"
+        | "static_routes"
+        | "static_rules"
+        | "track_group"
+        | "linkbeat_interfaces"
+        | "interface_up_down_delays" => options.vrrp,
+        "virtual_server" | "virtual_server_group" | "SSL" => options.checker,
+        _ => true,
+    }
+}
+
+/// Builds a configuration from the statements of the outermost level, one by one. Everything that is not understood
+/// is said and left out.
+pub(crate) struct Assembly<'a> {
+    pub(crate) cx: Context<'a>,
+    config: Config,
+    scripts: scripts::Finder,
+}
+
+impl<'a> Assembly<'a> {
+    pub(crate) fn new(diagnostics: &'a mut Vec<Diagnostic>) -> Assembly<'a> {
+        let (config, scripts) = (Config::default(), scripts::Finder::default());
+        Assembly { cx: Context::new(diagnostics), config, scripts }
     }
 
-    pub(crate) fn with_context(tree: &[Statement], cx: &mut Context) -> Config {
-        let scripts = scripts::Scripts::find(tree);
-        let mut config = Config { scripts, ..Config::default() };
-        let others = cx.block(Place::Root, tree, |cx, keyword, statement| match keyword.name {
+    pub(crate) fn add(&mut self, statement: &Statement) {
+        let Assembly { cx, config, scripts } = self;
+        scripts.look(&mut config.scripts, statement);
+        let one = std::slice::from_ref(statement);
+        let others = cx.block(Place::Root, one, |cx, keyword, statement| match keyword.name {
             "global_defs" => config.global.read(cx, statement.body()),
             "vrrp_instance" => config.instance(cx, statement),
             "virtual_server" => config.virtual_servers.extend(lvs::VirtualServer::read(cx, statement)),
             "virtual_server_group" => config.group(cx, statement),
             _ => cx.unhandled(Place::Root, keyword),
         });
-        config.others = others;
-        objects::finish(cx, &mut config);
-        config
+        config.others.extend(others);
     }
 
+    pub(crate) fn finish(&mut self) -> Config {
+        objects::finish(&mut self.cx, &mut self.config);
+        std::mem::take(&mut self.config)
+    }
+}
+
+impl Config {
     fn instance(&mut self, cx: &mut Context, statement: &Statement) {
         let Some(name) = name_of(statement) else { return };
         if let Some(first) = self.instances.iter().find(|i| i.name.value == name.value) {

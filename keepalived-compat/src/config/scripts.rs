@@ -30,37 +30,43 @@ pub struct Command {
     pub inline: bool,
 }
 
-impl Scripts {
-    /// Finds all commands of a tree.
-    pub(super) fn find(tree: &[Statement]) -> Scripts {
-        let mut defined: BTreeMap<String, Option<Spanned<String>>> = BTreeMap::new();
-        let mut scripts = Scripts::default();
-        for statement in tree {
-            match (statement.keyword().text.as_str(), name_of(statement)) {
-                ("vrrp_script", Some(name)) => {
-                    let body = statement.body();
-                    let found = body.iter().find(|s| s.keyword().text == "script").and_then(program);
-                    // The first of that name counts.
-                    if let Entry::Vacant(place) = defined.entry(name.value) {
-                        let user = body.iter().find(|s| s.keyword().text == "user");
-                        scripts.command(place.insert(found).clone(), user);
-                    }
-                }
-                ("vrrp_script", None) => {}
-                (keyword, _) if keywords::find(Place::Root, keyword).is_none() => {}
-                _ => scripts.of_block(statement.body(), &defined),
-            }
-        }
-        scripts
-    }
+/// `vrrp_script` blocks by name, with their commands.
+type Defined = BTreeMap<String, Option<Spanned<String>>>;
 
+/// Finds commands; knows the scripts defined so far.
+#[derive(Debug, Default)]
+pub(super) struct Finder {
+    defined: Defined,
+}
+
+impl Finder {
+    /// Finds the commands of a block of the outermost level.
+    pub(super) fn look(&mut self, scripts: &mut Scripts, statement: &Statement) {
+        match (statement.keyword().text.as_str(), name_of(statement)) {
+            ("vrrp_script", Some(name)) => {
+                let body = statement.body();
+                let found = body.iter().find(|s| s.keyword().text == "script").and_then(program);
+                // The first of that name counts.
+                if let Entry::Vacant(place) = self.defined.entry(name.value) {
+                    let user = body.iter().find(|s| s.keyword().text == "user");
+                    scripts.command(place.insert(found).clone(), user);
+                }
+            }
+            ("vrrp_script", None) => {}
+            (keyword, _) if keywords::find(Place::Root, keyword).is_none() => {}
+            _ => scripts.of_block(statement.body(), &self.defined),
+        }
+    }
+}
+
+impl Scripts {
     fn command(&mut self, program: Option<Spanned<String>>, user: Option<&Statement>) {
         let user = user.and_then(|s| s.arguments().first());
         let user = user.map(|w| Spanned::new(w.text.clone(), w.span));
         self.commands.extend(program.map(|program| Command { program, user, inline: false }));
     }
 
-    fn of_block(&mut self, body: &[Statement], defined: &BTreeMap<String, Option<Spanned<String>>>) {
+    fn of_block(&mut self, body: &[Statement], defined: &Defined) {
         for statement in body {
             let keyword = statement.keyword().text.as_str();
             if keyword == "track_script" {

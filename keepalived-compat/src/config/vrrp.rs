@@ -51,6 +51,8 @@ pub struct Settings {
     pub mcast_source: Option<Spanned<IpAddr>>,
     /// `mcast_dst_ip`.
     pub mcast_group: Option<Spanned<IpAddr>>,
+    /// Does a `unicast_peer` block have lines, usable or not?
+    pub peers_written: bool,
     /// `dont_track_primary`.
     pub dont_track_primary: bool,
     /// `track_interface`.
@@ -199,6 +201,7 @@ impl Settings {
             "accept" => {}
             "unicast_peer" => {
                 self.unicast = Some(statement.keyword().span);
+                self.peers_written |= !statement.body().is_empty();
                 let options = unicast_peers(cx, statement.body(), &mut self.unicast_peers);
                 self.peer_options.extend(options);
             }
@@ -262,7 +265,20 @@ pub(super) fn interface_name(cx: &mut Context, word: &Word, keyword: &str) -> Op
 }
 
 fn source(cx: &mut Context, statement: &Statement) -> Option<Spanned<IpAddr>> {
+    if let Some(address) = statement.arguments().first().and_then(|word| without_prefix(cx, word)) {
+        return Some(Spanned::new(address, statement.span()));
+    }
     cx.argument_address(statement).map(|a| Spanned::new(a, statement.span()))
+}
+
+/// An address with a prefix length where one has no meaning: keepalived takes the address and says nothing.
+fn without_prefix(cx: &mut Context, word: &Word) -> Option<IpAddr> {
+    let (address, prefix) = word.text.split_once('/')?;
+    let address: IpAddr = address.parse().ok()?;
+    let title = format!("`/{prefix}` has no meaning here");
+    let now = format!("{address} is used, as in keepalived");
+    cx.say(Diagnostic::new(Code::NoEffect, word.span, title, now).instead(address.to_string()));
+    Some(address)
 }
 
 /// Adds the peers; what their options say comes back.
@@ -270,7 +286,7 @@ fn unicast_peers(cx: &mut Context, body: &[Statement], peers: &mut Vec<Spanned<I
     let mut options = Vec::new();
     for line in body {
         let word = line.keyword();
-        let Ok(address) = word.text.parse() else {
+        let Some(address) = word.text.parse().ok().or_else(|| without_prefix(cx, word)) else {
             let wanted = "an address like 192.0.2.1 or 2001:db8::1";
             cx.bad_so(word, "unicast_peer", wanted, "the peer is left out: it hears nothing from here");
             continue;

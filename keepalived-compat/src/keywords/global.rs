@@ -113,7 +113,7 @@ const GLOBAL_DEFS: &[Keyword] = &[
     works("vrrp_garp_lower_prio_repeat", 1, "COUNT 0..").takes(Number(0, U32)),
     works("vrrp_down_timer_adverts", 1, "1..100").takes(Number(1, 100)),
     later("vrrp_garp_interval", 1, "SECS decimal, usec resolution", "gratuitous ARPs are sent without a gap between them").takes(Decimal(1, U32 as u64)),
-    later("vrrp_gna_interval", 1, "SECS decimal, usec resolution", "gratuitous ARPs are sent without a gap between them").takes(Decimal(1, U32 as u64)),
+    later("vrrp_gna_interval", 1, "SECS decimal, usec resolution", "neighbour advertisements are sent without a gap between them").takes(Decimal(1, U32 as u64)),
     later("vrrp_min_garp", 0, "[BOOL]", "gratuitous ARPs are sent without a gap between them").takes(Bool),
     later("vrrp_garp_extra_if", 0, "[all] SECS 1..86400", "addresses on other interfaces are announced like the rest, once").takes(ExtraInterface),
     later("vrrp_vmac_garp_intvl", 0, "[all] SECS", "addresses on other interfaces are announced like the rest, once").takes(ExtraInterface),

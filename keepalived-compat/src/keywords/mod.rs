@@ -9,6 +9,8 @@ mod vrrp;
 
 pub use shape::Shape;
 
+use std::sync::OnceLock;
+
 /// A place where keywords may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
@@ -132,7 +134,7 @@ pub enum Place {
     RegexOptions,
     /// `interface_up_down_delays`: lines of an interface and its delays.
     Delays,
-    /// A block of plain words (names of instances, mail addresses).
+    /// A block of plain words (names of instances, mail addresses). The last place: it counts them.
     Words,
 }
 
@@ -327,12 +329,49 @@ pub fn places() -> impl Iterator<Item = (Place, &'static [Keyword])> {
 
 /// The keywords of a place; none for a place of plain words.
 pub fn at(place: Place) -> &'static [Keyword] {
-    places().find(|(p, _)| *p == place).map_or(&[], |(_, keywords)| keywords)
+    indexed(place).map_or(&[], |index| index.keywords)
 }
 
 /// The keyword of that name at a place.
 pub fn find(place: Place, name: &str) -> Option<&'static Keyword> {
-    at(place).iter().find(|keyword| keyword.name == name)
+    let index = indexed(place)?;
+    let from = *index.of_length.get(name.len())?;
+    let to = index.of_length.get(name.len() + 1).copied().unwrap_or(index.by_length.len());
+    index.by_length.get(from..to)?.iter().find(|keyword| keyword.name == name).copied()
+}
+
+/// A place's keywords by the length of their names: every line of a configuration looks one up.
+struct Index {
+    keywords: &'static [Keyword],
+    /// Shorter names first.
+    by_length: Vec<&'static Keyword>,
+    /// Where the names of each length begin in `by_length`, up to the longest.
+    of_length: Vec<usize>,
+}
+
+impl Index {
+    fn new(keywords: &'static [Keyword]) -> Index {
+        let mut by_length: Vec<&Keyword> = keywords.iter().collect();
+        by_length.sort_by_key(|k| k.name.len());
+        let longest = by_length.last().map_or(0, |k| k.name.len());
+        let of_length = (0..=longest).map(|n| by_length.partition_point(|k| k.name.len() < n)).collect();
+        Index { keywords, by_length, of_length }
+    }
+}
+
+fn indexed(place: Place) -> Option<&'static Index> {
+    static INDEX: OnceLock<Vec<Option<Index>>> = OnceLock::new();
+    let index = INDEX.get_or_init(|| {
+        let mut index: Vec<Option<Index>> = Vec::new();
+        index.resize_with(Place::Words as usize + 1, || None);
+        for (place, keywords) in places() {
+            if let Some(slot) = index.get_mut(place as usize) {
+                *slot = Some(Index::new(keywords));
+            }
+        }
+        index
+    });
+    index.get(place as usize)?.as_ref()
 }
 
 /// Every place that knows `name`, for hints about misplaced keywords.

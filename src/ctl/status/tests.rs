@@ -23,6 +23,7 @@ fn status() -> Status {
             configuration: "/etc/keepalived/keepalived.conf".to_owned(),
             generation: Generation(2),
             refused_reload: None,
+            configuration_errors: 0,
             not_yet: Vec::new(),
             roles: vec![role("checker", None), role("vrrp", None)],
         },
@@ -45,6 +46,7 @@ fn virtual_server(up: bool, sorry_server_in_use: bool) -> VirtualServerStatus {
         up,
         live_weight: u64::from(up),
         quorum: 1,
+        hysteresis: 0,
         sorry_server_in_use,
         real_servers: vec![
             RealServerStatus { endpoint: ([10, 0, 0, 1], 80).into(), weight: 3, up: false, checkers },
@@ -135,4 +137,24 @@ fn the_latest_change_of_state_comes_first() {
     assert_eq!(changes[0], "  0 s ago  web  BACKUP -> MASTER  10.0.0.2 resigned (priority 0)");
     assert_eq!(changes[RECENT], "", "no more than {RECENT}");
     assert!(page.ends_with("\nconfigured, not built yet\n  track_script: no script runs\n"), "{page}");
+}
+
+#[test]
+fn well_is_not_said_of_a_configuration_that_is_not_carried_out() {
+    let mut status = status();
+    status.vrrp = None;
+    status.daemon.configuration_errors = 1;
+    status.daemon.not_yet = vec!["`track_script`: the script is not run".to_owned()];
+    let screen = render(&status);
+    let verdict = screen.split_once("\nroles").map(|(head, _)| head.replace('\n', " ")).unwrap_or_default();
+    assert!(verdict.contains("all is well except 1 error in the configuration"), "{verdict}");
+    assert!(verdict.contains("1 setting not built yet (see below)"), "{verdict}");
+}
+
+#[test]
+fn a_quorum_with_hysteresis_says_what_is_needed() {
+    let server =
+        VirtualServerStatus { quorum: 2, hysteresis: 1, live_weight: 2, ..virtual_server(false, true) };
+    let row = super::virtual_server(&server);
+    assert_eq!(row[2], "live weight 2, 3 needed (quorum 2 + 1), SORRY SERVER IN USE");
 }

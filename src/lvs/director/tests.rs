@@ -170,7 +170,7 @@ fn alpha_servers_wait_for_their_first_success() {
     assert_eq!(bench.serving(), "");
     assert_eq!(bench.up(2).serving(), "2:1");
     assert_eq!(bench.up(1).serving(), "1:1 2:1");
-    assert_eq!(bench.said()[1], "web: quorum gained: live weight 1, 1+0 wanted");
+    assert_eq!(bench.said()[1], "web: quorum gained: live weight 1, 1 wanted");
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn without_a_sorry_server_servers_come_and_go_one_by_one() {
     let mut bench = Bench::new(server);
     assert_eq!(bench.down(1).serving(), "2:1");
     assert!(!bench.director.quorum_up(0));
-    let said = "web: quorum lost: live weight 1, 2-0 needed; the servers that are up go on serving";
+    let said = "web: quorum lost: live weight 1, at least 2 needed; the servers that are up go on serving";
     assert_eq!(bench.said()[1], said);
     assert_eq!(bench.down(2).serving(), "");
 }
@@ -223,8 +223,11 @@ fn the_sorry_server_takes_over_alone_and_hands_back_all_at_once() {
     assert_eq!(bench.down(2).serving(), "99:1");
     assert_eq!(bench.up(2).serving(), "2:1 3:1");
     let said = bench.said();
-    assert_eq!(said[2], "web: quorum lost: live weight 1, 2-0 needed; sorry server 192.0.2.99:80 serves");
-    let gained = "web: quorum gained: live weight 2, 2+0 wanted; \
+    assert_eq!(
+        said[2],
+        "web: quorum lost: live weight 1, at least 2 needed; sorry server 192.0.2.99:80 serves"
+    );
+    let gained = "web: quorum gained: live weight 2, 2 wanted; \
                   sorry server 192.0.2.99:80 rests, the real servers serve";
     assert_eq!(said[4], gained);
 }

@@ -5,11 +5,10 @@ use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Names that one pattern may stand for before it is called a mistake.
 const MAX_NAMES: usize = 100_000;
-/// Alternatives that the braces of one pattern may expand to.
-const MAX_ALTERNATIVES: usize = 1_000;
 
 /// Reads the real file system.
 pub(super) struct Files;
@@ -17,16 +16,31 @@ pub(super) struct Files;
 impl Reader for Files {
     fn resolve(&mut self, pattern: &str, from: Option<&str>) -> Result<Vec<String>, String> {
         let base = from.and_then(|f| Path::new(f).parent()).filter(|p| !p.as_os_str().is_empty());
-        let mut names = Vec::new();
-        for pattern in alternatives(pattern)? {
-            let path = base.map_or_else(|| PathBuf::from(&pattern), |base| base.join(&pattern));
-            names.extend(expand(&path)?);
-        }
-        Ok(names)
+        let path = base.map_or_else(|| PathBuf::from(pattern), |base| base.join(pattern));
+        expand(&path)
     }
 
     fn read(&mut self, name: &str) -> Result<Vec<u8>, String> {
         read(Path::new(name)).map_err(|e| e.to_string())?
+    }
+
+    fn exists(&mut self, name: &str) -> bool {
+        // A dangling link is there, and reading it says what is wrong.
+        Path::new(name).symlink_metadata().is_ok()
+    }
+
+    fn identity(&mut self, name: &str) -> String {
+        let path = Path::new(name).canonicalize().unwrap_or_else(|_| PathBuf::from(name));
+        path.to_string_lossy().into_owned()
+    }
+
+    fn variable(&mut self, name: &str) -> Option<String> {
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    fn seed(&mut self) -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.as_secs() ^ u64::from(now.subsec_nanos()) << 32
     }
 }
 
@@ -40,52 +54,13 @@ fn read(path: &Path) -> std::io::Result<Result<Vec<u8>, String>> {
     if meta.permissions().mode() & 0o111 != 0 {
         return Ok(Err("it is executable, and keepalived refuses such a file (chmod a-x)".to_owned()));
     }
+    if meta.len() > MAX_FILE as u64 {
+        return Ok(Err(format!("it is larger than {} MiB", MAX_FILE >> 20)));
+    }
     let mut bytes = Vec::new();
     let limit = MAX_FILE as u64 + 1;
     file.take(limit).read_to_end(&mut bytes)?;
     Ok(Ok(bytes))
-}
-
-/// `a{b,c}d` as `abd` and `acd`, nested too.
-fn alternatives(pattern: &str) -> Result<Vec<String>, String> {
-    let mut open = vec![pattern.to_owned()];
-    let mut done = Vec::new();
-    while let Some(pattern) = open.pop() {
-        match split_braces(&pattern) {
-            None => done.push(pattern),
-            Some((before, choices, after)) => {
-                open.extend(choices.iter().rev().map(|choice| format!("{before}{choice}{after}")));
-            }
-        }
-        if open.len() + done.len() > MAX_ALTERNATIVES {
-            return Err(format!("its braces stand for more than {MAX_ALTERNATIVES} names"));
-        }
-    }
-    Ok(done)
-}
-
-/// The first balanced `{...}`: what is before, its alternatives, what is after.
-fn split_braces(pattern: &str) -> Option<(&str, Vec<&str>, &str)> {
-    let (before, rest) = pattern.split_once('{')?;
-    let mut depth = 0;
-    let mut choices = Vec::new();
-    let mut start = 0;
-    for (at, c) in rest.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' if depth > 0 => depth -= 1,
-            ',' if depth == 0 => {
-                choices.push(rest.get(start..at)?);
-                start = at + 1;
-            }
-            '}' => {
-                choices.push(rest.get(start..at)?);
-                return Some((before, choices, rest.get(at + 1..)?));
-            }
-            _ => {}
-        }
-    }
-    None
 }
 
 /// The files that a glob stands for, sorted; a name without wildcards stands for itself, existing or not.
@@ -211,13 +186,6 @@ mod tests {
     }
 
     #[test]
-    fn braces_expand_in_order() {
-        assert_eq!(alternatives("a{b,c{d,e}}f").expect("few"), ["abf", "acdf", "acef"]);
-        assert_eq!(alternatives("a{b").expect("few"), ["a{b"]);
-        assert!(alternatives(&"{a,b}".repeat(40)).is_err());
-    }
-
-    #[test]
     fn only_regular_files_that_are_not_executable_are_read() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("b.conf");
@@ -230,5 +198,59 @@ mod tests {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("mode set");
         assert!(Files.read(&name("b.conf")).is_err_and(|e| e.contains("executable")));
         assert!(Files.read(&name("")).is_err());
+    }
+
+    /// What is said about a file when it is the whole configuration.
+    fn said(path: &Path) -> Vec<(keepalived_compat::Code, String)> {
+        let options = keepalived_compat::Options { config_id: "lb1", vrrp: true, checker: true };
+        let parsed = keepalived_compat::parse(&mut Files, &path.to_string_lossy(), options);
+        parsed.diagnostics.into_iter().map(|d| (d.code, d.title)).collect()
+    }
+
+    #[test]
+    fn what_is_no_text_is_said_to_be_none() {
+        use keepalived_compat::Code;
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = |name: &str| directory.path().join(name);
+        let huge = File::create(path("huge")).expect("created");
+        huge.set_len(1 << 30).expect("a gigabyte of nothing, which takes no room");
+        std::fs::write(path("nul"), vec![0; 1 << 20]).expect("written");
+        std::fs::write(path("long"), vec![b'x'; 1 << 20]).expect("written");
+        std::fs::write(path("binary"), (0..=255).collect::<Vec<u8>>().repeat(64)).expect("written");
+        nix::unistd::mkfifo(&path("fifo"), nix::sys::stat::Mode::S_IRUSR).expect("made");
+        std::os::unix::fs::symlink("nowhere", path("dangling")).expect("made");
+        for (name, code, words) in [
+            ("", Code::MainFile, "it is not a regular file"),
+            ("huge", Code::MainFile, "larger than 256 MiB"),
+            ("nul", Code::Line, "1048576 bytes, more than 1023"),
+            ("long", Code::Line, "1048576 bytes, more than 1023"),
+            ("binary", Code::Line, "NUL"),
+            ("fifo", Code::MainFile, "it is not a regular file"),
+            ("dangling", Code::MainFile, "No such file"),
+            ("missing", Code::MainFile, "No such file"),
+        ] {
+            let said = said(&path(name));
+            let found = said.iter().any(|(c, title)| *c == code && title.contains(words));
+            assert!(found, "{name}: {:?}", said.iter().take(3).collect::<Vec<_>>());
+        }
+        assert!(said(Path::new("/dev/zero")).iter().all(|(_, title)| title.contains("not a regular file")));
+    }
+
+    #[test]
+    fn includes_are_found_from_the_directory_of_their_file() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = |name: &str| directory.path().join(name);
+        std::fs::create_dir_all(path("one/two")).expect("made");
+        let write = |name: &str, text: &str| std::fs::write(path(name), text).expect("written");
+        write("main", "include one/{a,b}.conf\nincludea one/two/*.conf\n");
+        write("one/a.conf", "include two/c.conf\n$A=1\n");
+        write("one/b.conf", "include ../last\n");
+        write("one/two/c.conf", "include ../../last\n");
+        write("last", "global_defs {\nrouter_id ${_PWD}\n}\n");
+        assert_eq!(said(&path("main")), []);
+        write("last", "include main\n");
+        let circle = said(&path("main"));
+        assert!(circle.iter().all(|(_, title)| title.contains("includes itself") && title.contains(" -> ")));
+        assert!(!circle.is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! The loop: hear everything that is queued, then let time pass, then perform.
 
 use super::kernel::{self, Done, KernelWorker};
+use super::leftovers::Leftovers;
 use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Wanted};
 use super::supervisor_link::{LinkState, SupervisorLink};
 use crate::link::{FromVrrp, ToVrrp};
@@ -54,12 +55,15 @@ pub struct Driver {
     interfaces: InterfaceTable,
     sockets: Sockets,
     kernel: KernelWorker,
+    leftovers: Leftovers,
     timer: Timer,
     poller: Poller,
     /// What each router of the plan listens to: interface name, family, groups.
     listeners: Vec<(String, AddressFamily, Option<IpAddr>)>,
     events: Vec<Event>,
     actions: Vec<Action>,
+    /// The sockets may be more than the plan needs.
+    surplus_sockets: bool,
     retry_at: Option<Instant>,
     orphaned_at: Option<Instant>,
     complained: BTreeMap<String, Instant>,
@@ -82,11 +86,13 @@ impl Driver {
             interfaces: InterfaceTable::new(),
             sockets: Sockets::new()?,
             kernel: KernelWorker::start()?,
+            leftovers: Leftovers::default(),
             timer: Timer::new()?,
             poller: Poller::new()?,
             listeners: Vec::new(),
             events: Vec::new(),
             actions: Vec::new(),
+            surplus_sockets: false,
             retry_at: None,
             orphaned_at: None,
             complained: BTreeMap::new(),
@@ -109,6 +115,7 @@ impl Driver {
             self.feed();
             self.let_time_pass();
             self.perform();
+            self.close_surplus_sockets();
             if self.stopped {
                 self.link.farewell(&FromVrrp::Stopped);
                 return Ok(());
@@ -178,7 +185,10 @@ impl Driver {
         }
         for done in finished {
             match done {
-                Done::Change(op, result) => self.events.push(Event::KernelDone { op, result }),
+                Done::Change(op, result) => {
+                    self.leftovers.answered(op, result.is_ok());
+                    self.events.push(Event::KernelDone { op, result });
+                }
                 Done::Dump(Ok((links, addresses))) => {
                     self.interfaces.resync(links, addresses, &mut self.events);
                     self.dumping = false;
@@ -189,6 +199,9 @@ impl Driver {
                     self.retry_at = Some(monotonic_now() + RETRY);
                 }
             }
+        }
+        for sentence in self.leftovers.sentences() {
+            tracing::info!("{sentence}");
         }
         Ok(())
     }
@@ -209,7 +222,7 @@ impl Driver {
             tracing::error!("the supervisor is gone: resigning and giving the addresses up");
             self.poller.delete(&self.link)?;
             self.orphaned_at = Some(monotonic_now());
-            self.events.push(Event::Command(Command::Stop { release: true }));
+            self.events.push(Event::Command(Command::Orphaned));
         }
         Ok(())
     }
@@ -249,8 +262,9 @@ impl Driver {
             .collect();
         let generation: Generation = plan.generation;
         self.events.push(Event::Plan(plan));
-        // The sockets must be open before the core wants to send.
-        self.sync_sockets();
+        // What the core wants to send needs its socket now. Sockets that nothing needs any more stay open until the
+        // last words of the routers that left have gone out.
+        self.open_sockets();
         self.feed();
         process::release_free_memory();
         self.link.send(&FromVrrp::Applied(generation));
@@ -265,7 +279,7 @@ impl Driver {
             self.core.handle(event, now, &mut self.actions);
         }
         if interfaces_changed {
-            self.sync_sockets();
+            self.open_sockets();
         }
     }
 
@@ -287,7 +301,7 @@ impl Driver {
             if self.dumping {
                 self.kernel.dump();
             }
-            self.sync_sockets();
+            self.open_sockets();
         }
         if self.orphaned_at.is_some_and(|at| now >= at + ORPHAN_LIMIT) {
             tracing::error!("the kernel did not give the addresses back in time; ending all the same");
@@ -306,14 +320,18 @@ impl Driver {
             })
             .collect();
         if !frames.is_empty() {
-            for failure in self.sockets.transmit(&frames) {
+            let failures = self.sockets.transmit(&frames, |index| interface_name(&self.interfaces, index));
+            for failure in failures {
                 self.complain(failure.clone(), &failure);
             }
         }
         for action in actions {
             match action {
                 Action::Transmit(..) => {}
-                Action::Kernel(op, what) => self.kernel.change(op, what),
+                Action::Kernel(op, what) => {
+                    self.leftovers.note(op, &what, &self.interfaces);
+                    self.kernel.change(op, what);
+                }
                 Action::Notify(transition) => self.tell(transition),
                 Action::Log(LogLevel::Error, sentence) => tracing::error!("{sentence}"),
                 Action::Log(LogLevel::Warning, sentence) => tracing::warn!("{sentence}"),
@@ -337,8 +355,26 @@ impl Driver {
         self.link.send(&FromVrrp::Transition(transition));
     }
 
-    /// Opens the sockets that the plan needs on the interfaces that exist.
-    fn sync_sockets(&mut self) {
+    /// Opens the sockets that the plan needs on the interfaces that exist. Others stay open for the frames that
+    /// are still to be sent: `close_surplus_sockets` follows them.
+    fn open_sockets(&mut self) {
+        self.surplus_sockets = true;
+        for ((index, family), error) in self.sockets.open_all(&self.wanted_sockets(), &self.poller) {
+            let name = interface_name(&self.interfaces, index);
+            let sentence =
+                format!("no {family} socket for advertisements on {name}: {error}; trying again each second");
+            self.complain(sentence.clone(), &sentence);
+            self.retry_at = Some(monotonic_now() + RETRY);
+        }
+    }
+
+    fn close_surplus_sockets(&mut self) {
+        if std::mem::take(&mut self.surplus_sockets) {
+            self.sockets.close_others(&self.wanted_sockets(), &self.poller);
+        }
+    }
+
+    fn wanted_sockets(&self) -> BTreeMap<SocketKey, Wanted> {
         let mut wanted: BTreeMap<SocketKey, Wanted> = BTreeMap::new();
         for (name, family, group) in &self.listeners {
             let Some(index) = self.interfaces.link(name).map(|link| link.index) else { continue };
@@ -346,13 +382,7 @@ impl Driver {
             entry.name.clone_from(name);
             entry.groups.extend(*group);
         }
-        for ((index, family), error) in self.sockets.sync(&wanted, &self.poller) {
-            let sentence = format!(
-                "no {family} socket for advertisements on interface index {index}: {error}; trying again each second"
-            );
-            self.complain(sentence.clone(), &sentence);
-            self.retry_at = Some(monotonic_now() + RETRY);
-        }
+        wanted
     }
 
     /// Sets the timer to what comes first, and asks for room to write when output waits.
@@ -376,4 +406,9 @@ impl Driver {
             tracing::warn!("{sentence}");
         }
     }
+}
+
+/// The interface's name, for people; its index if it is gone.
+fn interface_name(interfaces: &InterfaceTable, index: u32) -> String {
+    interfaces.facts(index).map_or_else(|| format!("the interface with index {index}"), |facts| facts.name)
 }

@@ -2,6 +2,7 @@
 
 mod driver;
 mod kernel;
+mod leftovers;
 mod sockets;
 mod supervisor_link;
 

@@ -48,12 +48,23 @@ impl Sockets {
         })
     }
 
-    /// Opens what is wanted and not open, closes the rest. Returns what could not be opened, with the reason.
-    pub fn sync(
+    /// Opens what is wanted and not open. Returns what could not be opened, with the reason.
+    pub fn open_all(
         &mut self,
         wanted: &BTreeMap<SocketKey, Wanted>,
         poller: &Poller,
     ) -> Vec<(SocketKey, io::Error)> {
+        let mut failures = Vec::new();
+        for (key, want) in wanted {
+            if let Err(error) = self.ensure(*key, want, poller) {
+                failures.push((*key, error));
+            }
+        }
+        failures
+    }
+
+    /// Closes what is not wanted.
+    pub fn close_others(&mut self, wanted: &BTreeMap<SocketKey, Wanted>, poller: &Poller) {
         self.open.retain(|key, (socket, _)| {
             let keep = wanted.contains_key(key);
             if !keep {
@@ -62,13 +73,6 @@ impl Sockets {
             }
             keep
         });
-        let mut failures = Vec::new();
-        for (key, want) in wanted {
-            if let Err(error) = self.ensure(*key, want, poller) {
-                failures.push((*key, error));
-            }
-        }
-        failures
     }
 
     fn ensure(&mut self, key: SocketKey, want: &Wanted, poller: &Poller) -> io::Result<()> {
@@ -111,8 +115,9 @@ impl Sockets {
         Ok(())
     }
 
-    /// Sends frames: advertisements first, batched per socket, then Ethernet frames. Returns a sentence per failure.
-    pub fn transmit(&self, frames: &[&Frame]) -> Vec<String> {
+    /// Sends frames: advertisements first, batched per socket, then Ethernet frames. Returns a sentence per failure,
+    /// in which `name` says what an interface is called.
+    pub fn transmit(&self, frames: &[&Frame], name: impl Fn(u32) -> String) -> Vec<String> {
         let mut adverts: BTreeMap<SocketKey, Vec<Outgoing<'_>>> = BTreeMap::new();
         let mut ethernet: Vec<(u32, &[u8])> = Vec::new();
         for frame in frames {
@@ -130,20 +135,19 @@ impl Sockets {
             match self.open.get(key) {
                 Some((socket, _)) => {
                     failures.extend(socket.send_batch(messages).into_iter().map(|(at, error)| {
-                        format!("advertisement to {} not sent: {error}", messages[at].destination)
+                        let destination = messages[at].destination;
+                        format!("advertisement to {destination} on {} not sent: {error}", name(key.0))
                     }))
                 }
                 None => failures.push(format!(
-                    "advertisement on interface index {} not sent: its {} socket is not open",
-                    key.0, key.1
+                    "advertisement on {} not sent: its {} socket is not open",
+                    name(key.0),
+                    key.1
                 )),
             }
         }
         failures.extend(self.ethernet.send_batch(&ethernet).into_iter().map(|(at, error)| {
-            format!(
-                "gratuitous ARP or neighbour advertisement on interface index {} not sent: {error}",
-                ethernet[at].0
-            )
+            format!("gratuitous ARP or neighbour advertisement on {} not sent: {error}", name(ethernet[at].0))
         }));
         failures
     }

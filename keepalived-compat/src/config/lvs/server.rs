@@ -76,23 +76,40 @@ pub struct RealServer {
     pub others: Vec<Setting>,
 }
 
+/// A real server's name for messages, put together only where there is one.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::config) struct Who<'a> {
+    endpoint: (IpAddr, Option<u16>),
+    /// The virtual server's name.
+    service: &'a str,
+}
+
+impl std::fmt::Display for Who<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Who { endpoint: (address, port), service } = self;
+        match port {
+            Some(port) => write!(f, "real_server {address} {port} of {service}"),
+            None => write!(f, "real_server {address} of {service}"),
+        }
+    }
+}
+
 impl RealServer {
     /// `service` names the virtual server for messages.
     pub(super) fn read(cx: &mut Context, service: &str, statement: &Statement) -> Option<RealServer> {
         let endpoint = endpoint(cx, "real_server", statement.arguments())?;
         let mut server =
             RealServer { endpoint: Some(Spanned::new(endpoint, statement.span())), ..RealServer::default() };
-        let who = match endpoint {
-            (address, Some(port)) => format!("real_server {address} {port} of {service}"),
-            (address, None) => format!("real_server {address} of {service}"),
-        };
+        let who = Who { endpoint, service };
         let body = statement.body();
-        let others = cx.block(Place::RealServer, body, |cx, keyword, s| server.keyword(cx, &who, keyword, s));
+        let others = cx.block(Place::RealServer, body, |cx, keyword, s| server.keyword(cx, who, keyword, s));
         server.others.extend(others);
+        // There may be a million: room for three more checks each would be most of the memory.
+        server.checkers.shrink_to_fit();
         Some(server)
     }
 
-    fn keyword(&mut self, cx: &mut Context, who: &str, keyword: &'static Keyword, s: &Statement) {
+    fn keyword(&mut self, cx: &mut Context, who: Who<'_>, keyword: &'static Keyword, s: &Statement) {
         match keyword.name {
             "weight" => set(&mut self.weight, cx.argument_u32(s, 0..=MOST_WEIGHT)),
             "lvs_method" => set(&mut self.method, method::read(cx, s)),

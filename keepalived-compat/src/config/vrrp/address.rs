@@ -214,7 +214,9 @@ impl VirtualAddress {
     }
 
     fn scope(&self, cx: &mut Context, word: &Word) -> Option<u8> {
-        if !self.is_v4(cx, word, "scope") {
+        // The only scope an IPv6 address can have, written out.
+        let v6_global = self.address.is_ipv6() && word.text == "global";
+        if v6_global || !self.is_v4(cx, word, "scope") {
             return None;
         }
         let number = match word.text.as_str() {

@@ -1,0 +1,225 @@
+//! Services, real servers and checks: the rules of `lvs/director.rs` and `check`. A service is its key, a server its
+//! endpoint within the service, a check its question.
+
+use super::words::forwarding;
+use super::{Change, Weight, What};
+use crate::plan::check::{CheckerPlan, Question};
+use crate::plan::lvs::{LvsPlan, Persistence, RealServer, ServiceKey, SorryServer, VirtualServer};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddr;
+
+pub(super) fn compare(old: &LvsPlan, new: &LvsPlan, changes: &mut Vec<Change>) {
+    let owners = |plan: &LvsPlan| -> BTreeMap<ServiceKey, usize> {
+        let keys = plan.virtual_servers.iter().enumerate();
+        keys.flat_map(|(index, server)| server.keys.iter().map(move |key| (*key, index))).collect()
+    };
+    let (before, after) = (owners(old), owners(new));
+    for (service, index) in before.iter().filter(|(key, _)| !after.contains_key(key)) {
+        let Some(server) = old.virtual_servers.get(*index) else { continue };
+        let what = What::ServiceRemoved { virtual_server: server.name.clone(), service: *service };
+        changes.push(Change::new(Weight::Stops, what));
+    }
+    // Services that stay, by the virtual servers that had and have them: a group changes as one.
+    let mut pairs: BTreeMap<(usize, usize), Vec<ServiceKey>> = BTreeMap::new();
+    for (service, new_index) in &after {
+        match before.get(service) {
+            Some(old_index) => pairs.entry((*new_index, *old_index)).or_default().push(*service),
+            None => {
+                let Some(server) = new.virtual_servers.get(*new_index) else { continue };
+                let (virtual_server, servers) = (server.name.clone(), server.real_servers.len());
+                let what = What::ServiceAdded { virtual_server, service: *service, servers };
+                changes.push(Change::new(Weight::Shifts, what));
+            }
+        }
+    }
+    for ((new_index, old_index), services) in pairs {
+        let (Some(old), Some(new)) = (old.virtual_servers.get(old_index), new.virtual_servers.get(new_index))
+        else {
+            continue;
+        };
+        let mut pair = Pair { old, new, services, changes };
+        pair.settings();
+        pair.servers();
+    }
+    if old.flush_at_start != new.flush_at_start {
+        let state = |on: bool| if on { "on" } else { "off" }.to_owned();
+        let what = What::ServiceField {
+            virtual_server: "all".to_owned(),
+            services: Vec::new(),
+            field: "lvs_flush",
+            old: state(old.flush_at_start),
+            new: state(new.flush_at_start),
+            in_kernel: false,
+        };
+        changes.push(Change::new(Weight::Quiet, what));
+    }
+    checks(old, new, changes);
+}
+
+/// A virtual server before and after, and the services that are of both.
+struct Pair<'a> {
+    old: &'a VirtualServer,
+    new: &'a VirtualServer,
+    services: Vec<ServiceKey>,
+    changes: &'a mut Vec<Change>,
+}
+
+impl Pair<'_> {
+    fn field(&mut self, weight: Weight, field: &'static str, old: String, new: String, in_kernel: bool) {
+        if old == new {
+            return;
+        }
+        let (virtual_server, services) = (self.new.name.clone(), self.services.clone());
+        let what = What::ServiceField { virtual_server, services, field, old, new, in_kernel };
+        self.changes.push(Change::new(weight, what));
+    }
+
+    /// Exhaustive on purpose: a setting that is added to the plan must be thought of here.
+    fn settings(&mut self) {
+        let VirtualServer {
+            name,
+            keys: _,
+            scheduler,
+            scheduler_flags,
+            persistence,
+            persistence_engine,
+            one_packet,
+            quorum,
+            hysteresis,
+            sorry_server,
+            alpha,
+            omega,
+            real_servers: _,
+        } = self.old;
+        let new = self.new;
+        use Weight::{Quiet, Shifts};
+        self.field(Quiet, "name", name.clone(), new.name.clone(), false);
+        self.field(Shifts, "lvs_sched", scheduler.clone(), new.scheduler.clone(), true);
+        let flags = |flags: u32| format!("{flags:#04x}");
+        self.field(Shifts, "scheduler flags", flags(*scheduler_flags), flags(new.scheduler_flags), true);
+        self.field(Shifts, "persistence_timeout", sticky(persistence), sticky(&new.persistence), true);
+        let engine = |e: &Option<String>| e.clone().unwrap_or_else(|| "none".to_owned());
+        self.field(
+            Shifts,
+            "persistence_engine",
+            engine(persistence_engine),
+            engine(&new.persistence_engine),
+            true,
+        );
+        self.field(Shifts, "ops", one_packet.to_string(), new.one_packet.to_string(), true);
+        self.field(Shifts, "quorum", quorum.to_string(), new.quorum.to_string(), false);
+        self.field(Shifts, "hysteresis", hysteresis.to_string(), new.hysteresis.to_string(), false);
+        self.field(Shifts, "sorry_server", sorry(sorry_server), sorry(&new.sorry_server), false);
+        self.field(Quiet, "alpha", alpha.to_string(), new.alpha.to_string(), false);
+        self.field(Quiet, "omega", omega.to_string(), new.omega.to_string(), false);
+    }
+
+    fn servers(&mut self) {
+        let by_endpoint = |server: &'_ VirtualServer| -> HashMap<SocketAddr, usize> {
+            server.real_servers.iter().enumerate().map(|(index, r)| (r.endpoint, index)).collect()
+        };
+        let (before, after) = (by_endpoint(self.old), by_endpoint(self.new));
+        let (old, new) = (self.old, self.new);
+        for server in old.real_servers.iter().filter(|r| !after.contains_key(&r.endpoint)) {
+            let (virtual_server, services) = (new.name.clone(), self.services.clone());
+            let what = What::ServerRemoved { virtual_server, services, endpoint: server.endpoint };
+            self.changes.push(Change::new(Weight::Shifts, what));
+        }
+        for server in &new.real_servers {
+            match before.get(&server.endpoint).and_then(|index| old.real_servers.get(*index)) {
+                Some(old) => self.server(old, server),
+                None => {
+                    let what = What::ServerAdded {
+                        virtual_server: new.name.clone(),
+                        services: self.services.clone(),
+                        endpoint: server.endpoint,
+                        weight: server.weight,
+                        waits: server.checkers.iter().any(|checker| checker.alpha),
+                    };
+                    self.changes.push(Change::new(Weight::Shifts, what));
+                }
+            }
+        }
+    }
+
+    /// Exhaustive on purpose, as above. Checks are compared by question, for all servers at once.
+    fn server(&mut self, old: &RealServer, new: &RealServer) {
+        let RealServer {
+            endpoint: _,
+            weight,
+            forwarding: method,
+            inhibit_on_failure,
+            upper_threshold,
+            lower_threshold,
+            checkers,
+        } = old;
+        let alpha = |c: &[CheckerPlan]| c.iter().any(|checker| checker.alpha).to_string();
+        let none = |n: u32| if n == 0 { "none".to_owned() } else { n.to_string() };
+        use Weight::{Quiet, Shifts};
+        let fields = [
+            (Shifts, "weight", weight.to_string(), new.weight.to_string(), true),
+            (Shifts, "lvs_method", forwarding(*method), forwarding(new.forwarding), true),
+            (Shifts, "uthreshold", none(*upper_threshold), none(new.upper_threshold), true),
+            (Shifts, "lthreshold", none(*lower_threshold), none(new.lower_threshold), true),
+            (
+                Quiet,
+                "inhibit_on_failure",
+                inhibit_on_failure.to_string(),
+                new.inhibit_on_failure.to_string(),
+                false,
+            ),
+            (Quiet, "alpha", alpha(checkers), alpha(&new.checkers), false),
+        ];
+        for (weight, field, before, after, in_kernel) in fields {
+            if before == after {
+                continue;
+            }
+            let what = What::ServerField {
+                virtual_server: self.new.name.clone(),
+                services: self.services.clone(),
+                endpoint: new.endpoint,
+                field,
+                old: before,
+                new: after,
+                in_kernel,
+            };
+            self.changes.push(Change::new(weight, what));
+        }
+    }
+}
+
+/// Checks live by their question, wherever in the plan it is asked.
+fn checks(old: &LvsPlan, new: &LvsPlan, changes: &mut Vec<Change>) {
+    let (before, after) = (questions(old), questions(new));
+    let (old_set, new_set): (HashSet<_>, HashSet<_>) = (before.iter().collect(), after.iter().collect());
+    let count = changes.len();
+    for question in before.iter().filter(|q| !new_set.contains(q)) {
+        changes.push(Change::new(Weight::Quiet, What::CheckEnds { question: question.clone() }));
+    }
+    for question in after.iter().filter(|q| !old_set.contains(q)) {
+        changes.push(Change::new(Weight::Quiet, What::CheckStarts { question: question.clone() }));
+    }
+    let kept = old_set.intersection(&new_set).count();
+    if changes.len() > count && kept > 0 {
+        changes.push(Change::new(Weight::Quiet, What::ChecksKept { count: kept }));
+    }
+}
+
+/// The questions of a plan in its order, each once.
+fn questions(plan: &LvsPlan) -> Vec<Question> {
+    let servers = plan.virtual_servers.iter().flat_map(|v| &v.real_servers);
+    let all = servers.flat_map(|server| server.checkers.iter().map(CheckerPlan::question));
+    let mut seen = HashSet::new();
+    all.filter(|question| seen.insert(question.clone())).collect()
+}
+
+fn sticky(persistence: &Option<Persistence>) -> String {
+    persistence.map_or("none".to_owned(), |p| format!("{} s, /{}", p.timeout_seconds, p.granularity_prefix))
+}
+
+fn sorry(sorry: &Option<SorryServer>) -> String {
+    sorry.as_ref().map_or("none".to_owned(), |s| {
+        let inhibit = if s.inhibit { ", inhibited" } else { "" };
+        format!("{} {}{inhibit}", s.endpoint, forwarding(s.forwarding))
+    })
+}

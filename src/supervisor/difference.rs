@@ -1,0 +1,84 @@
+//! What a reload changed, in one line for the log.
+
+use crate::plan::Plans;
+use crate::plan::lvs::VirtualServer;
+use crate::plan::vrrp::{RouterKey, RouterPlan, VirtualAddress};
+use std::collections::{BTreeMap, HashSet};
+
+/// Names in each part of the line; the rest is counted.
+const NAMED: usize = 5;
+
+/// What `new` has more, less or otherwise than `old`: `+1 address, -2 routers (V3, V6), 1 router changed (V1)`.
+pub fn difference(old: &Plans, new: &Plans) -> String {
+    let mut parts = Vec::new();
+    router_parts(old, new, &mut parts);
+    let (old, new) = (servers(old), servers(new));
+    let came = new.keys().filter(|name| !old.contains_key(*name));
+    let left = old.keys().filter(|name| !new.contains_key(*name));
+    let changed = new.iter().filter(|(name, server)| old.get(*name).is_some_and(|known| known != *server));
+    parts.extend(part("+", "virtual server", "", came.copied().collect()));
+    parts.extend(part("-", "virtual server", "", left.copied().collect()));
+    parts.extend(part("", "virtual server", " changed", changed.map(|(name, _)| *name).collect()));
+    if parts.is_empty() { "nothing changed".to_owned() } else { parts.join(", ") }
+}
+
+fn router_parts(old: &Plans, new: &Plans, parts: &mut Vec<String>) {
+    let (old, new) = (routers(old), routers(new));
+    let kept = || new.iter().filter_map(|(key, router)| Some((*old.get(key)?, *router)));
+    let (mut more, mut less) = (0, 0);
+    for (before, after) in kept() {
+        let (before, after) = (addresses(before), addresses(after));
+        more += after.difference(&before).count();
+        less += before.difference(&after).count();
+    }
+    parts.extend(number("+", "address", more));
+    parts.extend(number("-", "address", less));
+    let came = new.iter().filter(|(key, _)| !old.contains_key(*key));
+    let left = old.iter().filter(|(key, _)| !new.contains_key(*key));
+    let changed = kept().filter(|(before, after)| is_changed(before, after));
+    parts.extend(part("+", "router", "", came.map(|(_, router)| router.name.as_str()).collect()));
+    parts.extend(part("-", "router", "", left.map(|(_, router)| router.name.as_str()).collect()));
+    parts.extend(part("", "router", " changed", changed.map(|(_, after)| after.name.as_str()).collect()));
+}
+
+fn routers(plans: &Plans) -> BTreeMap<&RouterKey, &RouterPlan> {
+    plans.vrrp.routers.iter().map(|router| (&router.key, router)).collect()
+}
+
+fn servers(plans: &Plans) -> BTreeMap<&str, &VirtualServer> {
+    plans.lvs.virtual_servers.iter().map(|server| (server.name.as_str(), server)).collect()
+}
+
+fn addresses(router: &RouterPlan) -> HashSet<&VirtualAddress> {
+    router.addresses.iter().chain(&router.excluded_addresses).collect()
+}
+
+/// Did more change than which addresses there are? Those are counted for themselves.
+fn is_changed(before: &RouterPlan, after: &RouterPlan) -> bool {
+    if before == after {
+        return false;
+    }
+    let mut same_addresses = after.clone();
+    same_addresses.addresses.clone_from(&before.addresses);
+    same_addresses.excluded_addresses.clone_from(&before.excluded_addresses);
+    same_addresses != *before || addresses(before) == addresses(after)
+}
+
+fn number(sign: &str, what: &str, count: usize) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(format!("{sign}1 {what}")),
+        n if what.ends_with('s') => Some(format!("{sign}{n} {what}es")),
+        n => Some(format!("{sign}{n} {what}s")),
+    }
+}
+
+fn part(sign: &str, what: &str, happened: &str, names: Vec<&str>) -> Option<String> {
+    let counted = number(sign, what, names.len())?;
+    let shown = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let rest = match names.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        rest => format!(", {rest} more"),
+    };
+    Some(format!("{counted}{happened} ({shown}{rest})"))
+}
