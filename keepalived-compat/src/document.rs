@@ -4,6 +4,88 @@ use crate::diagnostics::{Code, Severity};
 use crate::keywords::{self, Keyword, Say, Status};
 use std::fmt::Write;
 
+/// A way in which holdfast differs from keepalived 2.4.3 on purpose, or as long as something is not built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Its name, for the tests that compare the two.
+    pub key: &'static str,
+    /// When it shows.
+    pub when: &'static str,
+    /// What keepalived does.
+    pub theirs: &'static str,
+    /// What holdfast does.
+    pub ours: &'static str,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// All known differences of whole configurations, for docs/compat.md.
+pub const DIFFERENCES: &[Difference] = &[
+    Difference {
+        key: "missing-interface",
+        when: "an interface that is named does not exist, and `dynamic_interfaces` is not set",
+        theirs: "`-t` warns (status 5); the daemon refuses to start",
+        ours: "the same status; the daemon starts, and the instance or address waits for the interface",
+        reason: "one interface that is late must not take down all the others",
+    },
+    Difference {
+        key: "no-usable-peer",
+        when: "`unicast_peer` has lines and none of them can be used",
+        theirs: "sends to the multicast group",
+        ours: "the instance is left out, and said",
+        reason: "advertisements where nobody expects them make two masters",
+    },
+    Difference {
+        key: "prefix-not-a-number",
+        when: "the prefix length of a virtual address is no number",
+        theirs: "0, so that every address is on the link (seen with 2.2.7; same status of `-t`)",
+        ours: "that of a host",
+        reason: "a route to everything through the link cuts the machine off",
+    },
+    Difference {
+        key: "auth-ah",
+        when: "`auth_type AH`",
+        theirs: "runs the instance",
+        ours: "leaves the instance out, and says so",
+        reason: "not built: unauthenticated adverts would make two masters",
+    },
+    Difference {
+        key: "endless-definition",
+        when: "a `$definition` refers to itself",
+        theirs: "hangs",
+        ours: "status 5; the line is left out, with the chain shown",
+        reason: "a test that never ends helps nobody",
+    },
+    Difference {
+        key: "crash",
+        when: "the configuration makes keepalived crash (139)",
+        theirs: "ends with SIGSEGV",
+        ours: "status 5, with what is wrong",
+        reason: "no input may crash it",
+    },
+    Difference {
+        key: "empty-group",
+        when: "a `vrrp_sync_group` loses all its members, and names notification scripts that exist",
+        theirs: "removes the group before it looks at its scripts (status 5)",
+        ours: "asks for `enable_script_security` all the same (status 6)",
+        reason: "the next member brings the scripts back",
+    },
+    Difference {
+        key: "script-not-run",
+        when: "an instance tracks a script",
+        theirs: "enters no state until the script has ended once",
+        ours: "takes part at once, and says that the script is not tracked",
+        reason: "scripts are not run yet",
+    },
+    Difference {
+        key: "main-file",
+        when: "the configuration file cannot be read",
+        theirs: "`-t` ends with status 0",
+        ours: "status 4",
+        reason: "a test that passes without a file is worth nothing",
+    },
+];
+
 /// The whole page as Markdown.
 pub fn compatibility() -> String {
     let mut page = String::from(HEAD);
@@ -38,7 +120,11 @@ pub fn compatibility() -> String {
         }
         page.push('\n');
     }
-    page.push_str("## Diagnostics\n\n| code | severity | `-t` status | meaning |\n|---|---|---|---|\n");
+    page.push_str("## Whole configurations\n\n| when | keepalived | holdfast | why |\n|---|---|---|---|\n");
+    for Difference { when, theirs, ours, reason, .. } in DIFFERENCES {
+        let _ = writeln!(page, "| {when} | {theirs} | {ours} | {reason} |");
+    }
+    page.push_str("\n## Diagnostics\n\n| code | severity | `-t` status | meaning |\n|---|---|---|---|\n");
     for code in Code::ALL {
         let severity = match code.severity() {
             Severity::Error => "error",

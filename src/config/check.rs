@@ -57,7 +57,8 @@ fn target(checker: &Checker, address: IpAddr, port: u16, out: &mut Diagnostics) 
 }
 
 fn schedule(checker: &Checker, server: &RealServer, virtual_server: &VirtualServer) -> Schedule {
-    let timing = checker.timing.or(server.timing).or(virtual_server.timing);
+    let of_server = server.timing.as_deref().copied().unwrap_or_default();
+    let timing = checker.timing.or(of_server).or(virtual_server.timing);
     let before_retry = match checker.kind {
         CheckerKind::Http(_) => DELAY_BEFORE_RETRY_HTTP,
         CheckerKind::Tcp | CheckerKind::Ping => DELAY_BEFORE_RETRY,

@@ -108,16 +108,9 @@ fn router(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<RouterPlan> 
     })
 }
 
-/// The family of the first address; without addresses, that of sources and peers; else IPv4.
+/// The family of the first address that is written, whatever it is for; else IPv4.
 fn family(settings: &conf::Settings) -> AddressFamily {
-    if settings.native_ipv6 {
-        return AddressFamily::V6;
-    }
-    let sources = [settings.unicast_source, settings.mcast_source];
-    let first = settings.addresses.first().map(|a| a.address);
-    let source = sources.into_iter().flatten().map(|s| s.value).next();
-    let peer = settings.unicast_peers.first().map(|p| p.value);
-    first.or(source).or(peer).map_or(AddressFamily::V4, AddressFamily::of)
+    if settings.native_ipv6 || settings.ipv6 == Some(true) { AddressFamily::V6 } else { AddressFamily::V4 }
 }
 
 fn vrid(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<VirtualRouterId> {

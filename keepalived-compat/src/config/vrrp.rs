@@ -29,6 +29,9 @@ pub struct Settings {
     pub priority: Option<Spanned<u8>>,
     /// `version`, 2 or 3.
     pub version: Option<Spanned<u8>>,
+    /// Is the first address an IPv6 one? Of virtual addresses, sources and peers the one written first decides the
+    /// family of the instance, and those of the other family are left out (tried with keepalived 2.2.7).
+    pub ipv6: Option<bool>,
     /// `native_ipv6`: an IPv6 instance even without addresses.
     pub native_ipv6: bool,
     /// `advert_int`, 10 ms to 255 s.
@@ -232,6 +235,12 @@ impl Settings {
                 }
             }
         }
+        self.ipv6 = self.ipv6.or_else(|| self.any_address().map(|address| address.is_ipv6()));
+    }
+
+    fn any_address(&self) -> Option<IpAddr> {
+        let source = self.unicast_source.or(self.mcast_source).or(self.unicast_peers.first().copied());
+        self.addresses.first().map(|a| a.address).or(source.map(|s| s.value))
     }
 }
 

@@ -117,8 +117,12 @@ pub(super) fn preemption(
     }
     let mut delay = Duration::ZERO;
     if let Some(written) = settings.preempt_delay.filter(|d| !d.value.is_zero()) {
-        let against =
-            [(master, "state MASTER"), (nopreempt.is_some(), "nopreempt"), (strict(instance), "strict mode")];
+        let against = [
+            (master, "state MASTER"),
+            (priority.is_owner(), "priority 255"),
+            (nopreempt.is_some(), "nopreempt"),
+            (strict(instance), "strict mode"),
+        ];
         match against.into_iter().find(|(applies, _)| *applies) {
             Some((_, why)) => {
                 let title = format!("vrrp_instance {name}: `preempt_delay` does not go with {why}");

@@ -68,8 +68,8 @@ pub struct RealServer {
     pub alpha: Option<bool>,
     /// `virtualhost`.
     pub virtualhost: Option<String>,
-    /// Defaults of its checks.
-    pub timing: Timing,
+    /// Defaults of its checks; few servers have any.
+    pub timing: Option<Box<Timing>>,
     /// The checks that are built.
     pub checkers: Vec<Checker>,
     /// All else, in the order of the file; the checks that are not built among it.
@@ -128,7 +128,7 @@ impl RealServer {
                 self.others.extend(cx.checker(keyword, s));
             }
             name => {
-                if !self.timing.read(cx, name, s, TimingRule::Default) {
+                if !self.timing.get_or_insert_default().read(cx, name, s, TimingRule::Default) {
                     cx.unhandled(Place::RealServer, keyword);
                 }
             }
