@@ -30,6 +30,14 @@ enum Phase {
     Applying { until: Instant, outcome: ReloadOutcome, changes: String },
 }
 
+/// Wishes for a reload that came during another.
+#[derive(Debug, Default)]
+pub struct QueuedReload {
+    /// One of them was a SIGHUP, which cannot be taken back.
+    by_signal: bool,
+    callers: Vec<oneshot::Sender<Answer>>,
+}
+
 impl Reload {
     /// When patience with the roles ends.
     pub fn deadline(&self) -> Option<Instant> {
@@ -45,7 +53,9 @@ impl Supervisor {
     pub(super) fn ask_reload(&mut self, caller: Option<oneshot::Sender<Answer>>) {
         if self.reload.is_some() {
             tracing::info!("reload asked for; it follows the one under way");
-            return self.queued_reload.get_or_insert_default().extend(caller);
+            let queued = self.queued_reload.get_or_insert_default();
+            queued.by_signal |= caller.is_none();
+            return queued.callers.extend(caller);
         }
         self.begin_reload(caller.into_iter().collect());
     }
@@ -66,17 +76,13 @@ impl Supervisor {
     pub(super) fn on_compiled(&mut self, answer: Result<Compiled, String>) {
         let Some(mut reload) = self.reload.take() else { return };
         match answer {
-            Ok(Compiled { plans: Some(_), diagnostics, errors, .. }) if errors > self.errors => {
-                log_diagnostics(&diagnostics);
-                let (new, old) = (count(errors), count(self.errors));
-                let reason = format!(
-                    "it has {new}, the configuration in force has {old}: mend it, or restart holdfast to run it as it is"
-                );
-                tracing::error!("{reason}");
-                self.refused_reload = Some(format!("{reason}\n{}", diagnostics.join("\n")));
-                self.refuse(reload, diagnostics, errors, vec![reason]);
-            }
             Ok(Compiled { plans: Some(plans), diagnostics, errors, .. }) => {
+                if let Some(reason) = self.worse(&plans, errors) {
+                    log_diagnostics(&diagnostics);
+                    tracing::error!("{reason}");
+                    self.refused_reload = Some(format!("{reason}\n{}", diagnostics.join("\n")));
+                    return self.refuse(reload, diagnostics, errors, vec![reason]);
+                }
                 let changes = difference(&self.plans, &plans);
                 self.accept(plans, &diagnostics, errors);
                 let (accepted, generation, trouble) = (true, self.generation, Vec::new());
@@ -96,6 +102,23 @@ impl Supervisor {
                 self.refuse(reload, Vec::new(), 0, vec![reason]);
             }
         }
+    }
+
+    /// Why a configuration that could be run is not taken in place of the one in force (docs/decisions/0005).
+    fn worse(&self, plans: &Plans, errors: usize) -> Option<String> {
+        if errors > self.errors {
+            let (new, old) = (count(errors), count(self.errors));
+            return Some(format!(
+                "it has {new}, the configuration in force has {old}: mend it, or restart holdfast to run it as it is"
+            ));
+        }
+        let asks_nothing =
+            |plans: &Plans| plans.vrrp.routers.is_empty() && plans.lvs.virtual_servers.is_empty();
+        (asks_nothing(plans) && !asks_nothing(&self.plans)).then(|| {
+            "it has no vrrp_instance and no virtual_server that could be run, the configuration in force has: a file \
+             cut short? To give everything up, stop holdfast"
+                .to_owned()
+        })
     }
 
     /// Puts a new configuration in force: plans to the roles that run, roles started and stopped as it wants.
@@ -153,8 +176,12 @@ impl Supervisor {
     }
 
     fn begin_queued(&mut self) {
-        if let Some(callers) = self.queued_reload.take() {
+        let Some(QueuedReload { by_signal, mut callers }) = self.queued_reload.take() else { return };
+        callers.retain(|caller| !caller.is_closed());
+        if by_signal || !callers.is_empty() {
             self.begin_reload(callers);
+        } else {
+            tracing::info!("the reload that waited is dropped: who asked for it has hung up");
         }
     }
 
