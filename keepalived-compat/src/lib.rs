@@ -21,6 +21,8 @@ pub mod tree;
 #[cfg(test)]
 mod language_tests;
 #[cfg(test)]
+mod table_tests;
+#[cfg(test)]
 mod tests;
 
 pub use config::Config;

@@ -1,7 +1,7 @@
 //! The language as a whole: one text in, values and diagnostics out.
 
 use crate::config::Assembly;
-use crate::keywords::{self, Opens, Place, Say, Status};
+use crate::keywords::{self, Opens, Place, Say, Shape, Status};
 use crate::preprocess;
 use crate::{Code, Config, Options, Parsed, Reader, Severity};
 
@@ -252,7 +252,8 @@ fn what_is_not_built_is_said_once_and_loudly_where_traffic_is_at_stake() {
         for keyword in list {
             let Status::NotYet { say, .. } = keyword.status else { continue };
             let block = if keyword.opens == Opens::Nothing { "" } else { " {\n}" };
-            let line = format!("{} 192.0.2.1 1{block}\n", keyword.name);
+            let value = if keyword.shape == Shape::Bool { "on" } else { "192.0.2.1 1" };
+            let line = format!("{} {value}{block}\n", keyword.name);
             let parsed = parse(&format!("{before}{line}{line}{after}"));
             let of = |code| codes(&parsed).into_iter().filter(|c| *c == code).count();
             let (quiet, loud) = (of(Code::NotYet), of(Code::NotYetTraffic));

@@ -2,7 +2,7 @@
 
 use super::Options;
 
-/// One line for each option given that has no effect yet, with what that means.
+/// One line for each option given that has no effect yet, or not all of it, with what that means.
 pub fn not_built(options: &Options) -> Vec<String> {
     let table: [(bool, &str, &str); 13] = [
         (options.bfd_pid.is_some(), "-b", "there is no bfd role yet, so no pid file of it"),
@@ -23,9 +23,15 @@ pub fn not_built(options: &Options) -> Vec<String> {
         (options.no_mem_check, "--no-mem-check", "there is no memory check to turn off"),
         (options.config_fd.is_some(), "--config-fd", "the configuration file is read"),
     ];
-    table
+    let without_effect = table
         .into_iter()
         .filter(|(given, ..)| *given)
-        .map(|(_, flag, meaning)| format!("option {flag} has no effect yet: {meaning}"))
-        .collect()
+        .map(|(_, flag, meaning)| format!("option {flag} has no effect yet: {meaning}"));
+    let usual_files = options.namespace.is_some() && options.pid.is_none();
+    let shared = usual_files.then(|| {
+        "option -s: the pid files and the control socket are the usual ones, not in a /run/keepalived of the \
+         namespace's own: a second daemon needs -p, -r and -c"
+            .to_owned()
+    });
+    without_effect.chain(shared).collect()
 }

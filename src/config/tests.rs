@@ -555,3 +555,24 @@ fn tracked_scripts_and_groups_are_said_to_be_ignored() {
         ]
     );
 }
+
+#[test]
+fn the_address_written_first_decides_the_family() {
+    let head = "vrrp_instance A {\ninterface eth0\nvirtual_router_id 51\n";
+    let addresses = "virtual_ipaddress {\n2001:db8::1/64\n192.0.2.1/24\n}\n";
+    for (body, family) in [
+        (addresses.to_owned(), AddressFamily::V6),
+        (format!("unicast_peer {{\n192.0.2.9\n}}\n{addresses}"), AddressFamily::V4),
+        (format!("mcast_src_ip 192.0.2.9\n{addresses}"), AddressFamily::V4),
+        (format!("{addresses}mcast_src_ip 192.0.2.9\n"), AddressFamily::V6),
+    ] {
+        let (router, _) = routers(&format!("{head}{body}}}\n"));
+        assert_eq!((router.key.family, router.addresses.len()), (family, 1), "{body}");
+    }
+}
+
+#[test]
+fn an_owner_has_no_delay_before_it_preempts() {
+    let (router, codes) = router("priority 255\npreempt_delay 5");
+    assert_eq!((router.preempt_delay, codes), (Duration::ZERO, vec![Code::Cleared]));
+}

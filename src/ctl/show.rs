@@ -78,7 +78,7 @@ fn head(request: &CompileRequest, secrets: bool) -> String {
     format!("# Effective configuration of {name}{hidden}\n\n")
 }
 
-/// Statements as JSON: `words`, the keyword first, then `default` and `block` where there is one.
+/// Statements as JSON: `words`, the keyword first, then `default`, `not_run` and `block` where there is one.
 fn statements(lines: &[Line], parent: &str, secrets: bool) -> Value {
     let statement = |line: &Line| {
         let word = |(index, word): (usize, &print::Printed)| {
@@ -89,6 +89,9 @@ fn statements(lines: &[Line], parent: &str, secrets: bool) -> Value {
         object.insert("words".into(), line.words.iter().enumerate().map(word).collect());
         if line.note == Some(compile::DEFAULT) {
             object.insert("default".into(), true.into());
+        }
+        if line.note == Some(compile::NOT_RUN) {
+            object.insert("not_run".into(), true.into());
         }
         if let Some(block) = &line.block {
             object.insert("block".into(), statements(block, line.keyword(), secrets));

@@ -279,7 +279,11 @@ impl State {
         let mark = Mark { identifier: mark.identifier ^ std::process::id() as u16, ..mark };
         let task = tokio::spawn(async move {
             let (outcome, latency) = probe_io::ask(&question, part, mark).await;
-            trace!("{question}: {outcome}, after {}", words(latency));
+            match &outcome {
+                Outcome::Success(_) => trace!("{question}: {outcome}, after {}", words(latency)),
+                // The sentence of a failure names its own time where that says anything.
+                Outcome::Failure(_) | Outcome::NotRun(_) => trace!("{question}: {outcome}"),
+            }
             // Fails only when the role has ended.
             let _ended = on_finished.send((check, outcome, latency)).await;
         });

@@ -14,7 +14,7 @@ use crate::config::lower_owned;
 use crate::link::Compiled;
 use crate::link::frame::encode;
 use crate::plan::Generation;
-pub use effective::{DEFAULT, effective};
+pub use effective::{DEFAULT, NOT_RUN, effective};
 use files::Files;
 pub use interfaces::interface_exists;
 use keepalived_compat::diagnostics::worst;

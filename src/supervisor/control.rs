@@ -9,7 +9,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
@@ -81,8 +81,14 @@ async fn serve(mut client: UnixStream, requests: mpsc::Sender<Asked>) {
             if requests.send((request, reply)).await.is_err() {
                 return;
             }
-            // The supervisor answers every request within its own limits, or ends.
-            answer.await.unwrap_or_else(|_| Answer::Refused("the daemon is stopping".to_owned()))
+            // The supervisor answers every request within its own limits, or ends. A client that hangs up drops its
+            // place: what was not begun yet is not begun for it.
+            tokio::select! {
+                answer = answer => {
+                    answer.unwrap_or_else(|_| Answer::Refused("the daemon is stopping".to_owned()))
+                }
+                () = hung_up(&client) => return,
+            }
         }
         Ok(Err(reason)) => Answer::Refused(reason),
         Err(_) => Answer::Refused("no request came".to_owned()),
@@ -90,6 +96,23 @@ async fn serve(mut client: UnixStream, requests: mpsc::Sender<Asked>) {
     let frame = encode(&answer).or_else(|error| encode(&Answer::Refused(error.to_string())));
     if let Ok(frame) = frame {
         timeout(CLIENT_LIMIT, client.write_all(&frame)).await.ok();
+    }
+}
+
+/// Ends when the client has closed its socket; one that only ended its own sending still waits for its answer.
+async fn hung_up(client: &UnixStream) {
+    let mut unasked = [0; 64];
+    while client.readable().await.is_ok() {
+        match client.try_read(&mut unasked) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+    let closed = client.ready(Interest::WRITABLE).await.is_ok_and(|ready| ready.is_write_closed());
+    if !closed {
+        std::future::pending::<()>().await;
     }
 }
 

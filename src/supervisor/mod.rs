@@ -8,6 +8,7 @@ mod control;
 mod difference;
 mod dispatch;
 mod pidfile;
+mod privileges;
 mod reload;
 mod run;
 pub mod settings;

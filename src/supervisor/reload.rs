@@ -30,6 +30,14 @@ enum Phase {
     Applying { until: Instant, outcome: ReloadOutcome, changes: String },
 }
 
+/// Wishes for a reload that came during another.
+#[derive(Debug, Default)]
+pub struct QueuedReload {
+    /// One of them was a SIGHUP, which cannot be taken back.
+    by_signal: bool,
+    callers: Vec<oneshot::Sender<Answer>>,
+}
+
 impl Reload {
     /// When patience with the roles ends.
     pub fn deadline(&self) -> Option<Instant> {
@@ -45,7 +53,9 @@ impl Supervisor {
     pub(super) fn ask_reload(&mut self, caller: Option<oneshot::Sender<Answer>>) {
         if self.reload.is_some() {
             tracing::info!("reload asked for; it follows the one under way");
-            return self.queued_reload.get_or_insert_default().extend(caller);
+            let queued = self.queued_reload.get_or_insert_default();
+            queued.by_signal |= caller.is_none();
+            return queued.callers.extend(caller);
         }
         self.begin_reload(caller.into_iter().collect());
     }
@@ -166,8 +176,12 @@ impl Supervisor {
     }
 
     fn begin_queued(&mut self) {
-        if let Some(callers) = self.queued_reload.take() {
+        let Some(QueuedReload { by_signal, mut callers }) = self.queued_reload.take() else { return };
+        callers.retain(|caller| !caller.is_closed());
+        if by_signal || !callers.is_empty() {
             self.begin_reload(callers);
+        } else {
+            tracing::info!("the reload that waited is dropped: who asked for it has hung up");
         }
     }
 

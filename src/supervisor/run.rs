@@ -2,7 +2,7 @@
 
 use super::child::{ChildEvent, ChildEvents};
 use super::control::Asked;
-use super::reload::Reload;
+use super::reload::{QueuedReload, Reload};
 use super::settings::Settings;
 use super::slot::Slot;
 use super::status::{Recent, StatusRound};
@@ -38,7 +38,7 @@ pub struct Supervisor {
     pub(super) generation: Generation,
     pub(super) slots: [Slot; 2],
     pub(super) reload: Option<Reload>,
-    pub(super) queued_reload: Option<Vec<oneshot::Sender<Answer>>>,
+    pub(super) queued_reload: Option<QueuedReload>,
     pub(super) refused_reload: Option<String>,
     pub(super) status: StatusRound,
     pub(super) recent: VecDeque<Recent>,
@@ -177,7 +177,8 @@ impl Supervisor {
                     Report::Snapshot(number, snapshot) => status.collect(number, worker, snapshot),
                     Report::Transition(transition) => self.remember(&transition),
                     Report::Alive => {}
-                    Report::Stopped => tracing::debug!("{} has stopped", worker.role().ident()),
+                    // Its exit follows, and is logged.
+                    Report::Stopped => {}
                 }
             }
             ChildEvent::LinkClosed => slot.on_link_closed(&settings.limits),
@@ -207,6 +208,8 @@ impl Supervisor {
             _ if self.stopping.is_some() => {
                 reply.send(Answer::Refused("the daemon is stopping".to_owned())).ok();
             }
+            // Whoever asked has hung up meanwhile.
+            _ if reply.is_closed() => {}
             Request::Status => self.ask_status(reply),
             Request::Reload => self.ask_reload(Some(reply)),
         }

@@ -44,6 +44,8 @@ pub struct Settings {
     pub checkers_pid_file: PathBuf,
     /// Where `holdfastctl` connects.
     pub socket: PathBuf,
+    /// Refuse to start without the capabilities that the roles need; they would only fail and be restarted.
+    pub need_privileges: bool,
     /// Options that do nothing yet, one line each.
     pub notes: Vec<String>,
     /// Time and count limits.
@@ -75,6 +77,7 @@ impl Settings {
                 Some(pid) => std::path::absolute(pid)?.with_extension("sock"),
                 None => PathBuf::from(DEFAULT_SOCKET),
             },
+            need_privileges: true,
             notes: crate::cli::not_built(options),
             limits: Limits::default(),
         })

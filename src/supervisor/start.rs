@@ -3,6 +3,7 @@
 use super::compiler::compile;
 use super::control::ControlSocket;
 use super::pidfile::PidLock;
+use super::privileges;
 use super::reload::log_diagnostics;
 use super::run::{Asks, Configuration, Inputs, run};
 use super::settings::Settings;
@@ -21,6 +22,7 @@ use tokio::sync::mpsc;
 
 /// keepalived's exit statuses (its manual, "EXIT STATUS").
 const EXIT_FATAL: u8 = 1;
+const EXIT_NO_PRIVILEGES: u8 = 4;
 const EXIT_PROGRAM_ERROR: u8 = 70;
 
 /// Requests that may wait for the loop; each comes from a client that waits.
@@ -57,13 +59,15 @@ fn act(options: &Options) -> ExitCode {
         let words: Vec<_> = options.extra.iter().map(|word| word.to_string_lossy()).collect();
         print(&format!("Unexpected argument(s): {}", words.join(" ")));
     }
+    // Running in the wrong namespace would put addresses where they do not belong.
+    if let Some(name) = &options.namespace
+        && let Err(reason) = enter_namespace(name)
+    {
+        tell(&format!("holdfast: -s {name}: {reason}"));
+        return ExitCode::from(EXIT_FATAL);
+    }
     if let Some(file) = &options.config_test {
         return super::dispatch::config_test(options, file);
-    }
-    if let Some(name) = &options.namespace {
-        // Running in the wrong namespace would put addresses where they do not belong.
-        tell(&format!("holdfast: -s is not built yet: start it with ip netns exec {name} holdfast ..."));
-        return ExitCode::from(EXIT_FATAL);
     }
     limits_of_process(options);
     match Settings::new(options) {
@@ -73,6 +77,18 @@ fn act(options: &Options) -> ExitCode {
             ExitCode::from(EXIT_FATAL)
         }
     }
+}
+
+/// Moves this process, and with it every role, into a network namespace that `ip netns add` made.
+fn enter_namespace(name: &str) -> Result<(), String> {
+    if name.is_empty() || name.contains('/') {
+        return Err("the name of a network namespace is wanted, as ip netns shows it".to_owned());
+    }
+    let path = format!("/run/netns/{name}");
+    let namespace = std::fs::File::open(&path)
+        .map_err(|error| format!("there is no network namespace {path} ({error}): nothing was started"))?;
+    nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET)
+        .map_err(|error| format!("cannot enter {path} ({error}): nothing was started"))
 }
 
 fn no_genhash() -> ExitCode {
@@ -220,7 +236,13 @@ async fn first_configuration(
         Err(reason) => Err(complain(settings, &reason, EXIT_PROGRAM_ERROR)),
         Ok(Compiled { plans: Some(plans), diagnostics, errors, .. }) => {
             log_diagnostics(&diagnostics);
-            Ok(Configuration { plans, errors })
+            match privileges::missing(&plans).filter(|_| settings.need_privileges) {
+                Some(lacking) => {
+                    let sentence = format!("nothing was started: this needs {lacking}; run holdfast as root");
+                    Err(complain(settings, &sentence, EXIT_NO_PRIVILEGES))
+                }
+                None => Ok(Configuration { plans, errors }),
+            }
         }
         Ok(Compiled { plans: None, diagnostics, status, errors }) => {
             for diagnostic in &diagnostics {

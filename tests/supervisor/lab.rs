@@ -38,6 +38,8 @@ pub fn be_daemon(words: &[String]) -> ExitCode {
         };
     let mut settings = Settings::new(&options).expect("a working directory");
     settings.launcher.program = std::env::current_exe().expect("our own path");
+    // Our roles do nothing that needs them.
+    settings.need_privileges = false;
     settings.limits = Limits {
         heartbeat: Duration::from_millis(50),
         silent_beats: 40,

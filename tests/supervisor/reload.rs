@@ -2,11 +2,17 @@
 
 use crate::Test;
 use crate::lab::{Lab, broken, compiled, tolerated};
+use holdfast::link::control::{Answer, Request};
 use holdfast::net::IpCidr;
 use holdfast::plan::vrrp::VirtualAddress;
 use nix::sys::signal::Signal;
 
 pub const TESTS: &[Test] = &[
+    (
+        "a_queued_reload_is_dropped_when_its_client_hangs_up",
+        a_queued_reload_is_dropped_when_its_client_hangs_up,
+    ),
+    ("a_client_that_says_no_more_is_answered", a_client_that_says_no_more_is_answered),
     ("a_reload_says_what_it_changed", a_reload_says_what_it_changed),
     ("a_reload_reaches_every_role_before_it_is_answered", a_reload_reaches_every_role_before_it_is_answered),
     ("a_reload_starts_and_stops_roles", a_reload_starts_and_stops_roles),
@@ -157,6 +163,37 @@ fn a_hangup_during_a_reload_is_queued() {
     lab.wait_for_log("it follows the one under way");
     // The first one is given up in time, the second one succeeds.
     lab.wait_for_order("vrrp plan 2 of 3");
+}
+
+fn a_queued_reload_is_dropped_when_its_client_hangs_up() {
+    let lab = Lab::new(1, 0);
+    lab.wait_for_order("vrrp plan 1 of 1");
+    lab.configure("hang");
+    lab.signal(Signal::SIGHUP);
+    lab.wait_for("the compile role", || lab.all_orders().iter().any(|line| line.starts_with("compile 2")));
+    lab.configure(&compiled(3, 0));
+    let mut client = std::os::unix::net::UnixStream::connect(lab.socket()).expect("a listening daemon");
+    let request = holdfast::link::frame::encode(&Request::Reload).expect("a small request");
+    std::io::Write::write_all(&mut client, &request).expect("it reads");
+    lab.wait_for_log("it follows the one under way");
+    drop(client);
+    lab.wait_for_log("who asked for it has hung up");
+    assert!(!lab.orders().contains(&"vrrp plan 2 of 3".to_owned()), "{:?}", lab.orders());
+}
+
+/// A client that ended its own sending still wants its answer.
+fn a_client_that_says_no_more_is_answered() {
+    let lab = Lab::new(1, 0);
+    let mut client = std::os::unix::net::UnixStream::connect(lab.socket()).expect("a listening daemon");
+    let request = holdfast::link::frame::encode(&Request::Reload).expect("a small request");
+    std::io::Write::write_all(&mut client, &request).expect("it reads");
+    client.shutdown(std::net::Shutdown::Write).expect("it is open");
+    let mut answer = Vec::new();
+    std::io::Read::read_to_end(&mut client, &mut answer).expect("an answer");
+    let mut decoder = holdfast::link::frame::Decoder::default();
+    decoder.push(&answer);
+    let answer: Option<Answer> = decoder.message().expect("well formed");
+    assert!(matches!(answer, Some(Answer::Reload(outcome)) if outcome.accepted));
 }
 
 fn a_reload_does_not_wait_for_a_role_to_be_forgiven() {

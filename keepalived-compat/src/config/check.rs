@@ -44,7 +44,11 @@ impl Timing {
         let shortest = Duration::from_micros(1);
         match name {
             "delay_loop" => set(&mut self.delay_loop, cx.seconds(s, shortest..=longest)),
-            "connect_timeout" => set(&mut self.connect_timeout, cx.seconds(s, shortest..=longest)),
+            "connect_timeout" => {
+                // keepalived's timers end at 2^32 microseconds.
+                let longest = Duration::from_micros(u64::from(u32::MAX));
+                set(&mut self.connect_timeout, cx.seconds(s, shortest..=longest));
+            }
             "delay_before_retry" => {
                 set(&mut self.delay_before_retry, cx.seconds(s, Duration::ZERO..=longest))
             }

@@ -68,18 +68,25 @@ impl Garp {
     /// Reads a setting by its name without `vrrp_`; false when it is none of these.
     pub(super) fn read(&mut self, cx: &mut Context, name: &str, statement: &Statement) -> bool {
         match name {
-            "garp_master_delay" => set(&mut self.delay, cx.whole_seconds(statement)),
+            "garp_master_delay" => set(&mut self.delay, burst_delay(cx, statement)),
             "garp_master_repeat" => set(&mut self.repeat, at_least_one(cx, statement)),
             "garp_master_refresh" => set(&mut self.refresh, cx.whole_seconds(statement)),
             "garp_master_refresh_repeat" => set(&mut self.refresh_repeat, at_least_one(cx, statement)),
-            "garp_lower_prio_delay" => set(&mut self.lower_prio_delay, cx.whole_seconds(statement)),
+            "garp_lower_prio_delay" => set(&mut self.lower_prio_delay, burst_delay(cx, statement)),
             "garp_lower_prio_repeat" => {
-                set(&mut self.lower_prio_repeat, cx.argument_u32(statement, 0..=MOST_PACKETS));
+                let count = cx.argument_u32(statement, 0..=u32::MAX);
+                set(&mut self.lower_prio_repeat, count.map(|n| n.min(MOST_PACKETS)));
             }
             _ => return false,
         }
         true
     }
+}
+
+/// keepalived's timers end at 2^32 microseconds.
+fn burst_delay(cx: &mut Context, statement: &Statement) -> Option<Duration> {
+    const LONGEST: u64 = 4294;
+    cx.argument(statement, 0..=LONGEST).map(Duration::from_secs)
 }
 
 /// Packets in a burst; more than a minute of nothing else helps nobody.
@@ -93,7 +100,7 @@ pub(super) fn set<T>(place: &mut Option<T>, value: Option<T>) {
 }
 
 fn at_least_one(cx: &mut Context, statement: &Statement) -> Option<u32> {
-    let count = cx.argument_u32(statement, 0..=MOST_PACKETS)?;
+    let count = cx.argument_u32(statement, 0..=u32::MAX)?.min(MOST_PACKETS);
     if count == 0 {
         let title = format!("`{}` must be greater than 0", statement.keyword().text);
         cx.tell(crate::Code::Adjusted, statement.span(), title, "1 is used, as in keepalived");

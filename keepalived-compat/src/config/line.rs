@@ -82,24 +82,22 @@ fn delays(cx: &mut Context, statement: &Statement) -> Option<Setting> {
 
 /// `ADDR[/LEN] [dev IF] ...` of `static_ipaddress`.
 fn address(cx: &mut Context, place: Place, statement: &Statement) -> Option<Setting> {
-    let cidr = cx.cidr(statement.keyword(), "static_ipaddress")?;
-    let block = options(cx, place, statement.arguments());
-    refers_to_group(cx, &block)?;
-    Some(Setting { keyword: "", span: statement.span(), value: Value::Prefix(Some(cidr)), block })
+    let address = super::vrrp::VirtualAddress::read(cx, place, statement)?;
+    refers_to_group(cx, &address.others);
+    Some(address.into_setting())
 }
 
-/// `track_group` names one that is defined above; else the line is left out.
-pub(super) fn refers_to_group(cx: &mut Context, options: &[Setting]) -> Option<()> {
-    let Some(group) = options.iter().find(|o| o.keyword == "track_group") else { return Some(()) };
+/// Says when `track_group` names none that is defined above.
+pub(super) fn refers_to_group(cx: &mut Context, options: &[Setting]) {
+    let Some(group) = options.iter().find(|o| o.keyword == "track_group") else { return };
     let name = group.name().unwrap_or_default().to_owned();
     if cx.defined.contains(&("track_group", name.clone())) {
-        return Some(());
+        return;
     }
     let title = format!("the track_group `{}` is not defined above", shortened(&name));
     let diagnostic =
         Diagnostic::new(Code::UnknownName, group.span, title, "the line is kept, nothing is tracked");
     cx.say(diagnostic.instead("put its track_group block before this one"));
-    Some(())
 }
 
 /// Options of a line by the table; unknown ones are said.
@@ -107,7 +105,20 @@ pub(super) fn options(cx: &mut Context, place: Place, mut words: &[Word]) -> Vec
     let mut kept = Vec::new();
     while let Some((word, rest)) = words.split_first() {
         words = rest;
+        let reverse = matches!(word.text.as_str(), "reverse" | "noreverse");
         match keywords::find(place, &word.text) {
+            Some(_) if reverse && kept.last().is_none_or(|k: &Setting| k.keyword != "weight") => {
+                cx.unknown_option(place, word);
+            }
+            Some(keyword) if keyword.words > words.len() => {
+                let title = format!("`{}` lacks a word", keyword.name);
+                cx.tell(
+                    Code::BadValue,
+                    word.span,
+                    title,
+                    "the word is left out, the rest of the line is kept",
+                );
+            }
             Some(keyword) => {
                 let value = cx.value(keyword, word, &mut words);
                 kept.extend(value.map(|v| Setting {

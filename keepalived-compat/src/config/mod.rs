@@ -2,6 +2,7 @@
 
 pub mod check;
 mod context;
+mod encap;
 pub mod global;
 pub mod lvs;
 pub mod scripts;

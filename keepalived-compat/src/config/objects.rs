@@ -10,6 +10,7 @@ const DEPRECATED: &[(&str, &str)] = &[
     ("global_tracking", "sync_group_tracking_weight"),
     ("lvs_sync_daemon_interface", "lvs_sync_daemon in global_defs"),
     ("vmac_garp_intvl", "garp_extra_if"),
+    ("nb_get_retry", "retry"),
     ("vrrp_vmac_garp_intvl", "vrrp_garp_extra_if"),
 ];
 
@@ -137,6 +138,30 @@ fn fits(cx: &mut Context, setting: &Setting) -> bool {
             }
             number
         }
+        "smtp_connect_timeout" if setting.value == Value::Time(std::time::Duration::ZERO) => {
+            cx.tell(
+                Code::Adjusted,
+                setting.span,
+                "smtp_connect_timeout 0",
+                "1 second is used, as in keepalived",
+            );
+            true
+        }
+        "init_file" => every(cx, setting, words, |w| {
+            w == "overwrite" || w.parse::<i64>().is_ok_and(|n| (-254..=254).contains(&n))
+        }),
+        "digest" => {
+            let digest = setting.name().filter(|d| d.len() == 32 && d.bytes().all(|b| b.is_ascii_hexdigit()));
+            let fits = digest.is_some();
+            if !fits {
+                wrong(cx, setting, setting.name().unwrap_or_default());
+            }
+            fits
+        }
+        "status_code" => every(cx, setting, words, |w| {
+            let code = |c: &str| c.parse::<u16>().is_ok_and(|c| (100..=599).contains(&c));
+            w.split_once('-').map_or(code(w), |(low, high)| code(low) && code(high))
+        }),
         "MISC_CHECK" => needs(cx, setting, "misc_path"),
         "FILE_CHECK" => refers(cx, setting, "track_file", "track_file"),
         "BFD_CHECK" => refers(cx, setting, "name", "track_bfd"),
@@ -268,6 +293,7 @@ pub(super) fn finish(cx: &mut Context, config: &mut Config) {
     for instance in &config.instances {
         let more = instance.settings.others.as_slice();
         let name = &instance.name.value;
+        combinations(cx, instance);
         if let Some(vmac) = more.find("use_vmac") {
             if !instance.settings.unicast_peers.is_empty() && more.find("vmac_xmit_base").is_none() {
                 let title = format!("vrrp_instance {name}: unicast with `use_vmac` needs `vmac_xmit_base`");
@@ -278,6 +304,69 @@ pub(super) fn finish(cx: &mut Context, config: &mut Config) {
                     format!("vrrp_instance {name}: `promote_secondaries` is set anyway with `use_vmac`");
                 cx.tell(Code::Cleared, set.span, title, "it is left out, as in keepalived");
             }
+        }
+    }
+}
+
+/// Settings of an instance that do not go together.
+fn combinations(cx: &mut Context, instance: &super::vrrp::VrrpInstance) {
+    let settings = &instance.settings;
+    let more = settings.others.as_slice();
+    let there = |keyword: &str| more.find(keyword);
+    let v6 = settings.addresses.first().is_some_and(|a| a.address.is_ipv6());
+    let source = there("use_ipvlan").is_some_and(|s| match &s.value {
+        Value::Words(words) => {
+            words.iter().any(|w| w.split('/').next().is_some_and(|a| a.parse::<std::net::IpAddr>().is_ok()))
+        }
+        _ => false,
+    });
+    let virtual_link = there("use_vmac").or(there("use_ipvlan")).is_some();
+    let multicast = settings.unicast_peers.is_empty();
+    let quiet = settings.unicast.is_none() && settings.unicast_source.is_none();
+    let unicast = there("check_unicast_src").or(there("old_unicast_checksum"));
+    let own = settings.mcast_source.is_some() || settings.unicast_source.is_some();
+    let found = [
+        (
+            there("vmac_xmit_base").filter(|_| !virtual_link),
+            Code::Cleared,
+            "`vmac_xmit_base` is for a vmac",
+            "it is left out",
+        ),
+        (
+            there("use_ipvlan").filter(|_| !v6 && !source && !own),
+            Code::BadValue,
+            "`use_ipvlan` has no address",
+            "the instance is in FAULT, as in keepalived",
+        ),
+        (
+            there("vrf").filter(|_| settings.interface.is_some()),
+            Code::Cleared,
+            "`vrf` does not go with `interface`",
+            "it is left out",
+        ),
+        (
+            there("unicast_ttl").filter(|_| multicast),
+            Code::Cleared,
+            "`unicast_ttl` is for unicast",
+            "it is left out",
+        ),
+        (
+            unicast.filter(|_| multicast && quiet),
+            Code::Deprecated,
+            "a unicast keyword, but no peer",
+            "it speaks multicast, as in keepalived",
+        ),
+        (
+            there("linkbeat_use_polling"),
+            Code::Deprecated,
+            "`linkbeat_use_polling` is deprecated here",
+            "nothing is polled",
+        ),
+    ];
+    for (setting, code, title, now) in found {
+        if let Some(setting) = setting {
+            let title = format!("vrrp_instance {}: {title}", instance.name.value);
+            cx.tell(code, setting.span, title, now);
         }
     }
 }

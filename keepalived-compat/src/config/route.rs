@@ -42,7 +42,12 @@ pub(super) fn route(cx: &mut Context, place: Place, statement: &Statement) -> Op
         cx.tell(Code::BadValue, statement.span(), title, "the line is left out, as in keepalived");
         return None;
     };
-    refers_to_group(cx, &kept)?;
+    if let Some(why) = mixed(&destination, &kept) {
+        cx.tell(Code::BadValue, statement.span(), why, "the line is left out, as in keepalived");
+        return None;
+    }
+    protocol(cx, &kept);
+    refers_to_group(cx, &kept);
     for (old, new) in [("gw", "via"), ("or", "nexthop")] {
         if let Some(option) = kept.find(old) {
             let title = format!("`{old}` is deprecated");
@@ -70,6 +75,19 @@ pub(super) fn rule(cx: &mut Context, place: Place, statement: &Statement) -> Opt
         cx.say(diagnostic.instead("a table, as in: from 192.0.2.0/24 table 100 preference 1000"));
         return None;
     }
+    let table = ["table", "lookup"].iter().find_map(|k| kept.text(k));
+    let why = if kept.iter().filter(|s| ACTIONS.contains(&s.keyword)).count() > 1 {
+        Some("a rule with more than one action")
+    } else if table == Some("0") {
+        Some("a rule cannot look up table 0")
+    } else {
+        mixed(&Value::None, &kept)
+    };
+    if let Some(why) = why {
+        cx.tell(Code::BadValue, statement.span(), why, "the line is left out, as in keepalived");
+        return None;
+    }
+    protocol(cx, &kept);
     let preference = ["preference", "order", "priority"].iter().find_map(|k| kept.number(k));
     match (preference, kept.number("goto")) {
         (Some(own), Some(goto)) if own >= goto => {
@@ -85,8 +103,47 @@ pub(super) fn rule(cx: &mut Context, place: Place, statement: &Statement) -> Opt
         }
         _ => {}
     }
-    refers_to_group(cx, &kept)?;
+    refers_to_group(cx, &kept);
     Some(Setting { keyword: "", span: statement.span(), value: Value::None, block: kept })
+}
+
+/// keepalived recognises by their protocol the routes and rules that it tracks.
+const PROTOCOL: &str = "18";
+
+fn protocol(cx: &mut Context, kept: &[Setting]) {
+    if let Some(setting) = kept.find("protocol").filter(|_| kept.find("no_track").is_none()) {
+        let own = match &setting.value {
+            Value::Number(number) => number.to_string() == PROTOCOL,
+            _ => matches!(setting.name(), Some("keepalived" | PROTOCOL)),
+        };
+        if !own {
+            let title = "what is tracked has the protocol keepalived";
+            let diagnostic = Diagnostic::new(Code::Adjusted, setting.span, title, "protocol 18 is used");
+            cx.say(diagnostic.instead("no_track, or no protocol"));
+        }
+    }
+}
+
+/// Says why the addresses of a line do not go together.
+fn mixed(destination: &Value, kept: &[Setting]) -> Option<&'static str> {
+    let family = |value: &Value| match value {
+        Value::Address(address) => Some(address.is_ipv6()),
+        Value::Prefix(Some((address, _))) => Some(address.is_ipv6()),
+        _ => None,
+    };
+    let mut families = kept.iter().map(|s| &s.value).chain([destination]).filter_map(family);
+    let first = families.next();
+    let flag = |name: &str| kept.find(name).is_some();
+    let v4 = if flag("inet6") { false } else { first != Some(true) };
+    if families.any(|f| Some(f) != first) {
+        Some("IPv4 and IPv6 addresses in one line")
+    } else if first == Some(false) && flag("inet6") || first == Some(true) && flag("inet") {
+        Some("the addresses are of the other family than the line says")
+    } else if v4 && (flag("expires") || flag("pref") || flag("from") && !matches!(destination, Value::None)) {
+        Some("`expires`, `pref` and `from` are for IPv6 routes only")
+    } else {
+        None
+    }
 }
 
 /// A line that is being read.
@@ -102,6 +159,9 @@ impl Line<'_, '_> {
         while let Some((word, rest)) = words.split_first() {
             words = rest;
             let name = word.text.as_str();
+            if rest.is_empty() && (name == "to" || TYPES.contains(&name)) {
+                return self.lacks(word);
+            }
             if name == "to" {
                 continue;
             }
@@ -110,15 +170,34 @@ impl Line<'_, '_> {
                 continue;
             }
             match keywords::find(self.place, name) {
-                Some(keyword) if matches!(name, "nexthop" | "encap") => {
-                    // The rest of the line describes it.
-                    let rest = words.iter().map(|w| w.text.clone()).collect();
-                    self.push(keyword.name, word, Value::Words(rest));
+                Some(_) if name == "encap" => {
+                    let encap = super::encap::encap(self.cx, word, &mut words)?;
+                    self.kept.push(encap);
+                }
+                Some(_) if name == "nexthop" => {
+                    self.kept.extend(super::encap::nexthops(self.cx, self.place, word, words)?);
                     return Some(());
                 }
                 Some(_) => self.option(word, &mut words)?,
-                None if self.destination.is_none() => self.destination = Some(self.prefix(word)?),
-                None => return self.refuse(word),
+                // A later destination takes the place of the first, as in keepalived.
+                None => {
+                    let destination = self.prefix(word)?;
+                    if let Some(first) = &self.destination
+                        && mixed(
+                            first,
+                            &[Setting {
+                                keyword: "",
+                                span: word.span,
+                                value: destination.clone(),
+                                block: Vec::new(),
+                            }],
+                        )
+                        .is_some()
+                    {
+                        return self.refuse(word);
+                    }
+                    self.destination = Some(destination);
+                }
             }
         }
         Some(())
@@ -128,6 +207,7 @@ impl Line<'_, '_> {
         while let Some((word, rest)) = words.split_first() {
             words = rest;
             match word.text.as_str() {
+                "type" if rest.is_empty() => return self.lacks(word),
                 "type" => {}
                 name if keywords::find(self.place, name).is_some() => self.option(word, &mut words)?,
                 _ => return self.refuse(word),
@@ -164,6 +244,12 @@ impl Line<'_, '_> {
         if let Some(keyword) = keywords::find(self.place, name) {
             self.kept.push(Setting { keyword: keyword.name, span: word.span, value, block: Vec::new() });
         }
+    }
+
+    fn lacks(&mut self, word: &Word) -> Option<()> {
+        let title = format!("`{}` lacks a word", word.text);
+        self.cx.tell(Code::MissingWord, word.span, title, "the configuration is refused, as in keepalived");
+        None
     }
 
     /// An unknown word: keepalived leaves the whole line out.

@@ -26,6 +26,8 @@ pub struct Command {
     pub program: Spanned<String>,
     /// User, and perhaps group, when written.
     pub user: Option<Spanned<String>>,
+    /// Is the user a word behind the command, instead of a `user` of its block?
+    pub inline: bool,
 }
 
 /// `vrrp_script` blocks by name, with their commands.
@@ -61,7 +63,7 @@ impl Scripts {
     fn command(&mut self, program: Option<Spanned<String>>, user: Option<&Statement>) {
         let user = user.and_then(|s| s.arguments().first());
         let user = user.map(|w| Spanned::new(w.text.clone(), w.span));
-        self.commands.extend(program.map(|program| Command { program, user }));
+        self.commands.extend(program.map(|program| Command { program, user, inline: false }));
     }
 
     fn of_block(&mut self, body: &[Statement], defined: &Defined) {
@@ -79,7 +81,11 @@ impl Scripts {
                 if keyword == "misc_path" {
                     self.command(found.clone(), body.iter().find(|s| s.keyword().text == "user"));
                 } else {
-                    self.commands.extend(found.clone().map(|program| Command { program, user }));
+                    self.commands.extend(found.clone().map(|program| Command {
+                        program,
+                        user,
+                        inline: true,
+                    }));
                 }
                 self.programs.extend(found);
             } else {

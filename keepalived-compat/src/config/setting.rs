@@ -6,7 +6,7 @@
 
 use super::Context;
 use super::line;
-use super::value::{boolean, seconds, shortened};
+use super::value::{address, boolean, seconds, shortened};
 use crate::keywords::{Keyword, Opens, Place, Shape};
 use crate::lexer::Word;
 use crate::source::{Span, Spanned};
@@ -126,11 +126,26 @@ impl Context<'_> {
 
     /// A block of which nothing is executed.
     pub(super) fn settings(&mut self, place: Place, body: &[Statement]) -> Vec<Setting> {
-        let mut kept = Vec::new();
+        let mut kept: Vec<Setting> = Vec::new();
         for statement in body {
             if let Some(keyword) = self.known(place, statement)
                 && self.shaped(keyword, statement)
             {
+                let only = matches!(
+                    place,
+                    Place::VrrpScript | Place::TrackProcess | Place::TrackFile | Place::VrrpTrackFile
+                );
+                let once = only && matches!(keyword.name, "script" | "process" | "file");
+                if once && kept.find(keyword.name).is_some() {
+                    let title = format!("`{}` stands here already", keyword.name);
+                    self.tell(
+                        Code::Duplicate,
+                        statement.span(),
+                        title,
+                        "the first one counts, as in keepalived",
+                    );
+                    continue;
+                }
                 let setting = self.setting(keyword, statement);
                 kept.extend(setting.filter(|s| super::objects::accept(self, s)));
             }
@@ -181,12 +196,16 @@ impl Context<'_> {
                 .map(Value::Words)
             }
             Shape::Locked if word.text == "lock" => {
-                take(words).map(|n| Value::Words(vec!["lock".to_owned(), n.text.clone()]))
+                let value = take(words).filter(|n| metric(keyword.name, &n.text));
+                value.map(|n| Value::Words(vec!["lock".to_owned(), n.text.clone()]))
             }
             Shape::Gateway if matches!(word.text.as_str(), "inet" | "inet6" | "to") => {
                 let address = take(words)?;
-                return self.address(address, keyword.name).map(Value::Address);
+                let family = word.text.clone();
+                let read = self.address(address, keyword.name)?;
+                return Some(Value::Words(vec![family, read.to_string()]));
             }
+            Shape::Locked => metric(keyword.name, &word.text).then(|| Value::Text(word.text.clone())),
             shape => plain(shape, &word.text),
         };
         if value.is_none() {
@@ -199,6 +218,10 @@ impl Context<'_> {
     fn absent(&mut self, keyword: &Keyword, head: &Word) -> Option<Value> {
         match keyword.shape {
             Shape::Bool => Some(Value::Bool(true)),
+            Shape::ExtraInterface => {
+                self.bad(head, keyword.name, &format!("{} {}", keyword.name, keyword.arguments));
+                None
+            }
             _ if keyword.words == 0 => Some(Value::None),
             _ => {
                 let title = format!("`{}` lacks a word", keyword.name);
@@ -268,18 +291,24 @@ fn plain(shape: Shape, text: &str) -> Option<Value> {
         Shape::AnyCase(list) => {
             list.iter().find(|w| w.eq_ignore_ascii_case(text)).map(|w| Value::Text((*w).to_owned()))
         }
-        Shape::Address | Shape::Gateway => text.parse().ok().map(Value::Address),
+        Shape::Address | Shape::Gateway => address(text).map(Value::Address),
         Shape::Prefix => prefix(text).map(Value::Prefix),
         Shape::Interface => (!text.is_empty() && text.len() <= 15 && !text.contains('/'))
             .then(|| Value::Text(text.to_owned())),
         Shape::Named(most) => {
-            let fits = any_base(text).is_none_or(|n| (0..=most).contains(&n));
-            (fits && !text.is_empty()).then(|| Value::Text(text.to_owned()))
+            let name = text.starts_with(|c: char| c.is_ascii_alphabetic());
+            let fits = any_base(text).map_or(name, |n| (0..=most).contains(&n));
+            fits.then(|| Value::Text(text.to_owned()))
         }
         Shape::Span => {
             let (low, high) = text.split_once('-')?;
             let (low, high): (u32, u32) = (low.parse().ok()?, high.parse().ok()?);
             (low <= high).then(|| Value::Text(text.to_owned()))
+        }
+        Shape::Realms => {
+            let fits = |n: &str| plain(Shape::Named(255), n).is_some();
+            text.split('/').count().le(&2).then_some(())?;
+            text.split('/').all(fits).then(|| Value::Text(text.to_owned()))
         }
         Shape::Mark => {
             let (mark, mask) = text.split_once('/').unwrap_or((text, "0"));
@@ -305,6 +334,16 @@ fn prefix(text: &str) -> Option<Option<(IpAddr, Option<u8>)>> {
             Some(Some((address, Some(length))))
         }
     }
+}
+
+/// Is it a metric of a route: a number, perhaps with a unit of time, or the name of a congestion control?
+fn metric(keyword: &str, text: &str) -> bool {
+    let number = match keyword {
+        "congctl" => return !text.is_empty(),
+        "rtt" | "rttvar" | "rto_min" => text.trim_end_matches(|c: char| c.is_ascii_alphabetic()),
+        _ => text,
+    };
+    digits(number).is_some_and(|n| (0..=i64::from(u32::MAX)).contains(&n))
 }
 
 fn digits(text: &str) -> Option<i64> {

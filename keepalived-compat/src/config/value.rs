@@ -128,7 +128,7 @@ impl Context<'_> {
     }
 
     pub(crate) fn address(&mut self, word: &Word, keyword: &str) -> Option<IpAddr> {
-        let value = word.text.parse().ok();
+        let value = address(&word.text);
         if value.is_none() {
             self.bad(word, keyword, "an address like 192.0.2.1 or 2001:db8::1");
         }
@@ -162,6 +162,13 @@ impl Context<'_> {
         }
         Some((address, prefix.flatten()))
     }
+}
+
+/// An address; a prefix length after it is overlooked, as in keepalived.
+pub(crate) fn address(text: &str) -> Option<IpAddr> {
+    let (address, prefix) = text.split_once('/').unwrap_or((text, "0"));
+    prefix.parse::<u8>().ok()?;
+    address.parse().ok()
 }
 
 /// The digits that a word begins with, as a number in range.

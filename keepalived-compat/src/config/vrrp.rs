@@ -5,8 +5,7 @@ mod address;
 pub use address::{Broadcast, VirtualAddress};
 
 use super::global::{Garp, Global, InstanceDefaults, group, set};
-use super::setting::Setting;
-use super::value::boolean;
+use super::setting::{Setting, Value};
 use super::{Context, value};
 use crate::Code;
 use crate::diagnostics::Diagnostic;
@@ -47,6 +46,8 @@ pub struct Settings {
     pub unicast: Option<Span>,
     /// The peers.
     pub unicast_peers: Vec<Spanned<IpAddr>>,
+    /// Options of peers: the address is the value.
+    pub peer_options: Vec<Setting>,
     /// `unicast_src_ip`.
     pub unicast_source: Option<Spanned<IpAddr>>,
     /// `mcast_src_ip`.
@@ -151,9 +152,8 @@ impl VrrpInstance {
                 self.settings.others.extend(cx.setting(keyword, statement));
             }
             "strict_mode" => {
-                let on = statement.arguments().first().is_none_or(|w| boolean(&w.text) != Some(false));
-                self.settings.strict = Some(on);
-                if on {
+                set(&mut self.settings.strict, cx.flag(statement));
+                if self.settings.strict == Some(true) {
                     cx.not_built(keyword, statement, &who);
                 }
             }
@@ -205,7 +205,8 @@ impl Settings {
             "unicast_peer" => {
                 self.unicast = Some(statement.keyword().span);
                 self.peers_written |= !statement.body().is_empty();
-                unicast_peers(cx, statement.body(), &mut self.unicast_peers);
+                let options = unicast_peers(cx, statement.body(), &mut self.unicast_peers);
+                self.peer_options.extend(options);
             }
             "unicast_src_ip" => self.unicast_source = source(cx, statement),
             "mcast_src_ip" => self.mcast_source = source(cx, statement),
@@ -289,7 +290,9 @@ fn without_prefix(cx: &mut Context, word: &Word) -> Option<IpAddr> {
     Some(address)
 }
 
-fn unicast_peers(cx: &mut Context, body: &[Statement], peers: &mut Vec<Spanned<IpAddr>>) {
+/// Adds the peers; what their options say comes back.
+fn unicast_peers(cx: &mut Context, body: &[Statement], peers: &mut Vec<Spanned<IpAddr>>) -> Vec<Setting> {
+    let mut options = Vec::new();
     for line in body {
         let word = line.keyword();
         let Some(address) = word.text.parse().ok().or_else(|| without_prefix(cx, word)) else {
@@ -304,12 +307,15 @@ fn unicast_peers(cx: &mut Context, body: &[Statement], peers: &mut Vec<Spanned<I
             continue;
         }
         for option in line.arguments().iter().step_by(2) {
-            if !cx.option(Place::UnicastPeer, option) {
-                cx.unknown_option(Place::UnicastPeer, option);
-            }
+            cx.option(Place::UnicastPeer, option);
+        }
+        let block = super::line::options(cx, Place::UnicastPeer, line.arguments());
+        if !block.is_empty() {
+            options.push(Setting { keyword: "", span: line.span(), value: Value::Address(address), block });
         }
         peers.push(Spanned::new(address, word.span));
     }
+    options
 }
 
 fn track_interfaces(cx: &mut Context, body: &[Statement], tracked: &mut Vec<TrackedInterface>) {
@@ -320,7 +326,10 @@ fn track_interfaces(cx: &mut Context, body: &[Statement], tracked: &mut Vec<Trac
         while let Some(word) = words.next() {
             match word.text.as_str() {
                 "weight" => {
-                    let Some(number) = words.next() else { break };
+                    let Some(number) = words.next() else {
+                        cx.tell(Code::BadValue, word.span, "`weight` lacks a word", "it is left out");
+                        break;
+                    };
                     let weight = cx.signed(number, "weight", -254..=254).unwrap_or(0);
                     if weight.abs() == 254 {
                         cx.tell(

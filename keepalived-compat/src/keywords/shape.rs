@@ -61,6 +61,8 @@ pub enum Shape {
     Gateway,
     /// `START-END`.
     Span,
+    /// `[FROM/]TO`, names or numbers up to 255.
+    Realms,
     /// `N[/MASK]`.
     Mark,
     /// All words up to the end of the line.

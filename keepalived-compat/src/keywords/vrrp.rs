@@ -96,11 +96,11 @@ const VRRP_INSTANCE: &[Keyword] = &[
     later("smtp_alert", 0, "[BOOL]", "no mail is sent").takes(Bool),
     later("notify_priority_changes", 0, "[BOOL]", "nothing is written to the FIFO").takes(Bool),
     grave("lvs_sync_daemon_interface", 1, "IFNAME", "connections are not synchronised, so a takeover breaks the established ones").takes(Interface),
-    works("garp_master_delay", 1, "SECS integer").takes(Seconds(0, u32::MAX)),
+    works("garp_master_delay", 1, "SECS integer").takes(Seconds(0, 4294)),
     works("garp_master_refresh", 1, "SECS integer").takes(Seconds(0, u32::MAX)),
     works("garp_master_repeat", 1, "COUNT (0 treated as 1)").takes(Number(0, U32)),
     works("garp_master_refresh_repeat", 1, "COUNT (0 treated as 1)").takes(Number(0, U32)),
-    works("garp_lower_prio_delay", 1, "SECS integer").takes(Seconds(0, u32::MAX)),
+    works("garp_lower_prio_delay", 1, "SECS integer").takes(Seconds(0, 4294)),
     works("garp_lower_prio_repeat", 1, "COUNT 0..").takes(Number(0, U32)),
     works("down_timer_adverts", 1, "1..100").takes(Number(1, 100)),
     grave("timer_expired_backup", 0, "[1..254]", "a MASTER that was held up keeps its place").takes(MaybeNumber(1, 254)),
@@ -244,8 +244,8 @@ const SYNC_TRACK_INTERFACE: &[Keyword] = &[
 
 #[rustfmt::skip]
 const GARP_GROUP: &[Keyword] = &[
-    inner("garp_interval", 1, "SECS decimal, usec resolution").takes(Decimal(1, U32 as u64)),
-    inner("gna_interval", 1, "SECS decimal, usec resolution").takes(Decimal(1, U32 as u64)),
+    inner("garp_interval", 1, "SECS decimal, usec resolution").takes(Decimal(0, U32 as u64)),
+    inner("gna_interval", 1, "SECS decimal, usec resolution").takes(Decimal(0, U32 as u64)),
     inner("interface", 1, "IFNAME").takes(Interface),
     inner("interfaces", 0, "{ IFNAME ... }").list(Place::Words),
 ];

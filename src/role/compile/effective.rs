@@ -1,8 +1,8 @@
 //! The effective configuration of a file, as lines to print (`holdfastctl show config`).
 
 use super::{CompileRequest, Files, host};
-pub use crate::config::effective::DEFAULT;
 use crate::config::effective::with_values;
+pub use crate::config::effective::{DEFAULT, NOT_RUN};
 use keepalived_compat::print::Line;
 use keepalived_compat::{Options, parse_and_print};
 

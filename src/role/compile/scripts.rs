@@ -87,16 +87,19 @@ fn accounts(config: &Config, diagnostics: &mut Vec<Diagnostic>) {
             Some(user) if is_account(&user.value) => continue,
             Some(user) => format!("there is no account {} to run {} as", user.value, command.program.value),
         };
+        // keepalived says nothing about an unknown account behind a command.
+        let quiet = command.inline && command.user.is_some();
+        let code = if quiet { Code::CommandMissing } else { Code::ScriptMissing };
         let now = "keepalived would leave the script out";
-        let diagnostic = Diagnostic::new(Code::ScriptMissing, command.program.span, title, now);
+        let diagnostic = Diagnostic::new(code, command.program.span, title, now);
         diagnostics
             .push(diagnostic.instead("script_user ACCOUNT in global_defs, or useradd keepalived_script"));
     }
 }
 
-/// Is there a user of this name or number? What cannot be looked up is believed.
+/// Is there a user of this name? keepalived takes no numbers. What cannot be looked up is believed.
 fn is_account(user: &str) -> bool {
-    user.parse::<u32>().is_ok() || nix::unistd::User::from_name(user).map_or(true, |found| found.is_some())
+    nix::unistd::User::from_name(user).map_or(true, |found| found.is_some())
 }
 
 fn is_program(name: &str) -> bool {

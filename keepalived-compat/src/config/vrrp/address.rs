@@ -2,9 +2,10 @@
 
 use crate::Code;
 use crate::config::Context;
+use crate::config::setting::{Setting, Value};
 use crate::config::value::shortened;
 use crate::diagnostics::Diagnostic;
-use crate::keywords::Place;
+use crate::keywords::{self, Place};
 use crate::lexer::Word;
 use crate::source::{Span, Spanned};
 use crate::tree::Statement;
@@ -27,6 +28,8 @@ pub struct VirtualAddress {
     pub scope: Option<u8>,
     /// `broadcast`, IPv4 only.
     pub broadcast: Option<Broadcast>,
+    /// All other options.
+    pub others: Vec<Setting>,
 }
 
 /// `broadcast ADDR`, `+` or `-`.
@@ -40,10 +43,37 @@ pub enum Broadcast {
     Zeros,
 }
 
+impl std::fmt::Display for Broadcast {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Broadcast::Address(address) => address.fmt(f),
+            Broadcast::Ones => f.write_str("+"),
+            Broadcast::Zeros => f.write_str("-"),
+        }
+    }
+}
+
 /// Reads the lines of a block into `addresses`.
 pub(super) fn read(cx: &mut Context, place: Place, body: &[Statement], addresses: &mut Vec<VirtualAddress>) {
-    for line in body {
-        let Some((address, prefix)) = cx.cidr(line.keyword(), place_name(place)) else { continue };
+    addresses.extend(body.iter().filter_map(|line| VirtualAddress::read(cx, place, line)));
+}
+
+fn place_name(place: Place) -> &'static str {
+    match place {
+        Place::ExcludedAddress => "virtual_ipaddress_excluded",
+        Place::StaticAddress => "static_ipaddress",
+        _ => "virtual_ipaddress",
+    }
+}
+
+impl VirtualAddress {
+    /// Reads a line; `None` (said) when keepalived leaves the address out.
+    pub(in crate::config) fn read(
+        cx: &mut Context,
+        place: Place,
+        line: &Statement,
+    ) -> Option<VirtualAddress> {
+        let (address, prefix) = cx.cidr(line.keyword(), place_name(place))?;
         let mut entry = VirtualAddress {
             span: line.span(),
             address,
@@ -52,18 +82,24 @@ pub(super) fn read(cx: &mut Context, place: Place, body: &[Statement], addresses
             label: None,
             scope: None,
             broadcast: None,
+            others: Vec::new(),
         };
-        if entry.options(cx, place, line.arguments()) {
-            addresses.push(entry);
-        }
+        entry.options(cx, place, line.arguments()).then_some(entry)
     }
-}
 
-fn place_name(place: Place) -> &'static str {
-    if place == Place::ExcludedAddress { "virtual_ipaddress_excluded" } else { "virtual_ipaddress" }
-}
+    /// As a line of a list, with `dev` and the like among its options.
+    pub(in crate::config) fn into_setting(self) -> Setting {
+        let option = |keyword, value| Setting { keyword, span: self.span, value, block: Vec::new() };
+        let mut block = Vec::new();
+        block.extend(self.interface.map(|i| option("dev", Value::Text(i.value))));
+        block.extend(self.label.map(|l| option("label", Value::Text(l))));
+        block.extend(self.scope.map(|s| option("scope", Value::Number(i64::from(s)))));
+        block.extend(self.broadcast.map(|b| option("broadcast", Value::Text(b.to_string()))));
+        block.extend(self.others);
+        let value = Value::Prefix(Some((self.address, self.prefix)));
+        Setting { keyword: "", span: self.span, value, block }
+    }
 
-impl VirtualAddress {
     /// Reads the options; false (said) when keepalived leaves the whole address out because of one.
     fn options(&mut self, cx: &mut Context, place: Place, words: &[Word]) -> bool {
         let mut words = words.iter();
@@ -90,12 +126,42 @@ impl VirtualAddress {
                     self.scope = self.scope(cx, word);
                     true
                 }
-                _ => cx.option(place, option),
+                (_, argument) => {
+                    cx.option(place, option);
+                    self.other(cx, place, option, argument)
+                }
             };
             if !kept {
                 return false;
             }
         }
+        true
+    }
+
+    /// Keeps an option that is not built; false when keepalived leaves the address out because of it.
+    fn other(&mut self, cx: &mut Context, place: Place, option: &Word, argument: Option<&Word>) -> bool {
+        let Some(keyword) = keywords::find(place, &option.text) else { return true };
+        let mut words = argument.map_or(&[][..], std::slice::from_ref);
+        let Some(value) = cx.value(keyword, option, &mut words) else { return keyword.name != "peer" };
+        if let Value::Address(peer) = value {
+            if peer.is_ipv4() != self.address.is_ipv4() {
+                let title = format!("the peer {peer} is not of the family of {}", self.address);
+                cx.tell(Code::BadValue, option.span, title, "the address is left out, as in keepalived");
+                return false;
+            }
+            if self.prefix.take().is_some() {
+                let title = "an address with a peer has no prefix length of its own";
+                cx.tell(Code::Adjusted, option.span, title, "it is left out, as in keepalived");
+            }
+        }
+        let lifetime = |word: &str| word == "forever" || word.parse::<u32>().is_ok();
+        if keyword.name == "preferred_lft"
+            && let Some(word) = argument.filter(|w| !lifetime(&w.text))
+        {
+            cx.bad(word, "preferred_lft", "preferred_lft followed by seconds, or forever");
+            return true;
+        }
+        self.others.push(Setting { keyword: keyword.name, span: option.span, value, block: Vec::new() });
         true
     }
 

@@ -1,0 +1,95 @@
+//! `encap ...` and `nexthop ...` of a route line.
+
+use super::Context;
+use super::setting::{Setting, Settings, Value};
+use super::value::shortened;
+use crate::Code;
+use crate::keywords::{self, Place};
+use crate::lexer::Word;
+
+/// What describes a tunnel of `encap ip` and `encap ip6`.
+const TUNNEL: &[&str] = &["id", "dst", "src", "tos", "tc", "ttl", "hoplimit", "flags"];
+/// What describes a next hop.
+const HOP: &[&str] = &["via", "dev", "oif", "weight", "onlink", "encap", "realms"];
+/// Shares of a next hop.
+const MOST_WEIGHT: u32 = 256;
+
+/// `ip|ip6 OPTION...`, `mpls LABELS` or `ila LOCATOR`; `None` (said) when keepalived leaves the route out. The value
+/// is the type, its description stands in the block.
+pub(super) fn encap(cx: &mut Context, head: &Word, words: &mut &[Word]) -> Option<Setting> {
+    let kind = take(words).and_then(|w| keywords::find(Place::RouteEncap, &w.text));
+    let Some(kind) = kind else { return refuse(cx, head, "`encap` is followed by ip, ip6, mpls or ila") };
+    let mut block = Vec::new();
+    if matches!(kind.name, "mpls" | "ila") {
+        let Some(word) = take(words) else { return refuse(cx, head, "`encap` lacks its label or locator") };
+        let label = |l: &str| l.parse::<u32>().is_ok_and(|l| l < 1 << 20);
+        if kind.name == "mpls" && !word.text.split('/').all(label) {
+            return refuse(cx, word, "labels are numbers below 1048576");
+        }
+        block.push(setting(kind.name, word, Value::Text(word.text.clone())));
+    } else {
+        while let Some(name) = words.first().and_then(|w| TUNNEL.iter().find(|t| **t == w.text)) {
+            take(words);
+            let Some(word) = take(words) else {
+                return refuse(cx, head, "an option of `encap` lacks its value");
+            };
+            if matches!(*name, "dst" | "src") && word.text.parse::<std::net::IpAddr>().is_err() {
+                return refuse(cx, word, "an address is expected here");
+            }
+            block.push(setting(name, word, Value::Text(word.text.clone())));
+        }
+        if block.find("dst").is_none() && block.find("id").is_none() {
+            return refuse(cx, head, "`encap ip` needs `dst` or `id`");
+        }
+    }
+    Some(Setting { block, ..setting("encap", head, Value::Text(kind.name.to_owned())) })
+}
+
+/// All next hops up to the end of the line, each with its options in its block.
+pub(super) fn nexthops(
+    cx: &mut Context,
+    place: Place,
+    head: &Word,
+    mut words: &[Word],
+) -> Option<Vec<Setting>> {
+    let mut hops = vec![setting("nexthop", head, Value::None)];
+    while let Some(word) = take(&mut words) {
+        if word.text == "nexthop" {
+            hops.push(setting("nexthop", word, Value::None));
+            continue;
+        }
+        let option = match word.text.as_str() {
+            "encap" => encap(cx, word, &mut words)?,
+            "weight" => {
+                let weight = take(&mut words).and_then(|w| w.text.parse().ok());
+                let Some(weight) = weight.filter(|w: &u32| (1..=MOST_WEIGHT).contains(w)) else {
+                    return refuse(cx, word, "a weight is a number from 1 to 256");
+                };
+                setting("weight", word, Value::Number(i64::from(weight)))
+            }
+            name if HOP.contains(&name) => {
+                let keyword = keywords::find(place, name)?;
+                setting(keyword.name, word, cx.value(keyword, word, &mut words)?)
+            }
+            _ => return refuse(cx, word, "it does not describe a next hop"),
+        };
+        hops.last_mut().expect("one was put there above").block.push(option);
+    }
+    Some(hops)
+}
+
+fn setting(keyword: &'static str, word: &Word, value: Value) -> Setting {
+    Setting { keyword, span: word.span, value, block: Vec::new() }
+}
+
+fn take<'w>(words: &mut &'w [Word]) -> Option<&'w Word> {
+    let (first, rest) = words.split_first()?;
+    *words = rest;
+    Some(first)
+}
+
+fn refuse<T>(cx: &mut Context, word: &Word, why: &str) -> Option<T> {
+    let title = format!("`{}`: {why}", shortened(&word.text));
+    cx.tell(Code::BadValue, word.span, title, "the whole line is left out, as in keepalived");
+    None
+}
