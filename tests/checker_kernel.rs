@@ -4,6 +4,7 @@
 //! HOLDFAST_REQUIRE_IPVS is set: then it fails.
 
 mod checker_support;
+mod ipvs_support;
 
 use checker_support::{
     Role, Server, checker, closed_port, key, own_address, real, tcp_servers, virtual_server, wait,
@@ -13,38 +14,14 @@ use holdfast::lvs::director::Director;
 use holdfast::lvs::table::{Destination, ServiceSettings, Table, TableOp};
 use holdfast::net::{AddressFamily, TransportProtocol};
 use holdfast::netlink::ipvs::Ipvs;
-use holdfast::netlink::route::RouteSocket;
 use holdfast::plan::check::CheckKind;
 use holdfast::plan::lvs::{
     ForwardingMethod, LvsPlan, Persistence, RealServer, ServiceKey, TunnelKind, VirtualServer,
 };
 use holdfast::role::checker::run;
-use nix::sched::{CloneFlags, unshare};
+use ipvs_support::in_namespace;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-
-const LOOPBACK: u32 = 1;
-
-fn in_namespace(test: impl FnOnce(Ipvs) + Send + 'static) {
-    let required = std::env::var_os("HOLDFAST_REQUIRE_IPVS").is_some();
-    if !nix::unistd::geteuid().is_root() {
-        assert!(!required, "HOLDFAST_REQUIRE_IPVS is set, but this is not root");
-        println!("skipped: this test makes a network namespace, which needs root");
-        return;
-    }
-    let thread = std::thread::spawn(move || {
-        unshare(CloneFlags::CLONE_NEWNET).expect("root may make a network namespace");
-        RouteSocket::open().and_then(|mut route| route.set_up(LOOPBACK, true)).expect("lo can be set up");
-        match Ipvs::open() {
-            Ok(ipvs) => test(ipvs),
-            Err(error) if required => panic!("HOLDFAST_REQUIRE_IPVS is set, but {error}"),
-            Err(error) => println!("skipped: {error}"),
-        }
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
 
 fn table(ipvs: &mut Ipvs) -> Table {
     ipvs.dump().expect("a dump")

@@ -3,12 +3,14 @@
 //! Without IPVS (many kernels have none; a User Mode Linux guest has) every test says so and does nothing, unless
 //! HOLDFAST_REQUIRE_IPVS is set: then it fails.
 
+mod ipvs_support;
+
 use holdfast::lvs::table::{Destination, ServiceSettings, TableOp};
 use holdfast::net::{AddressFamily, TransportProtocol};
 use holdfast::netlink::ipvs::{Ipvs, ServiceEntry};
 use holdfast::netlink::route::RouteSocket;
 use holdfast::plan::lvs::{ForwardingMethod, Persistence, ServiceKey, TunnelChecksum, TunnelKind};
-use nix::sched::{CloneFlags, unshare};
+use ipvs_support::{LOOPBACK, run};
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -16,39 +18,15 @@ use std::process::Command;
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-const LOOPBACK: u32 = 1;
-
 /// The kernel sums its counters every two seconds; a guest may be ten times slower than its host.
 const LIMIT: Duration = Duration::from_secs(60);
-
-fn in_namespace(test: impl FnOnce(Ipvs) + Send + 'static) {
-    let required = std::env::var_os("HOLDFAST_REQUIRE_IPVS").is_some();
-    if !nix::unistd::geteuid().is_root() {
-        assert!(!required, "HOLDFAST_REQUIRE_IPVS is set, but this is not root");
-        println!("skipped: this test makes a network namespace, which needs root");
-        return;
-    }
-    let _others_may_run = MODULES.read().unwrap_or_else(PoisonError::into_inner);
-    run(required, test);
-}
 
 /// Held for writing by the test that unloads the modules under everybody's feet.
 static MODULES: RwLock<()> = RwLock::new(());
 
-fn run(required: bool, test: impl FnOnce(Ipvs) + Send + 'static) {
-    let thread = std::thread::spawn(move || {
-        unshare(CloneFlags::CLONE_NEWNET).expect("root may make a network namespace");
-        // IPVS refuses every destination in a namespace that never had an address.
-        RouteSocket::open().and_then(|mut route| route.set_up(LOOPBACK, true)).expect("lo can be set up");
-        match Ipvs::open() {
-            Ok(ipvs) => test(ipvs),
-            Err(error) if required => panic!("HOLDFAST_REQUIRE_IPVS is set, but {error}"),
-            Err(error) => println!("skipped: {error}"),
-        }
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
+fn in_namespace(test: impl FnOnce(Ipvs) + Send + 'static) {
+    let _others_may_run = MODULES.read().unwrap_or_else(PoisonError::into_inner);
+    ipvs_support::in_namespace(test);
 }
 
 fn ipvsadm(arguments: &str) -> String {
