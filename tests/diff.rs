@@ -11,8 +11,8 @@ use holdfast::plan::check::{CheckKind, CheckerPlan, Question, Schedule, Target};
 use holdfast::plan::diff::{Change, Weight, What, diff};
 use holdfast::plan::lvs::{ForwardingMethod, LvsPlan, RealServer, ServiceKey, VirtualServer};
 use holdfast::plan::vrrp::{
-    AnnouncePolicy, Authentication, ChecksumDialect, RouterKey, RouterPlan, TrackedInterface, Transport,
-    Version, VirtualAddress, VrrpPlan,
+    AnnouncePolicy, Authentication, ChecksumDialect, RouterKey, RouterPlan, TrackedInterface, Version,
+    VirtualAddress, VrrpPlan,
 };
 use holdfast::plan::{Generation, Plans};
 use holdfast::time::{Instant, Interval};
@@ -53,7 +53,6 @@ fn router(key: RouterKey, drawn: Drawn) -> RouterPlan {
     let password = version == Version::V2 && many == 1;
     let tracked = |weight| TrackedInterface { interface: "eth1".to_owned(), weight, reverse: false };
     RouterPlan {
-        name: format!("{}-{}", key.interface, key.vrid),
         version,
         priority: Priority(priority),
         interval: Interval::from_centiseconds(centiseconds).expect("in range"),
@@ -61,16 +60,12 @@ fn router(key: RouterKey, drawn: Drawn) -> RouterPlan {
         preempt_delay: Duration::from_secs(delay),
         down_timer_adverts: adverts,
         addresses: Vec::new(),
-        excluded_addresses: Vec::new(),
         authentication: if password { Authentication::Password([7; 8]) } else { Authentication::None },
-        transport: Transport::Multicast { source: None, group: None },
-        checksum: ChecksumDialect::PseudoHeader,
         announce: AnnouncePolicy { repeat: u32::from(many) + 1, ..AnnouncePolicy::default() },
         answer_lower_priority: many != 2,
         answer_higher_priority: many == 3,
-        track_primary: true,
         track_interfaces: weight.map(tracked).into_iter().filter(|_| key.interface == "eth0").collect(),
-        key,
+        ..RouterPlan::new(format!("{}-{}", key.interface, key.vrid), key)
     }
 }
 
@@ -100,7 +95,7 @@ fn vrrp_plan() -> impl Strategy<Value = VrrpPlan> {
             let address = address(number, router.key.family, labelled);
             if excluded { &mut router.excluded_addresses } else { &mut router.addresses }.push(address);
         }
-        VrrpPlan { generation: Generation(1), routers }
+        VrrpPlan { generation: Generation(1), routers, ..VrrpPlan::default() }
     })
 }
 
@@ -320,7 +315,7 @@ fn speaker(drawn: Drawn) -> VrrpPlan {
     let key = RouterKey { interface: "eth0".to_owned(), family: AddressFamily::V4, vrid };
     let mut router = router(key, drawn);
     router.addresses.push(address(1, AddressFamily::V4, false));
-    VrrpPlan { generation: Generation(1), routers: vec![router] }
+    VrrpPlan { generation: Generation(1), routers: vec![router], ..VrrpPlan::default() }
 }
 
 fn key_of(what: &What) -> Option<&RouterKey> {

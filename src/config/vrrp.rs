@@ -28,7 +28,7 @@ pub(super) fn lower(config: &Config, generation: Generation, out: &mut Diagnosti
             }
         }
     }
-    VrrpPlan { generation, routers }
+    VrrpPlan { generation, routers, groups: Vec::new() }
 }
 
 /// Two instances are one virtual router. keepalived refuses that, except between unicast instances, which it
@@ -86,6 +86,7 @@ fn router(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<RouterPlan> 
     let (preempt, preempt_delay) = settings::preemption(instance, priority, out);
     settings::note_strict_state(instance, priority, out);
     let (answer_lower_priority, answer_higher_priority) = settings::answers(instance);
+    let key = RouterKey { interface, family, vrid };
     Some(RouterPlan {
         interval: settings::interval(instance, version, out),
         preempt,
@@ -102,9 +103,8 @@ fn router(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<RouterPlan> 
         answer_lower_priority,
         answer_higher_priority,
         track_primary: !settings.dont_track_primary,
-        track_interfaces: settings::track_interfaces(instance, &interface, out),
-        key: RouterKey { interface, family, vrid },
-        name,
+        track_interfaces: settings::track_interfaces(instance, &key.interface, out),
+        ..RouterPlan::new(name, key)
     })
 }
 

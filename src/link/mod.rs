@@ -7,6 +7,7 @@ pub mod control;
 pub mod frame;
 
 use crate::plan::lvs::LvsPlan;
+use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::vrrp::VrrpPlan;
 use crate::plan::{Generation, Plans};
 use crate::report::{CheckerStatus, VrrpStatus};
@@ -21,6 +22,8 @@ pub const MAX_FRAME: usize = 256 << 20;
 pub enum ToVrrp {
     /// Do this from now on.
     Plan(VrrpPlan),
+    /// Something about a tracked thing changed (from the scripts or the bfd role; `None` when that role died).
+    Tracker(TrackerKey, Option<Sample>),
     /// Send a [`FromVrrp::Snapshot`] with this number.
     Snapshot(u64),
     /// Send a [`FromVrrp::Alive`] with this number.

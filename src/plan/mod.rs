@@ -4,6 +4,7 @@
 pub mod check;
 pub mod diff;
 pub mod lvs;
+pub mod track;
 pub mod vrrp;
 
 use serde::{Deserialize, Serialize};

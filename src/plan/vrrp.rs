@@ -2,6 +2,7 @@
 
 use crate::net::{AddressFamily, IpCidr, Priority, VirtualRouterId};
 use crate::plan::Generation;
+pub use crate::plan::track::TrackedObject;
 use crate::time::Interval;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -16,6 +17,21 @@ pub struct VrrpPlan {
     pub generation: Generation,
     /// The routers, in the order of the configuration file; keys are unique.
     pub routers: Vec<RouterPlan>,
+    /// Routers that change state together.
+    pub groups: Vec<SyncGroupPlan>,
+}
+
+/// A `vrrp_sync_group`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncGroupPlan {
+    /// Its name.
+    pub name: String,
+    /// Its members, in the order written; each is a router of the plan and in one group only.
+    pub members: Vec<RouterKey>,
+    /// Interfaces that count for every member.
+    pub track_interfaces: Vec<TrackedInterface>,
+    /// Scripts, files, processes and BFD sessions that count for every member.
+    pub trackers: Vec<TrackedObject>,
 }
 
 /// What identifies a virtual router on this node, across reloads. Names may change, this may not.
@@ -68,6 +84,36 @@ pub struct RouterPlan {
     pub track_primary: bool,
     /// Other interfaces to watch.
     pub track_interfaces: Vec<TrackedInterface>,
+    /// Scripts, files, processes and BFD sessions to watch.
+    pub trackers: Vec<TrackedObject>,
+}
+
+impl RouterPlan {
+    /// A router with keepalived's defaults: without addresses, priority 100, adverts each second.
+    pub fn new(name: String, key: RouterKey) -> RouterPlan {
+        let version = if key.family == AddressFamily::V6 { Version::V3 } else { Version::V2 };
+        RouterPlan {
+            name,
+            key,
+            version,
+            priority: Priority::DEFAULT,
+            interval: Interval::ONE_SECOND,
+            preempt: true,
+            preempt_delay: Duration::ZERO,
+            down_timer_adverts: 3,
+            addresses: Vec::new(),
+            excluded_addresses: Vec::new(),
+            authentication: Authentication::None,
+            transport: Transport::Multicast { source: None, group: None },
+            checksum: ChecksumDialect::PseudoHeader,
+            announce: AnnouncePolicy::default(),
+            answer_lower_priority: true,
+            answer_higher_priority: false,
+            track_primary: true,
+            track_interfaces: Vec::new(),
+            trackers: Vec::new(),
+        }
+    }
 }
 
 /// A virtual address and where it goes.

@@ -1,6 +1,7 @@
 //! What goes into the core and what comes out.
 
 use crate::net::{IpCidr, MacAddr, Priority};
+use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::vrrp::{RouterKey, VrrpPlan};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,8 @@ pub enum Event {
         /// The address.
         cidr: IpCidr,
     },
+    /// What is known of a tracked thing changed; `None` when nothing is known (its role died, or has not looked yet).
+    Tracker(TrackerKey, Option<Sample>),
     /// A kernel operation finished.
     KernelDone {
         /// Which.

@@ -47,6 +47,7 @@ pub use vips::AddressView;
 
 use crate::net::{AddressFamily, IpCidr, VirtualRouterId};
 use crate::plan::Generation;
+use crate::plan::track::{Sample, TrackerKey};
 use crate::time::Instant;
 use crate::wire::vrrp::peek_vrid;
 use context::{Context, Operations, PriorityChange};
@@ -63,6 +64,8 @@ pub struct Core {
     /// The routers of the plan, in its order; `routers` also holds those that are ending.
     order: Vec<RouterId>,
     interfaces: Interfaces,
+    /// What is known of tracked scripts, files, processes and BFD sessions.
+    samples: BTreeMap<TrackerKey, Sample>,
     operations: Operations,
     /// Who a packet is for.
     receivers: BTreeMap<(u32, AddressFamily, VirtualRouterId), RouterId>,
@@ -123,6 +126,7 @@ impl Core {
             }
             (_, Event::Interface(facts)) => self.interface(facts, now, actions),
             (_, Event::InterfaceGone { index }) => self.interface_gone(index, now, actions),
+            (_, Event::Tracker(key, sample)) => self.sampled(key, sample, now, actions),
             (_, Event::KernelDone { op, result }) => {
                 if let Some((id, slot)) = self.operations.finish(op) {
                     self.with_router(id, now, actions, |r, ctx| r.operation_done(op, slot, result, ctx));
@@ -220,6 +224,22 @@ impl Core {
             self.with_router(id, now, actions, |router, _| router.addresses_gone(&name));
         }
         self.reevaluate_watchers(&name, now, actions);
+    }
+
+    fn sampled(&mut self, key: TrackerKey, sample: Option<Sample>, now: Instant, actions: &mut Vec<Action>) {
+        let before = match sample {
+            Some(sample) => self.samples.insert(key.clone(), sample),
+            None => self.samples.remove(&key),
+        };
+        if before == sample || self.life != Life::Running {
+            return;
+        }
+        let names_it = |router: &Router| router.plan.trackers.iter().any(|t| t.tracker == key);
+        let watchers: Vec<RouterId> =
+            self.routers.values().filter(|router| names_it(router)).map(Router::id).collect();
+        for id in watchers {
+            self.with_router(id, now, actions, Router::reevaluate);
+        }
     }
 
     fn reevaluate_watchers(&mut self, name: &str, now: Instant, actions: &mut Vec<Action>) {

@@ -4,8 +4,7 @@ use super::{Action, AddressOp, Core, Event, Frame, InterfaceFacts, LogLevel, OpI
 use crate::net::{AddressFamily, IpCidr, MacAddr, Priority, VirtualRouterId};
 use crate::plan::Generation;
 use crate::plan::vrrp::{
-    AnnouncePolicy, Authentication, ChecksumDialect, RouterKey, RouterPlan, Transport, Version,
-    VirtualAddress, VrrpPlan,
+    AnnouncePolicy, ChecksumDialect, RouterKey, RouterPlan, Version, VirtualAddress, VrrpPlan,
 };
 use crate::time::{Instant, Interval};
 use crate::wire::vrrp::{Addresses, Advertisement};
@@ -30,24 +29,15 @@ pub(super) fn vip(last: u8) -> VirtualAddress {
 
 /// VRID 51 on eth0, version 3, 1 s, one address, one announcement.
 pub(super) fn router_plan(priority: u8) -> RouterPlan {
+    let key = RouterKey {
+        interface: "eth0".to_owned(),
+        family: AddressFamily::V4,
+        vrid: VirtualRouterId::new(51).expect("not 0"),
+    };
     RouterPlan {
-        name: "a".to_owned(),
-        key: RouterKey {
-            interface: "eth0".to_owned(),
-            family: AddressFamily::V4,
-            vrid: VirtualRouterId::new(51).expect("not 0"),
-        },
         version: Version::V3,
         priority: Priority(priority),
-        interval: Interval::ONE_SECOND,
-        preempt: true,
-        preempt_delay: Duration::ZERO,
-        down_timer_adverts: 3,
         addresses: vec![vip(100)],
-        excluded_addresses: Vec::new(),
-        authentication: Authentication::None,
-        transport: Transport::Multicast { source: None, group: None },
-        checksum: ChecksumDialect::PseudoHeader,
         announce: AnnouncePolicy {
             repeat: 1,
             delay: Duration::ZERO,
@@ -55,15 +45,12 @@ pub(super) fn router_plan(priority: u8) -> RouterPlan {
             lower_priority_delay: Duration::ZERO,
             ..AnnouncePolicy::default()
         },
-        answer_lower_priority: true,
-        answer_higher_priority: false,
-        track_primary: true,
-        track_interfaces: Vec::new(),
+        ..RouterPlan::new("a".to_owned(), key)
     }
 }
 
 pub(super) fn plan(routers: Vec<RouterPlan>) -> Event {
-    Event::Plan(VrrpPlan { generation: Generation(1), routers })
+    Event::Plan(VrrpPlan { generation: Generation(1), routers, ..VrrpPlan::default() })
 }
 
 pub(super) fn facts(up: bool) -> InterfaceFacts {

@@ -400,13 +400,12 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
     let peers: Vec<IpAddr> = words.list("peers")?;
     let repeat = words.get("garp_repeat")?.unwrap_or(1);
     let delay = words.time("garp_delay")?.unwrap_or(Duration::ZERO);
+    let key = RouterKey {
+        interface: words.value("iface").unwrap_or("eth0").to_owned(),
+        family,
+        vrid: VirtualRouterId::new(words.get("vrid")?.unwrap_or(51)).ok_or("vrid 0")?,
+    };
     Ok(RouterPlan {
-        name: name.to_owned(),
-        key: RouterKey {
-            interface: words.value("iface").unwrap_or("eth0").to_owned(),
-            family,
-            vrid: VirtualRouterId::new(words.get("vrid")?.unwrap_or(51)).ok_or("vrid 0")?,
-        },
         version: words.value("version").map_or(Ok(default_version), version)?,
         priority: Priority(words.get("prio")?.unwrap_or(100)),
         interval: words.time("interval")?.map_or(Ok(Interval::ONE_SECOND), interval)?,
@@ -442,6 +441,7 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
             .flat_map(|t| t.split(','))
             .map(tracked)
             .collect::<Outcome<_>>()?,
+        ..RouterPlan::new(name.to_owned(), key)
     })
 }
 

@@ -87,7 +87,7 @@ fn draw_node(rng: &mut Rng, node: usize, nodes: usize, lans: usize, commons: &[C
             routers.push(draw_router(rng, node, nodes, lans, common));
         }
     }
-    let plan = VrrpPlan { generation: Generation(1), routers };
+    let plan = VrrpPlan { generation: Generation(1), routers, ..VrrpPlan::default() };
     Node::new(clock, Kernel::new(node, lans), plan)
 }
 
@@ -104,8 +104,6 @@ fn draw_router(rng: &mut Rng, node: usize, nodes: usize, lans: usize, common: &C
     let delayed = preempt && !owner && rng.chance(35);
     let own = |n: usize| own_address(n, super::model::lan_of(&common.key.interface), common.key.family);
     RouterPlan {
-        name: format!("VI_{}", common.number),
-        key: common.key.clone(),
         version: common.version,
         priority: Priority(priority),
         interval: if differs { draw_interval(rng, common.version) } else { common.interval },
@@ -131,6 +129,7 @@ fn draw_router(rng: &mut Rng, node: usize, nodes: usize, lans: usize, common: &C
         answer_higher_priority: rng.chance(15),
         track_primary: rng.chance(90),
         track_interfaces: draw_trackers(rng, lans),
+        ..RouterPlan::new(format!("VI_{}", common.number), common.key.clone())
     }
 }
 

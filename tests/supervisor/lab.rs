@@ -4,15 +4,12 @@ use holdfast::cli::{Invocation, Options};
 use holdfast::link::Compiled;
 use holdfast::link::control::{Answer, ReloadOutcome, Request};
 use holdfast::link::frame::{Decoder, encode};
-use holdfast::net::{AddressFamily, Priority, VirtualRouterId};
+use holdfast::net::{AddressFamily, VirtualRouterId};
 use holdfast::plan::lvs::VirtualServer;
-use holdfast::plan::vrrp::{
-    AnnouncePolicy, Authentication, ChecksumDialect, RouterKey, RouterPlan, Transport, Version,
-};
+use holdfast::plan::vrrp::{RouterKey, RouterPlan};
 use holdfast::plan::{GlobalPlan, Plans};
 use holdfast::report::Status;
 use holdfast::supervisor::{Limits, Settings, supervise};
-use holdfast::time::Interval;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -255,26 +252,8 @@ fn json(compiled: &Compiled) -> String {
 
 fn router(number: usize) -> RouterPlan {
     let vrid = u8::try_from(number).ok().and_then(VirtualRouterId::new).expect("few and not 0");
-    RouterPlan {
-        name: format!("router{number}"),
-        key: RouterKey { interface: "eth0".to_owned(), family: AddressFamily::V4, vrid },
-        version: Version::V2,
-        priority: Priority::DEFAULT,
-        interval: Interval::ONE_SECOND,
-        preempt: true,
-        preempt_delay: Duration::ZERO,
-        down_timer_adverts: 3,
-        addresses: Vec::new(),
-        excluded_addresses: Vec::new(),
-        authentication: Authentication::None,
-        transport: Transport::Multicast { source: None, group: None },
-        checksum: ChecksumDialect::PseudoHeader,
-        announce: AnnouncePolicy::default(),
-        answer_lower_priority: true,
-        answer_higher_priority: false,
-        track_primary: true,
-        track_interfaces: Vec::new(),
-    }
+    let key = RouterKey { interface: "eth0".to_owned(), family: AddressFamily::V4, vrid };
+    RouterPlan::new(format!("router{number}"), key)
 }
 
 fn virtual_server(number: usize) -> VirtualServer {

@@ -3,8 +3,8 @@
 use super::{Change, Weight, What, place};
 use crate::net::Priority;
 use crate::plan::vrrp::{
-    Authentication, ChecksumDialect, RouterKey, RouterPlan, TrackedInterface, Transport, Version,
-    VirtualAddress, VrrpPlan,
+    Authentication, ChecksumDialect, RouterKey, RouterPlan, TrackedInterface, TrackedObject, Transport,
+    Version, VirtualAddress, VrrpPlan,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -128,6 +128,7 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
         answer_higher_priority,
         track_primary,
         track_interfaces,
+        trackers,
     } = old;
     let mut to = Fields { router: new, changes };
     use Weight::{MayFailOver, Quiet};
@@ -229,6 +230,11 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
             meaning,
         );
     }
+    if *trackers != new.trackers {
+        let meaning =
+            "the priority may change, or the router may enter or leave FAULT, as the tracked things are";
+        to.say(MayFailOver, "trackers", objects(trackers), objects(&new.trackers), meaning);
+    }
     order(old, new, &mut to);
 }
 
@@ -284,6 +290,15 @@ fn way(transport: &Transport) -> String {
             format!("unicast to {}{}", peers.join(" "), from(source))
         }
     }
+}
+
+fn objects(list: &[TrackedObject]) -> String {
+    let one = |t: &TrackedObject| {
+        let reverse = if t.reverse { " reverse" } else { "" };
+        format!("{} weight {}{reverse}", t.tracker, t.weight)
+    };
+    let all: Vec<String> = list.iter().map(one).collect();
+    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
 fn tracked(list: &[TrackedInterface]) -> String {

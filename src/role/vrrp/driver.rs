@@ -231,6 +231,7 @@ impl Driver {
         match message {
             ToVrrp::Plan(plan) => self.take_plan(plan),
             ToVrrp::Stop { release } => self.events.push(Event::Command(Command::Stop { release })),
+            ToVrrp::Tracker(key, sample) => self.events.push(Event::Tracker(key, sample)),
             ToVrrp::AreYouThere(number) => self.link.send(&FromVrrp::Alive(number)),
             ToVrrp::Snapshot(number) => {
                 let mut snapshot = report::vrrp::snapshot(&self.core, monotonic_now());
