@@ -11,7 +11,7 @@ use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::vrrp::VrrpPlan;
 use crate::plan::{Generation, Plans};
 use crate::report::{CheckerStatus, VrrpStatus};
-use crate::vrrp::Transition;
+use crate::vrrp::{News, Transition};
 use serde::{Deserialize, Serialize};
 
 /// The largest frame, in octets: a plan with 10,000 services of 100 servers fits with room.
@@ -24,6 +24,8 @@ pub enum ToVrrp {
     Plan(VrrpPlan),
     /// Something about a tracked thing changed (from the scripts or the bfd role; `None` when that role died).
     Tracker(TrackerKey, Option<Sample>),
+    /// Why a tracked thing is as the next [`ToVrrp::Tracker`] says, a few words ("exit status 1"); sent before it, if at all.
+    TrackerWords(TrackerKey, String),
     /// Send a [`FromVrrp::Snapshot`] with this number.
     Snapshot(u64),
     /// Send a [`FromVrrp::Alive`] with this number.
@@ -46,6 +48,8 @@ pub enum FromVrrp {
     Alive(u64),
     /// A router changed state.
     Transition(Transition),
+    /// Something else that notify scripts and FIFOs tell, in its order between the transitions.
+    News(News),
     /// Stopped; the process exits next.
     Stopped,
 }

@@ -176,6 +176,7 @@ impl Supervisor {
                     }
                     Report::Snapshot(number, snapshot) => status.collect(number, worker, snapshot),
                     Report::Transition(transition) => self.remember(&transition),
+                    Report::News(news) => self.remember_news(&news),
                     Report::Alive => {}
                     // Its exit follows, and is logged.
                     Report::Stopped => {}

@@ -6,7 +6,7 @@ use crate::link::{FromChecker, FromVrrp, ToChecker, ToVrrp};
 use crate::plan::{Generation, Plans};
 use crate::report::{CheckerStatus, VrrpStatus};
 use crate::role::Role;
-use crate::vrrp::{Transition, patience};
+use crate::vrrp::{News, Transition, patience};
 
 /// A long-lived role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +48,8 @@ pub enum Report {
     Alive,
     /// A router changed state.
     Transition(Transition),
+    /// Other news of the vrrp role.
+    News(News),
     /// The process exits next.
     Stopped,
 }
@@ -162,6 +164,7 @@ impl Worker {
                 FromVrrp::Snapshot(number, status) => Report::Snapshot(number, Snapshot::Vrrp(status)),
                 FromVrrp::Alive(_) => Report::Alive,
                 FromVrrp::Transition(transition) => Report::Transition(transition),
+                FromVrrp::News(news) => Report::News(news),
                 FromVrrp::Stopped => Report::Stopped,
             }),
         })

@@ -139,6 +139,7 @@ impl Fake {
                 ToVrrp::Snapshot(number) => fake.say(&FromVrrp::Snapshot(number, VrrpStatus::default())),
                 ToVrrp::AreYouThere(number) => fake.say(&FromVrrp::Alive(number)),
                 ToVrrp::Tracker(key, sample) => fake.note(&format!("tracker {key} {sample:?}")),
+                ToVrrp::TrackerWords(key, words) => fake.note(&format!("words {key} {words}")),
                 ToVrrp::Stop { release } => {
                     fake.say(&FromVrrp::Stopped);
                     return fake.stop(release);
