@@ -46,7 +46,7 @@ fn lower_servers<V: Borrow<VirtualServer>>(
     let vrrp = vrrp::lower(config, generation, &mut out);
     let lvs = lvs::lower(config, servers, generation, &mut out);
     let global = GlobalPlan { router_id: config.global.router_id.clone(), not_yet: Vec::new() };
-    Lowered { plans: Plans { vrrp, lvs, global }, diagnostics: out.0 }
+    Lowered { plans: Plans { vrrp, lvs, global, ..Plans::default() }, diagnostics: out.0 }
 }
 
 /// Collects what lowering has to say.

@@ -1,6 +1,7 @@
 //! Plans: validated plain data that says what each role must do. Made by `config`, carried by `link`,
 //! consumed by the pure cores. A plan that exists can be executed; it is never checked again.
 
+pub mod bfd;
 pub mod check;
 pub mod diff;
 pub mod lvs;
@@ -22,6 +23,8 @@ pub struct Plans {
     pub lvs: lvs::LvsPlan,
     /// Daemon-wide settings, for the supervisor.
     pub global: GlobalPlan,
+    /// For the bfd role.
+    pub bfd: bfd::BfdPlan,
 }
 
 /// Daemon-wide settings.

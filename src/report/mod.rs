@@ -1,6 +1,7 @@
 //! Versioned snapshots of what the daemon knows, for `holdfastctl`, for tests, for other programs.
 //! The JSON of `holdfastctl --json` is exactly these types.
 
+pub mod bfd;
 pub mod check;
 pub mod vrrp;
 
