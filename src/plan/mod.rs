@@ -28,6 +28,8 @@ pub struct Plans {
     pub bfd: bfd::BfdPlan,
     /// Daemon-wide settings, for the supervisor.
     pub global: GlobalPlan,
+    /// For the bfd role.
+    pub bfd: bfd::BfdPlan,
 }
 
 /// Daemon-wide settings.
