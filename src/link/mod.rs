@@ -5,6 +5,7 @@
 
 pub mod control;
 pub mod frame;
+pub mod news;
 
 use crate::plan::bfd::BfdPlan;
 use crate::plan::lvs::LvsPlan;
