@@ -52,7 +52,7 @@ const ROOT: &[Keyword] = &[
     grave("static_ipaddress", 0, "{ address lines }", "these addresses are not added; add them with the system's own network configuration").list(Place::StaticAddress),
     grave("static_routes", 0, "{ route lines }", "these are not added, so packets may take another way").list(Place::StaticRoutes),
     grave("static_rules", 0, "{ rule lines }", "these are not added, so packets may take another way").list(Place::StaticRules),
-    grave("vrrp_sync_group", 1, "NAME { block }", "the members change state one by one: some may be MASTER here and others elsewhere").takes(Text).block(Place::SyncGroup).lenient(),
+    works("vrrp_sync_group", 1, "NAME { block }").takes(Text).block(Place::SyncGroup).lenient(),
     later("garp_group", 0, "{ block }", "gratuitous ARPs are sent without a gap between them").block(Place::GarpGroup),
     accepted("linkbeat_interfaces", 0, "{ IFNAME [MII|ETHTOOL|IOCTL] ... }", "link state comes from netlink, nothing is polled").list(Place::LinkbeatInterfaces),
     works("vrrp_instance", 1, "NAME { block }").takes(Text).block(Place::VrrpInstance).lenient(),
