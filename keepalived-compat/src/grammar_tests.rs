@@ -1,5 +1,7 @@
 //! Keywords whose options have a grammar of their own.
 
+use crate::command::Account;
+use crate::config::setting::Settings as _;
 use crate::config::vrrp::{
     AntiReplay, HmacMode, HmacSecret, Ipvlan, IpvlanMode, Settings, Vmac, VmacAddress,
 };
@@ -108,4 +110,30 @@ fn the_key_of_a_file_may_end_its_line() {
         assert_eq!(HmacSecret::of_file(&[key, end.as_bytes()].concat()).as_deref(), Ok(&key[..]));
     }
     assert!(HmacSecret::of_file(b"short\n").is_err());
+}
+
+#[test]
+fn commands_have_arguments_and_an_account() {
+    let command = |line: &str| {
+        let (settings, wrong) = instance(&format!("notify {line}"));
+        let command = settings.others.command("notify").cloned();
+        (command.map(|c| (c.argv, c.account)), wrong)
+    };
+    let argv = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+    let account = |user: &str, group: Option<&str>, supplementary| {
+        Some(Account { user: user.into(), group: group.map(str::to_owned), supplementary })
+    };
+    assert_eq!(command("\"/bin/x 'a b' c\""), (Some((argv(&["/bin/x", "a b", "c"]), None)), 0));
+    assert_eq!(command("/bin/x u").0, Some((argv(&["/bin/x"]), account("u", None, false))));
+    assert_eq!(command("\"/bin/x\" u g").0, Some((argv(&["/bin/x"]), account("u", Some("g"), false))));
+    assert_eq!(command("/bin/x u :g more").0, Some((argv(&["/bin/x"]), account("u", Some("g"), true))));
+    assert_eq!(command("/bin/x u : g").0, Some((argv(&["/bin/x"]), account("u", Some("g"), true))));
+    assert_eq!(command("/bin/x u :").0, Some((argv(&["/bin/x"]), account("u", None, true))));
+    assert_eq!(command("\"\""), (None, 0));
+    let quote = |line: &str| {
+        parse(&format!("vrrp_instance A {{\nvirtual_ipaddress {{ 192.0.2.1 }}\nnotify {line}\n}}\n")).1
+    };
+    assert_eq!(quote("\"/bin/x 'a\""), [Code::Quote]);
+    assert_eq!(quote("'/bin/x a"), [Code::Quote]);
+    assert_eq!(quote("\"/bin/x a\\"), [Code::Quote]);
 }

@@ -242,7 +242,12 @@ fn a_script_keeps_its_values_and_what_is_out_of_range_is_left_out() {
     let [script] = parsed.config.others.as_slice() else { panic!("{:?}", parsed.config.others) };
     assert_eq!((script.keyword, script.name()), ("vrrp_script", Some("s")));
     let block = script.block.as_slice();
-    assert_eq!(block.find("script").map(|s| &s.value), Some(&Value::Command("/bin/x -a".into(), vec![])));
+    let command = block.command("script").expect("it stands there");
+    assert_eq!(
+        (command.argv.as_slice(), &command.account),
+        (["/bin/x", "-a"].map(String::from).as_slice(), &None)
+    );
+    assert_eq!(block.account("user").map(|a| (a.user.as_str(), a.group.as_deref())), Some(("u", Some("g"))));
     assert_eq!(block.time("interval"), Some(std::time::Duration::from_millis(2500)));
     assert_eq!(block.find("weight").map(|s| &s.value), Some(&Value::Weight(-20, Some(true))));
     assert_eq!((block.number("rise"), block.number("fall")), (None, Some(3)));

@@ -8,6 +8,7 @@ use super::Context;
 use super::line;
 use super::value::{address, boolean, seconds, shortened};
 use super::vrrp::{HmacKey, Ipvlan, Vmac, hmac, link};
+use crate::command::{self, Account, Command, SplitError};
 use crate::keywords::{Keyword, Opens, Place, Shape};
 use crate::lexer::Word;
 use crate::source::{Span, Spanned};
@@ -48,8 +49,10 @@ pub enum Value {
     Address(IpAddr),
     /// A prefix; [`None`] is `default`, `any` or `all`.
     Prefix(Option<(IpAddr, Option<u8>)>),
-    /// A command line and the words after it: user and group.
-    Command(String, Vec<String>),
+    /// A command and the account that runs it.
+    Command(Box<Command>),
+    /// An account.
+    Account(Account),
     /// A weight, and the word after it: true for `reverse`, false for `noreverse`.
     Weight(i64, Option<bool>),
     /// `use_vmac`.
@@ -76,7 +79,24 @@ pub trait Settings {
     /// Its word.
     fn text(&self, keyword: &str) -> Option<&str> {
         match &self.find(keyword)?.value {
-            Value::Text(text) | Value::Command(text, _) => Some(text),
+            Value::Text(text) => Some(text),
+            Value::Command(command) => Some(&command.text),
+            _ => None,
+        }
+    }
+
+    /// Its command.
+    fn command(&self, keyword: &str) -> Option<&Command> {
+        match &self.find(keyword)?.value {
+            Value::Command(command) => Some(command),
+            _ => None,
+        }
+    }
+
+    /// Its account.
+    fn account(&self, keyword: &str) -> Option<&Account> {
+        match &self.find(keyword)?.value {
+            Value::Account(account) => Some(account),
             _ => None,
         }
     }
@@ -192,9 +212,17 @@ impl Context<'_> {
                 number.map(|n| Value::Number(n.clamp(-most, most)))
             }
             Shape::Command | Shape::MaybeCommand => {
-                Some(Value::Command(word.text.clone(), texts(std::mem::take(words))))
+                return self.command(keyword, word, std::mem::take(words)).map(Value::Command);
             }
-            Shape::User | Shape::Words | Shape::Hex | Shape::Rest => {
+            Shape::User => {
+                *words = &[];
+                Account::read(all).map(Value::Account)
+            }
+            Shape::Pattern => match command::unescape(&word.text) {
+                Ok(pattern) => Some(Value::Text(pattern)),
+                Err(error) => return self.broken(keyword, word, error),
+            },
+            Shape::Words | Shape::Hex | Shape::Rest => {
                 *words = &[];
                 self.many(keyword, all)
             }
@@ -234,6 +262,30 @@ impl Context<'_> {
             Shape::HmacKey => hmac::key(self, keyword, words).map(|key| Value::HmacKey(Box::new(key))),
             _ => return None,
         })
+    }
+
+    /// A command; `None` when it is empty, and (said) when it cannot be split.
+    fn command(&mut self, keyword: &Keyword, word: &Word, account: &[Word]) -> Option<Box<Command>> {
+        let argv = match command::split(&word.text) {
+            Ok(argv) => argv,
+            Err(error) => return self.broken(keyword, word, error),
+        };
+        if argv.is_empty() {
+            let title = format!("`{}` names no program", keyword.name);
+            self.tell(Code::NoEffect, word.span, title, "nothing is run");
+            return None;
+        }
+        // Of the words behind `script` and `misc_path` keepalived takes no notice.
+        let account = Account::read(account).filter(|_| keyword.arguments.contains("USER"));
+        Some(Box::new(Command { text: word.text.clone(), argv, account }))
+    }
+
+    fn broken<T>(&mut self, keyword: &Keyword, word: &Word, error: SplitError) -> Option<T> {
+        let title = format!("`{}` cannot be read: {error}", keyword.name);
+        let now = "the line is left out, as in keepalived";
+        let advice = "'...' around an argument with blanks; \\\\ for a backslash, \\' and \\\" for quotes";
+        self.say(Diagnostic::new(Code::Quote, word.span, title, now).instead(advice));
+        None
     }
 
     /// What a keyword without the words that may follow it means.

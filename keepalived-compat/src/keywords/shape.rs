@@ -45,6 +45,8 @@ pub enum Shape {
     Interface,
     /// A command, then the user and group that run it.
     Command,
+    /// A regular expression: escapes are decoded as in a command.
+    Pattern,
     /// As [`Shape::Command`], or nothing.
     MaybeCommand,
     /// A user, then a group.
