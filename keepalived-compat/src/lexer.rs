@@ -240,14 +240,14 @@ impl Text {
         (pieces, open_quote)
     }
 
-    /// The words of a command from `at` up to a brace, and where they end; no words when a quote is not closed. `"` and
+    /// The words of a command from `at` up to a brace, and where they end; no words when a quote or an escape is not complete. `"` and
     /// `'` quote and may be glued to other text; escapes stay for the second pass ([`crate::command`]). Braces, like
     /// comments, heed double quotes only, and each of these.
     fn script_words(&self, at: usize) -> (Option<Vec<Word>>, usize) {
         let mut words = Vec::new();
         let mut word: Option<(usize, String)> = None;
         let (mut quote, mut protected, mut reference, mut before) = (None, false, false, ' ');
-        let mut end = self.chars.len();
+        let (mut end, mut complete) = (self.chars.len(), true);
         let mut chars = self.chars.get(at..).unwrap_or_default().char_indices();
         while let Some((offset, c)) = chars.next() {
             let here = at + offset;
@@ -265,9 +265,14 @@ impl Text {
                 '\\' => {
                     let text = &mut word.get_or_insert_with(|| (here, String::new())).1;
                     text.push(c);
-                    if let Some((_, next)) = chars.next() {
-                        text.push(next);
-                        protected ^= next == '"';
+                    let next = chars.clone().next().map(|(_, next)| next);
+                    match next.filter(|n| protected || !matches!(n, '{' | '}')) {
+                        Some(next) => {
+                            chars.next();
+                            text.push(next);
+                            protected ^= next == '"';
+                        }
+                        None => complete = false,
                     }
                 }
                 '"' | '\'' if quote.is_none() || quote == Some(c) => {
@@ -285,7 +290,7 @@ impl Text {
             }
         }
         words.extend(word.map(|(start, text)| self.script_word(start, end, text)));
-        (quote.is_none().then_some(words), end)
+        ((complete && quote.is_none()).then_some(words), end)
     }
 
     fn script_word(&self, start: usize, end: usize, text: String) -> Word {
@@ -366,6 +371,7 @@ mod tests {
         assert_eq!(shown("script \"/x {a} #b ${c}\" ${d e}"), ["script", "/x {a} #b ${c}", "${d e}"]);
         assert_eq!(shown("script ''"), ["script", ""]);
         assert_eq!(shown("notify '/x {a'"), ["{", "a'"], "braces heed double quotes only");
+        assert_eq!(shown("notify /x\\"), [""; 0]);
         assert_eq!(shown("a { notify '/x } b"), ["a", "{", "}", "b"], "without its quote it is left out");
     }
 

@@ -302,11 +302,13 @@ impl Reading<'_> {
         }
         let (pieces, open_quote) = text.pieces();
         if let Some(quote) = open_quote {
-            let now = match quote {
-                OpenQuote::Word => "the word ends with the line",
-                OpenQuote::Script => "the line is left out, as in keepalived",
+            let (title, now) = match quote {
+                OpenQuote::Word => ("a quote is not closed", "the word ends with the line"),
+                OpenQuote::Script => {
+                    ("a quote or an escape is not complete", "the line is left out, as in keepalived")
+                }
             };
-            self.say(Diagnostic::new(Code::Quote, text.span_trimmed(), "a quote is not closed", now));
+            self.say(Diagnostic::new(Code::Quote, text.span_trimmed(), title, now));
         }
         let mut pieces = pieces.into_iter();
         self.pieces(|_| pieces.next(), depth, includes);
