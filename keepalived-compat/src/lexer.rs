@@ -252,9 +252,10 @@ impl Text {
         while let Some((offset, c)) = chars.next() {
             let here = at + offset;
             let opens_reference = c == '{' && before == '$';
+            let in_reference = opens_reference || (c == '}' && reference);
             before = c;
             match c {
-                '{' | '}' if !protected && !opens_reference && !(c == '}' && reference) => {
+                '{' | '}' if !protected && !in_reference => {
                     end = here;
                     break;
                 }

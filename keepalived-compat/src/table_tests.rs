@@ -1,6 +1,7 @@
 //! The keyword table as a whole: each keyword, in its place with a value of its shape, must reach the typed
 //! configuration.
 
+use crate::config::check::CheckerKind;
 use crate::config::setting::{Setting, Settings, Value};
 use crate::keywords::{self, Keyword, Opens, Place, Shape, Status};
 use crate::{Code, Config, Options, Parsed, Reader};
@@ -48,12 +49,7 @@ fn around(place: Place) -> Option<(String, String)> {
         (before, after)
     };
     Some(match place {
-        Place::Lexical
-        | Place::Words
-        | Place::Delays
-        | Place::Scheduler
-        | Place::Method
-        | Place::LinkbeatInterfaces => return None,
+        Place::Lexical | Place::Words | Place::Delays | Place::Scheduler | Place::Method => return None,
         Place::LvsSyncDaemon
         | Place::LvsTimeouts
         | Place::IncludeCheck
@@ -79,6 +75,7 @@ fn around(place: Place) -> Option<(String, String)> {
         Place::SyncTrackInterface => tracked("track_interface"),
         Place::SyncGroup => (group("").0, "\n}\n".to_owned()),
         Place::GarpGroup => root("garp_group"),
+        Place::LinkbeatInterfaces => line("linkbeat_interfaces {\neth1"),
         Place::VrrpScript => root("vrrp_script S {\nscript x\n}\nvrrp_script R"),
         Place::TrackProcess => root("vrrp_track_process R"),
         Place::TrackFile => root("track_file R"),
@@ -101,8 +98,14 @@ fn around(place: Place) -> Option<(String, String)> {
         Place::DnsCheck => check("DNS_CHECK"),
         Place::MiscCheck => check("MISC_CHECK"),
         Place::SmtpHost => (format!("{SERVER}SMTP_CHECK {{\nhost {{\n"), "\n}\n}\n}\n}\n".to_owned()),
-        Place::BfdCheck => check("BFD_CHECK"),
-        Place::FileCheck => check("FILE_CHECK"),
+        Place::BfdCheck => {
+            let (before, after) = check("BFD_CHECK");
+            (format!("bfd_instance S {{\nneighbor_ip 192.0.2.9\n}}\n{before}"), after)
+        }
+        Place::FileCheck => {
+            let (before, after) = check("FILE_CHECK");
+            (format!("track_file S {{\nfile x\n}}\n{before}"), after)
+        }
         Place::HttpUrl => (format!("{SERVER}HTTP_GET {{\nurl {{\n"), "\n}\n}\n}\n}\n".to_owned()),
         Place::SslUrl => (format!("{SERVER}SSL_GET {{\nurl {{\n"), "\n}\n}\n}\n}\n".to_owned()),
     })
@@ -172,7 +175,12 @@ fn all(config: &Config) -> BTreeSet<&'static str> {
         add(&mut found, &server.others);
         for real in &server.real_servers {
             add(&mut found, &real.others);
-            real.checkers.iter().for_each(|c| add(&mut found, &c.others));
+            for checker in &real.checkers {
+                add(&mut found, &checker.others);
+                if let CheckerKind::Http(http) = &checker.kind {
+                    http.urls.iter().for_each(|url| add(&mut found, &url.others));
+                }
+            }
         }
     }
     found
@@ -187,6 +195,8 @@ fn company(place: Place, name: &str) -> &'static str {
         Place::BfdInstance if !name.starts_with("neigh") => "neighbor_ip 192.0.2.8\n",
         Place::MiscCheck if name != "misc_path" => "misc_path x\n",
         Place::SslGet | Place::HttpGet if name != "url" => "url {\npath /\n}\n",
+        Place::BfdCheck if name != "name" => "name S\n",
+        Place::FileCheck if name != "track_file" => "track_file S\n",
         Place::SslUrl | Place::HttpUrl if name != "path" => "path /\n",
         Place::VirtualRules | Place::StaticRules => "table 5 ",
         _ => "",
@@ -207,9 +217,7 @@ fn elsewhere(place: Place, keyword: &Keyword) -> bool {
         || matches!(name, "vrrp_strict" | "strict_mode")
         // The destination here is an IPv6 one.
         || matches!(place, Place::VirtualRoutes | Place::StaticRoutes) && name == "inet"
-        || matches!(place, Place::BfdCheck | Place::FileCheck)
         || matches!(place, Place::StaticAddress) && matches!(name, "brd" | "dev")
-        || matches!(place, Place::HttpUrl)
 }
 
 #[test]
