@@ -317,7 +317,12 @@ fn routes_and_rules_are_left_out_as_a_whole_when_a_word_is_wrong() {
         "192.0.2.0/24 via 2001:db8::1 dev eth0",
         "192.0.2.0/24 dev eth0 expires 5",
         "192.0.2.0/24 nexthop foo",
-        "192.0.2.0/24 encap ip ttl 5",
+        "192.0.2.0/24 dev eth0 encap ip ttl 5",
+        "192.0.2.0/24 dev eth0 encap ip dst 192.0.2.1 ttl 256",
+        "192.0.2.0/24 dev eth0 encap ip dst 2001:db8::1",
+        "192.0.2.0/24 dev eth0 encap ip6 dst 2001:db8::1 ttl 5",
+        "192.0.2.0/24 dev eth0 encap ip id 5 flags 0x1",
+        "192.0.2.0/24 dev eth0 encap ila 1:2:3",
         "192.0.2.0/24 metric x",
     ] {
         assert_eq!(kept("routes", bad), (0, true), "{bad}");

@@ -410,7 +410,7 @@ impl Context<'_> {
 }
 
 /// A value of one word.
-fn plain(shape: Shape, text: &str) -> Option<Value> {
+pub(super) fn plain(shape: Shape, text: &str) -> Option<Value> {
     let one = |list: &[&str]| list.contains(&text).then(|| Value::Text(text.to_owned()));
     let within = |d: Duration, low: u64, high: u64| {
         let micros = u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
