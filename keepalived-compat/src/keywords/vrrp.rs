@@ -252,9 +252,9 @@ const GARP_GROUP: &[Keyword] = &[
 
 #[rustfmt::skip]
 const LINKBEAT_INTERFACES: &[Keyword] = &[
-    inner("MII", 1, "after IFNAME"),
-    inner("ETHTOOL", 1, "after IFNAME"),
-    inner("IOCTL", 1, "after IFNAME"),
+    inner("MII", 0, "after IFNAME"),
+    inner("ETHTOOL", 0, "after IFNAME"),
+    inner("IOCTL", 0, "after IFNAME"),
 ];
 
 #[rustfmt::skip]
