@@ -1,23 +1,70 @@
-//! What the bfd role knows.
+//! BFD sessions as `holdfastctl bfd` shows them.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// The bfd role's view.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BfdStatus {
     /// The sessions in the order of the file.
     pub sessions: Vec<BfdSessionStatus>,
+    /// What concerns no single session: packets that are malformed or belong to no session, by reason.
+    pub counters: BTreeMap<String, u64>,
 }
 
 /// One session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BfdSessionStatus {
-    /// The name of its block.
+    /// Instance name.
     pub name: String,
-    /// `AdminDown`, `Down`, `Init` or `Up` (RFC 5880 4.1).
+    /// The other end.
+    pub neighbor: IpAddr,
+    /// Configured address of this end.
+    pub source: Option<IpAddr>,
+    /// Port 4784 instead of 3784?
+    pub multihop: bool,
+    /// `AdminDown`, `Down`, `Init` or `Up` (RFC 5880 6.2).
     pub state: String,
     /// Why it is in that state, one sentence.
     pub reason: String,
     /// Seconds in that state.
     pub since_seconds: u64,
+    /// Diagnostic code of this end (RFC 5880 4.1).
+    pub diagnostic: u8,
+    /// The same in words.
+    pub diagnostic_text: String,
+    /// Discriminator of this end.
+    pub discriminator: u32,
+    /// Time between packets sent, in microseconds, before jitter; 0 while none are due.
+    pub transmit_interval_us: u64,
+    /// Silence after which the neighbour is taken for dead, in microseconds; 0 while it is not known.
+    pub detection_time_us: u64,
+    /// How often it went up.
+    pub ups: u64,
+    /// How often it left that state.
+    pub downs: u64,
+    /// The other end as it describes itself; `None` until it was heard, and after it fell silent.
+    pub remote: Option<BfdRemote>,
+    /// Why nothing can be sent, if so.
+    pub send_error: Option<String>,
+    /// Counters by name. Sorted by name.
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// What the neighbour's last packet said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BfdRemote {
+    /// Its discriminator.
+    pub discriminator: u32,
+    /// Its state.
+    pub state: String,
+    /// Its diagnostic code.
+    pub diagnostic: u8,
+    /// Its Desired Min TX Interval in microseconds.
+    pub min_tx_us: u32,
+    /// Its Required Min RX Interval in microseconds.
+    pub min_rx_us: u32,
+    /// Its Detect Mult.
+    pub multiplier: u8,
 }

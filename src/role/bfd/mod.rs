@@ -2,7 +2,7 @@
 
 use super::tracker_link::{LinkError, TrackerLink};
 use crate::link::{FromBfd, ToBfd};
-use crate::report::{BfdSessionStatus, BfdStatus};
+use crate::report::BfdStatus;
 use crate::role::EXIT_STOPPED;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -26,13 +26,11 @@ fn fail(why: &str) -> ExitCode {
 
 async fn live(link: UnixStream) -> Result<(), LinkError> {
     let mut link: TrackerLink<ToBfd> = TrackerLink::new(link)?;
-    let mut status = BfdStatus::default();
+    let status = BfdStatus::default();
     while link.turn().await? {
         while let Some(order) = link.order() {
             match order {
                 ToBfd::Plan(plan) => {
-                    status.sessions =
-                        plan.sessions.into_iter().map(|session| at_rest(session.name)).collect();
                     link.applied(plan.generation);
                 }
                 ToBfd::Snapshot(number) => link.want_snapshot(number),
@@ -46,9 +44,4 @@ async fn live(link: UnixStream) -> Result<(), LinkError> {
         link.answer(|number| FromBfd::Snapshot(number, status.clone()));
     }
     Ok(())
-}
-
-fn at_rest(name: String) -> BfdSessionStatus {
-    let reason = "no packet is sent in this version".to_owned();
-    BfdSessionStatus { name, state: "AdminDown".to_owned(), reason, since_seconds: 0 }
 }
