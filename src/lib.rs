@@ -16,6 +16,7 @@ pub mod config;
 
 pub mod check;
 pub mod lvs;
+pub mod track;
 pub mod vrrp;
 
 pub mod report;
