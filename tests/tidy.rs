@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["net", "time"],
     &["wire"],
     &["plan"],
-    &["check", "config", "lvs", "vrrp"],
+    &["bfd", "check", "config", "lvs", "vrrp"],
     &["report"],
     &["link"],
     &["sys"],
@@ -22,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
 
 /// Modules without I/O, clock or randomness.
 const PURE: &[&str] =
-    &["time.rs", "net.rs", "wire", "plan", "config", "vrrp", "check", "lvs", "report", "link"];
+    &["time.rs", "net.rs", "wire", "plan", "config", "vrrp", "check", "lvs", "bfd", "report", "link"];
 
 /// What pure modules never name.
 const IMPURE: &[&str] = &[
