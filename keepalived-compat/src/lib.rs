@@ -19,6 +19,8 @@ pub mod source;
 pub mod tree;
 
 #[cfg(test)]
+mod grammar_tests;
+#[cfg(test)]
 mod language_tests;
 #[cfg(test)]
 mod table_tests;

@@ -132,6 +132,7 @@ fn values(keyword: &Keyword) -> Vec<String> {
         "0a",
         "all 5",
         "tcp 5",
+        "1 0123456789abcdef0123456789abcdef",
         "200",
         "MTU",
         "read",

@@ -11,6 +11,8 @@ mod vrrp;
 #[cfg(test)]
 mod tests;
 
+use crate::plan::bfd::BfdPlan;
+use crate::plan::scripts::ScriptsPlan;
 use crate::plan::{Generation, GlobalPlan, Plans};
 use keepalived_compat::config::lvs::VirtualServer;
 use keepalived_compat::{Code, Config, Diagnostic, Span};
@@ -46,7 +48,9 @@ fn lower_servers<V: Borrow<VirtualServer>>(
     let vrrp = vrrp::lower(config, generation, &mut out);
     let lvs = lvs::lower(config, servers, generation, &mut out);
     let global = GlobalPlan { router_id: config.global.router_id.clone(), not_yet: Vec::new() };
-    Lowered { plans: Plans { vrrp, lvs, global, ..Plans::default() }, diagnostics: out.0 }
+    let scripts = ScriptsPlan { generation, ..ScriptsPlan::default() };
+    let bfd = BfdPlan { generation, ..BfdPlan::default() };
+    Lowered { plans: Plans { vrrp, lvs, scripts, bfd, global }, diagnostics: out.0 }
 }
 
 /// Collects what lowering has to say.

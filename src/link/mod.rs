@@ -5,12 +5,15 @@
 
 pub mod control;
 pub mod frame;
+pub mod news;
 
+use crate::plan::bfd::BfdPlan;
 use crate::plan::lvs::LvsPlan;
+use crate::plan::scripts::ScriptsPlan;
 use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::vrrp::VrrpPlan;
 use crate::plan::{Generation, Plans};
-use crate::report::{CheckerStatus, VrrpStatus};
+use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, VrrpStatus};
 use crate::vrrp::Transition;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +78,73 @@ pub enum FromChecker {
     Snapshot(u64, CheckerStatus),
     /// Heartbeat answer.
     Alive(u64),
+    /// Stopped; the process exits next.
+    Stopped,
+}
+
+/// Supervisor to scripts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToScripts {
+    /// Comes before the first plan when this process follows one that died: what was known of trackers, and still holds.
+    Held(Vec<(TrackerKey, Sample)>),
+    /// Do this from now on.
+    Plan(ScriptsPlan),
+    /// Something happened that scripts, FIFOs or mail may have to tell.
+    News(News),
+    /// Send a [`FromScripts::Snapshot`] with this number.
+    Snapshot(u64),
+    /// Send a [`FromScripts::Alive`] with this number.
+    AreYouThere(u64),
+    /// End, once what was told is under way.
+    Stop,
+}
+
+/// What the scripts role tells the world. It comes in the order in which it happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum News {
+    /// A router changed state.
+    Transition(Transition),
+}
+
+/// Scripts to supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromScripts {
+    /// The plan of this generation is in force.
+    Applied(Generation),
+    /// State on request.
+    Snapshot(u64, ScriptsStatus),
+    /// Heartbeat answer.
+    Alive(u64),
+    /// A tracker's sample changed; `None`: nothing is known of it any more.
+    Tracker(TrackerKey, Option<Sample>),
+    /// Stopped; the process exits next.
+    Stopped,
+}
+
+/// Supervisor to bfd.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToBfd {
+    /// Do this from now on.
+    Plan(BfdPlan),
+    /// Send a [`FromBfd::Snapshot`] with this number.
+    Snapshot(u64),
+    /// Send a [`FromBfd::Alive`] with this number.
+    AreYouThere(u64),
+    /// End.
+    Stop,
+}
+
+/// Bfd to supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromBfd {
+    /// The plan of this generation is in force.
+    Applied(Generation),
+    /// State on request.
+    Snapshot(u64, BfdStatus),
+    /// Heartbeat answer.
+    Alive(u64),
+    /// A session's sample changed; `None`: nothing is known of it any more.
+    Tracker(TrackerKey, Option<Sample>),
     /// Stopped; the process exits next.
     Stopped,
 }

@@ -5,6 +5,7 @@ pub mod bfd;
 pub mod check;
 pub mod diff;
 pub mod lvs;
+pub mod scripts;
 pub mod track;
 pub mod vrrp;
 
@@ -21,6 +22,10 @@ pub struct Plans {
     pub vrrp: vrrp::VrrpPlan,
     /// For the checker role.
     pub lvs: lvs::LvsPlan,
+    /// For the scripts role.
+    pub scripts: scripts::ScriptsPlan,
+    /// For the bfd role.
+    pub bfd: bfd::BfdPlan,
     /// Daemon-wide settings, for the supervisor.
     pub global: GlobalPlan,
     /// For the bfd role.

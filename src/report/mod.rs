@@ -3,7 +3,11 @@
 
 pub mod bfd;
 pub mod check;
+pub mod scripts;
 pub mod vrrp;
+
+pub use bfd::{BfdSessionStatus, BfdStatus};
+pub use scripts::{ScriptsStatus, TrackerStatus};
 
 use crate::net::{AddressFamily, IpCidr, Priority};
 use crate::plan::Generation;
@@ -24,6 +28,12 @@ pub struct Status {
     pub vrrp: Option<VrrpStatus>,
     /// The virtual servers; `None` when the checker role does not run or does not answer.
     pub checker: Option<CheckerStatus>,
+    /// Tracked scripts, files and processes; `None` when the scripts role does not run or does not answer.
+    #[serde(default)]
+    pub scripts: Option<ScriptsStatus>,
+    /// BFD sessions; `None` when the bfd role does not run or does not answer.
+    #[serde(default)]
+    pub bfd: Option<BfdStatus>,
     /// The latest changes of state, oldest first; at most a hundred.
     #[serde(default)]
     pub transitions: Vec<RecentTransition>,
@@ -84,6 +94,9 @@ pub struct RoleStatus {
     pub generation: Option<Generation>,
     /// Why it does not run, or answers late; empty when all is well.
     pub trouble: Option<String>,
+    /// Messages that it did not take in time and that were dropped.
+    #[serde(default)]
+    pub dropped: u64,
 }
 
 /// The vrrp role's view.

@@ -92,6 +92,8 @@ impl Supervisor {
             match answer {
                 Snapshot::Vrrp(vrrp) => status.vrrp = Some(vrrp),
                 Snapshot::Checker(checker) => status.checker = Some(checker),
+                Snapshot::Scripts(scripts) => status.scripts = Some(scripts),
+                Snapshot::Bfd(bfd) => status.bfd = Some(bfd),
             }
         }
         self.status.until = None;
@@ -108,12 +110,15 @@ impl Supervisor {
             name: slot.worker.role().name().to_owned(),
             pid: slot.child.as_ref().map(|child| child.pid),
             restarts: slot.restarts,
+            dropped: slot.dropped,
             generation: slot.child.as_ref().and_then(|child| child.generation),
             trouble: slot.trouble(&self.settings.limits).or_else(|| {
                 let late = self.status.waiting.contains(&slot.worker);
                 late.then(|| format!("did not answer within {limit} s"))
             }),
         };
+        // Those that serve others are worth a line only when something needs them.
+        let shown = |slot: &&super::slot::Slot| slot.worker.holds() || slot.wanted || slot.child.is_some();
         Status {
             version: VERSION,
             daemon: DaemonStatus {
@@ -125,10 +130,12 @@ impl Supervisor {
                 refused_reload: self.refused_reload.clone(),
                 configuration_errors: self.errors,
                 not_yet: self.plans.global.not_yet.clone(),
-                roles: self.slots.iter().map(role).collect(),
+                roles: self.slots.iter().filter(shown).map(role).collect(),
             },
             vrrp: None,
             checker: None,
+            scripts: None,
+            bfd: None,
             transitions: self.recent.iter().map(|recent| aged(recent, now)).collect(),
         }
     }

@@ -159,7 +159,7 @@ impl Global {
             name => {
                 let name = name.strip_prefix("vrrp_").unwrap_or(name);
                 if !defaults.garp.read(cx, name, statement) {
-                    cx.unhandled(Place::GlobalDefs, keyword);
+                    cx.leave();
                 }
             }
         }

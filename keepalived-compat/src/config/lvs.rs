@@ -217,7 +217,7 @@ impl VirtualServer {
             "real_server" => self.real_servers.extend(RealServer::read(cx, name, s)),
             _ => {
                 if !self.timing.read(cx, keyword.name, s, TimingRule::Default) {
-                    cx.unhandled(Place::VirtualServer, keyword);
+                    cx.leave();
                 }
             }
         }

@@ -177,7 +177,10 @@ fn fits(cx: &mut Context, setting: &Setting) -> bool {
             }
             true
         }
-        "use_vmac" | "use_ipvlan" => interface(cx, setting, words),
+        "auth_hmac" => {
+            super::vrrp::hmac::complete(cx, setting);
+            true
+        }
         _ => true,
     }
 }
@@ -264,29 +267,6 @@ fn refers(cx: &mut Context, setting: &Setting, keyword: &str, kind: &'static str
     known
 }
 
-/// `[[name] IFNAME] ...` of a macvlan or ipvlan.
-fn interface(cx: &mut Context, setting: &Setting, words: &[String]) -> bool {
-    let mut names = 0;
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        let name = match word.as_str() {
-            "netlink_notify_msg" | "bridge" | "private" | "vepa" => continue,
-            "group" => {
-                words.next();
-                continue;
-            }
-            "name" => words.next().map_or("", String::as_str),
-            word if word.contains(':') || word.parse::<std::net::IpAddr>().is_ok() => continue,
-            word => word,
-        };
-        names += 1;
-        if names > 1 || name.is_empty() || name.len() > 15 || name.contains('/') {
-            wrong(cx, setting, name);
-        }
-    }
-    true
-}
-
 /// The checks that need the whole configuration.
 pub(super) fn finish(cx: &mut Context, config: &mut Config) {
     sync::groups(cx, config);
@@ -314,12 +294,7 @@ fn combinations(cx: &mut Context, instance: &super::vrrp::VrrpInstance) {
     let more = settings.others.as_slice();
     let there = |keyword: &str| more.find(keyword);
     let v6 = settings.addresses.first().is_some_and(|a| a.address.is_ipv6());
-    let source = there("use_ipvlan").is_some_and(|s| match &s.value {
-        Value::Words(words) => {
-            words.iter().any(|w| w.split('/').next().is_some_and(|a| a.parse::<std::net::IpAddr>().is_ok()))
-        }
-        _ => false,
-    });
+    let source = settings.ipvlan().is_some_and(|ipvlan| ipvlan.address.is_some());
     let virtual_link = there("use_vmac").or(there("use_ipvlan")).is_some();
     let multicast = settings.unicast_peers.is_empty();
     let quiet = settings.unicast.is_none() && settings.unicast_source.is_none();

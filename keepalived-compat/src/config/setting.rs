@@ -7,6 +7,7 @@
 use super::Context;
 use super::line;
 use super::value::{address, boolean, seconds, shortened};
+use super::vrrp::{HmacKey, Ipvlan, Vmac, hmac, link};
 use crate::keywords::{Keyword, Opens, Place, Shape};
 use crate::lexer::Word;
 use crate::source::{Span, Spanned};
@@ -51,6 +52,12 @@ pub enum Value {
     Command(String, Vec<String>),
     /// A weight, and the word after it: true for `reverse`, false for `noreverse`.
     Weight(i64, Option<bool>),
+    /// `use_vmac`.
+    Vmac(Box<Vmac>),
+    /// `use_ipvlan`.
+    Ipvlan(Box<Ipvlan>),
+    /// `key` of `auth_hmac`.
+    HmacKey(Box<HmacKey>),
 }
 
 /// Finds settings by their keyword.
@@ -159,6 +166,10 @@ impl Context<'_> {
             return Some(Value::None);
         }
         let all = *words;
+        if let Some(value) = self.grammar(keyword, all) {
+            *words = &[];
+            return value;
+        }
         let first = take(words);
         let Some(word) = first else { return self.absent(keyword, head) };
         let wanted = || format!("{} {}", keyword.name, keyword.arguments);
@@ -212,6 +223,17 @@ impl Context<'_> {
             self.bad(word, keyword.name, &wanted());
         }
         value
+    }
+
+    /// The value of a keyword that has a grammar of its own for the rest of its line; `None` for the others, and
+    /// inside it (said) when keepalived leaves the line out.
+    fn grammar(&mut self, keyword: &Keyword, words: &[Word]) -> Option<Option<Value>> {
+        Some(match keyword.shape {
+            Shape::Vmac => Some(Value::Vmac(Box::new(link::vmac(self, keyword, words)))),
+            Shape::Ipvlan => Some(Value::Ipvlan(Box::new(link::ipvlan(self, keyword, words)))),
+            Shape::HmacKey => hmac::key(self, keyword, words).map(|key| Value::HmacKey(Box::new(key))),
+            _ => return None,
+        })
     }
 
     /// What a keyword without the words that may follow it means.

@@ -1,8 +1,12 @@
 //! `vrrp_instance`.
 
 mod address;
+pub(in crate::config) mod hmac;
+pub(in crate::config) mod link;
 
 pub use address::{Broadcast, VirtualAddress};
+pub use hmac::{AntiReplay, AuthHmac, HmacKey, HmacMode, HmacSecret};
+pub use link::{Ipvlan, IpvlanMode, Vmac, VmacAddress};
 
 use super::global::{Garp, Global, InstanceDefaults, group, set};
 use super::setting::{Setting, Value};
@@ -149,7 +153,7 @@ impl VrrpInstance {
         match keyword.name {
             "track_script" | "track_file" | "track_process" | "track_bfd" | "auth_hmac" => {
                 cx.not_built(keyword, statement, &who);
-                self.settings.others.extend(cx.setting(keyword, statement));
+                cx.leave();
             }
             "strict_mode" => {
                 set(&mut self.settings.strict, cx.flag(statement));
@@ -231,7 +235,7 @@ impl Settings {
             "authentication" => self.authentication = Some(authentication(cx, statement)),
             name => {
                 if !self.garp.read(cx, name, statement) {
-                    cx.unhandled(Place::VrrpInstance, keyword);
+                    cx.leave();
                 }
             }
         }
@@ -373,7 +377,7 @@ fn authentication(cx: &mut Context, statement: &Statement) -> Authentication {
                 password.truncate(PASSWORD_OCTETS);
                 auth.password = Some(password);
             }
-            _ => cx.unhandled(Place::Authentication, keyword),
+            _ => cx.leave(),
         }
     });
     auth

@@ -67,6 +67,12 @@ pub enum Shape {
     Mark,
     /// All words up to the end of the line.
     Rest,
+    /// The options of a macvlan.
+    Vmac,
+    /// The options of an ipvlan.
+    Ipvlan,
+    /// The number of a key, then the key.
+    HmacKey,
 }
 
 /// The largest values of C's types.

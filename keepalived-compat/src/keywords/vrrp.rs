@@ -43,10 +43,10 @@ const TRACK_GROUP: &[Keyword] = &[
 
 #[rustfmt::skip]
 const VRRP_INSTANCE: &[Keyword] = &[
-    grave("use_vmac", 0, "[[name] IFNAME] [MAC 5 or 6 octets] [netlink_notify_msg] [group G]", "the addresses are held by the interface itself with its own MAC address, so neighbours learn a new MAC at each takeover").takes(Rest),
+    grave("use_vmac", 0, "[[name] IFNAME] [MAC 5 or 6 octets] [netlink_notify_msg] [group G]", "the addresses are held by the interface itself with its own MAC address, so neighbours learn a new MAC at each takeover").takes(Vmac),
     accepted("use_vmac_addr", 0, "", "no macvlan is made yet"),
     accepted("vmac_xmit_base", 0, "", "no macvlan is made yet"),
-    grave("use_ipvlan", 0, "[[name] IFNAME] [ADDR] [bridge|private|vepa] [group G]", "the addresses are held by the interface itself").takes(Rest),
+    grave("use_ipvlan", 0, "[[name] IFNAME] [ADDR] [bridge|private|vepa] [group G]", "the addresses are held by the interface itself").takes(Ipvlan),
     works("unicast_peer", 0, "{ ADDR [min_ttl N] [max_ttl N] ... }").list(Place::UnicastPeer),
     grave("unicast_fault_no_peer", 0, "", "an instance without peers speaks multicast"),
     grave("check_unicast_src", 0, "", "advertisements from senders that are not configured peers are obeyed too"),
@@ -123,7 +123,7 @@ const AUTHENTICATION: &[Keyword] = &[
 
 #[rustfmt::skip]
 const AUTH_HMAC: &[Keyword] = &[
-    inner("key", 1, "ID 1..255, VALUE 32..64 bytes: ASCII | hex:DIGITS | file:PATH").takes(Words),
+    inner("key", 1, "ID 1..255, VALUE 32..64 bytes: ASCII | hex:DIGITS | file:PATH").takes(HmacKey),
     inner("active_key", 1, "1..255").takes(Number(1, 255)),
     inner("time_window", 1, "SECS 1..300").takes(Seconds(1, 300)),
     inner("anti_replay", 1, "time|monotonic").takes(OneOf(&["time", "monotonic"])),

@@ -10,6 +10,7 @@ fn role(name: &str, trouble: Option<&str>) -> RoleStatus {
         restarts: u32::from(trouble.is_some()),
         generation: Some(Generation(2)),
         trouble: trouble.map(str::to_owned),
+        dropped: 0,
     }
 }
 
@@ -29,6 +30,8 @@ fn status() -> Status {
         },
         vrrp: Some(VrrpStatus { routers: vec![crate::ctl::vrrp::tests::backup()], ..VrrpStatus::default() }),
         checker: None,
+        scripts: None,
+        bfd: None,
         transitions: Vec::new(),
     }
 }
