@@ -61,10 +61,6 @@ pub enum Action {
         tracker: TrackerKey,
         /// Up or Down.
         sample: Sample,
-        /// Do the virtual routers hear of it?
-        to_vrrp: bool,
-        /// Do the checkers?
-        to_checker: bool,
     },
     /// Every session has ended after [`Event::Stop`].
     Stopped,

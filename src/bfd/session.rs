@@ -168,6 +168,7 @@ impl Session {
             return;
         }
         let old = std::mem::replace(&mut self.plan, plan);
+        // Who listens from now on under that name has not heard it.
         let tracked = |p: &BfdSessionPlan| (p.name.clone(), p.to_vrrp, p.to_checker);
         if tracked(&old) != tracked(&self.plan) && self.verdict_at.is_none() {
             self.tell_trackers(cx);
@@ -252,8 +253,7 @@ impl Session {
     fn tell_trackers(&mut self, cx: &mut Context) {
         self.verdict_at = None;
         let sample = if self.state == State::Up { Sample::Up } else { Sample::Down };
-        let (to_vrrp, to_checker) = (self.plan.to_vrrp, self.plan.to_checker);
-        cx.actions.push(Action::Sample { tracker: self.plan.tracker(), sample, to_vrrp, to_checker });
+        cx.actions.push(Action::Sample { tracker: self.plan.tracker(), sample });
     }
 
     /// Sets or moves the end of patience with the neighbour, after a packet or a change of intervals.

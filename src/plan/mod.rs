@@ -28,8 +28,6 @@ pub struct Plans {
     pub bfd: bfd::BfdPlan,
     /// Daemon-wide settings, for the supervisor.
     pub global: GlobalPlan,
-    /// For the bfd role.
-    pub bfd: bfd::BfdPlan,
 }
 
 /// Daemon-wide settings.

@@ -49,8 +49,8 @@ pub struct BfdSessionStatus {
     pub downs: u64,
     /// The other end as it describes itself; `None` until it was heard, and after it fell silent.
     pub remote: Option<BfdRemote>,
-    /// Why nothing can be sent, if so.
-    pub send_error: Option<String>,
+    /// Why nothing can be sent or heard, if so.
+    pub trouble: Option<String>,
     /// Counters by name. Sorted by name.
     pub counters: BTreeMap<String, u64>,
 }
@@ -104,7 +104,7 @@ fn session_status(session: &Session, now: Instant) -> BfdSessionStatus {
         ups,
         downs,
         remote: session.remote().map(remote_status),
-        send_error: session.send_error().map(str::to_owned),
+        trouble: session.send_error().map(str::to_owned),
         counters: named(session.counters()),
     }
 }

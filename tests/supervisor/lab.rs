@@ -280,7 +280,7 @@ fn script(number: usize) -> TrackedScript {
 }
 
 fn session(number: usize) -> BfdSessionPlan {
-    BfdSessionPlan { name: format!("session{number}"), neighbor: [10, 0, 0, 9].into() }
+    BfdSessionPlan::new(format!("session{number}"), [10, 0, 0, 9].into())
 }
 
 fn virtual_server(number: usize) -> VirtualServer {
