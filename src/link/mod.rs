@@ -7,6 +7,8 @@ pub mod control;
 pub mod frame;
 pub mod news;
 
+pub use news::News;
+
 use crate::plan::bfd::BfdPlan;
 use crate::plan::lvs::LvsPlan;
 use crate::plan::scripts::ScriptsPlan;
@@ -27,6 +29,8 @@ pub enum ToVrrp {
     Plan(VrrpPlan),
     /// Something about a tracked thing changed (from the scripts or the bfd role; `None` when that role died).
     Tracker(TrackerKey, Option<Sample>),
+    /// Why a tracked thing is as the next [`ToVrrp::Tracker`] says, a few words ("exit status 1"); sent before it, if at all.
+    TrackerWords(TrackerKey, String),
     /// Send a [`FromVrrp::Snapshot`] with this number.
     Snapshot(u64),
     /// Send a [`FromVrrp::Alive`] with this number.
@@ -49,6 +53,8 @@ pub enum FromVrrp {
     Alive(u64),
     /// A router changed state.
     Transition(Transition),
+    /// Something else that notify scripts and FIFOs tell, in its order between the transitions.
+    News(crate::vrrp::News),
     /// Stopped; the process exits next.
     Stopped,
 }
@@ -97,13 +103,6 @@ pub enum ToScripts {
     AreYouThere(u64),
     /// End, once what was told is under way.
     Stop,
-}
-
-/// What the scripts role tells the world. It comes in the order in which it happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum News {
-    /// A router changed state.
-    Transition(Transition),
 }
 
 /// Scripts to supervisor.

@@ -121,6 +121,27 @@ impl News {
             cause: transition.cause.to_string(),
         })
     }
+
+    /// What else the vrrp role tells, if it is one of the things that people are told of.
+    pub fn of_vrrp(news: crate::vrrp::News) -> News {
+        use crate::vrrp::News as Told;
+        match news {
+            Told::Group(group) => News::Group {
+                to: match group.to {
+                    State::Backup => Standing::Backup,
+                    State::Master => Standing::Master,
+                    State::Fault => Standing::Fault,
+                    State::Initialize => Standing::Stop,
+                },
+                name: group.name,
+                cause: group.cause,
+            },
+            Told::Priority(news) => {
+                News::Priority { name: news.name, state: news.state, priority: news.priority }
+            }
+            Told::WeakerHeard(news) => News::MasterRxLowerPri { name: news.name, priority: news.priority },
+        }
+    }
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub struct Status {
 /// A change of a router's state that the supervisor heard of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecentTransition {
-    /// Instance name.
+    /// Instance name, or `sync group NAME`.
     pub router: String,
     /// `INIT`, `BACKUP`, `MASTER` or `FAULT`.
     pub from: String,
@@ -50,7 +50,7 @@ pub struct RecentTransition {
     pub to: String,
     /// Why, one sentence.
     pub cause: String,
-    /// Effective priority at that moment.
+    /// Effective priority at that moment; 0 for a group.
     pub priority: Priority,
     /// When, in seconds since 1970 (UTC).
     pub unix_seconds: u64,

@@ -186,7 +186,13 @@ impl Supervisor {
                     Report::Snapshot(number, snapshot) => status.collect(number, worker, snapshot),
                     Report::Transition(transition) => {
                         self.remember(&transition);
-                        self.relay_news(News::Transition(transition));
+                        if let Some(news) = News::of_transition(&transition) {
+                            self.relay_news(news);
+                        }
+                    }
+                    Report::News(news) => {
+                        self.remember_news(&news);
+                        self.relay_news(News::of_vrrp(news));
                     }
                     Report::Tracker(key, sample) => self.relay_sample(key, sample),
                     Report::Alive => {}

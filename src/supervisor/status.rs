@@ -3,8 +3,9 @@
 use super::run::Supervisor;
 use super::worker::{Order, Snapshot, Worker};
 use crate::link::control::Answer;
+use crate::net::Priority;
 use crate::report::{DaemonStatus, RecentTransition, RoleStatus, Status, VERSION};
-use crate::vrrp::Transition;
+use crate::vrrp::{GroupTransition, News, State, Transition};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -47,16 +48,28 @@ pub struct Recent {
 impl Supervisor {
     /// Remembers a transition.
     pub(super) fn remember(&mut self, transition: &Transition) {
+        let Transition { name, from, to, cause, priority, .. } = transition;
+        self.keep(name.clone(), (*from, *to), cause.to_string(), *priority);
+    }
+
+    /// Remembers the change of a sync group.
+    pub(super) fn remember_news(&mut self, news: &News) {
+        if let News::Group(GroupTransition { name, from, to, cause, .. }) = news {
+            self.keep(format!("sync group {name}"), (*from, *to), cause.clone(), Priority(0));
+        }
+    }
+
+    fn keep(&mut self, router: String, (from, to): (State, State), cause: String, priority: Priority) {
         if self.recent.len() == RECENT {
             self.recent.pop_front();
         }
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let report = RecentTransition {
-            router: transition.name.clone(),
-            from: transition.from.to_string(),
-            to: transition.to.to_string(),
-            cause: transition.cause.to_string(),
-            priority: transition.priority,
+            router,
+            from: from.to_string(),
+            to: to.to_string(),
+            cause,
+            priority,
             unix_seconds: unix.as_secs(),
             seconds_ago: 0,
         };

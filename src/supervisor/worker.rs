@@ -59,6 +59,8 @@ pub enum Report {
     Transition(Transition),
     /// What is known of a tracker, for the vrrp role.
     Tracker(TrackerKey, Option<Sample>),
+    /// Other news of the vrrp role.
+    News(crate::vrrp::News),
     /// The process exits next.
     Stopped,
 }
@@ -223,6 +225,7 @@ impl Worker {
                 FromVrrp::Snapshot(number, status) => Report::Snapshot(number, Snapshot::Vrrp(status)),
                 FromVrrp::Alive(_) => Report::Alive,
                 FromVrrp::Transition(transition) => Report::Transition(transition),
+                FromVrrp::News(news) => Report::News(news),
                 FromVrrp::Stopped => Report::Stopped,
             }),
             Worker::Scripts => decoder.message::<FromScripts>()?.map(|message| match message {

@@ -19,6 +19,7 @@ mod election;
 mod event;
 mod explain;
 mod interfaces;
+mod news;
 mod reconfigure;
 mod router;
 mod state;
@@ -40,6 +41,7 @@ pub use event::{
     Action, AddressOp, Command, Event, Frame, InterfaceFacts, KernelError, LogLevel, OpId, Received,
     RouterId, State, Transition, TransitionCause,
 };
+pub use news::{GroupTransition, News, PriorityNews, WeakerHeard};
 pub use router::Router;
 pub use state::ActiveRouter;
 pub use stats::Stats;
@@ -66,6 +68,8 @@ pub struct Core {
     interfaces: Interfaces,
     /// What is known of tracked scripts, files, processes and BFD sessions.
     samples: BTreeMap<TrackerKey, Sample>,
+    /// Why, in the words of the role that looks.
+    words: BTreeMap<TrackerKey, String>,
     operations: Operations,
     /// Who a packet is for.
     receivers: BTreeMap<(u32, AddressFamily, VirtualRouterId), RouterId>,
@@ -76,6 +80,9 @@ pub struct Core {
     life: Life,
     unknown_router: u64,
 }
+
+/// Characters kept of the words about a tracked thing: a line of a log, not the output of a script.
+const MAX_WORDS: usize = 200;
 
 /// How far the end is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,6 +133,7 @@ impl Core {
             }
             (_, Event::Interface(facts)) => self.interface(facts, now, actions),
             (_, Event::InterfaceGone { index }) => self.interface_gone(index, now, actions),
+            (_, Event::TrackerWords(key, words)) => self.heard_words(key, words),
             (_, Event::Tracker(key, sample)) => self.sampled(key, sample, now, actions),
             (_, Event::KernelDone { op, result }) => {
                 if let Some((id, slot)) = self.operations.finish(op) {
@@ -188,6 +196,12 @@ impl Core {
     /// Has the order to stop been carried out?
     pub fn is_stopped(&self) -> bool {
         self.life == Life::Stopped
+    }
+
+    fn heard_words(&mut self, key: TrackerKey, mut words: String) {
+        let end = words.char_indices().nth(MAX_WORDS).map_or(words.len(), |(at, _)| at);
+        words.truncate(end);
+        self.words.insert(key, words);
     }
 
     fn receive(&mut self, packet: &Received, now: Instant, actions: &mut Vec<Action>) {

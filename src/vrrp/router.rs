@@ -3,8 +3,9 @@
 
 use super::context::Context;
 use super::election::{Timing, Wait, outranks};
-use super::event::{Frame, LogLevel, Received, RouterId, State, TransitionCause};
+use super::event::{Action, Frame, LogLevel, Received, RouterId, State, TransitionCause};
 use super::explain::discard_sentence;
+use super::news::{News, WeakerHeard};
 use super::state::{ActiveRouter, Backup, Master, Phase};
 use super::stats::Stats;
 use super::story::Story;
@@ -42,6 +43,7 @@ pub struct Router {
     /// Kinds of sentence said since the last change of state.
     pub(super) said: Said,
     pub(super) weaker_said_at: Option<Instant>,
+    pub(super) weaker_told_at: Option<Instant>,
     /// The deadline under which the core has queued this router.
     pub(super) queued: Option<Instant>,
     /// The key under which the core finds it for packets.
@@ -98,6 +100,7 @@ impl Router {
             stats: Stats::default(),
             said: Said::default(),
             weaker_said_at: None,
+            weaker_told_at: None,
             queued: None,
             bound: None,
             doomed: false,
@@ -345,6 +348,7 @@ impl Router {
         if self.plan.answer_lower_priority {
             self.send_advertisement(ctx);
         }
+        self.tell_of_weaker(heard, ctx);
         self.announce_again(ctx);
         let silent = self.weaker_said_at.is_some_and(|at| ctx.now < at + WEAKER_LOG_GAP);
         if !silent {
@@ -360,6 +364,22 @@ impl Router {
                 ),
             );
         }
+    }
+
+    /// Notify scripts hear of it, but a flood of packets is no flood of scripts.
+    fn tell_of_weaker(&mut self, heard: Heard, ctx: &mut Context) {
+        if self.weaker_told_at.is_some_and(|at| ctx.now < at + self.own_interval().duration() / 2) {
+            return;
+        }
+        self.weaker_told_at = Some(ctx.now);
+        ctx.actions.push(Action::News(News::WeakerHeard(WeakerHeard {
+            router: self.id,
+            key: self.plan.key.clone(),
+            name: self.plan.name.clone(),
+            priority: self.priority,
+            by: heard.from,
+            theirs: heard.priority,
+        })));
     }
 
     /// Is the packet one to act upon?

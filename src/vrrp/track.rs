@@ -1,8 +1,9 @@
 //! What a router needs and what moves its priority: interfaces and a source address.
 
 use super::context::{Context, PriorityChange};
-use super::event::{LogLevel, TransitionCause};
+use super::event::{Action, LogLevel, State, TransitionCause};
 use super::interfaces::Interfaces;
+use super::news::{News, PriorityNews};
 use super::router::Router;
 use super::state::Phase;
 use crate::net::{AddressFamily, Priority};
@@ -94,6 +95,12 @@ impl Router {
         if self.phase != Phase::Initialize {
             let name = self.plan.name.clone();
             ctx.priorities.push(PriorityChange { name, from: before, to: priority });
+        }
+        let state = self.phase.state();
+        if matches!(state, State::Master | State::Backup) {
+            let (router, key, name) = (self.id, self.plan.key.clone(), self.plan.name.clone());
+            let news = PriorityNews { router, key, name, state, from: before, priority };
+            ctx.actions.push(Action::News(News::Priority(news)));
         }
     }
 }

@@ -24,6 +24,7 @@ impl Router {
         self.cause = cause;
         self.said = Said::default();
         self.weaker_said_at = None;
+        self.weaker_told_at = None;
         self.faults = match &self.cause {
             TransitionCause::Fault(reasons) => reasons.clone(),
             _ => Vec::new(),

@@ -9,8 +9,8 @@ use holdfast::plan::vrrp::{
 use holdfast::report::vrrp::snapshot;
 use holdfast::time::{Instant, Interval};
 use holdfast::vrrp::{
-    Action, AddressOp, Command, Core, Event, Frame, InterfaceFacts, KernelError, LogLevel, OpId, Received,
-    RouterId,
+    Action, AddressOp, Command, Core, Event, Frame, InterfaceFacts, KernelError, LogLevel, News, OpId,
+    Received, RouterId,
 };
 use holdfast::wire::vrrp::{Addresses, Advertisement, Expectation, HOP_LIMIT, Path, decode};
 use std::collections::{BTreeMap, BTreeSet};
@@ -173,6 +173,7 @@ impl World {
                 Action::Notify(t) => {
                     format!("{} {} -> {} ({}): {}", t.name, t.from, t.to, t.priority, t.cause)
                 }
+                Action::News(news) => show_news(news),
                 Action::Log(level, sentence) => format!("{}: {sentence}", show_level(level)),
                 Action::Stopped => "stopped".to_owned(),
             };
@@ -509,6 +510,14 @@ fn cidr(text: &str) -> Outcome<IpCidr> {
 
 fn parse<T: std::str::FromStr>(text: &str) -> Outcome<T> {
     text.parse().map_err(|_| format!("cannot read `{text}`"))
+}
+
+fn show_news(news: News) -> String {
+    match news {
+        News::Group(g) => format!("group {} {} -> {}: {}", g.name, g.from, g.to, g.cause),
+        News::Priority(p) => format!("{} tells priority {} as {}", p.name, p.priority, p.state),
+        News::WeakerHeard(w) => format!("{} tells of the weaker {} ({})", w.name, w.by, w.theirs),
+    }
 }
 
 fn show_level(level: LogLevel) -> &'static str {

@@ -142,6 +142,7 @@ impl Fake {
                 ToVrrp::Snapshot(number) => fake.say(&FromVrrp::Snapshot(number, VrrpStatus::default())),
                 ToVrrp::AreYouThere(number) => fake.say(&FromVrrp::Alive(number)),
                 ToVrrp::Tracker(key, sample) => fake.note(&format!("tracker {key} {sample:?}")),
+                ToVrrp::TrackerWords(key, words) => fake.note(&format!("words {key} {words}")),
                 ToVrrp::Stop { release } => {
                     fake.say(&FromVrrp::Stopped);
                     return fake.stop(release);
@@ -186,9 +187,10 @@ impl Fake {
                         fake.say(&FromScripts::Tracker(script("script2"), Some(Sample::Up)));
                     }
                 }
-                ToScripts::News(News::Transition(transition)) => {
-                    fake.note(&format!("news {} {}", transition.name, transition.to));
+                ToScripts::News(News::Instance { name, to, .. }) => {
+                    fake.note(&format!("news {name} {}", to.word()));
                 }
+                ToScripts::News(other) => fake.note(&format!("news {other:?}")),
                 ToScripts::Snapshot(number) => {
                     fake.say(&FromScripts::Snapshot(number, ScriptsStatus::default()));
                 }

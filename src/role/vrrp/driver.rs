@@ -232,6 +232,7 @@ impl Driver {
             ToVrrp::Plan(plan) => self.take_plan(plan),
             ToVrrp::Stop { release } => self.events.push(Event::Command(Command::Stop { release })),
             ToVrrp::Tracker(key, sample) => self.events.push(Event::Tracker(key, sample)),
+            ToVrrp::TrackerWords(key, words) => self.events.push(Event::TrackerWords(key, words)),
             ToVrrp::AreYouThere(number) => self.link.send(&FromVrrp::Alive(number)),
             ToVrrp::Snapshot(number) => {
                 let mut snapshot = report::vrrp::snapshot(&self.core, monotonic_now());
@@ -334,6 +335,7 @@ impl Driver {
                     self.kernel.change(op, what);
                 }
                 Action::Notify(transition) => self.tell(transition),
+                Action::News(news) => self.link.send(&FromVrrp::News(news)),
                 Action::Log(LogLevel::Error, sentence) => tracing::error!("{sentence}"),
                 Action::Log(LogLevel::Warning, sentence) => tracing::warn!("{sentence}"),
                 Action::Log(LogLevel::Info, sentence) => tracing::info!("{sentence}"),
