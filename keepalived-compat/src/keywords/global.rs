@@ -62,7 +62,7 @@ const ROOT: &[Keyword] = &[
     later("SSL", 0, "{ block }", "no TLS check is run").block(Place::Ssl),
     works("virtual_server_group", 1, "NAME { entries }").takes(Text).list(Place::VirtualServerGroup),
     works("virtual_server", 1, "ADDR [PORT] | fwmark N | group NAME, then { block }").takes(Words).block(Place::VirtualServer),
-    later("bfd_instance", 1, "NAME (<32 chars) { block }", "it is not watched").takes(Text).block(Place::BfdInstance).lenient(),
+    works("bfd_instance", 1, "NAME (<32 chars) { block }").takes(Text).block(Place::BfdInstance).lenient(),
     later("track_file", 1, "NAME { block }", "it is not watched").takes(Text).block(Place::TrackFile),
     later("vrrp_track_file", 1, "NAME { block }", "it is not watched").takes(Text).block(Place::VrrpTrackFile),
 ];
