@@ -63,6 +63,7 @@ impl Core {
         self.interfaces.clear_dependants();
         for (id, plan) in routers {
             self.interfaces.watch(&plan.key.interface, *id);
+            self.interfaces.watch(plan.advert_interface(), *id);
             for tracked in &plan.track_interfaces {
                 self.interfaces.watch(&tracked.interface, *id);
             }
