@@ -106,12 +106,16 @@ impl Filter {
             router.addresses.iter().chain(&router.excluded_addresses)
         {
             match cidr.address() {
-                IpAddr::V4(address) => drop(self.v4.insert(address)),
+                IpAddr::V4(address) => {
+                    self.v4.insert(address);
+                }
                 IpAddr::V6(address) if address.is_unicast_link_local() => {
                     let name = interface.as_ref().unwrap_or(&router.key.interface);
                     self.v6_link_local.insert((address, name.clone()));
                 }
-                IpAddr::V6(address) => drop(self.v6.insert(address)),
+                IpAddr::V6(address) => {
+                    self.v6.insert(address);
+                }
             }
         }
     }

@@ -5,6 +5,9 @@ mod kernel;
 mod leftovers;
 mod sockets;
 mod supervisor_link;
+mod surroundings;
+mod sysctl;
+mod vmac;
 
 use crate::role::EXIT_STOPPED;
 use std::os::unix::net::UnixStream;
