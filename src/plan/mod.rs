@@ -5,6 +5,7 @@ pub mod check;
 pub mod diff;
 pub mod lvs;
 pub mod track;
+pub mod transport;
 pub mod vrrp;
 
 use serde::{Deserialize, Serialize};

@@ -3,6 +3,7 @@
 use crate::net::{AddressFamily, IpCidr, Priority, VirtualRouterId};
 use crate::plan::Generation;
 pub use crate::plan::track::TrackedObject;
+pub use crate::plan::transport::{HmacKey, HmacMode, HmacPolicy, OldChecksum, PeerLimits, WirePolicy};
 use crate::time::Interval;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -43,6 +44,16 @@ pub struct RouterKey {
     pub family: AddressFamily,
     /// The identifier.
     pub vrid: VirtualRouterId,
+    /// Tells a second router of that VRID, family and interface from the first, which has `None` here: a unicast peer
+    /// or a multicast group of its own (keepalived allows both).
+    pub among: Option<IpAddr>,
+}
+
+impl RouterKey {
+    /// The only router of its VRID and family on the interface, or the first.
+    pub fn new(interface: String, family: AddressFamily, vrid: VirtualRouterId) -> RouterKey {
+        RouterKey { interface, family, vrid, among: None }
+    }
 }
 
 /// One `vrrp_instance`.
@@ -86,6 +97,8 @@ pub struct RouterPlan {
     pub track_interfaces: Vec<TrackedInterface>,
     /// Scripts, files, processes and BFD sessions to watch.
     pub trackers: Vec<TrackedObject>,
+    /// How it speaks and what it believes.
+    pub wire: WirePolicy,
 }
 
 impl RouterPlan {
@@ -112,6 +125,7 @@ impl RouterPlan {
             track_primary: true,
             track_interfaces: Vec::new(),
             trackers: Vec::new(),
+            wire: WirePolicy::default(),
         }
     }
 }
@@ -148,6 +162,16 @@ pub enum Transport {
         /// The peers; at least one.
         peers: Vec<IpAddr>,
     },
+}
+
+impl Transport {
+    /// The multicast group, if another one than the standard one is given.
+    pub fn group_given(&self) -> Option<IpAddr> {
+        match self {
+            Transport::Multicast { group, .. } => *group,
+            Transport::Unicast { .. } => None,
+        }
+    }
 }
 
 /// When addresses are announced by gratuitous ARP or unsolicited neighbour advertisement.

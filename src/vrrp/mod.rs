@@ -12,6 +12,7 @@
 //! Within: `router` decides, `transition` performs entry and exit, `election` compares, `track` looks at
 //! the surroundings, `vips` and `announce` care for the addresses, `reconfigure` compares plans.
 
+mod accept;
 mod advert;
 mod announce;
 mod context;
@@ -19,8 +20,10 @@ mod election;
 mod event;
 mod explain;
 mod interfaces;
+mod receivers;
 mod reconfigure;
 mod router;
+mod speech;
 mod state;
 mod stats;
 mod story;
@@ -45,14 +48,14 @@ pub use state::ActiveRouter;
 pub use stats::Stats;
 pub use vips::AddressView;
 
-use crate::net::{AddressFamily, IpCidr, VirtualRouterId};
+use crate::net::IpCidr;
 use crate::plan::Generation;
 use crate::plan::track::{Sample, TrackerKey};
 use crate::time::Instant;
-use crate::wire::vrrp::peek_vrid;
 use context::{Context, Operations, PriorityChange};
 use explain::priority_sentences;
 use interfaces::Interfaces;
+use receivers::Receivers;
 use state::Phase;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,13 +71,15 @@ pub struct Core {
     samples: BTreeMap<TrackerKey, Sample>,
     operations: Operations,
     /// Who a packet is for.
-    receivers: BTreeMap<(u32, AddressFamily, VirtualRouterId), RouterId>,
+    receivers: Receivers,
     /// When each router has something to do next.
     deadlines: BTreeSet<(Instant, RouterId)>,
     next_router: u32,
     priorities: Vec<PriorityChange>,
     life: Life,
     unknown_router: u64,
+    /// Time of day less monotonic time, in nanoseconds.
+    day_offset: i64,
 }
 
 /// How far the end is.
@@ -121,6 +126,10 @@ impl Core {
             (Life::Stopped, _) => {}
             (Life::Running, Event::Plan(plan)) => self.adopt(plan, now, actions),
             (Life::Running, Event::Advertisement(packet)) => self.receive(&packet, now, actions),
+            (Life::Running, Event::Sealed { interface, packet }) => {
+                self.receive_sealed(interface, &packet, now, actions);
+            }
+            (_, Event::TimeOfDay { unix_nanoseconds }) => self.take_time_of_day(unix_nanoseconds, now),
             (Life::Running, Event::AddressRemoved { index, cidr }) => {
                 self.address_removed(index, cidr, now, actions);
             }
@@ -188,16 +197,6 @@ impl Core {
     /// Has the order to stop been carried out?
     pub fn is_stopped(&self) -> bool {
         self.life == Life::Stopped
-    }
-
-    fn receive(&mut self, packet: &Received, now: Instant, actions: &mut Vec<Action>) {
-        let family = AddressFamily::of(packet.source);
-        let id = peek_vrid(&packet.bytes)
-            .and_then(|vrid| self.receivers.get(&(packet.interface, family, vrid)).copied());
-        match id {
-            Some(id) => self.with_router(id, now, actions, |router, ctx| router.receive(packet, ctx)),
-            None => self.unknown_router += 1,
-        }
     }
 
     fn interface(&mut self, facts: InterfaceFacts, now: Instant, actions: &mut Vec<Action>) {
@@ -303,7 +302,8 @@ impl Core {
         let Some(router) = self.routers.get_mut(&id) else { return };
         let (interfaces, operations) = (&self.interfaces, &mut self.operations);
         let priorities = &mut self.priorities;
-        work(router, &mut Context { now, interfaces, operations, actions, priorities });
+        let day_offset = self.day_offset;
+        work(router, &mut Context { now, day_offset, interfaces, operations, actions, priorities });
         let deadline = router.deadline();
         if router.queued != deadline {
             if let Some(old) = router.queued {
@@ -318,7 +318,7 @@ impl Core {
         if router.bound != listens_on {
             let key = |link| (link, router.plan.key.family, router.plan.key.vrid);
             if let Some(old) = router.bound {
-                self.receivers.remove(&key(old));
+                self.receivers.remove(key(old), id);
             }
             if let Some(new) = listens_on {
                 self.receivers.insert(key(new), id);
