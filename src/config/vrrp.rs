@@ -1,6 +1,8 @@
 //! `vrrp_instance` to [`RouterPlan`].
 
+mod groups;
 mod settings;
+mod track;
 mod transport;
 
 use super::Diagnostics;
@@ -21,6 +23,7 @@ pub(super) fn lower(config: &Config, generation: Generation, out: &mut Diagnosti
     let mut keys: BTreeMap<RouterKey, &VrrpInstance> = BTreeMap::new();
     for instance in &config.instances {
         let Some(mut router) = router(instance, out) else { continue };
+        router.trackers = track::trackers(&instance.settings.others, config);
         if let Some(first) = keys.get(&router.key) {
             router.key.among = among(&router, &routers);
             if router.key.among.is_none() {
@@ -31,7 +34,8 @@ pub(super) fn lower(config: &Config, generation: Generation, out: &mut Diagnosti
         keys.insert(router.key.clone(), instance);
         routers.push(router);
     }
-    VrrpPlan { generation, routers, groups: Vec::new() }
+    let groups = groups::groups(config, &mut routers);
+    VrrpPlan { generation, routers, groups }
 }
 
 /// A second router of a key: keepalived takes it when unicast peers or groups tell it from the first.

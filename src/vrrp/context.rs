@@ -2,6 +2,7 @@
 
 use super::event::{Action, AddressOp, LogLevel, OpId, RouterId};
 use super::interfaces::Interfaces;
+use super::samples::Samples;
 use crate::net::Priority;
 use crate::time::Instant;
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ pub(super) struct Context<'a> {
     /// Time of day less `now`, in nanoseconds; 0 while nobody has told it.
     pub day_offset: i64,
     pub interfaces: &'a Interfaces,
+    pub samples: &'a Samples,
     pub operations: &'a mut Operations,
     pub actions: &'a mut Vec<Action>,
     /// Priorities that this event changed: told together, with its name as the cause.

@@ -2,6 +2,7 @@
 
 pub mod ah;
 pub mod arp;
+pub mod bfd;
 pub mod checksum;
 pub mod discard;
 pub mod icmp;

@@ -159,13 +159,13 @@ impl Global {
                 }
             }
             // The preprocessor has heeded them where they stood.
-            "include_check" | "random_seed" => {}
+            "include_check" | "random_seed" => cx.leave(),
             "lvs_flush" => self.lvs_flush = true,
             "enable_script_security" => self.script_security = true,
             name => {
                 let name = name.strip_prefix("vrrp_").unwrap_or(name);
                 if !defaults.garp.read(cx, name, statement) {
-                    cx.unhandled(Place::GlobalDefs, keyword);
+                    cx.leave();
                 }
             }
         }

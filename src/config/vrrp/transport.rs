@@ -6,11 +6,10 @@ use crate::net::AddressFamily;
 use crate::plan::vrrp::{
     HmacKey, HmacMode, HmacPolicy, OldChecksum, PeerLimits, Transport, Version, WirePolicy,
 };
-use crate::wire::trailer::{MAX_KEY, MIN_KEY};
 use keepalived_compat::config::setting::{Setting, Settings as _, Value};
-use keepalived_compat::config::vrrp::VrrpInstance;
-use keepalived_compat::source::encode;
-use keepalived_compat::{Code, Diagnostic, Spanned};
+use keepalived_compat::config::vrrp as conf;
+use keepalived_compat::config::vrrp::{AntiReplay, AuthHmac, HmacSecret, VrrpInstance};
+use keepalived_compat::{Code, Spanned};
 use std::net::IpAddr;
 
 /// `time_window` unless three intervals are more.
@@ -100,8 +99,8 @@ pub(super) fn wire_policy(
         Some(_) if settings.others.text("old_unicast_checksum") == Some("never") => OldChecksum::Never,
         Some(_) => OldChecksum::Always,
     };
-    let hmac = match settings.others.find("auth_hmac") {
-        Some(block) => Some(hmac(instance, block, version, strict, out)?),
+    let hmac = match settings.hmac() {
+        Some(written) => Some(hmac(instance, &written, version, strict, out)?),
         None => None,
     };
     Some(WirePolicy {
@@ -146,75 +145,38 @@ fn peer_limits(options: &[Setting]) -> Vec<PeerLimits> {
     limits.collect()
 }
 
-/// `auth_hmac`; `None` (said) when it cannot sign: the instance would be deaf to its peers and they to it.
+/// `auth_hmac`; `None` (said by whoever read the block or the key's file) when it cannot sign: the instance would be
+/// deaf to its peers and they to it.
 fn hmac(
     instance: &VrrpInstance,
-    block: &Setting,
+    written: &AuthHmac,
     version: Version,
     strict: bool,
     out: &mut Diagnostics,
 ) -> Option<HmacPolicy> {
-    let name = &instance.name.value;
-    let mut keys: Vec<HmacKey> = Vec::new();
-    for written in block.block.iter().filter(|s| s.keyword == "key") {
-        match key(written) {
-            Ok(key) if keys.iter().all(|k| k.id != key.id) => keys.push(key),
-            Ok(key) => {
-                let title = format!("vrrp_instance {name}: the auth_hmac key {} is there already", key.id);
-                out.tell(Code::Duplicate, written.span, title, "the first one counts");
-            }
-            Err(why) => {
-                let title = format!("vrrp_instance {name}: an auth_hmac key cannot be used: {why}");
-                let diagnostic = Diagnostic::new(Code::BadValue, written.span, title, "it is left out");
-                out.say(
-                    diagnostic.instead("key ID VALUE: 32 to 64 octets, as text, hex:DIGITS or file:PATH"),
-                );
-            }
-        }
-    }
-    let active = block.block.number("active_key").and_then(|n| u8::try_from(n).ok());
-    let Some(active) = active.filter(|id| keys.iter().any(|key| key.id == *id)) else {
-        let title = format!("vrrp_instance {name}: auth_hmac has no usable active_key");
-        let now = "the instance is not started: it and its peers would not hear each other";
-        let diagnostic = Diagnostic::new(Code::BadValue, block.span, title, now);
-        out.say(diagnostic.instead("active_key ID, the number of one of the keys"));
-        return None;
+    let octets = |key: &conf::HmacKey| match &key.secret {
+        HmacSecret::Octets(secret) => Some(HmacKey { id: key.id, secret: secret.clone() }),
+        HmacSecret::File(_) => None,
     };
-    let mode = match block.block.text("mode") {
-        Some("permissive") => HmacMode::Permissive,
-        Some("receive-only") => HmacMode::ReceiveOnly,
-        _ => HmacMode::Enforce,
+    let keys: Vec<HmacKey> = written.keys.iter().filter_map(octets).collect();
+    let active = written.active_key()?.id;
+    if keys.iter().all(|key| key.id != active) {
+        return None;
+    }
+    let mode = match written.mode {
+        conf::HmacMode::Enforce => HmacMode::Enforce,
+        conf::HmacMode::Permissive => HmacMode::Permissive,
+        conf::HmacMode::ReceiveOnly => HmacMode::ReceiveOnly,
     };
     if strict && mode != HmacMode::Enforce {
-        let title = format!("vrrp_instance {name}: strict mode demands `mode enforce` of auth_hmac");
-        out.tell(Code::Cleared, block.span, title, "enforce is used, as in keepalived");
+        let title =
+            format!("vrrp_instance {}: strict mode demands `mode enforce` of auth_hmac", instance.name.value);
+        out.tell(Code::Cleared, instance.name.span, title, "enforce is used, as in keepalived");
     }
-    let interval =
-        u64::from(settings::interval(instance, version, &mut Diagnostics(Vec::new())).centiseconds());
-    let default = (interval * 3).div_ceil(100).clamp(SHORTEST_DEFAULT_WINDOW, LONGEST_WINDOW);
-    let seconds = block.block.time("time_window").map_or(default, |window| window.as_secs());
-    let window = u16::try_from(seconds).ok().filter(|_| block.block.text("anti_replay") != Some("monotonic"));
+    let interval = settings::interval(instance, version, &mut Diagnostics(Vec::new()));
+    let intervals = (u64::from(interval.centiseconds()) * 3).div_ceil(100);
+    let default = intervals.clamp(SHORTEST_DEFAULT_WINDOW, LONGEST_WINDOW);
+    let seconds = written.window.map_or(default, |window| window.as_secs());
+    let window = u16::try_from(seconds).ok().filter(|_| written.anti_replay == AntiReplay::Time);
     Some(HmacPolicy { keys, active, window, mode: if strict { HmacMode::Enforce } else { mode } })
-}
-
-/// `ID VALUE`; the words of a refusal never show the value.
-fn key(written: &Setting) -> Result<HmacKey, String> {
-    let Value::Words(words) = &written.value else { return Err("it has no value".to_owned()) };
-    let [id, value] = words.as_slice() else { return Err("it is not ID VALUE".to_owned()) };
-    let id = id.parse().ok().filter(|id| *id > 0).ok_or("its number is not from 1 to 255")?;
-    let secret = match value.strip_prefix("hex:") {
-        Some(digits) => octets(digits).ok_or("it is not hexadecimal digits, two for an octet")?,
-        None if value.starts_with("file:") => return Err("its file was not read".to_owned()),
-        None => encode(value),
-    };
-    if !(MIN_KEY..=MAX_KEY).contains(&secret.len()) {
-        return Err(format!("it has {} octets, not {MIN_KEY} to {MAX_KEY}", secret.len()));
-    }
-    Ok(HmacKey { id, secret })
-}
-
-fn octets(digits: &str) -> Option<Vec<u8>> {
-    let digit = |c: &u8| char::from(*c).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    let digits: Vec<u8> = digits.as_bytes().iter().map(digit).collect::<Option<_>>()?;
-    digits.chunks(2).map(|pair| if let [high, low] = pair { Some(high << 4 | low) } else { None }).collect()
 }

@@ -1,6 +1,7 @@
 //! Keys of `auth_hmac` that are kept in files: read once, by the process that reads the configuration.
 
 use keepalived_compat::config::setting::{Setting, Value};
+use keepalived_compat::config::vrrp::HmacSecret;
 use keepalived_compat::{Code, Config, Diagnostic};
 use std::fs::File;
 use std::io::Read as _;
@@ -21,40 +22,39 @@ pub(super) fn read(config: &mut Config) -> Vec<Diagnostic> {
     found
 }
 
-fn read_key(key: &mut Setting) -> Option<Diagnostic> {
-    let span = key.span;
-    let Value::Words(words) = &mut key.value else { return None };
-    let [_, value] = words.as_mut_slice() else { return None };
-    let path = value.strip_prefix("file:")?.to_owned();
+fn read_key(setting: &mut Setting) -> Option<Diagnostic> {
+    let span = setting.span;
+    let Value::HmacKey(key) = &mut setting.value else { return None };
+    let HmacSecret::File(path) = &key.secret else { return None };
+    let path = path.clone();
     match read_file(&path) {
-        Ok((text, mode)) => {
-            *value = text;
+        Ok((secret, mode)) => {
+            key.secret = HmacSecret::Octets(secret);
             (mode & 0o077 != 0).then(|| {
                 let title = format!("the key file {path} can be read by others than its owner");
                 let now = "whoever reads it can sign advertisements";
                 Diagnostic::new(Code::Adjusted, span, title, now).instead(format!("chmod 600 {path}"))
             })
         }
-        Err(error) => {
-            let title = format!("the key file {path} cannot be read: {error}");
-            Some(Diagnostic::new(Code::BadValue, span, title, "the key is left out"))
+        Err(why) => {
+            let title = format!("the key file {path} {why}");
+            let now = "the key neither signs nor checks; an instance that signs with it is not run";
+            Some(Diagnostic::new(Code::BadValue, span, title, now))
         }
     }
 }
 
-/// The key as it could stand in the configuration, and the file's mode. Not every octet is a letter: as hexadecimal
-/// digits they all are.
-fn read_file(path: &str) -> std::io::Result<(String, u32)> {
-    let file = File::open(path)?;
-    let mode = file.metadata()?.mode();
-    let mut octets = Vec::new();
-    file.take(LONGEST).read_to_end(&mut octets)?;
-    let octets = octets.trim_ascii();
-    let text = match octets.strip_prefix(b"hex:") {
-        Some(_) => String::from_utf8_lossy(octets).into_owned(),
-        None => octets.iter().fold("hex:".to_owned(), |text, octet| text + &format!("{octet:02x}")),
+/// The key, and the file's mode. An error is the rest of a sentence that begins with the file's name.
+fn read_file(path: &str) -> Result<(Vec<u8>, u32), String> {
+    let read = || -> std::io::Result<(Vec<u8>, u32)> {
+        let file = File::open(path)?;
+        let mode = file.metadata()?.mode();
+        let mut octets = Vec::new();
+        file.take(LONGEST).read_to_end(&mut octets)?;
+        Ok((octets, mode))
     };
-    Ok((text, mode))
+    let (octets, mode) = read().map_err(|error| format!("cannot be read: {error}"))?;
+    Ok((HmacSecret::of_file(&octets)?, mode))
 }
 
 #[cfg(test)]
@@ -63,15 +63,15 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_file_holds_text_or_hexadecimal_digits() {
+    fn a_key_comes_from_its_file_with_the_files_mode() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("key");
-        for (held, read) in [("hex:00ff\n", "hex:00ff"), ("a\u{7f}b\n", "hex:617f62")] {
-            std::fs::write(&path, held).expect("written");
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).expect("mode set");
-            let (text, mode) = read_file(&path.to_string_lossy()).expect("readable");
-            assert_eq!((text.as_str(), mode & 0o777), (read, 0o640));
-        }
-        assert!(read_file("/no/such/file").is_err());
+        std::fs::write(&path, "hex:".to_owned() + &"0f".repeat(32) + "\n").expect("written");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).expect("mode set");
+        let (secret, mode) = read_file(&path.to_string_lossy()).expect("readable");
+        assert_eq!((secret, mode & 0o777), (vec![15; 32], 0o640));
+        std::fs::write(&path, "short\n").expect("written");
+        assert!(read_file(&path.to_string_lossy()).is_err_and(|why| why.contains("5 octets")));
+        assert!(read_file("/no/such/file").is_err_and(|why| why.starts_with("cannot be read")));
     }
 }

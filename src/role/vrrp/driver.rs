@@ -3,7 +3,6 @@
 use super::kernel::{self, Done, KernelWorker};
 use super::leftovers::Leftovers;
 use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Speaks, Wanted};
-use super::supervisor_link::{LinkState, SupervisorLink};
 use crate::link::{FromVrrp, ToVrrp};
 use crate::netlink::facts::{InterfaceTable, Next};
 use crate::netlink::monitor::Monitor;
@@ -11,6 +10,7 @@ use crate::netlink::route::RouteSocket;
 use crate::plan::Generation;
 use crate::plan::vrrp::{Authentication, Transport, VrrpPlan};
 use crate::report;
+use crate::role::supervisor_link::{LinkState, SupervisorLink};
 use crate::sys::clock::{monotonic_now, unix_nanoseconds};
 use crate::sys::poll::{Interest, Poller};
 use crate::sys::process;
@@ -51,7 +51,7 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 /// Everything the vrrp role owns.
 pub struct Driver {
     core: Core,
-    link: SupervisorLink,
+    link: SupervisorLink<ToVrrp>,
     monitor: Monitor,
     /// A dump is under way: announcements wait, so that they are folded after it.
     dumping: bool,
@@ -238,6 +238,7 @@ impl Driver {
             ToVrrp::Plan(plan) => self.take_plan(plan),
             ToVrrp::Stop { release } => self.events.push(Event::Command(Command::Stop { release })),
             ToVrrp::Tracker(key, sample) => self.events.push(Event::Tracker(key, sample)),
+            ToVrrp::TrackerWords(key, words) => self.events.push(Event::TrackerWords(key, words)),
             ToVrrp::AreYouThere(number) => self.link.send(&FromVrrp::Alive(number)),
             ToVrrp::Snapshot(number) => {
                 let mut snapshot = report::vrrp::snapshot(&self.core, monotonic_now());
@@ -359,6 +360,7 @@ impl Driver {
                     self.kernel.change(op, what);
                 }
                 Action::Notify(transition) => self.tell(transition),
+                Action::News(news) => self.link.send(&FromVrrp::News(news)),
                 Action::Log(LogLevel::Error, sentence) => tracing::error!("{sentence}"),
                 Action::Log(LogLevel::Warning, sentence) => tracing::warn!("{sentence}"),
                 Action::Log(LogLevel::Info, sentence) => tracing::info!("{sentence}"),
