@@ -171,7 +171,9 @@ impl Router {
     ) -> (&'a [u8], Result<Option<Sequence>, Discard>) {
         // Without `auth_hmac` a trailer is a wrong length, as in keepalived.
         let Some(policy) = &self.plan.wire.hmac else { return (packet.bytes, Ok(None)) };
-        let (message, trailer) = split_trailer(packet.bytes, self.plan.key.family);
+        let Some((message, trailer)) = split_trailer(packet.bytes, self.plan.key.family) else {
+            return (packet.bytes, Err(Discard::Length));
+        };
         let found = match trailer {
             Some(octets) => {
                 self.speech.verify(policy, packet.source, message, octets, unix_nanoseconds).map(Some)

@@ -279,17 +279,14 @@ pub fn peek_vrid(bytes: &[u8]) -> Option<VirtualRouterId> {
 }
 
 /// The message and its HMAC trailer, recognised by the length alone: 28 octets more than the count of addresses says.
-/// `family` is that of the packet.
-pub fn split_trailer(bytes: &[u8], family: AddressFamily) -> (&[u8], Option<&[u8; trailer::LEN]>) {
-    let [first, _, _, count, ..] = *bytes else { return (bytes, None) };
+/// `family` is that of the packet. `None` when the length is neither that of a message nor that of a signed one.
+pub fn split_trailer(bytes: &[u8], family: AddressFamily) -> Option<(&[u8], Option<&[u8; trailer::LEN]>)> {
+    let [first, _, _, count, ..] = *bytes else { return None };
     let authentication = if first >> 4 == Version::V2.number() { AUTH_LEN } else { 0 };
     let length = HEADER_LEN + usize::from(count) * address_len(family) + authentication;
-    match bytes.split_at_checked(length) {
-        Some((message, rest)) => match rest.try_into() {
-            Ok(trailer) => (message, Some(trailer)),
-            Err(_) => (bytes, None),
-        },
-        None => (bytes, None),
+    match bytes.split_at_checked(length)? {
+        (message, []) => Some((message, None)),
+        (message, rest) => Some((message, Some(rest.try_into().ok()?))),
     }
 }
 
