@@ -28,7 +28,7 @@ pub(super) fn lower(config: &Config, generation: Generation, out: &mut Diagnosti
             }
         }
     }
-    VrrpPlan { generation, routers, groups: Vec::new() }
+    VrrpPlan { generation, routers, groups: Vec::new(), statics: Vec::new() }
 }
 
 /// Two instances are one virtual router. keepalived refuses that, except between unicast instances, which it
@@ -188,6 +188,7 @@ fn address_plan(address: &conf::VirtualAddress) -> VirtualAddress {
         label: address.label.clone(),
         scope: address.scope,
         broadcast: address.broadcast.and_then(|b| broadcast(b, cidr)),
+        ..VirtualAddress::new(cidr)
     }
 }
 

@@ -12,6 +12,8 @@ mod link;
 pub mod message;
 pub mod monitor;
 pub mod route;
+pub mod routing;
+mod rule;
 mod socket;
 
 pub use address::Address;

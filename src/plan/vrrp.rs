@@ -2,6 +2,7 @@
 
 use crate::net::{AddressFamily, IpCidr, Priority, VirtualRouterId};
 use crate::plan::Generation;
+use crate::plan::route::Item;
 pub use crate::plan::track::TrackedObject;
 use crate::time::Interval;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,8 @@ pub struct VrrpPlan {
     pub routers: Vec<RouterPlan>,
     /// Routers that change state together.
     pub groups: Vec<SyncGroupPlan>,
+    /// `static_ipaddress`, `static_routes`, `static_rules`: in this order, each in the order of the file.
+    pub statics: Vec<Item>,
 }
 
 /// A `vrrp_sync_group`.
@@ -86,6 +89,8 @@ pub struct RouterPlan {
     pub track_interfaces: Vec<TrackedInterface>,
     /// Scripts, files, processes and BFD sessions to watch.
     pub trackers: Vec<TrackedObject>,
+    /// `virtual_routes`, then `virtual_rules`: there while it is Master. No addresses among them.
+    pub routing: Vec<Item>,
 }
 
 impl RouterPlan {
@@ -112,6 +117,7 @@ impl RouterPlan {
             track_primary: true,
             track_interfaces: Vec::new(),
             trackers: Vec::new(),
+            routing: Vec::new(),
         }
     }
 }
@@ -129,6 +135,44 @@ pub struct VirtualAddress {
     pub scope: Option<u8>,
     /// Broadcast address (IPv4 only).
     pub broadcast: Option<std::net::Ipv4Addr>,
+    /// Its rarer options.
+    pub options: AddressOptions,
+    /// Does losing it matter (`no_track` says no)?
+    pub tracked: bool,
+}
+
+impl VirtualAddress {
+    /// An address without options.
+    pub fn new(cidr: IpCidr) -> VirtualAddress {
+        VirtualAddress {
+            cidr,
+            interface: None,
+            label: None,
+            scope: None,
+            broadcast: None,
+            options: AddressOptions::default(),
+            tracked: true,
+        }
+    }
+}
+
+/// What else the kernel is told about an address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AddressOptions {
+    /// Far end of a point-to-point pair; the address has a host prefix then.
+    pub peer: Option<IpAddr>,
+    /// `home` (IFA_F_HOMEADDRESS).
+    pub home: bool,
+    /// `-nodad`: duplicate address detection runs (IPv6). Virtual addresses have none otherwise.
+    pub detect_duplicates: bool,
+    /// `mngtmpaddr` (IFA_F_MANAGETEMPADDR).
+    pub manage_temporary: bool,
+    /// `noprefixroute` (IFA_F_NOPREFIXROUTE).
+    pub no_prefix_route: bool,
+    /// `autojoin` (IFA_F_MCAUTOJOIN).
+    pub autojoin: bool,
+    /// Seconds until it is deprecated, `u32::MAX` for never (IPv6). When `None`: at once for /128, else never.
+    pub preferred_lifetime: Option<u32>,
 }
 
 /// Where advertisements go.

@@ -36,6 +36,7 @@ impl Core {
             kept.push((id, router));
         }
         self.generation = plan.generation;
+        let statics = plan.statics;
         self.order = order;
         let left: Vec<RouterId> = known.into_values().collect();
         self.note_dependants(&kept);
@@ -44,8 +45,12 @@ impl Core {
             self.with_router(id, now, actions, |router, ctx| router.end(ctx));
         }
         for (id, plan) in &kept {
-            self.with_router(*id, now, actions, |router, ctx| router.drop_addresses(plan, ctx));
+            self.with_router(*id, now, actions, |router, ctx| {
+                router.drop_routing(plan, ctx);
+                router.drop_addresses(plan, ctx);
+            });
         }
+        self.adopt_statics(&statics, now, actions);
         for (id, plan) in kept {
             if let Entry::Vacant(place) = self.routers.entry(id) {
                 place.insert(Router::new(id, plan, now));
@@ -71,6 +76,9 @@ impl Core {
                 self.interfaces.hold(address.cidr, name, *id, plan.priority.is_owner());
                 self.interfaces.watch(name, *id);
             }
+            for name in plan.routing.iter().flat_map(|item| item.interfaces()) {
+                self.interfaces.watch(name, *id);
+            }
         }
     }
 }
@@ -82,6 +90,7 @@ impl Router {
         for vip in &mut self.vips {
             vip.dropped = true;
         }
+        self.routing.drop_others([]);
         self.transition(Phase::Initialize, TransitionCause::Removed, ctx);
     }
 
@@ -101,6 +110,10 @@ impl Router {
     /// Go on with another plan of the same key. State, counters and the Master heard are kept.
     fn adopt(&mut self, plan: RouterPlan, ctx: &mut Context) {
         if self.plan == plan {
+            // keepalived: a reload puts back what `no_track` left away.
+            if matches!(self.phase, Phase::Master(_)) {
+                self.install_routing(ctx);
+            }
             return;
         }
         let old = std::mem::replace(&mut self.plan, plan);
@@ -109,11 +122,20 @@ impl Router {
         {
             self.arrange_addresses();
         }
+        if old.routing != self.plan.routing {
+            self.routing.arrange(&self.plan.routing);
+        }
         self.adjust_timers(&old, ctx.now);
         self.reevaluate(ctx);
         match &self.phase {
-            Phase::Master(_) => self.install_addresses(ctx),
-            Phase::Initialize | Phase::Backup(_) | Phase::Fault => self.withdraw_addresses(ctx),
+            Phase::Master(_) => {
+                self.install_addresses(ctx);
+                self.install_routing(ctx);
+            }
+            Phase::Initialize | Phase::Backup(_) | Phase::Fault => {
+                self.withdraw_routing(ctx);
+                self.withdraw_addresses(ctx);
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use super::event::{Action, LogLevel, State, TransitionCause};
 use super::interfaces::Interfaces;
 use super::news::{News, PriorityNews};
 use super::router::Router;
+use super::routes::routing_faults;
 use super::state::Phase;
 use crate::net::{AddressFamily, Priority};
 use crate::plan::vrrp::{RouterPlan, TrackedInterface, Transport};
@@ -43,6 +44,7 @@ impl Outlook {
             Some(_) => {}
         }
         faults.extend(address_faults(plan, interfaces));
+        faults.extend(routing_faults(plan, interfaces));
         faults.extend(plan.track_interfaces.iter().filter_map(|tracked| tracker_fault(tracked, interfaces)));
         Outlook {
             link: own.map(|interface| interface.index),

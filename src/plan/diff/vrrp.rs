@@ -2,6 +2,7 @@
 
 use super::{Change, Weight, What, place};
 use crate::net::Priority;
+use crate::plan::route::Item;
 use crate::plan::vrrp::{
     Authentication, ChecksumDialect, RouterKey, RouterPlan, TrackedInterface, TrackedObject, Transport,
     Version, VirtualAddress, VrrpPlan,
@@ -92,6 +93,15 @@ fn addresses(
     new.excluded_addresses.iter().for_each(|address| add(address, false));
 }
 
+/// Routes and rules, in words.
+fn items(items: &[Item]) -> String {
+    if items.is_empty() { "none".to_owned() } else { words_of(items) }
+}
+
+fn words_of(items: &[Item]) -> String {
+    items.iter().map(Item::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// Collects the settings that differ.
 struct Fields<'a> {
     router: &'a RouterPlan,
@@ -129,6 +139,7 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
         track_primary,
         track_interfaces,
         trackers,
+        routing,
     } = old;
     let mut to = Fields { router: new, changes };
     use Weight::{MayFailOver, Quiet};
@@ -234,6 +245,10 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
         let meaning =
             "the priority may change, or the router may enter or leave FAULT, as the tracked things are";
         to.say(MayFailOver, "trackers", objects(trackers), objects(&new.trackers), meaning);
+    }
+    if *routing != new.routing {
+        let meaning = "what left goes, then what is new comes; the rest is not touched";
+        to.say(MayFailOver, "virtual_routes, virtual_rules", items(routing), items(&new.routing), meaning);
     }
     order(old, new, &mut to);
 }

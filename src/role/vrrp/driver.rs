@@ -2,6 +2,7 @@
 
 use super::kernel::{self, Done, KernelWorker};
 use super::leftovers::Leftovers;
+use super::routes::{KernelChange, ROUTING, RoutingWatch};
 use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Wanted};
 use super::supervisor_link::{LinkState, SupervisorLink};
 use crate::link::{FromVrrp, ToVrrp};
@@ -56,6 +57,7 @@ pub struct Driver {
     sockets: Sockets,
     kernel: KernelWorker,
     leftovers: Leftovers,
+    routing: RoutingWatch,
     timer: Timer,
     poller: Poller,
     /// What each router of the plan listens to: interface name, family, groups.
@@ -87,6 +89,7 @@ impl Driver {
             sockets: Sockets::new()?,
             kernel: KernelWorker::start()?,
             leftovers: Leftovers::default(),
+            routing: RoutingWatch::default(),
             timer: Timer::new()?,
             poller: Poller::new()?,
             listeners: Vec::new(),
@@ -144,6 +147,7 @@ impl Driver {
                 LINK => self.hear_link(readiness.writable)?,
                 MONITOR => self.hear_monitor()?,
                 KERNEL => self.hear_kernel()?,
+                ROUTING => self.hear_routing()?,
                 token if token >= FIRST_SOCKET_TOKEN => {
                     if let Err(error) = self.sockets.receive(token, &mut self.events) {
                         self.complain(
@@ -169,6 +173,14 @@ impl Driver {
         Ok(())
     }
 
+    /// An interface that went down took its routes along: that it is down is heard first.
+    fn hear_routing(&mut self) -> io::Result<()> {
+        if !self.dumping {
+            self.hear_monitor()?;
+        }
+        self.routing.read(&mut self.events)
+    }
+
     fn start_dump(&mut self) -> io::Result<()> {
         self.dumping = true;
         self.poller.delete(&self.monitor)?;
@@ -183,6 +195,7 @@ impl Driver {
         if !self.dumping {
             self.hear_monitor()?;
         }
+        self.routing.read(&mut self.events)?;
         for done in finished {
             match done {
                 Done::Change(op, result) => {
@@ -262,6 +275,9 @@ impl Driver {
                 (router.key.interface.clone(), router.key.family, group)
             })
             .collect();
+        if let Err(error) = self.routing.follow(&plan, &self.poller) {
+            self.complain("routing".to_owned(), &format!("routes are not watched: {error}"));
+        }
         let generation: Generation = plan.generation;
         self.events.push(Event::Plan(plan));
         // What the core wants to send needs its socket now. Sockets that nothing needs any more stay open until the
@@ -332,8 +348,9 @@ impl Driver {
                 Action::Transmit(..) => {}
                 Action::Kernel(op, what) => {
                     self.leftovers.note(op, &what, &self.interfaces);
-                    self.kernel.change(op, what);
+                    self.kernel.change(op, KernelChange::Address(what));
                 }
+                Action::Routing(op, what) => self.kernel.change(op, KernelChange::Routing(what)),
                 Action::Notify(transition) => self.tell(transition),
                 Action::News(news) => self.link.send(&FromVrrp::News(news)),
                 Action::Log(LogLevel::Error, sentence) => tracing::error!("{sentence}"),
