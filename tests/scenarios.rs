@@ -20,6 +20,8 @@
 //! uncertain                   news about routes were lost
 //! hold | release              the kernel's answers wait | come
 //! stop release | stop retain | orphaned
+//! group g members=a,b track=eth2:-20 trackers=script/chk    a sync group into the plan; `ungroup g` takes it out
+//! sample script/chk up|down|unknown|NUMBER [because exit status 1]    what is known of a tracked thing
 //! status
 //! ```
 

@@ -120,8 +120,8 @@ impl Core {
         work: impl FnOnce(&mut HeldList, &mut Context),
     ) {
         let (interfaces, operations) = (&self.interfaces, &mut self.operations);
-        let priorities = &mut self.priorities;
-        work(&mut self.statics, &mut Context { now, interfaces, operations, actions, priorities });
+        let (samples, priorities) = (&self.samples, &mut self.priorities);
+        work(&mut self.statics, &mut Context { now, interfaces, samples, operations, actions, priorities });
     }
 }
 

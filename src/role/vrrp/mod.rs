@@ -5,7 +5,6 @@ mod kernel;
 mod leftovers;
 mod routes;
 mod sockets;
-mod supervisor_link;
 
 use crate::role::EXIT_STOPPED;
 use std::os::unix::net::UnixStream;
