@@ -69,6 +69,15 @@ impl RouteSocket {
         decode_all(answers, RTM_NEWLINK, link::decode, context)
     }
 
+    /// The VRF interfaces with their tables.
+    pub fn vrf_tables(&mut self) -> Result<Vec<(String, u32)>, NetlinkError> {
+        let mut request = Request::new(RTM_GETLINK, 0, &link::header(0, None));
+        request.attribute(IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
+        let context = "cannot list the VRF interfaces";
+        let answers = self.socket.dump(&request, context)?;
+        decode_all(answers, RTM_NEWLINK, link::vrf_table, context)
+    }
+
     /// Every IPv4 and IPv6 address, per interface in the kernel's order.
     pub fn addresses(&mut self) -> Result<Vec<Address>, NetlinkError> {
         let request = Request::new(RTM_GETADDR, 0, &[0; address::HEADER]);

@@ -5,6 +5,7 @@ mod effective;
 mod files;
 mod interfaces;
 mod machine;
+mod names;
 mod scripts;
 
 #[cfg(test)]
@@ -146,7 +147,7 @@ impl Outcome {
         let lints = machine.map(|machine| machine::lint(&parsed.config, machine)).unwrap_or_default();
         let scripts = scripts::diagnose(&parsed.config);
         let interfaces = interfaces::diagnose(&parsed.config, request.interface_exists);
-        let lowered = lower_owned(parsed.config, request.generation);
+        let lowered = lower_owned(parsed.config, request.generation, &names::names());
         let mut plans = lowered.plans;
         let mut diagnostics = parsed.diagnostics;
         diagnostics.extend(lowered.diagnostics);
