@@ -126,6 +126,9 @@ impl<'a> Context<'a> {
 
     /// An unknown keyword, with the best advice there is.
     fn say_unknown(&mut self, place: Place, word: &Word, block: bool, now: &str) {
+        if self.diagnostics.len() > crate::MAX_DIAGNOSTICS {
+            return; // It would not be kept, and the search for what was meant is the slowest thing here.
+        }
         let title = format!("unknown keyword `{}`", shortened(&word.text));
         let diagnostic = Diagnostic::new(Code::UnknownKeyword, word.span, title, now);
         let diagnostic = if block && place != Place::Root && keywords::find(Place::Root, &word.text).is_some()
