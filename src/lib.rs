@@ -17,6 +17,7 @@ pub mod config;
 pub mod bfd;
 pub mod check;
 pub mod lvs;
+pub mod track;
 pub mod vrrp;
 
 pub mod report;
