@@ -252,9 +252,9 @@ const GARP_GROUP: &[Keyword] = &[
 
 #[rustfmt::skip]
 const LINKBEAT_INTERFACES: &[Keyword] = &[
-    inner("MII", 1, "after IFNAME"),
-    inner("ETHTOOL", 1, "after IFNAME"),
-    inner("IOCTL", 1, "after IFNAME"),
+    inner("MII", 0, "after IFNAME"),
+    inner("ETHTOOL", 0, "after IFNAME"),
+    inner("IOCTL", 0, "after IFNAME"),
 ];
 
 #[rustfmt::skip]
@@ -291,19 +291,19 @@ const TRACK_FILE: &[Keyword] = &[
 
 #[rustfmt::skip]
 const BFD_INSTANCE: &[Keyword] = &[
-    inner("source_ip", 1, "ADDR").takes(Address),
-    inner("neighbor_ip", 1, "ADDR").takes(Address).lenient(),
-    inner("neighbour_ip", 1, "ADDR").takes(Address).lenient(),
-    inner("min_rx", 1, "MS decimal 1..4294967").takes(Millis(1_000, U32 as u64)),
-    inner("min_tx", 1, "MS decimal 1..4294967").takes(Millis(1_000, U32 as u64)),
-    inner("idle_tx", 1, "MS decimal 1000..4294967").takes(Millis(SECOND, U32 as u64)),
-    inner("multiplier", 1, "1..255").takes(Number(1, 255)),
-    inner("passive", 0, ""),
-    inner("ttl", 1, "1..255").takes(Number(1, 255)),
-    inner("hoplimit", 1, "1..255").takes(Number(1, 255)),
-    inner("max_hops", 1, "-1..255").takes(Number(-1, 255)),
-    inner("multihop", 0, "[BOOL]").takes(Bool),
-    inner("weight", 1, "-253..253 [reverse]").takes(Weight(253)),
-    inner("vrrp", 0, ""),
-    inner("checker", 0, ""),
+    works("source_ip", 1, "ADDR").takes(Address),
+    works("neighbor_ip", 1, "ADDR").takes(Address).lenient(),
+    works("neighbour_ip", 1, "ADDR").takes(Address).lenient(),
+    works("min_rx", 1, "MS decimal 1..4294967").takes(Millis(1_000, U32 as u64)),
+    works("min_tx", 1, "MS decimal 1..4294967").takes(Millis(1_000, U32 as u64)),
+    works("idle_tx", 1, "MS decimal 1000..4294967").takes(Millis(SECOND, U32 as u64)),
+    works("multiplier", 1, "1..255").takes(Number(1, 255)),
+    works("passive", 0, ""),
+    works("ttl", 1, "1..255").takes(Number(1, 255)),
+    works("hoplimit", 1, "1..255").takes(Number(1, 255)),
+    works("max_hops", 1, "-1..255").takes(Number(-1, 255)),
+    works("multihop", 0, "[BOOL]").takes(Bool),
+    works("weight", 1, "-253..253 [reverse]").takes(Weight(253)),
+    works("vrrp", 0, ""),
+    works("checker", 0, ""),
 ];
