@@ -3,6 +3,7 @@
 mod groups;
 mod settings;
 mod track;
+mod whole;
 
 use super::Diagnostics;
 use crate::net::{AddressFamily, IpCidr, VirtualRouterId};
@@ -23,6 +24,7 @@ pub(super) fn lower(config: &Config, generation: Generation, out: &mut Diagnosti
     for instance in &config.instances {
         let Some(mut router) = router(instance, out) else { continue };
         router.trackers = track::trackers(&instance.settings.others, config);
+        router.announce = whole::announce(instance, config, router.announce);
         match keys.get(&router.key) {
             Some(first) => conflict(first, instance, &router, &routers, out),
             None => {
@@ -32,7 +34,9 @@ pub(super) fn lower(config: &Config, generation: Generation, out: &mut Diagnosti
         }
     }
     let groups = groups::groups(config, &mut routers);
-    VrrpPlan { generation, routers, groups }
+    let (startup_delay, log_unknown_vrids) = (whole::startup_delay(config), whole::log_unknown_vrids(config));
+    let announce_gaps = whole::announce_gaps(config, out);
+    VrrpPlan { generation, routers, groups, startup_delay, log_unknown_vrids, announce_gaps }
 }
 
 /// Two instances are one virtual router. keepalived refuses that, except between unicast instances, which it

@@ -76,6 +76,9 @@ impl Core {
                 self.with_router(id, now, actions, |router, ctx| router.announce_again(ctx));
             }
         }
+        if self.asleep_until.is_some() {
+            return;
+        }
         // Each round can only move members towards the verdict; two are enough, a third would find nothing.
         for _ in 0..ROUNDS {
             let restless = std::mem::take(&mut self.restless);

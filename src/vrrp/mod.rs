@@ -18,7 +18,9 @@ mod context;
 mod election;
 mod event;
 mod explain;
+mod gaps;
 mod group;
+mod heard;
 mod interfaces;
 mod news;
 mod reconfigure;
@@ -57,6 +59,8 @@ use crate::time::Instant;
 use crate::wire::vrrp::peek_vrid;
 use context::{Context, Operations, PriorityChange};
 use explain::priority_sentences;
+use gaps::Gaps;
+use heard::Heard;
 use interfaces::Interfaces;
 use samples::Samples;
 use state::Phase;
@@ -77,6 +81,12 @@ pub struct Core {
     restless: BTreeMap<usize, Vec<RouterId>>,
     /// The group of a member that heard a weaker Master, and the member.
     alarmed: Option<(usize, RouterId)>,
+    gaps: Gaps,
+    heard: Heard,
+    /// Say which VRIDs are heard that no router has.
+    log_unknown: bool,
+    /// The end of `vrrp_startup_delay`.
+    asleep_until: Option<Instant>,
     operations: Operations,
     /// Who a packet is for.
     receivers: BTreeMap<(u32, AddressFamily, VirtualRouterId), RouterId>,
@@ -165,12 +175,25 @@ impl Core {
         if self.life != Life::Running {
             return;
         }
+        self.wake(now, actions);
         let due: Vec<RouterId> =
             self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
         for id in due {
             self.with_router(id, now, actions, Router::timeout);
         }
         self.settle_groups(now, actions);
+        self.gaps.release(now, actions);
+    }
+
+    /// `vrrp_startup_delay` is over: everybody begins.
+    fn wake(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.asleep_until.is_none_or(|at| at > now) {
+            return;
+        }
+        self.asleep_until = None;
+        for id in self.order.clone() {
+            self.with_router(id, now, actions, Router::start);
+        }
     }
 
     /// The earliest moment at which there is something to do.
@@ -178,7 +201,8 @@ impl Core {
         if self.life != Life::Running {
             return None;
         }
-        self.deadlines.first().map(|(at, _)| *at)
+        let routers = self.deadlines.first().map(|(at, _)| *at);
+        [routers, self.gaps.next_timeout(), self.asleep_until].into_iter().flatten().min()
     }
 
     /// Which configuration is in force.
@@ -201,6 +225,11 @@ impl Core {
         self.groups.iter()
     }
 
+    /// Announcements that were left out because too many waited for their gap (`garp_interval`).
+    pub fn dropped_announcements(&self) -> u64 {
+        self.gaps.dropped()
+    }
+
     /// Packets that were for no router of ours.
     pub fn unknown_router_packets(&self) -> u64 {
         self.unknown_router
@@ -212,13 +241,31 @@ impl Core {
     }
 
     fn receive(&mut self, packet: &Received, now: Instant, actions: &mut Vec<Action>) {
+        if self.asleep_until.is_some() {
+            return;
+        }
         let family = AddressFamily::of(packet.source);
         let id = peek_vrid(&packet.bytes)
             .and_then(|vrid| self.receivers.get(&(packet.interface, family, vrid)).copied());
         match id {
             Some(id) => self.with_router(id, now, actions, |router, ctx| router.receive(packet, ctx)),
-            None => self.unknown_router += 1,
+            None => {
+                self.unknown_router += 1;
+                self.note_unknown(packet, family, actions);
+            }
         }
+    }
+
+    /// `log_unknown_vrids`: once for each VRID on each interface.
+    fn note_unknown(&mut self, packet: &Received, family: AddressFamily, actions: &mut Vec<Action>) {
+        let Some(vrid) = peek_vrid(&packet.bytes) else { return };
+        let first = self.heard.note((packet.interface, family), vrid);
+        let Some(name) = self.interfaces.name(packet.interface).filter(|_| first && self.log_unknown) else {
+            return;
+        };
+        let source = packet.source;
+        let what = format!("{source} advertises {family} VRID {vrid} on {name}: no router here has it");
+        actions.push(Action::Log(LogLevel::Info, what));
     }
 
     fn interface(&mut self, facts: InterfaceFacts, now: Instant, actions: &mut Vec<Action>) {
@@ -227,10 +274,20 @@ impl Core {
         }
         let name = facts.name.clone();
         let mac_before = self.interfaces.get(&name).map(|interface| interface.mac);
+        let was_down = self.interfaces.get(&name).is_some_and(|interface| !interface.up);
         if !self.interfaces.update(facts) {
             return;
         }
         self.reevaluate_watchers(&name, now, actions);
+        if was_down && self.interfaces.get(&name).is_some_and(|interface| interface.up) {
+            for id in self.interfaces.watchers(&name) {
+                self.with_router(id, now, actions, |router, ctx| {
+                    if router.plan.key.interface == name && !router.plan.track_primary {
+                        router.announce_returned(ctx);
+                    }
+                });
+            }
+        }
         let mac = self.interfaces.get(&name).map(|interface| interface.mac);
         if mac_before.is_some() && mac_before != mac {
             for id in self.interfaces.watchers(&name) {
@@ -324,7 +381,10 @@ impl Core {
         let Some(router) = self.routers.get_mut(&id) else { return };
         let (interfaces, operations) = (&self.interfaces, &mut self.operations);
         let (priorities, samples) = (&mut self.priorities, &self.samples);
-        work(router, &mut Context { now, interfaces, samples, operations, actions, priorities });
+        let (gaps, heard, asleep) = (&mut self.gaps, &self.heard, self.asleep_until.is_some());
+        let mut context =
+            Context { now, interfaces, samples, gaps, heard, asleep, operations, actions, priorities };
+        work(router, &mut context);
         if std::mem::take(&mut router.stirred)
             && let Some(group) = router.shared.group
         {

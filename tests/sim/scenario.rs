@@ -105,7 +105,7 @@ fn draw_node(rng: &mut Rng, node: usize, nodes: usize, lans: usize, commons: &[C
     let group =
         SyncGroupPlan { name: "G".to_owned(), members, track_interfaces: Vec::new(), trackers: Vec::new() };
     let groups = if group.members.is_empty() { Vec::new() } else { vec![group] };
-    let plan = VrrpPlan { generation: Generation(1), routers, groups };
+    let plan = VrrpPlan { generation: Generation(1), routers, groups, ..VrrpPlan::default() };
     Node::new(clock, Kernel::new(node, lans), plan)
 }
 
