@@ -12,6 +12,7 @@
 //! Within: `router` decides, `transition` performs entry and exit, `election` compares, `track` looks at
 //! the surroundings, `vips` and `announce` care for the addresses, `reconfigure` compares plans.
 
+mod accept;
 mod advert;
 mod announce;
 mod context;
@@ -23,15 +24,18 @@ mod group;
 mod heard;
 mod interfaces;
 mod news;
+mod receivers;
 mod reconfigure;
 mod router;
 mod samples;
+mod speech;
 mod state;
 mod stats;
 mod story;
 mod track;
 mod transition;
 mod vips;
+mod virtual_mac;
 
 #[cfg(test)]
 mod pairs;
@@ -52,16 +56,16 @@ pub use state::ActiveRouter;
 pub use stats::Stats;
 pub use vips::AddressView;
 
-use crate::net::{AddressFamily, IpCidr, VirtualRouterId};
+use crate::net::IpCidr;
 use crate::plan::Generation;
 use crate::plan::track::{Sample, TrackerKey};
 use crate::time::Instant;
-use crate::wire::vrrp::peek_vrid;
 use context::{Context, Operations, PriorityChange};
 use explain::priority_sentences;
 use gaps::Gaps;
 use heard::Heard;
 use interfaces::Interfaces;
+use receivers::Receivers;
 use samples::Samples;
 use state::Phase;
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,13 +93,15 @@ pub struct Core {
     asleep_until: Option<Instant>,
     operations: Operations,
     /// Who a packet is for.
-    receivers: BTreeMap<(u32, AddressFamily, VirtualRouterId), RouterId>,
+    receivers: Receivers,
     /// When each router has something to do next.
     deadlines: BTreeSet<(Instant, RouterId)>,
     next_router: u32,
     priorities: Vec<PriorityChange>,
     life: Life,
     unknown_router: u64,
+    /// Time of day less monotonic time, in nanoseconds.
+    day_offset: i64,
 }
 
 /// How far the end is.
@@ -145,6 +151,10 @@ impl Core {
             (Life::Stopped, _) => {}
             (Life::Running, Event::Plan(plan)) => self.adopt(plan, now, actions),
             (Life::Running, Event::Advertisement(packet)) => self.receive(&packet, now, actions),
+            (Life::Running, Event::Sealed { interface, packet }) => {
+                self.receive_sealed(interface, &packet, now, actions);
+            }
+            (_, Event::TimeOfDay { unix_nanoseconds }) => self.take_time_of_day(unix_nanoseconds, now),
             (Life::Running, Event::AddressRemoved { index, cidr }) => {
                 self.address_removed(index, cidr, now, actions);
             }
@@ -238,34 +248,6 @@ impl Core {
     /// Has the order to stop been carried out?
     pub fn is_stopped(&self) -> bool {
         self.life == Life::Stopped
-    }
-
-    fn receive(&mut self, packet: &Received, now: Instant, actions: &mut Vec<Action>) {
-        if self.asleep_until.is_some() {
-            return;
-        }
-        let family = AddressFamily::of(packet.source);
-        let id = peek_vrid(&packet.bytes)
-            .and_then(|vrid| self.receivers.get(&(packet.interface, family, vrid)).copied());
-        match id {
-            Some(id) => self.with_router(id, now, actions, |router, ctx| router.receive(packet, ctx)),
-            None => {
-                self.unknown_router += 1;
-                self.note_unknown(packet, family, actions);
-            }
-        }
-    }
-
-    /// `log_unknown_vrids`: once for each VRID on each interface.
-    fn note_unknown(&mut self, packet: &Received, family: AddressFamily, actions: &mut Vec<Action>) {
-        let Some(vrid) = peek_vrid(&packet.bytes) else { return };
-        let first = self.heard.note((packet.interface, family), vrid);
-        let Some(name) = self.interfaces.name(packet.interface).filter(|_| first && self.log_unknown) else {
-            return;
-        };
-        let source = packet.source;
-        let what = format!("{source} advertises {family} VRID {vrid} on {name}: no router here has it");
-        actions.push(Action::Log(LogLevel::Info, what));
     }
 
     fn interface(&mut self, facts: InterfaceFacts, now: Instant, actions: &mut Vec<Action>) {
@@ -381,10 +363,23 @@ impl Core {
         let Some(router) = self.routers.get_mut(&id) else { return };
         let (interfaces, operations) = (&self.interfaces, &mut self.operations);
         let (priorities, samples) = (&mut self.priorities, &self.samples);
+        let day_offset = self.day_offset;
         let (gaps, heard, asleep) = (&mut self.gaps, &self.heard, self.asleep_until.is_some());
-        let mut context =
-            Context { now, interfaces, samples, gaps, heard, asleep, operations, actions, priorities };
-        work(router, &mut context);
+        work(
+            router,
+            &mut Context {
+                now,
+                day_offset,
+                interfaces,
+                samples,
+                gaps,
+                heard,
+                asleep,
+                operations,
+                actions,
+                priorities,
+            },
+        );
         if std::mem::take(&mut router.stirred)
             && let Some(group) = router.shared.group
         {
@@ -409,7 +404,7 @@ impl Core {
         if router.bound != listens_on {
             let key = |link| (link, router.plan.key.family, router.plan.key.vrid);
             if let Some(old) = router.bound {
-                self.receivers.remove(&key(old));
+                self.receivers.remove(key(old), id);
             }
             if let Some(new) = listens_on {
                 self.receivers.insert(key(new), id);
