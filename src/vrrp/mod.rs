@@ -38,6 +38,8 @@ mod vips;
 mod virtual_mac;
 
 #[cfg(test)]
+mod meetings;
+#[cfg(test)]
 mod pairs;
 #[cfg(test)]
 mod storm;

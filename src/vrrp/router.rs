@@ -316,6 +316,17 @@ impl Router {
         }
     }
 
+    /// A Backup that has not heard anybody waits one interval more.
+    pub(super) fn wait_longer(&mut self) {
+        let (timing, interval) = (self.timing(), self.own_interval().duration());
+        if let Phase::Backup(backup) = &mut self.phase
+            && backup.active.is_none()
+        {
+            backup.counted_from += interval;
+            backup.recompute(timing);
+        }
+    }
+
     /// Why its sync group cannot be Master while this member listens.
     pub(super) fn yielding_cause(&self) -> TransitionCause {
         match (&self.phase, &self.cause) {
