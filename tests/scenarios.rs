@@ -21,6 +21,8 @@
 //! hold | release              the kernel's answers wait | come
 //! stop release | stop retain | orphaned
 //! group g members=a,b track=eth2:-20 trackers=script/chk    a sync group into the plan; `ungroup g` takes it out
+//! gap arp=100ms ndp=0s on=eth0,eth1    least time between announcements, for these interfaces or for each
+//! startup_delay 3s | log_unknown_vrids
 //! sample script/chk up|down|unknown|NUMBER [because exit status 1]    what is known of a tracked thing
 //! status
 //! ```

@@ -10,6 +10,7 @@ mod statics;
 mod track;
 mod transport;
 mod vmac;
+mod whole;
 
 use super::Diagnostics;
 use super::names::Names;
@@ -41,6 +42,7 @@ pub(super) fn lower(
         let Some(mut router) = router(instance, &mut links, out) else { continue };
         router.routing = routing.of_instance(&instance.settings.others, out);
         router.trackers = track::trackers(&instance.settings.others, config);
+        router.announce = whole::announce(instance, config, router.announce);
         if let Some(first) = keys.get(&router.key) {
             router.key.among = among(&router, &routers);
             if router.key.among.is_none() {
@@ -53,7 +55,18 @@ pub(super) fn lower(
     }
     let groups = groups::groups(config, &mut routers);
     let statics = routing.statics(config, &mut routers, out);
-    VrrpPlan { generation, routers, groups, filter: vmac::filter(config), statics }
+    let (startup_delay, log_unknown_vrids) = (whole::startup_delay(config), whole::log_unknown_vrids(config));
+    let announce_gaps = whole::announce_gaps(config, out);
+    VrrpPlan {
+        generation,
+        routers,
+        groups,
+        filter: vmac::filter(config),
+        statics,
+        startup_delay,
+        log_unknown_vrids,
+        announce_gaps,
+    }
 }
 
 /// A second router of a key: keepalived takes it when unicast peers or groups tell it from the first.

@@ -68,7 +68,7 @@ enum Verb {
         check: bool,
     },
     /// The virtual routers: state, since when, why, priority, master, addresses
-    Vrrp(Form),
+    Vrrp(vrrp::Vrrp),
     /// The BFD sessions: state, since when, why, neighbour, timing, counters
     Bfd(Form),
     /// The kernel's IPVS table, as ipvsadm -L shows it; needs no daemon
@@ -117,7 +117,7 @@ pub fn main() -> ExitCode {
     let socket = place.socket();
     let done = match verb {
         Verb::Status { form, check } => status::run(&socket, form.json, check),
-        Verb::Vrrp(form) => vrrp::run(&socket, form.json),
+        Verb::Vrrp(what) => vrrp::run(&socket, &what),
         Verb::Bfd(form) => bfd::run(&socket, form.json),
         Verb::Ipvs { numeric, form } => ipvs::run(numeric, form.json),
         Verb::Check(check) => check::run(check),

@@ -3,15 +3,36 @@
 use super::client::{AskError, ask};
 use super::{Done, print_json, text};
 use crate::link::control::{Answer, Request};
-use crate::report::{AddressStatus, RouterStatus, RoutingStatus, Status, VrrpStatus};
+use crate::report::{
+    AddressStatus, GroupStatus, RecentTransition, RouterStatus, RoutingStatus, Status, VrrpStatus,
+};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub(super) fn run(socket: &Path, json: bool) -> Done {
+/// What to show.
+#[derive(Debug, clap::Args)]
+pub(super) struct Vrrp {
+    #[command(flatten)]
+    form: super::Form,
+    /// The latest changes of state, oldest first, with their causes (at most a hundred)
+    #[arg(long)]
+    history: bool,
+}
+
+pub(super) fn run(socket: &Path, what: &Vrrp) -> Done {
     let status = match ask(socket, Request::Status)? {
         Answer::Status(status) => status,
         other => return Err(AskError::Misunderstood(socket.to_owned(), format!("{other:?}")).into()),
     };
+    let json = what.form.json;
+    if what.history {
+        if json {
+            print_json(&status.transitions)?;
+        } else {
+            text::print(&history(&status.transitions));
+        }
+        return Ok(0);
+    }
     let Some(vrrp) = &status.vrrp else { return Err(absence(&status).into()) };
     if json {
         print_json(vrrp)?;
@@ -28,12 +49,25 @@ fn absence(status: &Status) -> String {
     format!("the vrrp role says nothing: {why}")
 }
 
+/// Changes of state for people.
+fn history(transitions: &[RecentTransition]) -> String {
+    if transitions.is_empty() {
+        return "no change of state since the daemon started\n".to_owned();
+    }
+    let row = |t: &RecentTransition| {
+        let when = format!("{} ago", text::span(t.seconds_ago));
+        vec![when, t.router.clone(), format!("{} -> {}", t.from, t.to), t.cause.clone()]
+    };
+    text::columns(0, &transitions.iter().map(row).collect::<Vec<_>>())
+}
+
 /// All routers for people.
 pub(super) fn render(vrrp: &VrrpStatus) -> String {
     if vrrp.routers.is_empty() && vrrp.statics.is_empty() {
         return "no virtual router is configured\n".to_owned();
     }
-    let mut page: String = vrrp.routers.iter().map(router).collect();
+    let mut page: String = vrrp.groups.iter().map(group).collect();
+    page += &vrrp.routers.iter().map(router).collect::<String>();
     for held in &vrrp.statics {
         page += &text::block(0, &format!("static {}", routing(held)));
     }
@@ -48,6 +82,12 @@ fn counters(counters: &BTreeMap<String, u64>) -> Option<String> {
     let words: Vec<String> =
         counters.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
     (!words.is_empty()).then(|| words.join(", "))
+}
+
+fn group(group: &GroupStatus) -> String {
+    let GroupStatus { name, state, reason, since_seconds, members } = group;
+    let head = format!("sync group {name} {state} for {}: {reason}", text::span(*since_seconds));
+    text::block(0, &head) + &text::columns(2, &[vec!["members".to_owned(), members.join(", ")]])
 }
 
 /// One line that says what and why, then the facts.
@@ -161,11 +201,20 @@ pub(super) mod tests {
         let text = render(&VrrpStatus {
             routers: vec![backup()],
             statics: Vec::new(),
+            groups: vec![GroupStatus {
+                name: "pair".to_owned(),
+                state: "BACKUP".to_owned(),
+                reason: "web: 10.0.0.2 is stronger".to_owned(),
+                since_seconds: 3,
+                members: vec!["web".to_owned(), "db".to_owned()],
+            }],
             counters: [("unknown_vrid".to_owned(), 4), ("lying_length".to_owned(), 0)].into(),
         });
         assert_eq!(
             text,
-            "web BACKUP for 1 h 1 min: 10.0.0.2 speaks with priority 150\n\
+            "sync group pair BACKUP for 3 s: web: 10.0.0.2 is stronger\n\
+             \x20 members  web, db\n\
+             web BACKUP for 1 h 1 min: 10.0.0.2 speaks with priority 150\n\
              \x20 router    eth0 VRID 51, VRRPv2 over IPv4, every 1000 ms, priority 100 (configured 150)\n\
              \x20 master    10.0.0.2 priority 150, down in 3204 ms\n\
              \x20 address   192.0.2.80/32 on eth0, not held\n\
@@ -175,5 +224,22 @@ pub(super) mod tests {
              not of one router: unknown_vrid 4\n"
         );
         assert_eq!(render(&VrrpStatus::default()), "no virtual router is configured\n");
+    }
+
+    #[test]
+    fn the_history_says_when_who_what_and_why() {
+        let change = RecentTransition {
+            router: "sync group pair".to_owned(),
+            from: "MASTER".to_owned(),
+            to: "BACKUP".to_owned(),
+            cause: "web: 10.0.0.2 is stronger (priority 200)".to_owned(),
+            priority: Priority(0),
+            unix_seconds: 1,
+            seconds_ago: 75,
+        };
+        let line =
+            "1 min 15 s ago  sync group pair  MASTER -> BACKUP  web: 10.0.0.2 is stronger (priority 200)\n";
+        assert_eq!(history(&[change]), line);
+        assert_eq!(history(&[]), "no change of state since the daemon started\n");
     }
 }

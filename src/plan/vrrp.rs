@@ -26,6 +26,12 @@ pub struct VrrpPlan {
     pub filter: FilterSettings,
     /// `static_ipaddress`, `static_routes`, `static_rules`: in this order, each in the order of the file.
     pub statics: Vec<Item>,
+    /// Hold every election this long after the start of the role.
+    pub startup_delay: Duration,
+    /// Say when an advertisement comes for a VRID that no router here has.
+    pub log_unknown_vrids: bool,
+    /// Least time between two announcements, by interface.
+    pub announce_gaps: Vec<AnnounceGap>,
 }
 
 /// A `vrrp_sync_group`.
@@ -254,6 +260,19 @@ pub struct AnnouncePolicy {
     pub lower_priority_repeat: u32,
     /// Time to the second burst after an advertisement of lower priority; no second burst when zero.
     pub lower_priority_delay: Duration,
+    /// Announce addresses on other interfaces than the router's own this often, as Master.
+    pub elsewhere: Option<Duration>,
+}
+
+/// Least time between two gratuitous ARPs or unsolicited neighbour advertisements.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnnounceGap {
+    /// Interfaces that share the gap; none: every interface that no other entry names has it for itself.
+    pub interfaces: Vec<String>,
+    /// Between two gratuitous ARPs; zero for none.
+    pub arp: Duration,
+    /// Between two neighbour advertisements; zero for none.
+    pub ndp: Duration,
 }
 
 impl Default for AnnouncePolicy {
@@ -265,6 +284,7 @@ impl Default for AnnouncePolicy {
             refresh_repeat: 1,
             lower_priority_repeat: 5,
             lower_priority_delay: Duration::from_secs(5),
+            elsewhere: None,
         }
     }
 }

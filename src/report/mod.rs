@@ -107,9 +107,27 @@ pub struct VrrpStatus {
     /// Static addresses, routes and rules.
     #[serde(default)]
     pub statics: Vec<RoutingStatus>,
+    /// The sync groups in the order of the file.
+    #[serde(default)]
+    pub groups: Vec<GroupStatus>,
     /// What concerns no single router: packets of unknown VRIDs, datagrams whose lengths lie, messages to the
     /// supervisor that were dropped, times the kernel's news were lost.
     pub counters: std::collections::BTreeMap<String, u64>,
+}
+
+/// One sync group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupStatus {
+    /// Its name.
+    pub name: String,
+    /// `INIT`, `BACKUP`, `MASTER` or `FAULT`: FAULT if one member is, MASTER if all are.
+    pub state: String,
+    /// Why, with the member that began it.
+    pub reason: String,
+    /// Seconds in that state.
+    pub since_seconds: u64,
+    /// Instance names in the order of the group.
+    pub members: Vec<String>,
 }
 
 /// One virtual router.

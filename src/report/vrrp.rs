@@ -1,15 +1,40 @@
 //! The vrrp core as a snapshot.
 
-use super::{AddressStatus, MasterSeen, RouterStatus, RoutingStatus, VrrpStatus};
+use super::{AddressStatus, GroupStatus, MasterSeen, RouterStatus, RoutingStatus, VrrpStatus};
 use crate::time::Instant;
-use crate::vrrp::{AddressView, Core, HeldView, Router};
+use crate::vrrp::{AddressView, Core, Group, HeldView, Router, RouterId};
 
 /// What the core knows at `now`.
 pub fn snapshot(core: &Core, now: Instant) -> VrrpStatus {
     VrrpStatus {
         routers: core.routers().map(|router| router_status(router, now)).collect(),
         statics: core.statics().map(routing_status).collect(),
-        counters: [("discarded_unknown_vrid".to_owned(), core.unknown_router_packets())].into(),
+        groups: core.groups().map(|group| group_status(core, group, now)).collect(),
+        counters: [
+            ("discarded_unknown_vrid".to_owned(), core.unknown_router_packets()),
+            ("dropped_announcements".to_owned(), core.dropped_announcements()),
+        ]
+        .into(),
+    }
+}
+
+fn group_status(core: &Core, group: &Group, now: Instant) -> GroupStatus {
+    let name = |id: &RouterId| core.router(*id).map(|router| router.plan().name.clone());
+    GroupStatus {
+        name: group.name().to_owned(),
+        state: group.state().to_string(),
+        reason: group.cause().to_owned(),
+        since_seconds: now.saturating_duration_since(group.since()).as_secs(),
+        members: group.members().iter().filter_map(name).collect(),
+    }
+}
+
+/// Why it is what it is, and what it waits for.
+fn reason(router: &Router) -> String {
+    if router.wants_master() {
+        format!("{}; it would be Master, and waits for the other members of its sync group", router.cause())
+    } else {
+        router.cause().to_string()
     }
 }
 
@@ -22,7 +47,7 @@ fn router_status(router: &Router, now: Instant) -> RouterStatus {
         family: plan.key.family,
         version: plan.version.number(),
         state: router.state().to_string(),
-        reason: router.cause().to_string(),
+        reason: reason(router),
         since_seconds: now.saturating_duration_since(router.since()).as_secs(),
         base_priority: plan.priority,
         priority: router.priority(),

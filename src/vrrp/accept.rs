@@ -71,14 +71,38 @@ impl Core {
 
     //= RFC9568 7.1 M-34
     fn dispatch(&mut self, interface: u32, packet: Inbound<'_>, now: Instant, actions: &mut Vec<Action>) {
+        if self.asleep_until.is_some() {
+            return;
+        }
         let family = AddressFamily::of(packet.source);
         let meant = |id: RouterId| self.routers.get(&id).is_some_and(|router| router.is_meant(packet));
         let id =
             peek_vrid(packet.bytes).and_then(|vrid| self.receivers.find((interface, family, vrid), meant));
         match id {
             Some(id) => self.with_router(id, now, actions, |router, ctx| router.receive(packet, ctx)),
-            None => self.unknown_router += 1,
+            None => {
+                self.unknown_router += 1;
+                self.note_unknown(interface, packet, family, actions);
+            }
         }
+    }
+
+    /// `log_unknown_vrids`: once for each VRID on each interface.
+    fn note_unknown(
+        &mut self,
+        interface: u32,
+        packet: Inbound<'_>,
+        family: AddressFamily,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(vrid) = peek_vrid(packet.bytes) else { return };
+        let first = self.heard.note((interface, family), vrid);
+        let Some(name) = self.interfaces.name(interface).filter(|_| first && self.log_unknown) else {
+            return;
+        };
+        let source = packet.source;
+        let what = format!("{source} advertises {family} VRID {vrid} on {name}: no router here has it");
+        actions.push(Action::Log(LogLevel::Info, what));
     }
 }
 

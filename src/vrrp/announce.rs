@@ -4,11 +4,12 @@
 //! `refresh_repeat` each `refresh`; another pair of bursts when a weaker router speaks.
 
 use super::context::Context;
-use super::event::{Action, Frame};
+use super::event::Frame;
 use super::router::Router;
 use super::state::{Master, Phase};
 use super::vips::{Vip, VipState};
 use crate::net::MacAddr;
+use crate::plan::vrrp::Transport;
 use crate::time::Instant;
 use crate::wire::arp::gratuitous_arp;
 use crate::wire::ndp::neighbour_advertisement;
@@ -73,6 +74,37 @@ impl Router {
             master.refresh_at = policy.refresh.and_then(|period| later(ctx.now, period));
             self.burst(policy.refresh_repeat, |_| true, ctx);
         }
+        let Phase::Master(master) = &mut self.phase else { return };
+        if master.elsewhere_at.is_some_and(|at| at <= ctx.now) {
+            master.elsewhere_at = policy.elsewhere.and_then(|period| later(ctx.now, period));
+            let own = self.plan.key.interface.clone();
+            self.burst(1, |vip| vip.interface(&own) != own, ctx);
+        }
+    }
+
+    /// When to tell again what other interfaces hold, for a Master (`garp_extra_if`).
+    pub(super) fn first_elsewhere(&self, now: Instant) -> Option<Instant> {
+        self.plan.announce.elsewhere.and_then(|period| later(now, period))
+    }
+
+    /// The cable is back for a Master that did not track it (`dont_track_primary`): switches have forgotten it.
+    pub(super) fn announce_returned(&mut self, ctx: &mut Context) {
+        self.burst(self.plan.announce.repeat, |_| true, ctx);
+    }
+
+    /// A unicast router that comes back tells where its source address is, once (keepalived).
+    pub(super) fn announce_source(&mut self, ctx: &mut Context) {
+        let name = self.plan.key.interface.clone();
+        let (Transport::Unicast { .. }, Some(IpAddr::V4(source)), Some(interface)) =
+            (&self.plan.transport, self.source, ctx.interfaces.get(&name))
+        else {
+            return;
+        };
+        if interface.mac != MacAddr::default() {
+            let bytes = gratuitous_arp(interface.mac, source).to_vec();
+            let frame = Frame::Ethernet { interface: interface.index, bytes };
+            ctx.gaps.send(self.id, frame, &name, ctx.now, ctx.actions);
+        }
     }
 
     /// When to refresh next, for a Master.
@@ -88,8 +120,8 @@ impl Router {
             match vip.second_burst {
                 Some((at, count)) if at <= now => {
                     vip.second_burst = None;
-                    if let Some(frame) = announcement(vip, &self.plan.key.interface, ctx) {
-                        frames.push((count.min(MAX_BURST), frame));
+                    if let Some((name, frame)) = announcement(vip, &self.plan.key.interface, ctx) {
+                        frames.push((count.min(MAX_BURST), name, frame));
                     }
                 }
                 Some((at, _)) => next = Some(next.map_or(at, |known| known.min(at))),
@@ -99,7 +131,7 @@ impl Router {
         if let (Phase::Master(master), Some(at)) = (&mut self.phase, next) {
             master.note_second_burst(at);
         }
-        self.send_rounds(&frames, ctx);
+        self.send_rounds(frames, ctx);
     }
 
     fn burst(&mut self, count: u32, chosen: impl Fn(&Vip) -> bool, ctx: &mut Context) {
@@ -109,17 +141,17 @@ impl Router {
             .iter()
             .filter(|vip| chosen(vip))
             .filter_map(|vip| announcement(vip, own, ctx))
-            .map(|frame| (count.min(MAX_BURST), frame))
+            .map(|(name, frame)| (count.min(MAX_BURST), name, frame))
             .collect();
-        self.send_rounds(&frames, ctx);
+        self.send_rounds(frames, ctx);
     }
 
     /// Round by round, as keepalived does: each address once before any address twice.
-    fn send_rounds(&mut self, frames: &[(u32, Frame)], ctx: &mut Context) {
-        let rounds = frames.iter().map(|(count, _)| *count).max().unwrap_or(0);
+    fn send_rounds(&mut self, frames: Vec<(u32, String, Frame)>, ctx: &mut Context) {
+        let rounds = frames.iter().map(|(count, ..)| *count).max().unwrap_or(0);
         for round in 0..rounds {
-            for (_, frame) in frames.iter().filter(|(count, _)| *count > round) {
-                ctx.actions.push(Action::Transmit(self.id, frame.clone()));
+            for (_, name, frame) in frames.iter().filter(|(count, ..)| *count > round) {
+                ctx.gaps.send(self.id, frame.clone(), name, ctx.now, ctx.actions);
                 self.stats.announcements_sent += 1;
             }
         }
@@ -132,9 +164,10 @@ impl Master {
     }
 }
 
-/// The frame that announces an installed address; none on an interface without hardware addresses.
-fn announcement(vip: &Vip, own: &str, ctx: &Context) -> Option<Frame> {
-    let interface = ctx.interfaces.get(vip.interface(own))?;
+/// The frame that announces an installed address, and its interface; none on one without hardware addresses.
+fn announcement(vip: &Vip, own: &str, ctx: &Context) -> Option<(String, Frame)> {
+    let name = vip.interface(own);
+    let interface = ctx.interfaces.get(name)?;
     if vip.state != VipState::Installed || interface.mac == MacAddr::default() {
         return None;
     }
@@ -144,7 +177,7 @@ fn announcement(vip: &Vip, own: &str, ctx: &Context) -> Option<Frame> {
             neighbour_advertisement(interface.mac, address, interface.ipv6_forwarding).to_vec()
         }
     };
-    Some(Frame::Ethernet { interface: interface.index, bytes })
+    Some((name.to_owned(), Frame::Ethernet { interface: interface.index, bytes }))
 }
 
 /// `delay` from now; `None` for no delay, which means "never".

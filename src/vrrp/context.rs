@@ -1,6 +1,8 @@
 //! What a router may use while it handles an event.
 
 use super::event::{Action, AddressOp, LogLevel, OpId, RouterId, RoutingOp};
+use super::gaps::Gaps;
+use super::heard::Heard;
 use super::interfaces::Interfaces;
 use super::samples::Samples;
 use crate::net::Priority;
@@ -14,6 +16,11 @@ pub(super) struct Context<'a> {
     pub day_offset: i64,
     pub interfaces: &'a Interfaces,
     pub samples: &'a Samples,
+    pub gaps: &'a mut Gaps,
+    /// VRIDs in use on each interface, ours and those heard.
+    pub heard: &'a Heard,
+    /// `vrrp_startup_delay` is not over.
+    pub asleep: bool,
     pub operations: &'a mut Operations,
     pub actions: &'a mut Vec<Action>,
     /// Priorities that this event changed: told together, with its name as the cause.

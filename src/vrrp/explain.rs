@@ -3,11 +3,17 @@
 use super::accept::Inbound;
 use super::context::PriorityChange;
 use super::event::TransitionCause;
+use crate::net::VirtualRouterId;
+use crate::plan::vrrp::{RouterKey, RouterPlan};
 use crate::wire::vrrp::Discard;
 use std::fmt;
+use std::net::IpAddr;
 
 /// More routers than this, changed by one event, share one sentence.
 const MANY_ROUTERS: usize = 10;
+
+/// Addresses that a sentence names; the rest is counted.
+const NAMED_ADDRESSES: usize = 3;
 
 /// Of these, so many are named.
 const NAMED_ROUTERS: usize = 3;
@@ -119,6 +125,40 @@ pub(super) fn discard_sentence(name: &str, packet: Inbound<'_>, reason: Discard)
         ""
     };
     format!("({name}) advertisement from {source} discarded: {what}{consequence}")
+}
+
+/// Another list of addresses than ours: which, and whether the sender is another virtual router altogether.
+pub(super) fn difference_sentence(
+    plan: &RouterPlan,
+    from: IpAddr,
+    ours: &[IpAddr],
+    theirs: &[IpAddr],
+    free: Option<VirtualRouterId>,
+) -> String {
+    let (name, RouterKey { interface, vrid, .. }) = (&plan.name, &plan.key);
+    let extra: Vec<&IpAddr> = theirs.iter().filter(|address| !ours.contains(address)).collect();
+    let missing: Vec<&IpAddr> = ours.iter().filter(|address| !theirs.contains(address)).collect();
+    if !theirs.is_empty() && extra.len() == theirs.len() && !ours.is_empty() {
+        let free = free.map_or(String::new(), |vrid| format!("; VRID {vrid} is free as far as was heard"));
+        return format!(
+            "({name}) {from} uses VRID {vrid} on {interface} for none of our addresses but {}: it seems to be another \
+             virtual router, and only one of the two can be Master; give one of them another VRID{free}",
+            list(&extra)
+        );
+    }
+    let also = if extra.is_empty() { String::new() } else { format!(" also {}", list(&extra)) };
+    let lacks = if missing.is_empty() { String::new() } else { format!(" not {}", list(&missing)) };
+    let both = if also.is_empty() || lacks.is_empty() { "" } else { " and" };
+    let what = if also.is_empty() && lacks.is_empty() { " some address twice" } else { "" };
+    format!("({name}) {from} advertises{also}{both}{lacks}{what}: compare the configurations")
+}
+
+fn list(addresses: &[&IpAddr]) -> String {
+    let named: Vec<String> = addresses.iter().take(NAMED_ADDRESSES).map(ToString::to_string).collect();
+    match addresses.len().saturating_sub(NAMED_ADDRESSES) {
+        0 => named.join(", "),
+        more => format!("{} (+{more} more)", named.join(", ")),
+    }
 }
 
 /// Does every advertisement of the sender meet this fate? Then two routers of one VRID do not hear each other.

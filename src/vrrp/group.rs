@@ -76,6 +76,9 @@ impl Core {
                 self.with_router(id, now, actions, |router, ctx| router.announce_again(ctx));
             }
         }
+        if self.asleep_until.is_some() {
+            return;
+        }
         // Each round can only move members towards the verdict; two are enough, a third would find nothing.
         for _ in 0..ROUNDS {
             let restless = std::mem::take(&mut self.restless);
@@ -190,6 +193,10 @@ impl Core {
         let (cause, member) = (Box::new(cause.yielding_cause()), cause.plan.name.clone());
         let wait =
             if matches!(*cause, TransitionCause::AddressLost { .. }) { Wait::Skew } else { Wait::Down };
+        // Of two groups that are stronger on different LANs both yield. Who was stronger on the LAN of the first
+        // member waits an interval longer, or they would meet again and again (keepalived's do).
+        let outranked = matches!(*cause, TransitionCause::Outranked { .. });
+        let patient = group.members.first().copied().filter(|first| outranked && *first != by);
         let cause = TransitionCause::Group { group: group.plan.name.clone(), member, cause };
         for id in order {
             self.with_router(*id, now, actions, |router, ctx| {
@@ -198,6 +205,9 @@ impl Core {
                 }
                 router.joining = false;
             });
+        }
+        if let Some(first) = patient {
+            self.with_router(first, now, actions, |router, _| router.wait_longer());
         }
     }
 

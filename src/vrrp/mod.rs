@@ -19,7 +19,9 @@ mod context;
 mod election;
 mod event;
 mod explain;
+mod gaps;
 mod group;
+mod heard;
 mod held;
 mod interfaces;
 mod news;
@@ -38,6 +40,8 @@ mod transition;
 mod vips;
 mod virtual_mac;
 
+#[cfg(test)]
+mod meetings;
 #[cfg(test)]
 mod pairs;
 #[cfg(test)]
@@ -64,6 +68,8 @@ use crate::plan::track::{Sample, TrackerKey};
 use crate::time::Instant;
 use context::{Context, Operations, PriorityChange};
 use explain::priority_sentences;
+use gaps::Gaps;
+use heard::Heard;
 use held::{HeldList, comes_up};
 use interfaces::Interfaces;
 use receivers::Receivers;
@@ -89,6 +95,12 @@ pub struct Core {
     restless: BTreeMap<usize, Vec<RouterId>>,
     /// The group of a member that heard a weaker Master, and the member.
     alarmed: Option<(usize, RouterId)>,
+    gaps: Gaps,
+    heard: Heard,
+    /// Say which VRIDs are heard that no router has.
+    log_unknown: bool,
+    /// The end of `vrrp_startup_delay`.
+    asleep_until: Option<Instant>,
     operations: Operations,
     /// Who a packet is for.
     receivers: Receivers,
@@ -189,6 +201,7 @@ impl Core {
         if self.life != Life::Running {
             return;
         }
+        self.wake(now, actions);
         let due: Vec<RouterId> =
             self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
         for id in due {
@@ -196,6 +209,18 @@ impl Core {
         }
         self.retry_statics(now, actions);
         self.settle_groups(now, actions);
+        self.gaps.release(now, actions);
+    }
+
+    /// `vrrp_startup_delay` is over: everybody begins.
+    fn wake(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.asleep_until.is_none_or(|at| at > now) {
+            return;
+        }
+        self.asleep_until = None;
+        for id in self.order.clone() {
+            self.with_router(id, now, actions, Router::start);
+        }
     }
 
     /// The earliest moment at which there is something to do.
@@ -203,7 +228,9 @@ impl Core {
         if self.life != Life::Running {
             return None;
         }
-        [self.deadlines.first().map(|(at, _)| *at), self.statics_timeout()].into_iter().flatten().min()
+        let routers = self.deadlines.first().map(|(at, _)| *at);
+        let others = [self.statics_timeout(), self.gaps.next_timeout(), self.asleep_until];
+        std::iter::once(routers).chain(others).flatten().min()
     }
 
     /// Which configuration is in force.
@@ -226,6 +253,11 @@ impl Core {
         self.groups.iter()
     }
 
+    /// Announcements that were left out because too many waited for their gap (`garp_interval`).
+    pub fn dropped_announcements(&self) -> u64 {
+        self.gaps.dropped()
+    }
+
     /// Packets that were for no router of ours.
     pub fn unknown_router_packets(&self) -> u64 {
         self.unknown_router
@@ -244,12 +276,22 @@ impl Core {
         let mac_before = self.interfaces.get(&name).map(|interface| interface.mac);
         let before = self.interfaces.get(&name).map(|interface| (interface.index, interface.up));
         let comes_up = comes_up(before, &facts);
+        let was_down = self.interfaces.get(&name).is_some_and(|interface| !interface.up);
         if !self.interfaces.update(facts) {
             return;
         }
         self.reevaluate_watchers(&name, now, actions);
         if comes_up && self.life == Life::Running {
             self.link_up(&name, now, actions);
+        }
+        if was_down && self.interfaces.get(&name).is_some_and(|interface| interface.up) {
+            for id in self.interfaces.watchers(&name) {
+                self.with_router(id, now, actions, |router, ctx| {
+                    if router.plan.key.interface == name && !router.plan.track_primary {
+                        router.announce_returned(ctx);
+                    }
+                });
+            }
         }
         let mac = self.interfaces.get(&name).map(|interface| interface.mac);
         if mac_before.is_some() && mac_before != mac {
@@ -354,7 +396,22 @@ impl Core {
         let (interfaces, operations) = (&self.interfaces, &mut self.operations);
         let (priorities, samples) = (&mut self.priorities, &self.samples);
         let day_offset = self.day_offset;
-        work(router, &mut Context { now, day_offset, interfaces, samples, operations, actions, priorities });
+        let (gaps, heard, asleep) = (&mut self.gaps, &self.heard, self.asleep_until.is_some());
+        work(
+            router,
+            &mut Context {
+                now,
+                day_offset,
+                interfaces,
+                samples,
+                gaps,
+                heard,
+                asleep,
+                operations,
+                actions,
+                priorities,
+            },
+        );
         if std::mem::take(&mut router.stirred)
             && let Some(group) = router.shared.group
         {

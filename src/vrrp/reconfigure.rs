@@ -7,6 +7,7 @@ use super::group::Group;
 use super::router::{Router, Shared};
 use super::state::Phase;
 use super::vips::Vip;
+use crate::plan::Generation;
 use crate::plan::track::TrackerKey;
 use crate::plan::vrrp::{RouterKey, RouterPlan, SyncGroupPlan, VirtualAddress, VrrpPlan};
 use crate::time::Instant;
@@ -37,10 +38,16 @@ impl Core {
             order.push(id);
             kept.push((id, router));
         }
+        if self.generation == Generation::default() && !plan.startup_delay.is_zero() {
+            self.asleep_until = Some(now + plan.startup_delay);
+        }
+        self.gaps.adopt(&plan.announce_gaps);
+        self.log_unknown = plan.log_unknown_vrids;
         self.generation = plan.generation;
         let statics = plan.statics;
         self.order = order;
         let left: Vec<RouterId> = known.into_values().collect();
+        self.heard.own(kept.iter().map(|(_, router)| &router.key));
         let mut shared = self.arrange_groups(plan.groups, &kept, now, actions);
         self.note_dependants(&kept, &shared);
         self.forget_samples(&kept, &shared);
@@ -247,9 +254,14 @@ impl Router {
         let own = self.own_interval();
         let refresh_changed = old.announce.refresh != self.plan.announce.refresh;
         let refresh_at = self.first_refresh(now);
+        let elsewhere_changed = old.announce.elsewhere != self.plan.announce.elsewhere;
+        let elsewhere_at = self.first_elsewhere(now);
         match &mut self.phase {
             Phase::Master(master) => {
                 master.next_advertisement = master.next_advertisement.min(now + own.duration());
+                if elsewhere_changed {
+                    master.elsewhere_at = elsewhere_at;
+                }
                 if refresh_changed {
                     master.refresh_at = refresh_at;
                 }

@@ -5,6 +5,7 @@ use super::accept::Inbound;
 use super::context::Context;
 use super::election::{Timing, Wait, outranks};
 use super::event::{Action, Frame, LogLevel, RouterId, State, TransitionCause};
+use super::explain::difference_sentence;
 use super::held::HeldList;
 use super::news::{News, WeakerHeard};
 use super::speech::Speech;
@@ -194,12 +195,15 @@ impl Router {
         let phase = match &self.phase {
             Phase::Initialize | Phase::Fault => None,
             Phase::Backup(backup) => (!backup.wants_master).then_some(backup.master_down_at),
-            Phase::Master(master) => {
-                [Some(master.next_advertisement), master.second_burst_at, master.refresh_at]
-                    .into_iter()
-                    .flatten()
-                    .min()
-            }
+            Phase::Master(master) => [
+                Some(master.next_advertisement),
+                master.second_burst_at,
+                master.refresh_at,
+                master.elsewhere_at,
+            ]
+            .into_iter()
+            .flatten()
+            .min(),
         };
         [phase, self.next_retry, self.routing.next_retry()].into_iter().flatten().min()
     }
@@ -224,19 +228,21 @@ impl Router {
     pub(super) fn start(&mut self, ctx: &mut Context) {
         self.look_around(ctx);
         self.stirred = true;
-        if self.shared.group.is_none() {
+        if self.shared.group.is_none() || ctx.asleep {
             self.begin(ctx);
         } else if !self.pending.is_empty() {
-            self.wait(ctx);
+            self.wait(self.pending.clone(), ctx);
         }
     }
 
     /// Leave INIT, if that can be.
     pub(super) fn begin(&mut self, ctx: &mut Context) {
-        if !self.own_faults.is_empty() {
+        if ctx.asleep {
+            self.wait(vec!["vrrp_startup_delay is not over".to_owned()], ctx);
+        } else if !self.own_faults.is_empty() {
             self.fail(self.own_faults.clone(), ctx);
         } else if !self.pending.is_empty() {
-            self.wait(ctx);
+            self.wait(self.pending.clone(), ctx);
         } else if self.priority.is_owner() {
             self.become_master(TransitionCause::Owner, ctx);
         } else {
@@ -246,6 +252,9 @@ impl Router {
 
     /// Leave INIT or FAULT together with the sync group: owners only among owners are Master at once.
     pub(super) fn begin_in_group(&mut self, owners: bool, ctx: &mut Context) {
+        if self.phase == Phase::Fault {
+            self.announce_source(ctx);
+        }
         let cause = match &self.phase {
             Phase::Fault => TransitionCause::Recovered(self.faults.clone()),
             _ if owners => TransitionCause::Owner,
@@ -259,8 +268,8 @@ impl Router {
     }
 
     /// Stay in INIT and say what is missing; addresses of an earlier run go.
-    fn wait(&mut self, ctx: &mut Context) {
-        let cause = TransitionCause::Waiting(self.pending.clone());
+    fn wait(&mut self, reasons: Vec<String>, ctx: &mut Context) {
+        let cause = TransitionCause::Waiting(reasons);
         if cause != self.cause {
             ctx.log(LogLevel::Info, format!("({}) {cause}", self.plan.name));
             self.cause = cause;
@@ -271,6 +280,7 @@ impl Router {
     /// What was missing is back.
     pub(super) fn recover(&mut self, ctx: &mut Context) {
         let cause = TransitionCause::Recovered(self.faults.clone());
+        self.announce_source(ctx);
         if self.priority.is_owner() {
             self.become_master(cause, ctx);
         } else {
@@ -307,6 +317,17 @@ impl Router {
         {
             let cause = takeover_cause(backup, self.since, ctx.now);
             self.become_master(cause, ctx);
+        }
+    }
+
+    /// A Backup that has not heard anybody waits one interval more.
+    pub(super) fn wait_longer(&mut self) {
+        let (timing, interval) = (self.timing(), self.own_interval().duration());
+        if let Phase::Backup(backup) = &mut self.phase
+            && backup.active.is_none()
+        {
+            backup.counted_from += interval;
+            backup.recompute(timing);
         }
     }
 
@@ -380,6 +401,7 @@ impl Router {
         let master = Master {
             next_advertisement: ctx.now + self.own_interval().duration(),
             refresh_at: self.first_refresh(ctx.now),
+            elsewhere_at: self.first_elsewhere(ctx.now),
             second_burst_at: None,
             quiet_until: ctx.now,
         };
@@ -503,13 +525,10 @@ impl Router {
         if !self.carries_our_addresses(advert.addresses()) {
             self.stats.address_list_mismatch += 1;
             if self.said.first(SAID_ADDRESSES) {
-                let name = &self.plan.name;
-                ctx.log(
-                    LogLevel::Warning,
-                    format!(
-                        "({name}) {from} advertises other addresses than ours: compare the configurations"
-                    ),
-                );
+                let theirs: Vec<IpAddr> = addresses_of(advert.addresses());
+                let ours: Vec<IpAddr> = self.advertised().collect();
+                let free = ctx.heard.free(&self.plan.key, self.link);
+                ctx.log(LogLevel::Warning, difference_sentence(&self.plan, from, &ours, &theirs, free));
             }
         }
         if advert.interval() != self.own_interval() {
@@ -527,12 +546,12 @@ impl Router {
 
     /// The same list in the same order? The order is compared first because it nearly always fits.
     fn carries_our_addresses(&self, theirs: &Addresses) -> bool {
-        let theirs: &mut dyn Iterator<Item = IpAddr> = match (theirs, self.plan.key.family) {
-            (Addresses::V4(list), AddressFamily::V4) => &mut list.iter().copied().map(IpAddr::V4),
-            (Addresses::V6(list), AddressFamily::V6) => &mut list.iter().copied().map(IpAddr::V6),
+        let mut theirs: Vec<IpAddr> = match (theirs, self.plan.key.family) {
+            (Addresses::V4(_), AddressFamily::V4) | (Addresses::V6(_), AddressFamily::V6) => {
+                addresses_of(theirs)
+            }
             _ => return false,
         };
-        let mut theirs: Vec<IpAddr> = theirs.collect();
         if theirs.iter().copied().eq(self.advertised()) {
             return true;
         }
@@ -540,6 +559,13 @@ impl Router {
         theirs.sort_unstable();
         ours.sort_unstable();
         theirs == ours
+    }
+}
+
+fn addresses_of(list: &Addresses) -> Vec<IpAddr> {
+    match list {
+        Addresses::V4(list) => list.iter().copied().map(IpAddr::V4).collect(),
+        Addresses::V6(list) => list.iter().copied().map(IpAddr::V6).collect(),
     }
 }
 

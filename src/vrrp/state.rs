@@ -102,6 +102,8 @@ pub(super) struct Master {
     pub next_advertisement: Instant,
     /// Next repetition of the announcements (`garp_master_refresh`).
     pub refresh_at: Option<Instant>,
+    /// Next announcement of addresses on other interfaces (`garp_extra_if`).
+    pub elsewhere_at: Option<Instant>,
     /// The earliest second burst of any address.
     pub second_burst_at: Option<Instant>,
     /// The announcements after a weaker advertisement are not repeated before this moment.

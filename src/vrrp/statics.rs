@@ -122,9 +122,21 @@ impl Core {
         let (interfaces, operations) = (&self.interfaces, &mut self.operations);
         let (samples, priorities) = (&self.samples, &mut self.priorities);
         let day_offset = self.day_offset;
+        let (gaps, heard, asleep) = (&mut self.gaps, &self.heard, self.asleep_until.is_some());
         work(
             &mut self.statics,
-            &mut Context { now, day_offset, interfaces, samples, operations, actions, priorities },
+            &mut Context {
+                now,
+                day_offset,
+                interfaces,
+                samples,
+                gaps,
+                heard,
+                asleep,
+                operations,
+                actions,
+                priorities,
+            },
         );
     }
 }

@@ -15,6 +15,7 @@ impl Router {
         let (from, announced) = (self.phase.state(), self.stats.announcements_sent);
         if matches!(self.phase, Phase::Master(_)) {
             self.stats.left_master += 1;
+            ctx.gaps.withdraw(self.id);
             if resigns(&cause) && self.can_send(ctx) {
                 self.send_resignation(ctx);
             }

@@ -7,8 +7,8 @@ use holdfast::net::{AddressFamily, IpCidr, MacAddr, Priority, VirtualRouterId};
 use holdfast::plan::Generation;
 use holdfast::plan::track::{Sample, TrackerKey, TrackerKind};
 use holdfast::plan::vrrp::{
-    AnnouncePolicy, Authentication, ChecksumDialect, RouterKey, RouterPlan, SyncGroupPlan, TrackedInterface,
-    TrackedObject, Transport, Version, VirtualAddress, VrrpPlan,
+    AnnounceGap, AnnouncePolicy, Authentication, ChecksumDialect, RouterKey, RouterPlan, SyncGroupPlan,
+    TrackedInterface, TrackedObject, Transport, Version, VirtualAddress, VrrpPlan,
 };
 use holdfast::report::vrrp::snapshot;
 use holdfast::time::{Instant, Interval};
@@ -152,6 +152,14 @@ impl World {
                 self.feed(Event::Command(Command::Stop { release }), &mut said);
             }
             "orphaned" => self.feed(Event::Command(Command::Orphaned), &mut said),
+            "startup_delay" => self.plan.startup_delay = duration(first)?,
+            "log_unknown_vrids" => self.plan.log_unknown_vrids = true,
+            "gap" => {
+                words.only(&["arp", "ndp", "on"])?;
+                let (arp, ndp) =
+                    (words.time("arp")?.unwrap_or_default(), words.time("ndp")?.unwrap_or_default());
+                self.plan.announce_gaps.push(AnnounceGap { interfaces: words.list("on")?, arp, ndp });
+            }
             "group" => self.set_group(first, &words)?,
             "ungroup" => self.plan.groups.retain(|group| group.name != first),
             "sample" => {
@@ -460,6 +468,7 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
         "garp_delay",
         "garp_refresh",
         "garp_lower",
+        "garp_extra_if",
         "lower_prio_no_advert",
         "higher_prio_send_advert",
         "dont_track_primary",
@@ -510,6 +519,7 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
             refresh_repeat: 1,
             lower_priority_repeat: words.get("garp_lower")?.unwrap_or(repeat),
             lower_priority_delay: delay,
+            elsewhere: words.time("garp_extra_if")?,
         },
         answer_lower_priority: !words.flag("lower_prio_no_advert"),
         answer_higher_priority: words.flag("higher_prio_send_advert"),

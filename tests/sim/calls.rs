@@ -1,6 +1,7 @@
 //! What one call of a core must satisfy.
 
 use super::clock::{MAX_PPM, MS};
+use super::groups;
 use super::invariants::Invariants;
 use super::kernel::{Interface, own_address};
 use super::model::{self, label};
@@ -30,6 +31,7 @@ impl Invariants {
         own_words_change_nothing(number, node, event, actions)?;
         leaving_is_said(number, node, actions)?;
         stop_is_obeyed(number, node, event, actions)?;
+        groups::agree(number, node)?;
         let mut speaking = BTreeSet::new();
         for action in actions {
             if let Action::Transmit(_, frame @ Frame::Advertisement { .. }) = action {
@@ -92,7 +94,8 @@ fn own_words_change_nothing(
 fn leaving_is_said(number: usize, node: &Node, actions: &[Action]) -> Result<(), String> {
     for action in actions {
         let Action::Notify(t) = action else { continue };
-        let yields = matches!(t.cause, TransitionCause::Outranked { .. });
+        let first = if let TransitionCause::Group { cause, .. } = &t.cause { cause } else { &t.cause };
+        let yields = matches!(first, TransitionCause::Outranked { .. });
         if t.from != State::Master || yields || !could_speak(node, &t.key) {
             continue;
         }
@@ -107,7 +110,9 @@ fn leaving_is_said(number: usize, node: &Node, actions: &[Action]) -> Result<(),
 
 fn take_plan(number: usize, node: &mut Node, plan: &VrrpPlan, actions: &[Action]) -> Result<(), String> {
     let had_one = node.applied != VrrpPlan::default();
-    if had_one && node.applied.routers == plan.routers && !actions.is_empty() {
+    let same = (&node.applied.routers, &node.applied.groups) == (&plan.routers, &plan.groups);
+    node.reloaded |= had_one && !same;
+    if had_one && same && !actions.is_empty() {
         return Err(format!("n{number}: a reload of an equal configuration did {actions:?}"));
     }
     node.applied = plan.clone();

@@ -2,6 +2,7 @@
 
 use super::clock::{MAX_PPM, MS};
 use super::faults::Deed;
+use super::groups;
 use super::invariants::sides;
 use super::model::{down_interval, faulty, label, priority, skew};
 use super::network::{CALM_DELAY, Network};
@@ -66,6 +67,9 @@ impl Drill {
 
     fn expect_of_return(&mut self, now: u64, plan: &RouterPlan, nodes: &[Node], network: &Network) {
         let (key, node) = (plan.key.clone(), &nodes[self.victim]);
+        if groups::is_grouped(&key, nodes) {
+            return self.free.push(key);
+        }
         let lan = super::model::lan_of(&key.interface);
         let side = sides(&key, nodes, network).remove(&network.group(lan, self.victim)).unwrap_or_default();
         let master = side.iter().find(|n| nodes[**n].state(&key) == State::Master);
@@ -116,7 +120,10 @@ impl Drill {
         network: &Network,
         spoke: impl Fn(usize, &RouterKey) -> Option<u64>,
     ) -> Option<Drill> {
-        let masters: Vec<(RouterKey, usize)> = keys(nodes)
+        // Of groups nothing is timed: the slowest member decides.
+        let (free, single): (Vec<RouterKey>, Vec<RouterKey>) =
+            keys(nodes).into_iter().partition(|key| groups::is_grouped(key, nodes));
+        let masters: Vec<(RouterKey, usize)> = single
             .into_iter()
             .flat_map(|key| {
                 let sides = sides(&key, nodes, network);
@@ -155,7 +162,7 @@ impl Drill {
             })
             .collect();
         let end = successions.iter().map(|s| s.latest).max().unwrap_or(now) + AFTERMATH;
-        let (forbidden, free) = (Vec::new(), Vec::new());
+        let forbidden = Vec::new();
         Some(Drill { deed, undo, victim, successions, forbidden, free, others_rest: !pulled, end })
     }
 

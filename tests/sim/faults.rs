@@ -1,6 +1,7 @@
 //! What goes wrong: drawn before each stormy stretch, done when its time comes.
 
 use super::clock::MS;
+use super::kernel::tracked_things;
 use super::model::lan_of;
 use super::network::Conditions;
 use super::node::Process;
@@ -9,6 +10,7 @@ use super::scenario;
 use super::world::World;
 use holdfast::net::{AddressFamily, IpCidr};
 use holdfast::plan::Generation;
+use holdfast::plan::track::{Sample, TrackerKey};
 use holdfast::plan::vrrp::VrrpPlan;
 use holdfast::vrrp::{Command, Event};
 
@@ -75,6 +77,12 @@ pub enum Deed {
     Thief {
         node: usize,
     },
+    /// A script or a file on the machine says something else.
+    Sample {
+        node: usize,
+        key: TrackerKey,
+        sample: Sample,
+    },
     ReloadSame {
         node: usize,
     },
@@ -104,7 +112,7 @@ pub fn draw(rng: &mut Rng, nodes: usize, lans: usize, length: u64) -> Vec<(u64, 
 
 fn draw_one(rng: &mut Rng, nodes: usize, lans: usize) -> (Deed, Option<Deed>) {
     let (node, lan) = (rng.index(nodes), rng.index(lans));
-    match rng.below(18) {
+    match rng.below(20) {
         0 | 1 => (
             Deed::Weather { lan, conditions: Conditions::draw(rng) },
             Some(Deed::Weather { lan, conditions: Conditions::CALM }),
@@ -127,6 +135,11 @@ fn draw_one(rng: &mut Rng, nodes: usize, lans: usize) -> (Deed, Option<Deed>) {
             Some(Deed::KernelTrouble { node, failing: 0, stall: 0 }),
         ),
         10 => (Deed::Thief { node }, None),
+        18 | 19 => {
+            let (key, samples) = rng.pick(&tracked_things()).clone();
+            let sample = |sample| Deed::Sample { node, key: key.clone(), sample };
+            (sample(*rng.pick(samples)), rng.chance(60).then(|| sample(samples[0])))
+        }
         11 => (Deed::ReloadChanged { node }, None),
         12 => (Deed::AdminDown { node, lan }, Some(Deed::Link { node, lan, up: true })),
         13 => (Deed::Vanish { node, lan }, Some(Deed::Appear { node, lan })),
@@ -176,6 +189,10 @@ impl World {
                 self.nodes[node].kernel.stall = stall;
             }
             Deed::Thief { node } => self.steal(node),
+            Deed::Sample { node, key, sample } => {
+                self.nodes[node].kernel.samples.insert(key.clone(), sample);
+                self.tell(node, Event::Tracker(key, Some(sample)));
+            }
             Deed::ReloadSame { node } => {
                 let plan = self.nodes[node].wanted.clone();
                 self.reload(node, plan);

@@ -3,6 +3,7 @@
 
 use super::clock::{MAX_PPM, MS, SECOND};
 use super::drill::Drill;
+use super::groups;
 use super::model::{self, down_interval, label};
 use super::network::{CALM_DELAY, Network, WILD_DELAY};
 use super::node::Node;
@@ -19,6 +20,9 @@ const WATCHED: u64 = 4 * SECOND;
 /// A failed operation is tried again within this time: pauses double, so the next one is no longer than the
 /// storm that made operations fail (15 s at most) and what came before.
 const RETRY: u64 = 20 * SECOND;
+
+/// Elections that groups may need until one of them is stronger on every LAN or alone.
+const GROUP_ROUNDS: u64 = 3;
 
 /// A virtual router on one side of a partition.
 type Place = (RouterKey, u8);
@@ -82,6 +86,18 @@ impl Invariants {
             let settled = by_slow_clock(2 * down + delay) + 2 * dual + WILD_DELAY;
             self.settled_at.insert(key, now + settled);
         }
+        self.settle_groups_later(now, nodes);
+    }
+
+    /// A group waits for its slowest member, and two groups may meet on several LANs before one has won everywhere.
+    fn settle_groups_later(&mut self, now: u64, nodes: &[Node]) {
+        let grouped = |key: &RouterKey| groups::is_grouped(key, nodes);
+        let slowest = self.settled_at.iter().filter(|(key, _)| grouped(key)).map(|(_, at)| at - now).max();
+        for (key, at) in &mut self.settled_at {
+            if groups::is_grouped(key, nodes) {
+                *at = now + GROUP_ROUNDS * slowest.unwrap_or(0);
+            }
+        }
     }
 
     /// One fault in a settled network that has a Master to lose, or a dead node comes back.
@@ -119,7 +135,7 @@ impl Invariants {
         let keys: Vec<RouterKey> = self.settled_at.keys().cloned().collect();
         for key in keys {
             for (side, members) in sides(&key, nodes, network) {
-                self.observe_side(now, start, (key.clone(), side), &members, nodes)?;
+                self.observe_side(now, start, (key.clone(), side), &members, nodes, network)?;
             }
             if self.is_settled(&key, now) {
                 states_fit_surroundings(&key, nodes)?;
@@ -162,12 +178,15 @@ impl Invariants {
         place: Place,
         members: &[usize],
         nodes: &[Node],
+        network: &Network,
     ) -> Result<(), String> {
         let key = place.0.clone();
         let masters: Vec<usize> =
             members.iter().copied().filter(|n| nodes[*n].state(&key) == State::Master).collect();
         let limit = by_slow_clock(self.longest_down(&key, nodes)) + WILD_DELAY + SLACK;
-        watch(&mut self.without_master, &place, masters.is_empty(), now, start).map_or(Ok(()), |lasted| {
+        let grouped = groups::is_grouped(&key, nodes);
+        let missing = masters.is_empty() && !grouped;
+        watch(&mut self.without_master, &place, missing, now, start).map_or(Ok(()), |lasted| {
             within(lasted, limit, || format!("{}: no Master among {members:?}", label(&key)))
         })?;
         // Packets of the storm may be under way when quiet begins, and never after.
@@ -176,13 +195,15 @@ impl Invariants {
         watch(&mut self.with_many, &place, masters.len() > 1, now, start).map_or(Ok(()), |lasted| {
             within(lasted, limit, || format!("{}: Masters {masters:?}", label(&key)))
         })?;
-        if !self.is_settled(&key, now) {
+        if !self.is_settled(&key, now) || (grouped && !groups::united(&key, nodes, network)) {
             return Ok(());
         }
         let [master] = masters[..] else {
             return Err(format!("{}: settled with Masters {masters:?} among {members:?}", label(&key)));
         };
-        self.best_is_master(&key, master, members, nodes)?;
+        if !grouped {
+            self.best_is_master(&key, master, members, nodes)?;
+        }
         self.speaks_in_time(now, &key, master, nodes)
     }
 
@@ -280,8 +301,10 @@ fn addresses_were_announced(key: &RouterKey, number: usize, node: &Node) -> Resu
 /// Long after the last fault: out of the election exactly where something needed is missing.
 fn states_fit_surroundings(key: &RouterKey, nodes: &[Node]) -> Result<(), String> {
     for (number, node) in nodes.iter().enumerate().filter(|(_, n)| n.runs() && n.stopping.is_none()) {
-        let Some(plan) = node.router(key) else { continue };
-        let (state, faulty) = (node.state(key), model::faulty(plan, &node.kernel));
+        if node.router(key).is_none() {
+            continue;
+        }
+        let (state, faulty) = (node.state(key), groups::out(node, key));
         let fits =
             if faulty { state == State::Fault } else { matches!(state, State::Backup | State::Master) };
         if !fits {
@@ -301,7 +324,7 @@ pub fn sides(key: &RouterKey, nodes: &[Node], network: &Network) -> BTreeMap<u8,
     let mut sides: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
     for (number, node) in nodes.iter().enumerate() {
         let linked = node.kernel.interfaces[lan].works() && node.runs() && node.stopping.is_none();
-        let takes_part = node.router(key).is_some_and(|plan| !model::faulty(plan, &node.kernel));
+        let takes_part = node.router(key).is_some() && !groups::out(node, key);
         if linked && takes_part {
             sides.entry(network.group(lan, number)).or_default().push(number);
         }

@@ -3,7 +3,9 @@
 use super::clock::MS;
 use super::rng::Rng;
 use holdfast::net::{AddressFamily, IpCidr, MacAddr};
+use holdfast::plan::track::{Sample, TrackerKey, TrackerKind};
 use holdfast::vrrp::{AddressOp, InterfaceFacts, KernelError};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The longest an address operation takes in a healthy kernel.
@@ -87,6 +89,18 @@ impl Interface {
     }
 }
 
+/// What a machine may track, and what each may say; the first is good.
+pub fn tracked_things() -> [(TrackerKey, &'static [Sample]); 2] {
+    let key = |kind, name: &str| TrackerKey { kind, name: name.to_owned() };
+    [
+        (key(TrackerKind::Script, "chk"), &[Sample::Up, Sample::Down]),
+        (
+            key(TrackerKind::File, "load"),
+            &[Sample::Value(0), Sample::Value(30), Sample::Value(-30), Sample::Value(-300)],
+        ),
+    ]
+}
+
 pub fn own_v4(node: usize, lan: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, lan as u8, 0, 10 + node as u8)
 }
@@ -115,6 +129,8 @@ pub struct Outcome {
 /// The kernel of one node. It outlives the process.
 pub struct Kernel {
     pub interfaces: Vec<Interface>,
+    /// What scripts and files on this machine say.
+    pub samples: BTreeMap<TrackerKey, Sample>,
     /// Operations are done one after the other.
     busy_until: u64,
     /// Percent of operations that fail.
@@ -126,7 +142,8 @@ pub struct Kernel {
 impl Kernel {
     pub fn new(node: usize, lans: usize) -> Kernel {
         let interfaces = (0..lans).map(|lan| Interface::new(node, lan)).collect();
-        Kernel { interfaces, busy_until: 0, failing: 0, stall: 0 }
+        let samples = tracked_things().into_iter().map(|(key, samples)| (key, samples[0])).collect();
+        Kernel { interfaces, samples, busy_until: 0, failing: 0, stall: 0 }
     }
 
     /// When an operation that is handed over now will be done.

@@ -11,6 +11,7 @@ pub mod calls;
 pub mod clock;
 pub mod drill;
 pub mod faults;
+pub mod groups;
 pub mod invariants;
 pub mod kernel;
 pub mod model;

@@ -4,6 +4,7 @@ use super::clock::SECOND;
 use super::kernel::Kernel;
 use super::node::Node;
 use holdfast::net::{AddressFamily, IpCidr, Priority};
+use holdfast::plan::track::{Sample, TrackedObject};
 use holdfast::plan::vrrp::{RouterKey, RouterPlan, Version};
 use holdfast::vrrp::State;
 use std::net::IpAddr;
@@ -30,10 +31,37 @@ pub fn priority(plan: &RouterPlan, kernel: &Kernel) -> Priority {
             total += if tracked.reverse { -weight } else { weight };
         }
     }
+    for tracked in &plan.trackers {
+        total += match added(tracked, kernel) {
+            Some(number) if number > -254 => number.min(253),
+            _ => 0, // FAULT, or nothing known
+        };
+    }
     Priority(total.clamp(1, 254) as u8)
 }
 
-/// Must the router stay out of the election?
+/// What a script or a file adds; a file's number is not bounded yet.
+fn added(tracked: &TrackedObject, kernel: &Kernel) -> Option<i64> {
+    let weight = i64::from(tracked.weight);
+    let number = match kernel.samples.get(&tracked.tracker)? {
+        Sample::Up => weight.max(0),
+        Sample::Down => weight.min(0),
+        Sample::Value(number) => i64::from(*number) * weight,
+    };
+    Some(if tracked.reverse { -number } else { number })
+}
+
+/// Does what it says mean FAULT?
+fn fatal(tracked: &TrackedObject, kernel: &Kernel) -> bool {
+    let Some(sample) = kernel.samples.get(&tracked.tracker) else { return false };
+    match (tracked.weight, sample) {
+        (0, sample) => matches!(sample, Sample::Up | Sample::Value(0)) == tracked.reverse,
+        (_, Sample::Value(_)) => added(tracked, kernel).is_some_and(|number| number <= -254),
+        _ => false,
+    }
+}
+
+/// Must the router stay out of the election for what it misses itself?
 pub fn faulty(plan: &RouterPlan, kernel: &Kernel) -> bool {
     let own = plan.track_primary && !up(kernel, &plan.key.interface);
     let voiceless = !kernel.interfaces.iter().any(|i| {
@@ -48,7 +76,7 @@ pub fn faulty(plan: &RouterPlan, kernel: &Kernel) -> bool {
         .any(|name| *name != plan.key.interface && !up(kernel, name));
     let tracked =
         plan.track_interfaces.iter().any(|t| t.weight == 0 && up(kernel, &t.interface) == t.reverse);
-    own || voiceless || held || tracked
+    own || voiceless || held || tracked || plan.trackers.iter().any(|t| fatal(t, kernel))
 }
 
 /// The addresses a Master of this plan holds, with their interfaces.

@@ -65,6 +65,8 @@ pub struct Node {
     pub leaving: bool,
     /// Number of the wake-up that counts; older ones are stale.
     pub wake: u64,
+    /// A reload may have brought members to a sync group that have not joined the others yet.
+    pub reloaded: bool,
     /// What went in and out, when it is to be kept.
     pub recording: Option<Vec<Recorded>>,
 }
@@ -92,6 +94,7 @@ impl Node {
             stopping: None,
             leaving: false,
             wake: 0,
+            reloaded: false,
             recording: None,
         }
     }
@@ -120,6 +123,7 @@ impl Node {
         self.may_try_again = false;
         self.stopping = None;
         self.leaving = false;
+        self.reloaded = false;
         self.wake += 1;
     }
 

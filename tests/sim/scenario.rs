@@ -1,14 +1,14 @@
 //! Draws a network: nodes, virtual routers, and what each node's plan says about them.
 
 use super::clock::{Clock, MAX_PPM, SECOND};
-use super::kernel::{Kernel, own_address};
+use super::kernel::{Kernel, own_address, tracked_things};
 use super::node::Node;
 use super::rng::Rng;
 use holdfast::net::{AddressFamily, IpCidr, Priority, VirtualRouterId};
 use holdfast::plan::Generation;
 use holdfast::plan::vrrp::{
-    AnnouncePolicy, Authentication, ChecksumDialect, RouterKey, RouterPlan, TrackedInterface, Transport,
-    Version, VirtualAddress, VrrpPlan,
+    AnnouncePolicy, Authentication, ChecksumDialect, RouterKey, RouterPlan, SyncGroupPlan, TrackedInterface,
+    TrackedObject, Transport, Version, VirtualAddress, VrrpPlan,
 };
 use holdfast::time::Interval;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -28,6 +28,8 @@ struct Common {
     unicast: bool,
     /// The node that owns the addresses, if one does.
     owner: Option<usize>,
+    /// Is it a member of the sync group?
+    grouped: bool,
 }
 
 /// All nodes of a drawn network, and the number of LANs.
@@ -64,7 +66,12 @@ fn draw_commons(rng: &mut Rng, nodes: usize, lans: usize) -> Vec<Common> {
             checksum: *rng.pick(&[ChecksumDialect::PseudoHeader, ChecksumDialect::MessageOnly]),
             unicast: rng.chance(20),
             owner: rng.chance(15).then(|| rng.index(nodes)),
+            grouped: false,
         });
+    }
+    if commons.len() > 1 && rng.chance(45) {
+        let size = rng.between(2, commons.len() as u64) as usize;
+        commons.iter_mut().take(size).for_each(|common| common.grouped = true);
     }
     commons
 }
@@ -82,12 +89,23 @@ fn draw_node(rng: &mut Rng, node: usize, nodes: usize, lans: usize, commons: &[C
     let ppm = rng.below(2 * MAX_PPM as u64 + 1) as i64 - MAX_PPM;
     let clock = Clock::new(rng.below(1000) * SECOND, ppm);
     let mut routers = Vec::new();
+    // Most operators give all members of a group one priority.
+    let (all, even) = (rng.chance(90), rng.chance(70).then(|| draw_priority(rng)));
     for common in commons {
-        if common.owner == Some(node) || rng.chance(90) {
-            routers.push(draw_router(rng, node, nodes, lans, common));
+        if common.owner == Some(node) || if common.grouped { all } else { rng.chance(90) } {
+            let mut router = draw_router(rng, node, nodes, lans, common);
+            if let Some(even) = even.filter(|_| common.grouped && common.owner.is_none()) {
+                router.priority = Priority(even);
+            }
+            routers.push(router);
         }
     }
-    let plan = VrrpPlan { generation: Generation(1), routers, ..VrrpPlan::default() };
+    let grouped = |router: &&RouterPlan| commons.iter().any(|c| c.grouped && c.key == router.key);
+    let members: Vec<RouterKey> = routers.iter().filter(grouped).map(|r| r.key.clone()).collect();
+    let group =
+        SyncGroupPlan { name: "G".to_owned(), members, track_interfaces: Vec::new(), trackers: Vec::new() };
+    let groups = if group.members.is_empty() { Vec::new() } else { vec![group] };
+    let plan = VrrpPlan { generation: Generation(1), routers, groups, ..VrrpPlan::default() };
     Node::new(clock, Kernel::new(node, lans), plan)
 }
 
@@ -95,8 +113,7 @@ fn draw_router(rng: &mut Rng, node: usize, nodes: usize, lans: usize, common: &C
     let owner = common.owner == Some(node);
     let priority = match owner {
         true => 255,
-        // Equal priorities happen: then addresses decide.
-        false => *rng.pick(&[1, 50, 100, 100, 101, 150, 200, 254]),
+        false => draw_priority(rng),
     };
     // In version 3 nodes may differ; in version 2 they would not understand each other.
     let differs = common.version == Version::V3 && rng.chance(25);
@@ -129,8 +146,22 @@ fn draw_router(rng: &mut Rng, node: usize, nodes: usize, lans: usize, common: &C
         answer_higher_priority: rng.chance(15),
         track_primary: rng.chance(90),
         track_interfaces: draw_trackers(rng, lans),
+        trackers: draw_objects(rng),
         ..RouterPlan::new(format!("VI_{}", common.number), common.key.clone())
     }
+}
+
+/// Equal priorities happen: then addresses decide.
+fn draw_priority(rng: &mut Rng) -> u8 {
+    *rng.pick(&[1, 50, 100, 100, 101, 150, 200, 254])
+}
+
+fn draw_objects(rng: &mut Rng) -> Vec<TrackedObject> {
+    let drawn = rng.chance(25).then(|| {
+        let (tracker, _) = rng.pick(&tracked_things()).clone();
+        TrackedObject { tracker, weight: *rng.pick(&[0, 0, -60, 60, 1, -1, 10]), reverse: rng.chance(20) }
+    });
+    drawn.into_iter().collect()
 }
 
 fn draw_trackers(rng: &mut Rng, lans: usize) -> Vec<TrackedInterface> {

@@ -1,6 +1,7 @@
 //! What a change of state must satisfy.
 
 use super::clock::MS;
+use super::groups;
 use super::invariants::{Invariants, by_slow_clock, sides};
 use super::kernel::own_address;
 use super::model::{self, label};
@@ -24,7 +25,9 @@ impl Invariants {
         {
             return Err(format!("{it} although all that happened is {:?}", drill.deed));
         }
-        if self.is_settled(&transition.key, now) {
+        let key = &transition.key;
+        let for_itself = !groups::is_grouped(key, nodes) || groups::united(key, nodes, network);
+        if self.is_settled(key, now) && for_itself {
             return Err(format!("{it} long after the last fault"));
         }
         if let TransitionCause::Outranked { by, priority } = transition.cause {

@@ -240,6 +240,8 @@ impl World {
             .filter(|i| i.exists)
             .map(|i| Event::Interface(i.facts()))
             .collect();
+        let samples = self.nodes[node].kernel.samples.iter();
+        first.extend(samples.map(|(key, sample)| Event::Tracker(key.clone(), Some(*sample))));
         first.push(Event::Plan(self.nodes[node].wanted.clone()));
         self.nodes[node].inbox.extend(first);
         self.run_node(node);

@@ -105,8 +105,8 @@ const VRRP_INSTANCE: &[Keyword] = &[
     works("down_timer_adverts", 1, "1..100").takes(Number(1, 100)),
     grave("timer_expired_backup", 0, "[1..254]", "a MASTER that was held up keeps its place").takes(MaybeNumber(1, 254)),
     grave("thread_timer_expired", 0, "[1..254]", "a MASTER that was held up keeps its place").takes(MaybeNumber(1, 254)),
-    later("garp_extra_if", 0, "[all] SECS 0..86400 (0 disables)", "addresses on other interfaces are announced like the rest, once").takes(ExtraInterface),
-    later("vmac_garp_intvl", 0, "[all] SECS", "addresses on other interfaces are announced like the rest, once").takes(ExtraInterface),
+    works("garp_extra_if", 0, "[all] SECS 0..86400 (0 disables)").takes(ExtraInterface),
+    works("vmac_garp_intvl", 0, "[all] SECS").takes(ExtraInterface),
     works("lower_prio_no_advert", 0, "[BOOL]").takes(Bool),
     works("higher_prio_send_advert", 0, "[BOOL]").takes(Bool),
     works("owner_ignore_adverts", 0, "[BOOL] (owner only; off is overridden to on)").takes(Bool),
@@ -244,10 +244,10 @@ const SYNC_TRACK_INTERFACE: &[Keyword] = &[
 
 #[rustfmt::skip]
 const GARP_GROUP: &[Keyword] = &[
-    inner("garp_interval", 1, "SECS decimal, usec resolution").takes(Decimal(0, U32 as u64)),
-    inner("gna_interval", 1, "SECS decimal, usec resolution").takes(Decimal(0, U32 as u64)),
-    inner("interface", 1, "IFNAME").takes(Interface),
-    inner("interfaces", 0, "{ IFNAME ... }").list(Place::Words),
+    works("garp_interval", 1, "SECS decimal, usec resolution").takes(Decimal(0, U32 as u64)),
+    works("gna_interval", 1, "SECS decimal, usec resolution").takes(Decimal(0, U32 as u64)),
+    works("interface", 1, "IFNAME").takes(Interface),
+    works("interfaces", 0, "{ IFNAME ... }").list(Place::Words),
 ];
 
 #[rustfmt::skip]

@@ -222,6 +222,7 @@ pub(super) fn announce(instance: &VrrpInstance) -> AnnouncePolicy {
         refresh_repeat: own.refresh_repeat.or(all.refresh_repeat).unwrap_or(base.refresh_repeat),
         lower_priority_repeat: if strict { 0 } else { lower_repeat },
         lower_priority_delay: if strict { Duration::ZERO } else { lower_delay },
+        elsewhere: base.elsewhere,
     }
 }
 

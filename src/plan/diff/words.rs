@@ -182,10 +182,13 @@ pub(super) fn announce(policy: &AnnouncePolicy) -> String {
         refresh_repeat,
         lower_priority_repeat,
         lower_priority_delay,
+        elsewhere,
     } = policy;
     let refresh = refresh.map_or("never".to_owned(), |every| format!("every {} s", every.as_secs_f64()));
+    let elsewhere = elsewhere
+        .map_or(String::new(), |every| format!(", on other interfaces every {} s", every.as_secs_f64()));
     let (delay, lower) = (delay.as_secs_f64(), lower_priority_delay.as_secs_f64());
     format!(
-        "{repeat} after {delay} s again, refresh {refresh} by {refresh_repeat}, {lower_priority_repeat} after {lower} s for lower priority"
+        "{repeat} after {delay} s again, refresh {refresh} by {refresh_repeat}, {lower_priority_repeat} after {lower} s for lower priority{elsewhere}"
     )
 }
