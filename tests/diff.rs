@@ -77,7 +77,7 @@ fn address(number: usize, family: AddressFamily, labelled: bool) -> VirtualAddre
     };
     let label = (labelled && family == AddressFamily::V4).then(|| "eth0:x".to_owned());
     let cidr = IpCidr::new(ip, 24).expect("24 fits");
-    VirtualAddress { cidr, interface: None, label, scope: None, broadcast: None }
+    VirtualAddress { label, ..VirtualAddress::new(cidr) }
 }
 
 /// A few routers out of few keys, and each address with one router or none.
@@ -86,6 +86,7 @@ fn vrrp_plan() -> impl Strategy<Value = VrrpPlan> {
         interface: INTERFACES[interface].to_owned(),
         family: if v6 { AddressFamily::V6 } else { AddressFamily::V4 },
         vrid: VirtualRouterId::new(vrid).expect("not 0"),
+        among: None,
     });
     let share = prop::collection::vec((0usize..8, any::<bool>(), any::<bool>()), ADDRESSES);
     (prop::collection::btree_map(key, drawn(), 0..6), share).prop_map(|(routers, share)| {
@@ -178,7 +179,7 @@ impl Deeds {
                 Action::Kernel(_, AddressOp::Add { interface, cidr, .. }) => {
                     deeds.added.push((*interface, *cidr))
                 }
-                Action::Kernel(_, AddressOp::Remove { interface, cidr }) => {
+                Action::Kernel(_, AddressOp::Remove { interface, cidr, .. }) => {
                     deeds.removed.push((*interface, *cidr))
                 }
                 Action::Transmit(_, Frame::Advertisement { interface, source, bytes, .. })
@@ -312,7 +313,7 @@ fn one_changed(before: Drawn, after: Drawn, which: u8) -> Drawn {
 /// A plan of one IPv4 router with one address.
 fn speaker(drawn: Drawn) -> VrrpPlan {
     let vrid = VirtualRouterId::new(1).expect("not 0");
-    let key = RouterKey { interface: "eth0".to_owned(), family: AddressFamily::V4, vrid };
+    let key = RouterKey::new("eth0".to_owned(), AddressFamily::V4, vrid);
     let mut router = router(key, drawn);
     router.addresses.push(address(1, AddressFamily::V4, false));
     VrrpPlan { generation: Generation(1), routers: vec![router], ..VrrpPlan::default() }

@@ -203,11 +203,24 @@ fn company(place: Place, name: &str) -> &'static str {
     }
 }
 
+/// Places whose lines have no fields of their own, whatever is built.
+fn all_settings(place: Place) -> bool {
+    matches!(
+        place,
+        Place::VirtualRoutes
+            | Place::StaticRoutes
+            | Place::VirtualRules
+            | Place::StaticRules
+            | Place::StaticAddress
+            | Place::RouteEncap
+    )
+}
+
 /// Keywords that stand for what another place reads, and those that need more company than [`company`] gives.
 fn elsewhere(place: Place, keyword: &Keyword) -> bool {
     let name = keyword.name;
     name.starts_with('(')
-        || matches!(keyword.status, Status::Works)
+        || matches!(keyword.status, Status::Works) && !all_settings(place)
         || keyword.opens != Opens::Nothing
         || matches!(
             place,

@@ -77,6 +77,7 @@ impl InterfaceTable {
                         }
                     }
                 }
+                MonitorEvent::RoutingGone(gone) => out.push(Event::RoutingGone(gone)),
                 MonitorEvent::Overrun => next = Next::Dump,
             }
         }
@@ -124,6 +125,11 @@ impl InterfaceTable {
     /// The link of this name.
     pub fn link(&self, name: &str) -> Option<&Link> {
         self.interfaces.values().map(|interface| &interface.link).find(|link| link.name == name)
+    }
+
+    /// Every link, by index.
+    pub fn links(&self) -> impl Iterator<Item = &Link> {
+        self.interfaces.values().map(|interface| &interface.link)
     }
 
     /// The addresses of the interface with this index, in the kernel's order; none if it is unknown.
@@ -256,7 +262,17 @@ mod tests {
     fn link(index: u32, running: bool) -> Link {
         let name = format!("eth{index}");
         let mac = MacAddr([2, 0, 0, 0, 0, 1]);
-        Link { index, name, up: true, running, mac, mtu: 1500, ipv6_forwarding: false, kind: None }
+        Link {
+            index,
+            name,
+            up: true,
+            running,
+            mac,
+            mtu: 1500,
+            ipv6_forwarding: false,
+            kind: None,
+            ties: Default::default(),
+        }
     }
 
     fn cidr(text: &str) -> IpCidr {

@@ -3,6 +3,8 @@
 //! It states the rules of `vrrp/reconfigure.rs`, `lvs/director.rs` and `check` in words; tests/diff.rs runs those cores
 //! and compares.
 
+mod bfd;
+mod groups;
 mod lvs;
 mod vrrp;
 mod words;
@@ -97,6 +99,19 @@ pub enum What {
         /// What that means, a sentence without its full stop.
         meaning: String,
     },
+    /// A sync group comes, goes or changes.
+    GroupField {
+        /// Its name.
+        group: String,
+        /// keepalived's keyword.
+        field: &'static str,
+        /// Before.
+        old: String,
+        /// After.
+        new: String,
+        /// What that means, a sentence without its full stop.
+        meaning: String,
+    },
     /// A router that stays no longer holds an address (or holds it with another prefix, label, ...).
     AddressRemoved {
         /// The router.
@@ -118,6 +133,13 @@ pub enum What {
         address: VirtualAddress,
         /// Is it carried in advertisements?
         advertised: bool,
+    },
+    /// A BFD session starts, ends or changes.
+    BfdSession {
+        /// Its name in the new plan, or in the old one when it ends.
+        session: String,
+        /// What that means, a sentence without its full stop.
+        meaning: String,
     },
     /// A service leaves the kernel's table with its destinations.
     ServiceRemoved {
@@ -217,7 +239,9 @@ pub fn diff(old: &Plans, new: &Plans) -> Vec<Change> {
     let mut changes = Vec::new();
     roles(old, new, &mut changes);
     vrrp::compare(&old.vrrp, &new.vrrp, &mut changes);
+    groups::compare(&old.vrrp, &new.vrrp, &mut changes);
     lvs::compare(&old.lvs, &new.lvs, &mut changes);
+    bfd::compare(&old.bfd, &new.bfd, &mut changes);
     let (before, after) = (&old.global.router_id, &new.global.router_id);
     if before != after {
         let what = What::RouterId { old: before.clone(), new: after.clone() };
@@ -232,7 +256,13 @@ pub fn diff(old: &Plans, new: &Plans) -> Vec<Change> {
 fn roles(old: &Plans, new: &Plans, changes: &mut Vec<Change>) {
     let vrrp = |plans: &Plans| !plans.vrrp.routers.is_empty();
     let checker = |plans: &Plans| !plans.lvs.virtual_servers.is_empty();
-    for (role, before, after) in [("vrrp", vrrp(old), vrrp(new)), ("checker", checker(old), checker(new))] {
+    let bfd = |plans: &Plans| !plans.bfd.sessions.is_empty();
+    let all = [
+        ("vrrp", vrrp(old), vrrp(new)),
+        ("checker", checker(old), checker(new)),
+        ("bfd", bfd(old), bfd(new)),
+    ];
+    for (role, before, after) in all {
         if before != after {
             changes.push(Change::new(Weight::Quiet, What::Role { role, starts: after }));
         }

@@ -2,7 +2,10 @@
 
 use crate::net::{AddressFamily, IpCidr, Priority, VirtualRouterId};
 use crate::plan::Generation;
+use crate::plan::route::Item;
 pub use crate::plan::track::TrackedObject;
+pub use crate::plan::transport::{HmacKey, HmacMode, HmacPolicy, OldChecksum, PeerLimits, WirePolicy};
+pub use crate::plan::vmac::{FilterSettings, VirtualLinkKind, VirtualLinkPlan};
 use crate::time::Interval;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -19,6 +22,10 @@ pub struct VrrpPlan {
     pub routers: Vec<RouterPlan>,
     /// Routers that change state together.
     pub groups: Vec<SyncGroupPlan>,
+    /// How packets to addresses that are not accepted are dropped.
+    pub filter: FilterSettings,
+    /// `static_ipaddress`, `static_routes`, `static_rules`: in this order, each in the order of the file.
+    pub statics: Vec<Item>,
 }
 
 /// A `vrrp_sync_group`.
@@ -43,6 +50,16 @@ pub struct RouterKey {
     pub family: AddressFamily,
     /// The identifier.
     pub vrid: VirtualRouterId,
+    /// Tells a second router of that VRID, family and interface from the first, which has `None` here: a unicast peer
+    /// or a multicast group of its own (keepalived allows both).
+    pub among: Option<IpAddr>,
+}
+
+impl RouterKey {
+    /// The only router of its VRID and family on the interface, or the first.
+    pub fn new(interface: String, family: AddressFamily, vrid: VirtualRouterId) -> RouterKey {
+        RouterKey { interface, family, vrid, among: None }
+    }
 }
 
 /// One `vrrp_instance`.
@@ -86,6 +103,19 @@ pub struct RouterPlan {
     pub track_interfaces: Vec<TrackedInterface>,
     /// Scripts, files, processes and BFD sessions to watch.
     pub trackers: Vec<TrackedObject>,
+    /// Interfaces that are made for this router (`use_vmac`, `use_ipvlan`, `use_vmac_addr`). Addresses that they hold
+    /// name them as their interface.
+    pub virtual_links: Vec<VirtualLinkPlan>,
+    /// The one of them that advertisements leave and enter by; the router's own interface when `None`.
+    pub advert_link: Option<String>,
+    /// Accept packets to the virtual addresses (RFC 9568 6.1, Accept_Mode)? Always true for an owner.
+    pub accept: bool,
+    /// Set `promote_secondaries` on the interface, so that a removed address takes no other with it.
+    pub promote_secondaries: bool,
+    /// How it speaks and what it believes.
+    pub wire: WirePolicy,
+    /// `virtual_routes`, then `virtual_rules`: there while it is Master. No addresses among them.
+    pub routing: Vec<Item>,
 }
 
 impl RouterPlan {
@@ -112,7 +142,18 @@ impl RouterPlan {
             track_primary: true,
             track_interfaces: Vec::new(),
             trackers: Vec::new(),
+            virtual_links: Vec::new(),
+            advert_link: None,
+            accept: true,
+            promote_secondaries: false,
+            wire: WirePolicy::default(),
+            routing: Vec::new(),
         }
+    }
+
+    /// The interface that advertisements leave and enter by.
+    pub fn advert_interface(&self) -> &str {
+        self.advert_link.as_deref().unwrap_or(&self.key.interface)
     }
 }
 
@@ -129,6 +170,44 @@ pub struct VirtualAddress {
     pub scope: Option<u8>,
     /// Broadcast address (IPv4 only).
     pub broadcast: Option<std::net::Ipv4Addr>,
+    /// Its rarer options.
+    pub options: AddressOptions,
+    /// Does losing it matter (`no_track` says no)?
+    pub tracked: bool,
+}
+
+impl VirtualAddress {
+    /// An address without options.
+    pub fn new(cidr: IpCidr) -> VirtualAddress {
+        VirtualAddress {
+            cidr,
+            interface: None,
+            label: None,
+            scope: None,
+            broadcast: None,
+            options: AddressOptions::default(),
+            tracked: true,
+        }
+    }
+}
+
+/// What else the kernel is told about an address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AddressOptions {
+    /// Far end of a point-to-point pair; the address has a host prefix then.
+    pub peer: Option<IpAddr>,
+    /// `home` (IFA_F_HOMEADDRESS).
+    pub home: bool,
+    /// `-nodad`: duplicate address detection runs (IPv6). Virtual addresses have none otherwise.
+    pub detect_duplicates: bool,
+    /// `mngtmpaddr` (IFA_F_MANAGETEMPADDR).
+    pub manage_temporary: bool,
+    /// `noprefixroute` (IFA_F_NOPREFIXROUTE).
+    pub no_prefix_route: bool,
+    /// `autojoin` (IFA_F_MCAUTOJOIN).
+    pub autojoin: bool,
+    /// Seconds until it is deprecated, `u32::MAX` for never (IPv6). When `None`: at once for /128, else never.
+    pub preferred_lifetime: Option<u32>,
 }
 
 /// Where advertisements go.
@@ -148,6 +227,16 @@ pub enum Transport {
         /// The peers; at least one.
         peers: Vec<IpAddr>,
     },
+}
+
+impl Transport {
+    /// The multicast group, if another one than the standard one is given.
+    pub fn group_given(&self) -> Option<IpAddr> {
+        match self {
+            Transport::Multicast { group, .. } => *group,
+            Transport::Unicast { .. } => None,
+        }
+    }
 }
 
 /// When addresses are announced by gratuitous ARP or unsolicited neighbour advertisement.

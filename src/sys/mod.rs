@@ -3,7 +3,10 @@
 //!
 //! Invariant: nothing here decides. A value goes to the kernel or comes from it, with its units named.
 
+pub mod bfd_socket;
+pub mod child;
 pub mod clock;
+pub mod membership;
 mod mmsg;
 mod option;
 pub mod packet_socket;

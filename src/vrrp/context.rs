@@ -1,7 +1,8 @@
 //! What a router may use while it handles an event.
 
-use super::event::{Action, AddressOp, LogLevel, OpId, RouterId};
+use super::event::{Action, AddressOp, LogLevel, OpId, RouterId, RoutingOp};
 use super::interfaces::Interfaces;
+use super::samples::Samples;
 use crate::net::Priority;
 use crate::time::Instant;
 use std::collections::BTreeMap;
@@ -9,7 +10,10 @@ use std::collections::BTreeMap;
 /// The moment, the surroundings, and where actions go.
 pub(super) struct Context<'a> {
     pub now: Instant,
+    /// Time of day less `now`, in nanoseconds; 0 while nobody has told it.
+    pub day_offset: i64,
     pub interfaces: &'a Interfaces,
+    pub samples: &'a Samples,
     pub operations: &'a mut Operations,
     pub actions: &'a mut Vec<Action>,
     /// Priorities that this event changed: told together, with its name as the cause.
@@ -28,10 +32,22 @@ pub(super) struct PriorityChange {
 }
 
 impl Context<'_> {
+    /// Nanoseconds since 1970.
+    pub fn unix_nanoseconds(&self) -> u64 {
+        self.now.0.saturating_add_signed(self.day_offset)
+    }
+
     /// Ask the kernel for a change; `slot` is where the router keeps the address, a hint for the answer.
     pub fn issue(&mut self, router: RouterId, slot: usize, op: AddressOp) -> OpId {
         let id = self.operations.begin(router, slot);
         self.actions.push(Action::Kernel(id, op));
+        id
+    }
+
+    /// The same for a route or rule.
+    pub fn issue_routing(&mut self, owner: RouterId, slot: usize, op: RoutingOp) -> OpId {
+        let id = self.operations.begin(owner, slot);
+        self.actions.push(Action::Routing(id, op));
         id
     }
 

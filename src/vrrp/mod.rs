@@ -12,21 +12,31 @@
 //! Within: `router` decides, `transition` performs entry and exit, `election` compares, `track` looks at
 //! the surroundings, `vips` and `announce` care for the addresses, `reconfigure` compares plans.
 
+mod accept;
 mod advert;
 mod announce;
 mod context;
 mod election;
 mod event;
 mod explain;
+mod group;
+mod held;
 mod interfaces;
+mod news;
+mod receivers;
 mod reconfigure;
 mod router;
+mod routes;
+mod samples;
+mod speech;
 mod state;
+mod statics;
 mod stats;
 mod story;
 mod track;
 mod transition;
 mod vips;
+mod virtual_mac;
 
 #[cfg(test)]
 mod pairs;
@@ -37,23 +47,29 @@ mod testing;
 
 pub use election::patience;
 pub use event::{
-    Action, AddressOp, Command, Event, Frame, InterfaceFacts, KernelError, LogLevel, OpId, Received,
-    RouterId, State, Transition, TransitionCause,
+    Action, AddressOp, Command, Event, Frame, GoneRoute, InterfaceFacts, KernelError, LogLevel, OpId,
+    Received, RouterId, RoutingGone, RoutingOp, State, Transition, TransitionCause,
 };
+pub use group::Group;
+pub use held::HeldView;
+pub use news::{GroupTransition, News, PriorityNews, WeakerHeard};
 pub use router::Router;
 pub use state::ActiveRouter;
 pub use stats::Stats;
 pub use vips::AddressView;
 
-use crate::net::{AddressFamily, IpCidr, VirtualRouterId};
+use crate::net::IpCidr;
 use crate::plan::Generation;
 use crate::plan::track::{Sample, TrackerKey};
 use crate::time::Instant;
-use crate::wire::vrrp::peek_vrid;
 use context::{Context, Operations, PriorityChange};
 use explain::priority_sentences;
+use held::{HeldList, comes_up};
 use interfaces::Interfaces;
+use receivers::Receivers;
+use samples::Samples;
 use state::Phase;
+use statics::STATICS;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All virtual routers of this node.
@@ -64,17 +80,26 @@ pub struct Core {
     /// The routers of the plan, in its order; `routers` also holds those that are ending.
     order: Vec<RouterId>,
     interfaces: Interfaces,
+    /// Static addresses, routes and rules.
+    statics: HeldList,
     /// What is known of tracked scripts, files, processes and BFD sessions.
-    samples: BTreeMap<TrackerKey, Sample>,
+    samples: Samples,
+    groups: Vec<Group>,
+    /// Groups of which a member changed what it is, wants or lacks; the members in the order in which they did.
+    restless: BTreeMap<usize, Vec<RouterId>>,
+    /// The group of a member that heard a weaker Master, and the member.
+    alarmed: Option<(usize, RouterId)>,
     operations: Operations,
     /// Who a packet is for.
-    receivers: BTreeMap<(u32, AddressFamily, VirtualRouterId), RouterId>,
+    receivers: Receivers,
     /// When each router has something to do next.
     deadlines: BTreeSet<(Instant, RouterId)>,
     next_router: u32,
     priorities: Vec<PriorityChange>,
     life: Life,
     unknown_router: u64,
+    /// Time of day less monotonic time, in nanoseconds.
+    day_offset: i64,
 }
 
 /// How far the end is.
@@ -96,8 +121,11 @@ impl Core {
 
     /// Something happened.
     pub fn handle(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
+        let tracked = if let Event::Tracker(key, _) = &event { Some(key.clone()) } else { None };
         let cause = self.name_event(&event);
         self.act_on(event, now, actions);
+        self.settle_groups(now, actions);
+        let cause = cause.or_else(|| tracked.map(|key| self.samples.sentence(&key)));
         let changes = std::mem::take(&mut self.priorities);
         let sentences = priority_sentences(&changes, cause.as_deref().unwrap_or("reload"));
         actions.extend(sentences.map(|what| Action::Log(LogLevel::Info, what)));
@@ -121,18 +149,29 @@ impl Core {
             (Life::Stopped, _) => {}
             (Life::Running, Event::Plan(plan)) => self.adopt(plan, now, actions),
             (Life::Running, Event::Advertisement(packet)) => self.receive(&packet, now, actions),
+            (Life::Running, Event::Sealed { interface, packet }) => {
+                self.receive_sealed(interface, &packet, now, actions);
+            }
+            (_, Event::TimeOfDay { unix_nanoseconds }) => self.take_time_of_day(unix_nanoseconds, now),
             (Life::Running, Event::AddressRemoved { index, cidr }) => {
                 self.address_removed(index, cidr, now, actions);
             }
             (_, Event::Interface(facts)) => self.interface(facts, now, actions),
             (_, Event::InterfaceGone { index }) => self.interface_gone(index, now, actions),
+            (_, Event::TrackerWords(key, words)) => self.samples.note_words(key, words),
             (_, Event::Tracker(key, sample)) => self.sampled(key, sample, now, actions),
             (_, Event::KernelDone { op, result }) => {
-                if let Some((id, slot)) = self.operations.finish(op) {
-                    self.with_router(id, now, actions, |r, ctx| r.operation_done(op, slot, result, ctx));
-                    self.end_if_idle(actions);
+                match self.operations.finish(op) {
+                    None => return,
+                    Some((STATICS, slot)) => self.statics_done(op, slot, result, now, actions),
+                    Some((id, slot)) => {
+                        self.with_router(id, now, actions, |r, ctx| r.operation_done(op, slot, result, ctx));
+                    }
                 }
+                self.end_if_idle(actions);
             }
+            (Life::Running, Event::RoutingGone(gone)) => self.routing_gone(&gone, now, actions),
+            (Life::Running, Event::RoutingUncertain) => self.assure_routing(now, actions),
             (Life::Running, Event::Command(Command::Stop { release: true })) => {
                 self.stop(TransitionCause::Stopped, now, actions);
             }
@@ -155,6 +194,8 @@ impl Core {
         for id in due {
             self.with_router(id, now, actions, Router::timeout);
         }
+        self.retry_statics(now, actions);
+        self.settle_groups(now, actions);
     }
 
     /// The earliest moment at which there is something to do.
@@ -162,7 +203,7 @@ impl Core {
         if self.life != Life::Running {
             return None;
         }
-        self.deadlines.first().map(|(at, _)| *at)
+        [self.deadlines.first().map(|(at, _)| *at), self.statics_timeout()].into_iter().flatten().min()
     }
 
     /// Which configuration is in force.
@@ -180,6 +221,11 @@ impl Core {
         self.routers.get(&id)
     }
 
+    /// The sync groups in the order of the plan.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter()
+    }
+
     /// Packets that were for no router of ours.
     pub fn unknown_router_packets(&self) -> u64 {
         self.unknown_router
@@ -190,26 +236,21 @@ impl Core {
         self.life == Life::Stopped
     }
 
-    fn receive(&mut self, packet: &Received, now: Instant, actions: &mut Vec<Action>) {
-        let family = AddressFamily::of(packet.source);
-        let id = peek_vrid(&packet.bytes)
-            .and_then(|vrid| self.receivers.get(&(packet.interface, family, vrid)).copied());
-        match id {
-            Some(id) => self.with_router(id, now, actions, |router, ctx| router.receive(packet, ctx)),
-            None => self.unknown_router += 1,
-        }
-    }
-
     fn interface(&mut self, facts: InterfaceFacts, now: Instant, actions: &mut Vec<Action>) {
         for index in self.interfaces.superseded_by(&facts) {
             self.interface_gone(index, now, actions);
         }
         let name = facts.name.clone();
         let mac_before = self.interfaces.get(&name).map(|interface| interface.mac);
+        let before = self.interfaces.get(&name).map(|interface| (interface.index, interface.up));
+        let comes_up = comes_up(before, &facts);
         if !self.interfaces.update(facts) {
             return;
         }
         self.reevaluate_watchers(&name, now, actions);
+        if comes_up && self.life == Life::Running {
+            self.link_up(&name, now, actions);
+        }
         let mac = self.interfaces.get(&name).map(|interface| interface.mac);
         if mac_before.is_some() && mac_before != mac {
             for id in self.interfaces.watchers(&name) {
@@ -221,20 +262,20 @@ impl Core {
     fn interface_gone(&mut self, index: u32, now: Instant, actions: &mut Vec<Action>) {
         let Some(name) = self.interfaces.remove(index) else { return };
         for id in self.interfaces.watchers(&name) {
-            self.with_router(id, now, actions, |router, _| router.addresses_gone(&name));
+            self.with_router(id, now, actions, |router, _| {
+                router.addresses_gone(&name);
+                router.routing.link_gone(&name);
+            });
         }
+        self.statics.link_gone(&name);
         self.reevaluate_watchers(&name, now, actions);
     }
 
     fn sampled(&mut self, key: TrackerKey, sample: Option<Sample>, now: Instant, actions: &mut Vec<Action>) {
-        let before = match sample {
-            Some(sample) => self.samples.insert(key.clone(), sample),
-            None => self.samples.remove(&key),
-        };
-        if before == sample || self.life != Life::Running {
+        if !self.samples.update(key.clone(), sample) || self.life != Life::Running {
             return;
         }
-        let names_it = |router: &Router| router.plan.trackers.iter().any(|t| t.tracker == key);
+        let names_it = |router: &Router| !router.doomed && router.trackers().any(|t| t.tracker == key);
         let watchers: Vec<RouterId> =
             self.routers.values().filter(|router| names_it(router)).map(Router::id).collect();
         for id in watchers {
@@ -260,6 +301,7 @@ impl Core {
                 }
             });
         }
+        self.static_address_gone(&name, cidr, now, actions);
     }
 
     fn stop(&mut self, cause: TransitionCause, now: Instant, actions: &mut Vec<Action>) {
@@ -268,10 +310,18 @@ impl Core {
         for id in all {
             self.with_router(id, now, actions, |router, ctx| match router.phase {
                 // Left the plan earlier; the kernel may have refused to let go of its addresses.
-                Phase::Initialize => router.withdraw_addresses(ctx),
+                Phase::Initialize => {
+                    router.withdraw_routing(ctx);
+                    router.withdraw_addresses(ctx);
+                }
                 _ => router.transition(Phase::Initialize, cause.clone(), ctx),
             });
         }
+        for index in 0..self.groups.len() {
+            self.change_group(index, State::Initialize, cause.to_string(), now, actions);
+        }
+        self.groups.clear();
+        self.release_statics(now, actions);
         self.end_if_idle(actions);
     }
 
@@ -302,8 +352,19 @@ impl Core {
     ) {
         let Some(router) = self.routers.get_mut(&id) else { return };
         let (interfaces, operations) = (&self.interfaces, &mut self.operations);
-        let priorities = &mut self.priorities;
-        work(router, &mut Context { now, interfaces, operations, actions, priorities });
+        let (priorities, samples) = (&mut self.priorities, &self.samples);
+        let day_offset = self.day_offset;
+        work(router, &mut Context { now, day_offset, interfaces, samples, operations, actions, priorities });
+        if std::mem::take(&mut router.stirred)
+            && let Some(group) = router.shared.group
+        {
+            self.restless.entry(group).or_default().push(id);
+        }
+        if std::mem::take(&mut router.alarmed)
+            && let Some(group) = router.shared.group
+        {
+            self.alarmed.get_or_insert((group, id));
+        }
         let deadline = router.deadline();
         if router.queued != deadline {
             if let Some(old) = router.queued {
@@ -318,14 +379,14 @@ impl Core {
         if router.bound != listens_on {
             let key = |link| (link, router.plan.key.family, router.plan.key.vrid);
             if let Some(old) = router.bound {
-                self.receivers.remove(&key(old));
+                self.receivers.remove(key(old), id);
             }
             if let Some(new) = listens_on {
                 self.receivers.insert(key(new), id);
             }
             router.bound = listens_on;
         }
-        if router.doomed && router.vips.is_empty() {
+        if router.doomed && router.vips.is_empty() && router.routing.items.is_empty() {
             if let Some(at) = router.queued {
                 self.deadlines.remove(&(at, id));
             }

@@ -1,18 +1,21 @@
 //! One virtual router: what each event means in each state. It only decides; every change of state goes
 //! through `transition`, every effect through the files beside this one.
 
+use super::accept::Inbound;
 use super::context::Context;
 use super::election::{Timing, Wait, outranks};
-use super::event::{Frame, LogLevel, Received, RouterId, State, TransitionCause};
-use super::explain::discard_sentence;
+use super::event::{Action, Frame, LogLevel, RouterId, State, TransitionCause};
+use super::held::HeldList;
+use super::news::{News, WeakerHeard};
+use super::speech::Speech;
 use super::state::{ActiveRouter, Backup, Master, Phase};
 use super::stats::Stats;
 use super::story::Story;
 use super::vips::Vip;
 use crate::net::{AddressFamily, Priority};
-use crate::plan::vrrp::RouterPlan;
+use crate::plan::vrrp::{RouterPlan, TrackedInterface, TrackedObject};
 use crate::time::{Instant, Interval};
-use crate::wire::vrrp::{Addresses, Advertisement, Discard, Expectation, Path, Version, decode};
+use crate::wire::vrrp::{Addresses, Advertisement, Version};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -27,21 +30,39 @@ pub struct Router {
     pub(super) phase: Phase,
     pub(super) since: Instant,
     pub(super) cause: TransitionCause,
+    /// Why it is in FAULT.
     pub(super) faults: Vec<String>,
+    /// What the last look around found missing; members of a sync group fail for each other's.
+    pub(super) own_faults: Vec<String>,
+    /// Conditions of which nothing is known yet.
+    pub(super) pending: Vec<String>,
+    /// What it shares with the members of its sync group.
+    pub(super) shared: Shared,
+    /// Something changed that its sync group must consider.
+    pub(super) stirred: bool,
+    /// Heard a weaker Master: the members of its sync group announce their addresses again, too.
+    pub(super) alarmed: bool,
+    /// Came to a sync group that is Master already: the others stay where they are while it listens.
+    pub(super) joining: bool,
     pub(super) link: Option<u32>,
     pub(super) source: Option<IpAddr>,
     pub(super) priority: Priority,
     pub(super) vips: Vec<Vip>,
     pub(super) next_retry: Option<Instant>,
+    /// Routes and rules.
+    pub(super) routing: HeldList,
     /// What is to be told when the kernel is done, and the first address that it is not done with.
     pub(super) story: Option<Story>,
     pub(super) story_slot: usize,
     /// The advertisement, encoded; empty when something in it changed.
     pub(super) frames: Vec<Frame>,
+    /// Sequence numbers and checksums, sent and heard.
+    pub(super) speech: Speech,
     pub(super) stats: Stats,
     /// Kinds of sentence said since the last change of state.
     pub(super) said: Said,
     pub(super) weaker_said_at: Option<Instant>,
+    pub(super) weaker_told_at: Option<Instant>,
     /// The deadline under which the core has queued this router.
     pub(super) queued: Option<Instant>,
     /// The key under which the core finds it for packets.
@@ -50,13 +71,24 @@ pub struct Router {
     pub(super) doomed: bool,
 }
 
+/// What the members of a sync group share.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shared {
+    /// Index of the group.
+    pub group: Option<usize>,
+    /// Its tracked interfaces.
+    pub interfaces: Vec<TrackedInterface>,
+    /// Its other trackers.
+    pub trackers: Vec<TrackedObject>,
+}
+
 /// Which kinds of sentence were already said: one bit each.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Said(u32);
 
 impl Said {
     /// True the first time only.
-    fn first(&mut self, bit: u32) -> bool {
+    pub(super) fn first(&mut self, bit: u32) -> bool {
         let mask = 1 << bit;
         let first = self.0 & mask == 0;
         self.0 |= mask;
@@ -88,16 +120,25 @@ impl Router {
             since: now,
             cause: TransitionCause::Started,
             faults: Vec::new(),
+            own_faults: Vec::new(),
+            pending: Vec::new(),
+            shared: Shared::default(),
+            stirred: false,
+            alarmed: false,
+            joining: false,
             link: None,
             source: None,
             vips,
             next_retry: None,
+            routing: HeldList::new(&plan.routing),
             story: None,
             story_slot: 0,
             frames: Vec::new(),
+            speech: Speech::default(),
             stats: Stats::default(),
             said: Said::default(),
             weaker_said_at: None,
+            weaker_told_at: None,
             queued: None,
             bound: None,
             doomed: false,
@@ -152,7 +193,7 @@ impl Router {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let phase = match &self.phase {
             Phase::Initialize | Phase::Fault => None,
-            Phase::Backup(backup) => Some(backup.master_down_at),
+            Phase::Backup(backup) => (!backup.wants_master).then_some(backup.master_down_at),
             Phase::Master(master) => {
                 [Some(master.next_advertisement), master.second_burst_at, master.refresh_at]
                     .into_iter()
@@ -160,7 +201,7 @@ impl Router {
                     .min()
             }
         };
-        [phase, self.next_retry].into_iter().flatten().min()
+        [phase, self.next_retry, self.routing.next_retry()].into_iter().flatten().min()
     }
 
     /// The numbers behind its timers. Version 2 knows one interval, its own.
@@ -178,15 +219,52 @@ impl Router {
     }
 
     /// RFC 9568 6.4.1: the owner becomes Master at once, others listen first, for the whole down interval even
-    /// with `state MASTER` (keepalived 2.2.7, measured in versions 2 and 3).
+    /// with `state MASTER` (keepalived 2.2.7, measured in versions 2 and 3). While nothing is known of a condition,
+    /// the router has no state yet, as in keepalived.
     pub(super) fn start(&mut self, ctx: &mut Context) {
-        let faults = self.look_around(ctx);
-        if !faults.is_empty() {
-            self.fail(faults, ctx);
+        self.look_around(ctx);
+        self.stirred = true;
+        if self.shared.group.is_none() {
+            self.begin(ctx);
+        } else if !self.pending.is_empty() {
+            self.wait(ctx);
+        }
+    }
+
+    /// Leave INIT, if that can be.
+    pub(super) fn begin(&mut self, ctx: &mut Context) {
+        if !self.own_faults.is_empty() {
+            self.fail(self.own_faults.clone(), ctx);
+        } else if !self.pending.is_empty() {
+            self.wait(ctx);
         } else if self.priority.is_owner() {
             self.become_master(TransitionCause::Owner, ctx);
         } else {
             self.become_backup(Wait::Down, TransitionCause::Started, ctx);
+        }
+    }
+
+    /// Leave INIT or FAULT together with the sync group: owners only among owners are Master at once.
+    pub(super) fn begin_in_group(&mut self, owners: bool, ctx: &mut Context) {
+        let cause = match &self.phase {
+            Phase::Fault => TransitionCause::Recovered(self.faults.clone()),
+            _ if owners => TransitionCause::Owner,
+            _ => TransitionCause::Started,
+        };
+        if owners {
+            self.become_master(cause, ctx);
+        } else {
+            self.become_backup(Wait::Down, cause, ctx);
+        }
+    }
+
+    /// Stay in INIT and say what is missing; addresses of an earlier run go.
+    fn wait(&mut self, ctx: &mut Context) {
+        let cause = TransitionCause::Waiting(self.pending.clone());
+        if cause != self.cause {
+            ctx.log(LogLevel::Info, format!("({}) {cause}", self.plan.name));
+            self.cause = cause;
+            self.withdraw_addresses(ctx);
         }
     }
 
@@ -205,27 +283,59 @@ impl Router {
         self.transition(Phase::Fault, TransitionCause::Fault(faults), ctx);
     }
 
+    /// As [`Router::fail`]; in FAULT already, only the reasons change.
+    pub(super) fn fail_or_restate(&mut self, faults: Vec<String>, ctx: &mut Context) {
+        if self.phase != Phase::Fault {
+            self.fail(faults, ctx);
+        } else if faults != self.faults {
+            let reasons = faults.join("; ");
+            ctx.log(LogLevel::Warning, format!("({}) still in FAULT: {reasons}", self.plan.name));
+            self.cause = TransitionCause::Fault(faults.clone());
+            self.faults = faults;
+        }
+    }
+
+    /// Has its timer ended, so that only its sync group keeps it from being Master?
+    pub fn wants_master(&self) -> bool {
+        matches!(&self.phase, Phase::Backup(backup) if backup.wants_master)
+    }
+
+    /// The sync group lets it be Master.
+    pub(super) fn take_wanted(&mut self, ctx: &mut Context) {
+        if let Phase::Backup(backup) = &self.phase
+            && backup.wants_master
+        {
+            let cause = takeover_cause(backup, self.since, ctx.now);
+            self.become_master(cause, ctx);
+        }
+    }
+
+    /// Why its sync group cannot be Master while this member listens.
+    pub(super) fn yielding_cause(&self) -> TransitionCause {
+        match (&self.phase, &self.cause) {
+            (_, TransitionCause::AddressLost { .. } | TransitionCause::Outranked { .. }) => {
+                self.cause.clone()
+            }
+            (Phase::Backup(Backup { active: Some(active), .. }), _) => {
+                TransitionCause::Outranked { by: active.address, priority: active.priority }
+            }
+            _ => self.cause.clone(),
+        }
+    }
+
+    /// Scripts, files, processes and BFD sessions that count: its own and its sync group's.
+    pub(super) fn trackers(&self) -> impl Iterator<Item = &TrackedObject> {
+        self.plan.trackers.iter().chain(&self.shared.trackers)
+    }
+
     /// A packet for this router.
-    pub(super) fn receive(&mut self, packet: &Received, ctx: &mut Context) {
-        match self.accept(packet) {
-            Ok(advert) => {
-                self.stats.received += 1;
-                self.note_differences(&advert, packet.source, ctx);
-                let heard =
-                    Heard { from: packet.source, priority: advert.priority(), interval: advert.interval() };
-                match &self.phase {
-                    Phase::Backup(_) => self.backup_hears(heard, ctx),
-                    Phase::Master(_) => self.master_hears(heard, ctx),
-                    Phase::Initialize | Phase::Fault => {} // `accept` let nothing through
-                }
-            }
-            Err(reason) => {
-                self.stats.discard(reason);
-                let quiet = matches!(reason, Discard::NotListening | Discard::OwnPacket);
-                if !quiet && self.said.first(reason as u32) {
-                    ctx.log(LogLevel::Warning, discard_sentence(&self.plan.name, packet, reason));
-                }
-            }
+    pub(super) fn receive(&mut self, packet: Inbound<'_>, ctx: &mut Context) {
+        let Some(advert) = self.accept(packet, ctx) else { return };
+        let heard = Heard { from: packet.source, priority: advert.priority(), interval: advert.interval() };
+        match &self.phase {
+            Phase::Backup(_) => self.backup_hears(heard, ctx),
+            Phase::Master(_) => self.master_hears(heard, ctx),
+            Phase::Initialize | Phase::Fault => {} // `accept` let nothing through
         }
     }
 
@@ -233,9 +343,14 @@ impl Router {
     pub(super) fn timeout(&mut self, ctx: &mut Context) {
         let interval = self.own_interval().duration();
         match &mut self.phase {
-            Phase::Backup(backup) if backup.master_down_at <= ctx.now => {
-                let cause = takeover_cause(backup, self.since, ctx.now);
-                self.become_master(cause, ctx);
+            Phase::Backup(backup) if backup.master_down_at <= ctx.now && !backup.wants_master => {
+                if self.shared.group.is_some() {
+                    backup.wants_master = true;
+                    self.stirred = true;
+                } else {
+                    let cause = takeover_cause(backup, self.since, ctx.now);
+                    self.become_master(cause, ctx);
+                }
             }
             Phase::Master(master) if master.next_advertisement <= ctx.now => {
                 // Counted from the deadline, so that lateness does not add up; after a pause, from now.
@@ -247,6 +362,7 @@ impl Router {
         }
         self.announce_due(ctx);
         self.retry_addresses(ctx);
+        self.routing.retry(self.id, ctx);
     }
 
     /// Somebody removed an address of ours: keepalived resigns and lets the election decide, with everybody
@@ -289,6 +405,8 @@ impl Router {
         if !weaker {
             backup.preempt_after = None;
         }
+        self.stirred |= self.joining || backup.wants_master;
+        self.joining = false;
         if self.plan.version == Version::V3 {
             backup.master_interval = heard.interval;
         }
@@ -345,7 +463,9 @@ impl Router {
         if self.plan.answer_lower_priority {
             self.send_advertisement(ctx);
         }
+        self.tell_of_weaker(heard, ctx);
         self.announce_again(ctx);
+        self.alarmed = true;
         let silent = self.weaker_said_at.is_some_and(|at| ctx.now < at + WEAKER_LOG_GAP);
         if !silent {
             self.weaker_said_at = Some(ctx.now);
@@ -362,37 +482,24 @@ impl Router {
         }
     }
 
-    /// Is the packet one to act upon?
-    fn accept(&self, packet: &Received) -> Result<Advertisement, Discard> {
-        if matches!(self.phase, Phase::Initialize | Phase::Fault) {
-            return Err(Discard::NotListening);
+    /// Notify scripts hear of it, but a flood of packets is no flood of scripts.
+    fn tell_of_weaker(&mut self, heard: Heard, ctx: &mut Context) {
+        if self.weaker_told_at.is_some_and(|at| ctx.now < at + self.own_interval().duration() / 2) {
+            return;
         }
-        let group = self.group();
-        let path =
-            Path { source: packet.source, destination: packet.destination, hop_limit: packet.hop_limit };
-        let expected = Expectation {
-            version: self.plan.version,
-            authentication: &self.plan.authentication,
-            interval: self.own_interval(),
-            checksum: self.plan.checksum,
-            hop_limit_255: group.is_some(),
-        };
-        let advert = decode(&packet.bytes, path, expected)?;
-        let suits = match group {
-            Some(group) => packet.destination == group,
-            None => !packet.destination.is_multicast(),
-        };
-        if !suits {
-            return Err(Discard::Destination);
-        }
-        if Some(packet.source) == self.source {
-            return Err(Discard::OwnPacket);
-        }
-        Ok(advert)
+        self.weaker_told_at = Some(ctx.now);
+        ctx.actions.push(Action::News(News::WeakerHeard(WeakerHeard {
+            router: self.id,
+            key: self.plan.key.clone(),
+            name: self.plan.name.clone(),
+            priority: self.priority,
+            by: heard.from,
+            theirs: heard.priority,
+        })));
     }
 
     /// Differences that are only counted and mentioned, as keepalived does (RFC 9568 7.1).
-    fn note_differences(&mut self, advert: &Advertisement, from: IpAddr, ctx: &mut Context) {
+    pub(super) fn note_differences(&mut self, advert: &Advertisement, from: IpAddr, ctx: &mut Context) {
         if !self.carries_our_addresses(advert.addresses()) {
             self.stats.address_list_mismatch += 1;
             if self.said.first(SAID_ADDRESSES) {

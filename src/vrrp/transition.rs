@@ -9,8 +9,8 @@ impl Router {
     /// Leave the present state, enter `to`, tell everybody why.
     ///
     /// Leaving Master: resign if the others should not wait, then remove the addresses. Entering Master:
-    /// the advertisement first, then the addresses (RFC 9568 6.4.2, keepalived); each is announced when the
-    /// kernel has it. Entering any other state removes what an earlier run may have left.
+    /// the advertisement first, then the addresses (RFC 9568 6.4.2, keepalived), routes and rules; each address is
+    /// announced when the kernel has it. Entering any other state removes what an earlier run may have left.
     pub(super) fn transition(&mut self, to: Phase, cause: TransitionCause, ctx: &mut Context) {
         let (from, announced) = (self.phase.state(), self.stats.announcements_sent);
         if matches!(self.phase, Phase::Master(_)) {
@@ -20,10 +20,13 @@ impl Router {
             }
         }
         self.phase = to;
+        self.stirred = true;
+        self.joining &= matches!(self.phase, Phase::Backup(_));
         self.since = ctx.now;
         self.cause = cause;
         self.said = Said::default();
         self.weaker_said_at = None;
+        self.weaker_told_at = None;
         self.faults = match &self.cause {
             TransitionCause::Fault(reasons) => reasons.clone(),
             _ => Vec::new(),
@@ -32,7 +35,9 @@ impl Router {
             self.stats.became_master += 1;
             self.send_advertisement(ctx);
             self.install_addresses(ctx);
+            self.install_routing(ctx);
         } else {
+            self.withdraw_routing(ctx);
             self.withdraw_addresses(ctx);
         }
         ctx.actions.push(Action::Notify(Transition {
@@ -56,13 +61,16 @@ impl Router {
 /// Does a Master that leaves for this reason send priority 0? Not to one who is stronger: it has spoken.
 fn resigns(cause: &TransitionCause) -> bool {
     match cause {
+        TransitionCause::Group { cause, .. } => resigns(cause),
         TransitionCause::Fault(_)
         | TransitionCause::AddressLost { .. }
+        | TransitionCause::RoutingLost { .. }
         | TransitionCause::Removed
         | TransitionCause::Stopped
         | TransitionCause::Orphaned => true,
         TransitionCause::Started
         | TransitionCause::Owner
+        | TransitionCause::Waiting(_)
         | TransitionCause::MasterDown { .. }
         | TransitionCause::MasterResigned { .. }
         | TransitionCause::Outranked { .. }

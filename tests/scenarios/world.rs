@@ -1,18 +1,24 @@
 //! One core with a kernel that obeys, driven by directives.
 
+#[path = "routing.rs"]
+mod routing;
+
 use holdfast::net::{AddressFamily, IpCidr, MacAddr, Priority, VirtualRouterId};
 use holdfast::plan::Generation;
+use holdfast::plan::track::{Sample, TrackerKey, TrackerKind};
 use holdfast::plan::vrrp::{
-    AnnouncePolicy, Authentication, ChecksumDialect, RouterKey, RouterPlan, TrackedInterface, Transport,
-    Version, VirtualAddress, VrrpPlan,
+    AnnouncePolicy, Authentication, ChecksumDialect, RouterKey, RouterPlan, SyncGroupPlan, TrackedInterface,
+    TrackedObject, Transport, Version, VirtualAddress, VrrpPlan,
 };
 use holdfast::report::vrrp::snapshot;
 use holdfast::time::{Instant, Interval};
 use holdfast::vrrp::{
-    Action, AddressOp, Command, Core, Event, Frame, InterfaceFacts, KernelError, LogLevel, OpId, Received,
-    RouterId,
+    Action, AddressOp, Command, Core, Event, Frame, InterfaceFacts, KernelError, LogLevel, News, OpId,
+    Received, RouterId,
 };
+use holdfast::wire::ah::Sealed;
 use holdfast::wire::vrrp::{Addresses, Advertisement, Expectation, HOP_LIMIT, Path, decode};
+use routing::Order;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -27,7 +33,7 @@ pub struct World {
     plan: VrrpPlan,
     interfaces: BTreeMap<String, InterfaceFacts>,
     refused: BTreeSet<IpCidr>,
-    held: Option<Vec<(OpId, AddressOp)>>,
+    held: Option<Vec<(OpId, Order)>>,
 }
 
 /// The words of a directive: `key=value` pairs and flags.
@@ -87,6 +93,17 @@ impl World {
         match verb {
             "interface" => self.set_interface(first, &words, &mut said)?,
             "router" => self.set_router(first, &words)?,
+            "static" => {
+                words.only(&["addresses", "routes", "rules"])?;
+                let addresses = words.value("addresses").into_iter().flat_map(|text| text.split(','));
+                self.plan.statics = addresses.map(routing::address).collect::<Outcome<Vec<_>>>()?;
+                self.plan.statics.extend(routing::items(words.value("routes"), words.value("rules"))?);
+            }
+            "unroute" => {
+                let gone = self.unroute(first)?;
+                self.feed(gone, &mut said);
+            }
+            "uncertain" => self.feed(Event::RoutingUncertain, &mut said),
             "forget" => self.plan.routers.retain(|router| router.name != first),
             "plan" => {
                 self.plan.generation = Generation(self.plan.generation.0 + 1);
@@ -135,6 +152,21 @@ impl World {
                 self.feed(Event::Command(Command::Stop { release }), &mut said);
             }
             "orphaned" => self.feed(Event::Command(Command::Orphaned), &mut said),
+            "group" => self.set_group(first, &words)?,
+            "ungroup" => self.plan.groups.retain(|group| group.name != first),
+            "sample" => {
+                let sample = match words.0.get(1).copied().unwrap_or_default() {
+                    "up" => Some(Sample::Up),
+                    "down" => Some(Sample::Down),
+                    "unknown" => None,
+                    number => Some(Sample::Value(parse(number)?)),
+                };
+                let key = tracker_key(first)?;
+                if let Some(because) = line.split_once(" because ") {
+                    self.feed(Event::TrackerWords(key.clone(), because.1.to_owned()), &mut said);
+                }
+                self.feed(Event::Tracker(key, sample), &mut said);
+            }
             "status" => self.status(&mut said),
             other => return Err(format!("unknown directive `{other}`")),
         }
@@ -167,12 +199,18 @@ impl World {
                 Action::Transmit(id, frame) => format!("{} {}", self.name(id), self.show_frame(id, &frame)),
                 Action::Kernel(op, order) => {
                     let shown = self.show_order(&order);
-                    orders.push((op, order));
+                    orders.push((op, Order::Address(order)));
+                    shown
+                }
+                Action::Routing(op, order) => {
+                    let shown = routing::show(&order);
+                    orders.push((op, Order::Routing(order)));
                     shown
                 }
                 Action::Notify(t) => {
                     format!("{} {} -> {} ({}): {}", t.name, t.from, t.to, t.priority, t.cause)
                 }
+                Action::News(news) => show_news(news),
                 Action::Log(level, sentence) => format!("{}: {sentence}", show_level(level)),
                 Action::Stopped => "stopped".to_owned(),
             };
@@ -186,9 +224,8 @@ impl World {
         }
     }
 
-    fn answer(&mut self, op: OpId, order: &AddressOp, said: &mut Vec<String>) {
-        let (AddressOp::Add { cidr, .. } | AddressOp::Remove { cidr, .. }) = order;
-        let result = if self.refused.contains(cidr) {
+    fn answer(&mut self, op: OpId, order: &Order, said: &mut Vec<String>) {
+        let result = if order.prefix().is_some_and(|prefix| self.refused.contains(&prefix)) {
             Err(KernelError { errno: 1, message: "not permitted".to_owned() })
         } else {
             Ok(())
@@ -214,7 +251,7 @@ impl World {
                 let label = label.as_ref().map(|label| format!(" label {label}")).unwrap_or_default();
                 format!("kernel: add {cidr} to {}{label}", self.interface_name(*interface))
             }
-            AddressOp::Remove { interface, cidr } => {
+            AddressOp::Remove { interface, cidr, .. } => {
                 format!("kernel: remove {cidr} from {}", self.interface_name(*interface))
             }
         }
@@ -234,6 +271,13 @@ impl World {
                 };
                 format!("{what} is at {mac} on {}", self.interface_name(*interface))
             }
+            Frame::Sealed { destination, packet, .. } => {
+                let sealed = Sealed::parse(packet).expect("our own packet is right");
+                format!(
+                    "sealed advert priority {} number {} to {destination}",
+                    sealed.message[2], sealed.sequence
+                )
+            }
             Frame::Advertisement { source, destination, bytes, .. } => {
                 let Some(plan) = self.core.router(id).map(|router| router.plan()) else {
                     return format!("advert priority {} (last)", bytes[2]);
@@ -245,6 +289,8 @@ impl World {
                     interval: plan.interval,
                     checksum: plan.checksum,
                     hop_limit_255: true,
+                    trailer: Ok(()),
+                    header: Ok(()),
                 };
                 let advert = decode(bytes, path, expected).expect("our own advertisement is right");
                 let list = match advert.addresses() {
@@ -282,6 +328,14 @@ impl World {
                 };
                 said.push(format!("  {} on {}: {state}", address.address, address.interface));
             }
+            for route in router.routing {
+                let state = match (route.installed, route.error) {
+                    (_, Some(error)) => error,
+                    (true, None) => "installed".to_owned(),
+                    (false, None) => "absent".to_owned(),
+                };
+                said.push(format!("  {}: {state}", route.what));
+            }
             for (name, value) in router.counters.into_iter().filter(|(_, value)| *value > 0) {
                 said.push(format!("  {name} {value}"));
             }
@@ -316,6 +370,26 @@ impl World {
         match self.plan.routers.iter_mut().find(|router| router.name == name) {
             Some(known) => *known = plan,
             None => self.plan.routers.push(plan),
+        }
+        Ok(())
+    }
+
+    fn set_group(&mut self, name: &str, words: &Words) -> Outcome<()> {
+        words.only(&[name, "members", "track", "trackers"])?;
+        let members = words.list::<String>("members")?;
+        let key = |member: &String| {
+            let router = self.plan.routers.iter().find(|router| router.name == *member);
+            router.map(|router| router.key.clone()).ok_or_else(|| format!("no router {member}"))
+        };
+        let plan = SyncGroupPlan {
+            name: name.to_owned(),
+            members: members.iter().map(key).collect::<Outcome<_>>()?,
+            track_interfaces: items(words, "track", tracked)?,
+            trackers: items(words, "trackers", tracked_object)?,
+        };
+        match self.plan.groups.iter_mut().find(|group| group.name == name) {
+            Some(known) => *known = plan,
+            None => self.plan.groups.push(plan),
         }
         Ok(())
     }
@@ -390,7 +464,11 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
         "higher_prio_send_advert",
         "dont_track_primary",
         "track",
+        "trackers",
         "label",
+        "vip_untracked",
+        "routes",
+        "rules",
     ])?;
     let vips = words.cidrs("vips")?;
     let excluded = words.cidrs("excluded")?;
@@ -404,6 +482,7 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
         interface: words.value("iface").unwrap_or("eth0").to_owned(),
         family,
         vrid: VirtualRouterId::new(words.get("vrid")?.unwrap_or(51)).ok_or("vrid 0")?,
+        among: None,
     };
     Ok(RouterPlan {
         version: words.value("version").map_or(Ok(default_version), version)?,
@@ -435,12 +514,9 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
         answer_lower_priority: !words.flag("lower_prio_no_advert"),
         answer_higher_priority: words.flag("higher_prio_send_advert"),
         track_primary: !words.flag("dont_track_primary"),
-        track_interfaces: words
-            .value("track")
-            .into_iter()
-            .flat_map(|t| t.split(','))
-            .map(tracked)
-            .collect::<Outcome<_>>()?,
+        track_interfaces: items(words, "track", tracked)?,
+        trackers: items(words, "trackers", tracked_object)?,
+        routing: routing::items(words.value("routes"), words.value("rules"))?,
         ..RouterPlan::new(name.to_owned(), key)
     })
 }
@@ -450,8 +526,8 @@ fn virtual_addresses(cidrs: Vec<IpCidr>, words: &Words) -> Vec<VirtualAddress> {
         cidr,
         interface: words.value("vip_iface").map(str::to_owned),
         label: words.value("label").map(str::to_owned),
-        scope: None,
-        broadcast: None,
+        tracked: !words.flag("vip_untracked"),
+        ..VirtualAddress::new(cidr)
     };
     cidrs.into_iter().map(address).collect()
 }
@@ -462,6 +538,29 @@ fn tracked(text: &str) -> Outcome<TrackedInterface> {
     let interface = parts.next().unwrap_or_default().to_owned();
     let weight = parts.next().map_or(Ok(0), parse)?;
     Ok(TrackedInterface { interface, weight, reverse: parts.next() == Some("reverse") })
+}
+
+/// `script/chk:-20`, `file/load:1:reverse`.
+fn tracked_object(text: &str) -> Outcome<TrackedObject> {
+    let TrackedInterface { interface, weight, reverse } = tracked(text)?;
+    Ok(TrackedObject { tracker: tracker_key(&interface)?, weight, reverse })
+}
+
+/// `script/chk`, `file/load`, `process/web`, `bfd/peer`.
+fn tracker_key(text: &str) -> Outcome<TrackerKey> {
+    let (kind, name) = text.split_once('/').ok_or_else(|| format!("`{text}` needs a kind"))?;
+    let kind = match kind {
+        "script" => TrackerKind::Script,
+        "file" => TrackerKind::File,
+        "process" => TrackerKind::Process,
+        "bfd" => TrackerKind::Bfd,
+        other => return Err(format!("nothing is a {other}")),
+    };
+    Ok(TrackerKey { kind, name: name.to_owned() })
+}
+
+fn items<T>(words: &Words, key: &str, read: fn(&str) -> Outcome<T>) -> Outcome<Vec<T>> {
+    words.value(key).into_iter().flat_map(|list| list.split(',')).map(read).collect()
 }
 
 fn authentication(words: &Words) -> Option<Authentication> {
@@ -509,6 +608,14 @@ fn cidr(text: &str) -> Outcome<IpCidr> {
 
 fn parse<T: std::str::FromStr>(text: &str) -> Outcome<T> {
     text.parse().map_err(|_| format!("cannot read `{text}`"))
+}
+
+fn show_news(news: News) -> String {
+    match news {
+        News::Group(g) => format!("group {} {} -> {}: {}", g.name, g.from, g.to, g.cause),
+        News::Priority(p) => format!("{} tells priority {} as {}", p.name, p.priority, p.state),
+        News::WeakerHeard(w) => format!("{} tells of the weaker {} ({})", w.name, w.by, w.theirs),
+    }
 }
 
 fn show_level(level: LogLevel) -> &'static str {

@@ -45,7 +45,7 @@ fn draw_commons(rng: &mut Rng, nodes: usize, lans: usize) -> Vec<Common> {
         let family = *rng.pick(&[AddressFamily::V4, AddressFamily::V4, AddressFamily::V6]);
         // Few VRIDs: the same one on two LANs and in two families is two virtual routers.
         let vrid = VirtualRouterId::new(*rng.pick(&[1, 51, 255])).expect("none of them is 0");
-        let key = RouterKey { interface: format!("eth{}", rng.index(lans)), family, vrid };
+        let key = RouterKey::new(format!("eth{}", rng.index(lans)), family, vrid);
         if commons.iter().any(|c| c.key == key) {
             continue;
         }
@@ -156,7 +156,7 @@ fn address(rng: &mut Rng, common: &Common, lans: usize, slot: usize) -> VirtualA
     };
     let elsewhere = slot > 0 && rng.chance(10);
     let interface = elsewhere.then(|| format!("eth{}", rng.index(lans)));
-    VirtualAddress { cidr, interface, label: None, scope: None, broadcast: None }
+    VirtualAddress { interface, ..VirtualAddress::new(cidr) }
 }
 
 /// Change a plan as an operator might: one thing about one router, or a router goes.

@@ -28,13 +28,18 @@ impl World {
                 Action::Transmit(_, Frame::Advertisement { interface, destination, bytes, .. }) => {
                     format!("says to {destination} on {interface}: {}", hex(bytes))
                 }
+                Action::Transmit(_, Frame::Sealed { interface, packet, .. }) => {
+                    format!("says behind a header on {interface}: {}", hex(packet))
+                }
                 Action::Transmit(_, Frame::Ethernet { interface, bytes }) => {
                     format!("announces on {interface}: {}", hex(bytes))
                 }
                 Action::Kernel(op, body) => format!("asks {} {body:?}", op.0),
+                Action::Routing(op, body) => format!("asks {} {body:?}", op.0),
                 Action::Notify(t) => {
                     format!("{} {} -> {} ({}) {:?}", label(&t.key), t.from, t.to, t.priority, t.cause)
                 }
+                Action::News(news) => format!("{news:?}"),
                 Action::Log(level, text) => format!("{level:?}: {text}"),
                 Action::Stopped => "stopped".to_owned(),
             };

@@ -38,50 +38,50 @@ pub(super) const PLACES: &[(Place, &[Keyword])] = &[
 
 #[rustfmt::skip]
 const TRACK_GROUP: &[Keyword] = &[
-    inner("group", 0, "{ INSTANCE ... }").list(Place::Words),
+    works("group", 0, "{ INSTANCE ... }").list(Place::Words),
 ];
 
 #[rustfmt::skip]
 const VRRP_INSTANCE: &[Keyword] = &[
-    grave("use_vmac", 0, "[[name] IFNAME] [MAC 5 or 6 octets] [netlink_notify_msg] [group G]", "the addresses are held by the interface itself with its own MAC address, so neighbours learn a new MAC at each takeover").takes(Vmac),
-    accepted("use_vmac_addr", 0, "", "no macvlan is made yet"),
-    accepted("vmac_xmit_base", 0, "", "no macvlan is made yet"),
-    grave("use_ipvlan", 0, "[[name] IFNAME] [ADDR] [bridge|private|vepa] [group G]", "the addresses are held by the interface itself").takes(Ipvlan),
+    works("use_vmac", 0, "[[name] IFNAME] [MAC 5 or 6 octets] [netlink_notify_msg] [group G]").takes(Vmac),
+    works("use_vmac_addr", 0, ""),
+    works("vmac_xmit_base", 0, ""),
+    works("use_ipvlan", 0, "[[name] IFNAME] [ADDR] [bridge|private|vepa] [group G]").takes(Ipvlan),
     works("unicast_peer", 0, "{ ADDR [min_ttl N] [max_ttl N] ... }").list(Place::UnicastPeer),
-    grave("unicast_fault_no_peer", 0, "", "an instance without peers speaks multicast"),
-    grave("check_unicast_src", 0, "", "advertisements from senders that are not configured peers are obeyed too"),
-    grave("old_unicast_checksum", 0, "[never]", "the checksum of unicast advertisements covers the real addresses; a peer older than 1.3.7 refuses it").takes(MaybeOneOf(&["never"])),
+    works("unicast_fault_no_peer", 0, ""),
+    works("check_unicast_src", 0, ""),
+    works("old_unicast_checksum", 0, "[never]").takes(MaybeOneOf(&["never"])),
     works("native_ipv6", 0, ""),
     works("state", 1, "MASTER|BACKUP").takes(OneOf(&["MASTER", "BACKUP"])),
     works("interface", 1, "IFNAME (not loopback)").takes(Interface),
     grave("vrf", 1, "VRF_IFNAME", "the instance runs without a VRF").takes(Interface),
     works("dont_track_primary", 0, ""),
     works("track_interface", 0, "{ IFNAME [weight N [reverse]] ... }").list(Place::TrackInterface),
-    each("track_script", 0, "{ SCRIPT [weight N [reverse|noreverse]] ... }", "the priority does not change and the instance holds its addresses even when the script fails").list(Place::TrackScript),
-    each("track_file", 0, "{ NAME [weight N [reverse|noreverse]] ... }", "the priority does not change and the instance holds its addresses whatever is tracked says").list(Place::TrackFiles),
-    each("track_process", 0, "{ NAME [weight N [reverse|noreverse]] ... }", "the priority does not change and the instance holds its addresses whatever is tracked says").list(Place::TrackProcesses),
-    each("track_bfd", 0, "{ NAME [weight N [reverse|noreverse]] ... }", "the priority does not change and the instance holds its addresses whatever is tracked says").list(Place::TrackBfd),
+    works("track_script", 0, "{ SCRIPT [weight N [reverse|noreverse]] ... }").list(Place::TrackScript),
+    works("track_file", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::TrackFiles),
+    works("track_process", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::TrackProcesses),
+    works("track_bfd", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::TrackBfd),
     works("mcast_src_ip", 1, "ADDR").takes(Address),
     works("unicast_src_ip", 1, "ADDR").takes(Address),
     works("mcast_dst_ip", 1, "multicast ADDR (IPv6 link-local scope)").takes(Address),
     grave("track_src_ip", 0, "", "the instance runs although its source address may be missing"),
     works("virtual_router_id", 1, "1..255").takes(Number(1, 255)),
-    later("unicast_ttl", 1, "0..255", "unicast advertisements leave with TTL 255").takes(Number(0, 255)),
+    works("unicast_ttl", 1, "0..255").takes(Number(0, 255)),
     works("version", 1, "2|3").takes(OneOf(&["2", "3"])),
     works("priority", 1, "1..255").takes(Number(1, 255)),
     works("advert_int", 1, "SECS 0.01..255; v2 whole seconds, v3 to 40.95").takes(Decimal(10_000, 255 * SECOND)),
     works("virtual_ipaddress", 0, "{ address lines }").list(Place::VirtualAddress),
     works("virtual_ipaddress_excluded", 0, "{ address lines }").list(Place::ExcludedAddress),
     works("no_virtual_ipaddress", 0, ""),
-    later("promote_secondaries", 0, "", "the sysctl is left as it is"),
+    works("promote_secondaries", 0, ""),
     accepted("linkbeat_use_polling", 0, "", "link state comes from netlink, nothing is polled"),
     works("v3_checksum_as_v2", 0, "[BOOL]").takes(Bool),
-    grave("virtual_routes", 0, "{ route lines }", "they are not set on the MASTER, so packets may take another way").list(Place::VirtualRoutes),
-    grave("virtual_rules", 0, "{ rule lines }", "they are not set on the MASTER, so packets may take another way").list(Place::VirtualRules),
+    works("virtual_routes", 0, "{ route lines }").list(Place::VirtualRoutes),
+    works("virtual_rules", 0, "{ rule lines }").list(Place::VirtualRules),
     works("accept", 0, ""),
-    grave("no_accept", 0, "", "packets to the virtual addresses are accepted"),
+    works("no_accept", 0, ""),
     accepted("skip_check_adv_addr", 0, "[BOOL] (any valid value sets it)", "a different address list never rejects an advertisement, as in keepalived 2.3.3 and later").takes(Bool),
-    each("strict_mode", 0, "[BOOL]", "its rules are kept, except that packets to the virtual addresses are accepted and an owner listens to others").takes(Bool),
+    each("strict_mode", 0, "[BOOL]", "its rules are kept, except that an owner listens to others").takes(Bool),
     works("preempt", 0, ""),
     works("nopreempt", 0, ""),
     works("preempt_delay", 1, "SECS 0..1000 decimal").takes(Decimal(0, 1000 * SECOND)),
@@ -109,10 +109,10 @@ const VRRP_INSTANCE: &[Keyword] = &[
     later("vmac_garp_intvl", 0, "[all] SECS", "addresses on other interfaces are announced like the rest, once").takes(ExtraInterface),
     works("lower_prio_no_advert", 0, "[BOOL]").takes(Bool),
     works("higher_prio_send_advert", 0, "[BOOL]").takes(Bool),
-    grave("owner_ignore_adverts", 0, "[BOOL] (owner only; off is overridden to on)", "an address owner listens to the advertisements of others").takes(Bool),
+    works("owner_ignore_adverts", 0, "[BOOL] (owner only; off is overridden to on)").takes(Bool),
     accepted("kernel_rx_buf_size", 1, "BYTES", "receive buffers have the size the system gives them").takes(Number(0, U32)).lenient(),
     works("authentication", 0, "{ block }").block(Place::Authentication),
-    each("auth_hmac", 0, "{ block }", "the instance is not started, because it could neither sign nor check").block(Place::AuthHmac),
+    works("auth_hmac", 0, "{ block }").block(Place::AuthHmac),
 ];
 
 #[rustfmt::skip]
@@ -123,17 +123,17 @@ const AUTHENTICATION: &[Keyword] = &[
 
 #[rustfmt::skip]
 const AUTH_HMAC: &[Keyword] = &[
-    inner("key", 1, "ID 1..255, VALUE 32..64 bytes: ASCII | hex:DIGITS | file:PATH").takes(HmacKey),
-    inner("active_key", 1, "1..255").takes(Number(1, 255)),
-    inner("time_window", 1, "SECS 1..300").takes(Seconds(1, 300)),
-    inner("anti_replay", 1, "time|monotonic").takes(OneOf(&["time", "monotonic"])),
-    inner("mode", 1, "enforce|permissive|receive-only").takes(OneOf(&["enforce", "permissive", "receive-only"])),
+    works("key", 1, "ID 1..255, VALUE 32..64 bytes: ASCII | hex:DIGITS | file:PATH").takes(HmacKey),
+    works("active_key", 1, "1..255").takes(Number(1, 255)),
+    works("time_window", 1, "SECS 1..300").takes(Seconds(1, 300)),
+    works("anti_replay", 1, "time|monotonic").takes(OneOf(&["time", "monotonic"])),
+    works("mode", 1, "enforce|permissive|receive-only").takes(OneOf(&["enforce", "permissive", "receive-only"])),
 ];
 
 #[rustfmt::skip]
 const UNICAST_PEER: &[Keyword] = &[
-    grave("min_ttl", 1, "0..255", "advertisements from the peer are obeyed whatever their TTL").takes(Number(0, 255)),
-    grave("max_ttl", 1, "0..255", "advertisements from the peer are obeyed whatever their TTL").takes(Number(0, 255)),
+    works("min_ttl", 1, "0..255").takes(Number(0, 255)),
+    works("max_ttl", 1, "0..255").takes(Number(0, 255)),
 ];
 
 #[rustfmt::skip]
@@ -160,34 +160,34 @@ const VIRTUAL_ADDRESS: &[Keyword] = &[
     works("broadcast", 1, "ADDR|+|-").takes(Text),
     works("brd", 1, "ADDR|+|-").takes(Text),
     works("label", 1, "NAME (<16 chars)").takes(Text),
-    grave("peer", 1, "ADDR", "the address is added without a peer").takes(Address),
-    later("home", 0, "", "the address is added without it"),
-    later("-nodad", 0, "", "the address is added without it"),
-    later("mngtmpaddr", 0, "", "the address is added without it"),
-    later("noprefixroute", 0, "", "the address is added without it"),
-    later("autojoin", 0, "", "the address is added without it"),
-    grave("no_track", 0, "", "the instance still gives up its place when the address is removed"),
-    later("preferred_lft", 1, "SECS|forever", "the address is added without it").takes(Text),
-    grave("use_vmac", 0, "", "the address is held by the interface itself"),
+    works("peer", 1, "ADDR").takes(Address),
+    works("home", 0, ""),
+    works("-nodad", 0, ""),
+    works("mngtmpaddr", 0, ""),
+    works("noprefixroute", 0, ""),
+    works("autojoin", 0, ""),
+    works("no_track", 0, ""),
+    works("preferred_lft", 1, "SECS|forever").takes(Text),
+    works("use_vmac", 0, ""),
 ];
 
 #[rustfmt::skip]
 const STATIC_ADDRESS: &[Keyword] = &[
-    inner("(address)", 0, "ADDR[/PREFIX]").takes(Rest),
-    inner("dev", 1, "IFNAME").takes(Interface),
-    inner("scope", 1, "NAME|NUMBER (global, site, link, host, nowhere)").takes(Text),
-    inner("broadcast", 1, "ADDR|+|-").takes(Text),
-    inner("brd", 1, "ADDR|+|-").takes(Text),
-    inner("label", 1, "NAME (<16 chars)").takes(Text),
-    inner("peer", 1, "ADDR").takes(Address),
-    inner("home", 0, ""),
-    inner("-nodad", 0, ""),
-    inner("mngtmpaddr", 0, ""),
-    inner("noprefixroute", 0, ""),
-    inner("autojoin", 0, ""),
-    inner("no_track", 0, ""),
-    inner("preferred_lft", 1, "SECS|forever").takes(Text),
-    inner("track_group", 1, "NAME").takes(Text),
+    works("(address)", 0, "ADDR[/PREFIX]").takes(Rest),
+    works("dev", 1, "IFNAME").takes(Interface),
+    works("scope", 1, "NAME|NUMBER (global, site, link, host, nowhere)").takes(Text),
+    works("broadcast", 1, "ADDR|+|-").takes(Text),
+    works("brd", 1, "ADDR|+|-").takes(Text),
+    works("label", 1, "NAME (<16 chars)").takes(Text),
+    works("peer", 1, "ADDR").takes(Address),
+    works("home", 0, ""),
+    works("-nodad", 0, ""),
+    works("mngtmpaddr", 0, ""),
+    works("noprefixroute", 0, ""),
+    works("autojoin", 0, ""),
+    works("no_track", 0, ""),
+    works("preferred_lft", 1, "SECS|forever").takes(Text),
+    works("track_group", 1, "NAME").takes(Text),
 ];
 
 #[rustfmt::skip]
@@ -198,48 +198,48 @@ const TRACK_INTERFACE: &[Keyword] = &[
 
 #[rustfmt::skip]
 const TRACK_SCRIPT: &[Keyword] = &[
-    inner("weight", 1, "-253..253 (+-254 cut to 253)").takes(Cut(253)),
-    inner("reverse", 0, "flag after weight"),
-    inner("noreverse", 0, "flag after weight"),
+    works("weight", 1, "-253..253 (+-254 cut to 253)").takes(Cut(253)),
+    works("reverse", 0, "flag after weight"),
+    works("noreverse", 0, "flag after weight"),
 ];
 
 #[rustfmt::skip]
 const TRACK_FILES: &[Keyword] = &[
-    inner("weight", 1, "-254..254").takes(Number(-254, 254)),
-    inner("reverse", 0, "flag after weight"),
-    inner("noreverse", 0, "flag after weight"),
+    works("weight", 1, "-254..254").takes(Number(-254, 254)),
+    works("reverse", 0, "flag after weight"),
+    works("noreverse", 0, "flag after weight"),
 ];
 
 #[rustfmt::skip]
 const TRACK_BFD: &[Keyword] = &[
-    inner("weight", 1, "-253..253").takes(Number(-253, 253)),
-    inner("reverse", 0, "flag after weight"),
-    inner("noreverse", 0, "flag after weight"),
+    works("weight", 1, "-253..253").takes(Number(-253, 253)),
+    works("reverse", 0, "flag after weight"),
+    works("noreverse", 0, "flag after weight"),
 ];
 
 #[rustfmt::skip]
 const SYNC_GROUP: &[Keyword] = &[
-    inner("group", 0, "{ INSTANCE ... }").list(Place::Words),
-    inner("track_interface", 0, "{ IFNAME [weight N [reverse]] ... }").list(Place::SyncTrackInterface),
-    inner("track_script", 0, "{ SCRIPT [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackScript),
-    inner("track_file", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackFiles),
-    inner("track_process", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackProcesses),
-    inner("track_bfd", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackBfd),
+    works("group", 0, "{ INSTANCE ... }").list(Place::Words),
+    works("track_interface", 0, "{ IFNAME [weight N [reverse]] ... }").list(Place::SyncTrackInterface),
+    works("track_script", 0, "{ SCRIPT [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackScript),
+    works("track_file", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackFiles),
+    works("track_process", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackProcesses),
+    works("track_bfd", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackBfd),
     inner("notify_backup", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     inner("notify_master", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     inner("notify_fault", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     inner("notify_stop", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     inner("notify", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     inner("smtp_alert", 0, "[BOOL]").takes(Bool),
-    inner("global_tracking", 0, ""),
-    inner("sync_group_tracking_weight", 0, ""),
+    works("global_tracking", 0, ""),
+    works("sync_group_tracking_weight", 0, ""),
     inner("notify_priority_changes", 0, "[BOOL]").takes(Bool),
 ];
 
 #[rustfmt::skip]
 const SYNC_TRACK_INTERFACE: &[Keyword] = &[
-    inner("weight", 1, "-253..253 (+-254 cut to 253)").takes(Cut(253)),
-    inner("reverse", 0, "flag after weight"),
+    works("weight", 1, "-253..253 (+-254 cut to 253)").takes(Cut(253)),
+    works("reverse", 0, "flag after weight"),
 ];
 
 #[rustfmt::skip]
@@ -291,19 +291,19 @@ const TRACK_FILE: &[Keyword] = &[
 
 #[rustfmt::skip]
 const BFD_INSTANCE: &[Keyword] = &[
-    inner("source_ip", 1, "ADDR").takes(Address),
-    inner("neighbor_ip", 1, "ADDR").takes(Address).lenient(),
-    inner("neighbour_ip", 1, "ADDR").takes(Address).lenient(),
-    inner("min_rx", 1, "MS decimal 1..4294967").takes(Millis(1_000, U32 as u64)),
-    inner("min_tx", 1, "MS decimal 1..4294967").takes(Millis(1_000, U32 as u64)),
-    inner("idle_tx", 1, "MS decimal 1000..4294967").takes(Millis(SECOND, U32 as u64)),
-    inner("multiplier", 1, "1..255").takes(Number(1, 255)),
-    inner("passive", 0, ""),
-    inner("ttl", 1, "1..255").takes(Number(1, 255)),
-    inner("hoplimit", 1, "1..255").takes(Number(1, 255)),
-    inner("max_hops", 1, "-1..255").takes(Number(-1, 255)),
-    inner("multihop", 0, "[BOOL]").takes(Bool),
-    inner("weight", 1, "-253..253 [reverse]").takes(Weight(253)),
-    inner("vrrp", 0, ""),
-    inner("checker", 0, ""),
+    works("source_ip", 1, "ADDR").takes(Address),
+    works("neighbor_ip", 1, "ADDR").takes(Address).lenient(),
+    works("neighbour_ip", 1, "ADDR").takes(Address).lenient(),
+    works("min_rx", 1, "MS decimal 1..4294967").takes(Millis(1_000, U32 as u64)),
+    works("min_tx", 1, "MS decimal 1..4294967").takes(Millis(1_000, U32 as u64)),
+    works("idle_tx", 1, "MS decimal 1000..4294967").takes(Millis(SECOND, U32 as u64)),
+    works("multiplier", 1, "1..255").takes(Number(1, 255)),
+    works("passive", 0, ""),
+    works("ttl", 1, "1..255").takes(Number(1, 255)),
+    works("hoplimit", 1, "1..255").takes(Number(1, 255)),
+    works("max_hops", 1, "-1..255").takes(Number(-1, 255)),
+    works("multihop", 0, "[BOOL]").takes(Bool),
+    works("weight", 1, "-253..253 [reverse]").takes(Weight(253)),
+    works("vrrp", 0, ""),
+    works("checker", 0, ""),
 ];

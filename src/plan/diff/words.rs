@@ -60,6 +60,7 @@ impl fmt::Display for Change {
                     "virtual_server {virtual_server}{many}: real_server {endpoint}: {field} {old} -> {new}, in place"
                 )
             }
+            What::BfdSession { session, meaning } => write!(f, "bfd_instance {session}: {meaning}"),
             What::CheckEnds { question } => write!(f, "check ends: {question}"),
             What::CheckStarts { question } => write!(
                 f,
@@ -98,6 +99,9 @@ fn router(what: &What, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         What::RouterField { router, field, old, new, meaning, .. } => {
             write!(f, "vrrp_instance {router}: {field} {old} -> {new}, in place: {meaning}")
+        }
+        What::GroupField { group, field, old, new, meaning } => {
+            write!(f, "vrrp_sync_group {group}: {field} {old} -> {new}: {meaning}")
         }
         What::AddressRemoved { router, key, address, moves_to } => {
             let place = super::place(address, key).1;

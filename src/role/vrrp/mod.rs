@@ -3,8 +3,11 @@
 mod driver;
 mod kernel;
 mod leftovers;
+mod routes;
 mod sockets;
-mod supervisor_link;
+mod surroundings;
+mod sysctl;
+mod vmac;
 
 use crate::role::EXIT_STOPPED;
 use std::os::unix::net::UnixStream;
