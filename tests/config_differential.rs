@@ -123,8 +123,10 @@ fn keepalived_reads_generated_files_alike() {
     let (first, cases) = (number("HOLDFAST_DIFFERENTIAL_SEED", 1), number("HOLDFAST_DIFFERENTIAL_CASES", 40));
     let (mut unexplained, mut routers, mut explained) = (Vec::new(), 0, BTreeMap::new());
     for seed in first..first.saturating_add(cases) {
-        let text = generate::configuration(seed);
+        let (text, included) = generate::configuration(seed);
         std::fs::write(&file, &text).expect("the directory is ours");
+        std::fs::write(folder.path().join(generate::INCLUDED), &included).expect("the directory is ours");
+        let text = format!("{text}# {}:\n{included}", generate::INCLUDED);
         let theirs = peer::read(&file);
         routers += theirs.routers.len();
         let ours = ours(&file);

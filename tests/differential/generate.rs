@@ -31,25 +31,77 @@ impl Dice {
     }
 }
 
-/// The configuration of this number.
-pub fn configuration(seed: u64) -> String {
+/// A file that the main one may include.
+pub const INCLUDED: &str = "more.conf";
+
+/// The configuration of this number: the main file, and [`INCLUDED`], which stands beside it.
+pub fn configuration(seed: u64) -> (String, String) {
     let mut dice = Dice(seed);
     let mut text = String::new();
+    let mut included = String::new();
     if dice.once_in(2) {
         let version = dice.value(&["2", "3"], &["1", "4", "x"]);
         let lines = [format!("vrrp_version {version}"), "router_id lb1".to_owned()];
         let kept = if dice.once_in(2) { &lines[..] } else { &lines[1..] };
         block(&mut text, &mut dice, "global_defs", kept);
     }
+    if dice.once_in(3) {
+        let count = dice.value(&["100", "120"], &["x"]);
+        let _ = write!(text, "$PRIO={count}\n$LIST= \\\n  garp_master_delay 2 \\\n  preempt_delay 3\n");
+    }
+    let defined = !text.is_empty() && text.contains("$PRIO");
     for number in 0..=dice.roll() % 3 {
-        let lines = instance(&mut dice, number);
+        let mut lines = instance(&mut dice, number);
+        if defined && dice.once_in(2) {
+            lines.push(dice.of(&["priority $PRIO", "priority ${PRIO}", "$LIST", "${LIST}"]).to_owned());
+        }
+        if included.is_empty() && dice.once_in(4) {
+            let end = lines.len() / 2;
+            included = lines.drain(..end).map(|line| line + "\n").collect();
+            let name = dice.value(&[INCLUDED, "mor?.conf", "./more.conf"], &["absent.conf"]);
+            lines.insert(0, format!("{} {name}", dice.value(&["include", "includer"], &["includem"])));
+        }
         let head = match dice.roll() % 3 {
             0 => format!("vrrp_instance \"VI {number}\""),
             _ => format!("vrrp_instance VI_{number}"),
         };
         block(&mut text, &mut dice, &head, &lines);
     }
-    text
+    while dice.once_in(3) {
+        let lines = virtual_server(&mut dice);
+        let address = dice
+            .value(&["192.0.2.100 80", "192.0.2.101 443", "fwmark 7"], &["192.0.2.300 80", "192.0.2.1 x"]);
+        block(&mut text, &mut dice, &format!("virtual_server {address}"), &lines);
+    }
+    (text, included)
+}
+
+fn virtual_server(dice: &mut Dice) -> Vec<String> {
+    let mut lines = vec![
+        format!("lvs_sched {}", dice.of(&["rr", "wrr", "wlc", "sh"])),
+        format!("lvs_method {}", dice.value(&["NAT", "DR", "TUN"], &["nat"])),
+        format!("protocol {}", dice.of(&["TCP", "UDP", "tcp"])),
+    ];
+    let mut maybe = |dice: &mut Dice, n: u64, line: String| {
+        if dice.once_in(n) {
+            lines.push(line);
+        }
+    };
+    let delay = dice.value(&["6", "1.5"], &["0", "-1", "x"]);
+    maybe(dice, 3, format!("delay_loop {delay}"));
+    let quorum = dice.value(&["1", "2"], &["0", "x"]);
+    maybe(dice, 4, format!("quorum {quorum}"));
+    let persistence = dice.value(&["50", "360"], &["x"]);
+    maybe(dice, 4, format!("persistence_timeout {persistence}"));
+    for host in 1..=dice.roll() % 3 + 1 {
+        let weight = dice.value(&["1", "3", "0"], &["-1", "x"]);
+        let timeout = dice.value(&["3", "0.5"], &["0", "x"]);
+        let check = dice.of(&["TCP_CHECK {", "HTTP_GET {\nurl {\npath /\nstatus_code 200\n}"]);
+        lines.push(format!(
+            "real_server 192.0.2.{host} 80 {{\nweight {weight}\n{check}\nconnect_timeout {timeout}\n}}\n}}"
+        ));
+    }
+    lines
 }
 
 fn instance(dice: &mut Dice, number: u64) -> Vec<String> {

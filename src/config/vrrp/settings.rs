@@ -119,7 +119,8 @@ pub(super) fn preemption(
     if let Some(written) = settings.preempt_delay.filter(|d| !d.value.is_zero()) {
         let against = [
             (master, "state MASTER"),
-            (priority.is_owner(), "priority 255"),
+            // An owner begins as MASTER unless `state BACKUP` is written; then its delay stays (tried with 2.2.7).
+            (priority.is_owner() && settings.master.is_none(), "priority 255"),
             (nopreempt.is_some(), "nopreempt"),
             (strict(instance), "strict mode"),
         ];
