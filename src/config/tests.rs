@@ -545,7 +545,6 @@ fn tracked_scripts_and_groups_are_said_to_be_ignored() {
     assert_eq!(
         codes,
         [
-            Code::NotYet,
             Code::UnknownKeyword,
             Code::NotYetTraffic,
             Code::NotYetTraffic,

@@ -6,6 +6,7 @@ mod files;
 mod interfaces;
 mod machine;
 mod scripts;
+mod verdict;
 
 #[cfg(test)]
 mod tests;
@@ -146,8 +147,10 @@ impl Outcome {
         let lints = machine.map(|machine| machine::lint(&parsed.config, machine)).unwrap_or_default();
         let scripts = scripts::diagnose(&parsed.config);
         let interfaces = interfaces::diagnose(&parsed.config, request.interface_exists);
+        let security = parsed.config.global.script_security;
         let lowered = lower_owned(parsed.config, request.generation);
         let mut plans = lowered.plans;
+        verdict::judge_all(&mut plans, security);
         let mut diagnostics = parsed.diagnostics;
         diagnostics.extend(lowered.diagnostics);
         diagnostics.extend(scripts);
