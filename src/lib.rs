@@ -14,6 +14,7 @@ pub mod plan;
 
 pub mod config;
 
+pub mod bfd;
 pub mod check;
 pub mod lvs;
 pub mod track;

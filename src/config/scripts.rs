@@ -8,6 +8,7 @@ use crate::plan::scripts::{
 };
 use crate::plan::track::{TrackerKey, TrackerKind};
 use crate::plan::vrrp::VrrpPlan;
+use keepalived_compat::command::Account;
 use keepalived_compat::config::setting::{Setting, Settings as _, Value};
 use keepalived_compat::{Code, Config, Diagnostic};
 use std::collections::BTreeSet;
@@ -24,7 +25,7 @@ pub(super) fn lower(
 ) -> ScriptsPlan {
     let used = tracked(vrrp);
     let is_used = |kind, name: &str| used.contains(&TrackerKey { kind, name: name.to_owned() });
-    let global = config.global.others.find("script_user").and_then(|s| account(config, s));
+    let global = config.global.others.account("script_user").map(|written| account(config, written));
     let mut plan = ScriptsPlan { generation, unrunnable: unrunnable(config), ..ScriptsPlan::default() };
     for setting in &config.others {
         let Some(name) = setting.name() else { continue };
@@ -58,20 +59,11 @@ fn unrunnable(config: &Config) -> Unrunnable {
     }
 }
 
-/// `USER [[:]GROUP]`; a colon, or `set_supplementary_groups`, gives the user's other groups too.
-pub(super) fn account(config: &Config, setting: &Setting) -> Option<AccountName> {
-    let Value::Words(words) = &setting.value else { return None };
-    let mut words = words.iter().map(String::as_str);
-    let user = words.next()?.to_owned();
-    let group = words.next().unwrap_or_default();
-    let colon = group.starts_with(':');
-    let name = match group.trim_start_matches(':') {
-        "" if colon => words.next(),
-        "" => None,
-        name => Some(name),
-    };
-    let supplementary = colon || config.global.others.is_on("set_supplementary_groups");
-    Some(AccountName { user, group: name.map(str::to_owned), supplementary })
+/// With a colon, or `set_supplementary_groups`, the user's other groups too.
+pub(super) fn account(config: &Config, written: &Account) -> AccountName {
+    let Account { user, group, supplementary } = written;
+    let supplementary = *supplementary || config.global.others.is_on("set_supplementary_groups");
+    AccountName { user: user.clone(), group: group.clone(), supplementary }
 }
 
 fn script(
@@ -82,19 +74,16 @@ fn script(
     out: &mut Diagnostics,
 ) -> Option<TrackedScript> {
     let block = &setting.block;
-    let text = block.text("script")?;
-    let words = match split(text) {
-        Ok(words) if !words.is_empty() => words,
-        Ok(_) => return None,
-        Err(why) => {
-            let title = format!("vrrp_script {name}: its command cannot be read: {why}");
-            out.tell(Code::BadValue, setting.span, title, "it is not run");
-            return None;
-        }
+    let command = block.command("script")?;
+    let words: Result<Vec<String>, _> = command.octets().map(String::from_utf8).collect();
+    let Ok(words) = words else {
+        let title = format!("vrrp_script {name}: its command is no UTF-8");
+        out.tell(Code::BadValue, setting.span, title, "it is not run");
+        return None;
     };
     let interval = block.time("interval").filter(|time| !time.is_zero()).unwrap_or(INTERVAL);
     let number = |keyword| block.number(keyword).and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1);
-    let own = block.find("user").and_then(|s| account(config, s));
+    let own = block.account("user").map(|written| account(config, written));
     Some(TrackedScript {
         name: name.to_owned(),
         command: CommandPlan { words, account: own.or_else(|| global.cloned()), ..CommandPlan::default() },
@@ -104,32 +93,6 @@ fn script(
         fall: number("fall"),
         init_fail: block.is_on("init_fail"),
     })
-}
-
-/// The arguments of a command: blanks separate, `'` and `"` quote, a backslash takes the next character as it is.
-pub(super) fn split(text: &str) -> Result<Vec<String>, String> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\\' => word.get_or_insert_default().push(letters.next().ok_or("it ends with a backslash")?),
-            _ if quote == Some(letter) => quote = None,
-            '"' | '\'' if quote.is_none() => {
-                quote = Some(letter);
-                word.get_or_insert_default();
-            }
-            _ if quote.is_none() && letter.is_ascii_whitespace() => words.extend(word.take()),
-            '\0' => return Err("it holds a NUL".to_owned()),
-            _ => word.get_or_insert_default().push(letter),
-        }
-    }
-    words.extend(word);
-    match quote {
-        Some(quote) => Err(format!("a {quote} is not closed")),
-        None => Ok(words),
-    }
 }
 
 fn file(setting: &Setting, name: &str) -> Option<TrackedFile> {

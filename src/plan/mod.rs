@@ -5,6 +5,7 @@ pub mod bfd;
 pub mod check;
 pub mod diff;
 pub mod lvs;
+pub mod notify;
 pub mod scripts;
 pub mod track;
 pub mod vrrp;

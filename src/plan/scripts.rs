@@ -1,6 +1,7 @@
 //! What the scripts role must do: tracked scripts, files and processes.
 
 use crate::plan::Generation;
+use crate::plan::notify::NotifyPlan;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -17,13 +18,15 @@ pub struct ScriptsPlan {
     pub processes: Vec<TrackedProcess>,
     /// What becomes of a tracked script that cannot be run.
     pub unrunnable: Unrunnable,
+    /// Who is told of what happens.
+    pub notify: NotifyPlan,
 }
 
 impl ScriptsPlan {
     /// Is there anything to run or to watch?
     pub fn has_work(&self) -> bool {
-        let ScriptsPlan { generation: _, scripts, files, processes, unrunnable: _ } = self;
-        !scripts.is_empty() || !files.is_empty() || !processes.is_empty()
+        let ScriptsPlan { generation: _, scripts, files, processes, unrunnable: _, notify } = self;
+        !scripts.is_empty() || !files.is_empty() || !processes.is_empty() || notify.has_work()
     }
 }
 

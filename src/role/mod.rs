@@ -8,7 +8,7 @@ pub mod logging;
 pub mod options;
 mod probe_io;
 pub mod scripts;
-pub mod tracker_link;
+mod supervisor_link;
 pub mod vrrp;
 
 use nix::sys::signal::{SigSet, Signal};

@@ -1,11 +1,11 @@
 //! The loop: orders in, samples out, and between them the cores.
 
+use super::link::{LinkError, ScriptsLink};
 use super::runner::{self, Push};
 use crate::link::{FromScripts, News, ToScripts};
 use crate::plan::scripts::{CommandPlan, ScriptsPlan};
 use crate::plan::track::{Sample, TrackerKey, TrackerKind};
 use crate::report::{self, ScriptsStatus};
-use crate::role::tracker_link::{LinkError, TrackerLink};
 use crate::time::Instant;
 use crate::track::LogLevel;
 use crate::track::scripts::{Action, Ending, Event, RunId, Scripts};
@@ -30,7 +30,7 @@ type Ended = (RunId, Ending, String);
 
 /// Orders and events; apart from [`State`], so that waiting for them borrows nothing else.
 pub struct Driver {
-    link: TrackerLink<ToScripts>,
+    link: ScriptsLink,
     ended: mpsc::Receiver<Ended>,
     state: State,
 }
@@ -57,7 +57,7 @@ impl Driver {
             samples: Vec::new(),
             news: 0,
         };
-        Ok(Driver { link: TrackerLink::new(link)?, ended, state })
+        Ok(Driver { link: ScriptsLink::new(link)?, ended, state })
     }
 
     /// Until the supervisor says stop or is gone.

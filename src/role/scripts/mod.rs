@@ -2,6 +2,7 @@
 //! a program is a task.
 
 mod driver;
+mod link;
 mod runner;
 
 use crate::role::EXIT_STOPPED;
