@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn a_command_that_cannot_be_read_is_said() {
         let (plan, codes) = lowered("vrrp_script x {\nscript \"/bin/x 'a\"\n}\n");
-        assert_eq!((plan.scripts.len(), codes), (0, vec![Code::BadValue]));
+        assert_eq!((plan.scripts.len(), codes), (0, vec![Code::Quote, Code::BadValue]));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod ipvs_codec;
 mod link;
 pub mod message;
 pub mod monitor;
+pub mod proc_events;
 pub mod route;
 mod socket;
 
