@@ -26,16 +26,15 @@ pub(super) fn judge_all(plans: &mut Plans, security: bool) {
     for script in &mut plans.scripts.scripts {
         judge(&mut script.command, security);
     }
-    if plans.scripts.unrunnable == Unrunnable::Fault {
-        return;
-    }
-    let scripts = plans.scripts.scripts.iter().filter(|script| script.command.cannot_run.is_some());
-    let dropped: BTreeSet<&str> = scripts.map(|script| script.name.as_str()).collect();
+    let fault = plans.scripts.unrunnable == Unrunnable::Fault;
+    let scripts = plans.scripts.scripts.iter().filter(|script| fault || script.command.cannot_run.is_none());
+    // Nobody waits for the result of a script that the plan does not have either.
+    let kept: BTreeSet<&str> = scripts.map(|script| script.name.as_str()).collect();
     let routers = plans.vrrp.routers.iter_mut().map(|router| &mut router.trackers);
     let groups = plans.vrrp.groups.iter_mut().map(|group| &mut group.trackers);
     for trackers in routers.chain(groups) {
         trackers.retain(|object| {
-            object.tracker.kind != TrackerKind::Script || !dropped.contains(object.tracker.name.as_str())
+            object.tracker.kind != TrackerKind::Script || kept.contains(object.tracker.name.as_str())
         });
     }
 }
