@@ -68,7 +68,7 @@ impl ProcEvents {
     fn answer(&mut self) -> io::Result<()> {
         let begun = crate::sys::clock::monotonic_now();
         while crate::sys::clock::monotonic_now().saturating_duration_since(begun) < ANSWER {
-            match self.next()? {
+            match self.take()? {
                 Some(ProcEvent::Answer(0)) => return Ok(()),
                 Some(ProcEvent::Answer(errno)) => return Err(io::Error::from_raw_os_error(errno)),
                 Some(_) => {}
@@ -79,7 +79,7 @@ impl ProcEvents {
     }
 
     /// The next event; `None` when there is none now. ENOBUFS: some were lost.
-    pub fn next(&mut self) -> io::Result<Option<ProcEvent>> {
+    pub fn take(&mut self) -> io::Result<Option<ProcEvent>> {
         let mut buffer = Vec::with_capacity(DATAGRAM);
         match self.socket.recv_from(&mut buffer, 0) {
             // Only the kernel may tell.

@@ -74,7 +74,7 @@ impl Watch {
             return true;
         };
         for _ in 0..NEWS {
-            match events.next() {
+            match events.take() {
                 Ok(None) => return true,
                 Ok(Some(ProcEvent::Changed(pid))) => match facts(pid, self.core.want_words()) {
                     Some(facts) => self.core.changed(pid, &facts, now, actions),
