@@ -3,6 +3,7 @@
 //! It states the rules of `vrrp/reconfigure.rs`, `lvs/director.rs` and `check` in words; tests/diff.rs runs those cores
 //! and compares.
 
+mod bfd;
 mod groups;
 mod lvs;
 mod trackers;
@@ -141,6 +142,13 @@ pub enum What {
         /// Is it carried in advertisements?
         advertised: bool,
     },
+    /// A BFD session starts, ends or changes.
+    BfdSession {
+        /// Its name in the new plan, or in the old one when it ends.
+        session: String,
+        /// What that means, a sentence without its full stop.
+        meaning: String,
+    },
     /// A service leaves the kernel's table with its destinations.
     ServiceRemoved {
         /// The virtual server as written.
@@ -242,6 +250,7 @@ pub fn diff(old: &Plans, new: &Plans) -> Vec<Change> {
     groups::compare(&old.vrrp, &new.vrrp, &mut changes);
     trackers::compare(&old.scripts, &new.scripts, &mut changes);
     lvs::compare(&old.lvs, &new.lvs, &mut changes);
+    bfd::compare(&old.bfd, &new.bfd, &mut changes);
     let (before, after) = (&old.global.router_id, &new.global.router_id);
     if before != after {
         let what = What::RouterId { old: before.clone(), new: after.clone() };
