@@ -8,12 +8,12 @@ mod check;
 pub mod effective;
 mod lvs;
 pub mod names;
+mod scripts;
 mod vrrp;
 
 #[cfg(test)]
 mod tests;
 
-use crate::plan::scripts::ScriptsPlan;
 use crate::plan::{Generation, GlobalPlan, Plans};
 use keepalived_compat::config::lvs::VirtualServer;
 use keepalived_compat::{Code, Config, Diagnostic, Span};
@@ -51,7 +51,7 @@ fn lower_servers<V: Borrow<VirtualServer>>(
     let vrrp = vrrp::lower(config, generation, names, &mut out);
     let lvs = lvs::lower(config, servers, generation, &mut out);
     let global = GlobalPlan { router_id: config.global.router_id.clone(), not_yet: Vec::new() };
-    let scripts = ScriptsPlan { generation, ..ScriptsPlan::default() };
+    let scripts = scripts::lower(config, &vrrp, generation, &mut out);
     let bfd = bfd::lower(config, generation);
     Lowered { plans: Plans { vrrp, lvs, scripts, bfd, global }, diagnostics: out.0 }
 }

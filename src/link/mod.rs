@@ -89,6 +89,7 @@ pub enum FromChecker {
 }
 
 /// Supervisor to scripts.
+#[allow(clippy::large_enum_variant, reason = "they are decoded and consumed one at a time")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToScripts {
     /// Comes before the first plan when this process follows one that died: what was known of trackers, and still holds.

@@ -6,6 +6,7 @@
 mod bfd;
 mod groups;
 mod lvs;
+mod trackers;
 mod vrrp;
 mod words;
 
@@ -48,10 +49,17 @@ pub struct Change {
 pub enum What {
     /// A role has no work any more, or has some for the first time.
     Role {
-        /// `vrrp` or `checker`.
+        /// `vrrp`, `checker`, `scripts` or `bfd`.
         role: &'static str,
         /// Does it start? Else it ends.
         starts: bool,
+    },
+    /// A tracked script, file or process comes, goes or changes.
+    Tracker {
+        /// Its block.
+        tracker: String,
+        /// What that means.
+        happens: &'static str,
     },
     /// `router_id` of `global_defs`.
     RouterId {
@@ -240,6 +248,7 @@ pub fn diff(old: &Plans, new: &Plans) -> Vec<Change> {
     roles(old, new, &mut changes);
     vrrp::compare(&old.vrrp, &new.vrrp, &mut changes);
     groups::compare(&old.vrrp, &new.vrrp, &mut changes);
+    trackers::compare(&old.scripts, &new.scripts, &mut changes);
     lvs::compare(&old.lvs, &new.lvs, &mut changes);
     bfd::compare(&old.bfd, &new.bfd, &mut changes);
     let (before, after) = (&old.global.router_id, &new.global.router_id);
@@ -257,12 +266,13 @@ fn roles(old: &Plans, new: &Plans, changes: &mut Vec<Change>) {
     let vrrp = |plans: &Plans| !plans.vrrp.routers.is_empty();
     let checker = |plans: &Plans| !plans.lvs.virtual_servers.is_empty();
     let bfd = |plans: &Plans| !plans.bfd.sessions.is_empty();
-    let all = [
+    let roles = [
         ("vrrp", vrrp(old), vrrp(new)),
         ("checker", checker(old), checker(new)),
+        ("scripts", old.scripts.has_work(), new.scripts.has_work()),
         ("bfd", bfd(old), bfd(new)),
     ];
-    for (role, before, after) in all {
+    for (role, before, after) in roles {
         if before != after {
             changes.push(Change::new(Weight::Quiet, What::Role { role, starts: after }));
         }

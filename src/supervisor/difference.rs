@@ -1,5 +1,6 @@
 //! What a reload changed, in one line for the log.
 
+use super::relay::trackers;
 use crate::plan::Plans;
 use crate::plan::lvs::VirtualServer;
 use crate::plan::vrrp::{RouterKey, RouterPlan, VirtualAddress};
@@ -12,6 +13,9 @@ const NAMED: usize = 5;
 pub fn difference(old: &Plans, new: &Plans) -> String {
     let mut parts = Vec::new();
     router_parts(old, new, &mut parts);
+    let (before, after) = (trackers(old), trackers(new));
+    parts.extend(number("+", "tracker", after.difference(&before).count()));
+    parts.extend(number("-", "tracker", before.difference(&after).count()));
     let (old, new) = (servers(old), servers(new));
     let came = new.keys().filter(|name| !old.contains_key(*name));
     let left = old.keys().filter(|name| !new.contains_key(*name));

@@ -2,6 +2,9 @@
 //! a program is a task.
 
 mod driver;
+mod files;
+mod link;
+mod processes;
 mod runner;
 
 use crate::role::EXIT_STOPPED;
