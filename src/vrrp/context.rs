@@ -1,6 +1,6 @@
 //! What a router may use while it handles an event.
 
-use super::event::{Action, AddressOp, LogLevel, OpId, RouterId};
+use super::event::{Action, AddressOp, LogLevel, OpId, RouterId, RoutingOp};
 use super::gaps::Gaps;
 use super::heard::Heard;
 use super::interfaces::Interfaces;
@@ -48,6 +48,13 @@ impl Context<'_> {
     pub fn issue(&mut self, router: RouterId, slot: usize, op: AddressOp) -> OpId {
         let id = self.operations.begin(router, slot);
         self.actions.push(Action::Kernel(id, op));
+        id
+    }
+
+    /// The same for a route or rule.
+    pub fn issue_routing(&mut self, owner: RouterId, slot: usize, op: RoutingOp) -> OpId {
+        let id = self.operations.begin(owner, slot);
+        self.actions.push(Action::Routing(id, op));
         id
     }
 

@@ -22,14 +22,17 @@ mod explain;
 mod gaps;
 mod group;
 mod heard;
+mod held;
 mod interfaces;
 mod news;
 mod receivers;
 mod reconfigure;
 mod router;
+mod routes;
 mod samples;
 mod speech;
 mod state;
+mod statics;
 mod stats;
 mod story;
 mod track;
@@ -48,10 +51,11 @@ mod testing;
 
 pub use election::patience;
 pub use event::{
-    Action, AddressOp, Command, Event, Frame, InterfaceFacts, KernelError, LogLevel, OpId, Received,
-    RouterId, State, Transition, TransitionCause,
+    Action, AddressOp, Command, Event, Frame, GoneRoute, InterfaceFacts, KernelError, LogLevel, OpId,
+    Received, RouterId, RoutingGone, RoutingOp, State, Transition, TransitionCause,
 };
 pub use group::Group;
+pub use held::HeldView;
 pub use news::{GroupTransition, News, PriorityNews, WeakerHeard};
 pub use router::Router;
 pub use state::ActiveRouter;
@@ -66,10 +70,12 @@ use context::{Context, Operations, PriorityChange};
 use explain::priority_sentences;
 use gaps::Gaps;
 use heard::Heard;
+use held::{HeldList, comes_up};
 use interfaces::Interfaces;
 use receivers::Receivers;
 use samples::Samples;
 use state::Phase;
+use statics::STATICS;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All virtual routers of this node.
@@ -80,6 +86,8 @@ pub struct Core {
     /// The routers of the plan, in its order; `routers` also holds those that are ending.
     order: Vec<RouterId>,
     interfaces: Interfaces,
+    /// Static addresses, routes and rules.
+    statics: HeldList,
     /// What is known of tracked scripts, files, processes and BFD sessions.
     samples: Samples,
     groups: Vec<Group>,
@@ -165,11 +173,17 @@ impl Core {
             (_, Event::TrackerWords(key, words)) => self.samples.note_words(key, words),
             (_, Event::Tracker(key, sample)) => self.sampled(key, sample, now, actions),
             (_, Event::KernelDone { op, result }) => {
-                if let Some((id, slot)) = self.operations.finish(op) {
-                    self.with_router(id, now, actions, |r, ctx| r.operation_done(op, slot, result, ctx));
-                    self.end_if_idle(actions);
+                match self.operations.finish(op) {
+                    None => return,
+                    Some((STATICS, slot)) => self.statics_done(op, slot, result, now, actions),
+                    Some((id, slot)) => {
+                        self.with_router(id, now, actions, |r, ctx| r.operation_done(op, slot, result, ctx));
+                    }
                 }
+                self.end_if_idle(actions);
             }
+            (Life::Running, Event::RoutingGone(gone)) => self.routing_gone(&gone, now, actions),
+            (Life::Running, Event::RoutingUncertain) => self.assure_routing(now, actions),
             (Life::Running, Event::Command(Command::Stop { release: true })) => {
                 self.stop(TransitionCause::Stopped, now, actions);
             }
@@ -193,6 +207,7 @@ impl Core {
         for id in due {
             self.with_router(id, now, actions, Router::timeout);
         }
+        self.retry_statics(now, actions);
         self.settle_groups(now, actions);
         self.gaps.release(now, actions);
     }
@@ -214,7 +229,8 @@ impl Core {
             return None;
         }
         let routers = self.deadlines.first().map(|(at, _)| *at);
-        [routers, self.gaps.next_timeout(), self.asleep_until].into_iter().flatten().min()
+        let others = [self.gaps.next_timeout(), self.asleep_until, self.statics_timeout()];
+        others.into_iter().chain([routers]).flatten().min()
     }
 
     /// Which configuration is in force.
@@ -258,19 +274,15 @@ impl Core {
         }
         let name = facts.name.clone();
         let mac_before = self.interfaces.get(&name).map(|interface| interface.mac);
-        let was_down = self.interfaces.get(&name).is_some_and(|interface| !interface.up);
+        let before = self.interfaces.get(&name).map(|interface| (interface.index, interface.up));
+        let comes_up = comes_up(before, &facts);
         if !self.interfaces.update(facts) {
             return;
         }
         self.reevaluate_watchers(&name, now, actions);
-        if was_down && self.interfaces.get(&name).is_some_and(|interface| interface.up) {
-            for id in self.interfaces.watchers(&name) {
-                self.with_router(id, now, actions, |router, ctx| {
-                    if router.plan.key.interface == name && !router.plan.track_primary {
-                        router.announce_returned(ctx);
-                    }
-                });
-            }
+        if comes_up && self.life == Life::Running {
+            self.link_up(&name, now, actions);
+            self.announce_returned(&name, now, actions);
         }
         let mac = self.interfaces.get(&name).map(|interface| interface.mac);
         if mac_before.is_some() && mac_before != mac {
@@ -280,11 +292,26 @@ impl Core {
         }
     }
 
+    /// The cable is back for Masters that do not track it (`dont_track_primary`).
+    fn announce_returned(&mut self, name: &str, now: Instant, actions: &mut Vec<Action>) {
+        for id in self.interfaces.watchers(name) {
+            self.with_router(id, now, actions, |router, ctx| {
+                if router.plan.key.interface == name && !router.plan.track_primary {
+                    router.announce_returned(ctx);
+                }
+            });
+        }
+    }
+
     fn interface_gone(&mut self, index: u32, now: Instant, actions: &mut Vec<Action>) {
         let Some(name) = self.interfaces.remove(index) else { return };
         for id in self.interfaces.watchers(&name) {
-            self.with_router(id, now, actions, |router, _| router.addresses_gone(&name));
+            self.with_router(id, now, actions, |router, _| {
+                router.addresses_gone(&name);
+                router.routing.link_gone(&name);
+            });
         }
+        self.statics.link_gone(&name);
         self.reevaluate_watchers(&name, now, actions);
     }
 
@@ -318,6 +345,7 @@ impl Core {
                 }
             });
         }
+        self.static_address_gone(&name, cidr, now, actions);
     }
 
     fn stop(&mut self, cause: TransitionCause, now: Instant, actions: &mut Vec<Action>) {
@@ -326,7 +354,10 @@ impl Core {
         for id in all {
             self.with_router(id, now, actions, |router, ctx| match router.phase {
                 // Left the plan earlier; the kernel may have refused to let go of its addresses.
-                Phase::Initialize => router.withdraw_addresses(ctx),
+                Phase::Initialize => {
+                    router.withdraw_routing(ctx);
+                    router.withdraw_addresses(ctx);
+                }
                 _ => router.transition(Phase::Initialize, cause.clone(), ctx),
             });
         }
@@ -334,6 +365,7 @@ impl Core {
             self.change_group(index, State::Initialize, cause.to_string(), now, actions);
         }
         self.groups.clear();
+        self.release_statics(now, actions);
         self.end_if_idle(actions);
     }
 
@@ -413,7 +445,7 @@ impl Core {
             }
             router.bound = listens_on;
         }
-        if router.doomed && router.vips.is_empty() {
+        if router.doomed && router.vips.is_empty() && router.routing.items.is_empty() {
             if let Some(at) = router.queued {
                 self.deadlines.remove(&(at, id));
             }

@@ -44,6 +44,7 @@ impl Core {
         self.gaps.adopt(&plan.announce_gaps);
         self.log_unknown = plan.log_unknown_vrids;
         self.generation = plan.generation;
+        let statics = plan.statics;
         self.order = order;
         let left: Vec<RouterId> = known.into_values().collect();
         self.heard.own(kept.iter().map(|(_, router)| &router.key));
@@ -58,8 +59,12 @@ impl Core {
             });
         }
         for (id, plan) in &kept {
-            self.with_router(*id, now, actions, |router, ctx| router.drop_addresses(plan, ctx));
+            self.with_router(*id, now, actions, |router, ctx| {
+                router.drop_routing(plan, ctx);
+                router.drop_addresses(plan, ctx);
+            });
         }
+        self.adopt_statics(&statics, now, actions);
         for (id, plan) in kept {
             let shared = shared.remove(&id).unwrap_or_default();
             if let Entry::Vacant(place) = self.routers.entry(id) {
@@ -154,6 +159,9 @@ impl Core {
                 self.interfaces.hold(address.cidr, name, *id, plan.priority.is_owner());
                 self.interfaces.watch(name, *id);
             }
+            for name in plan.routing.iter().flat_map(|item| item.interfaces()) {
+                self.interfaces.watch(name, *id);
+            }
         }
     }
 }
@@ -165,6 +173,7 @@ impl Router {
         for vip in &mut self.vips {
             vip.dropped = true;
         }
+        self.routing.drop_others([]);
         self.transition(Phase::Initialize, TransitionCause::Removed, ctx);
     }
 
@@ -184,6 +193,10 @@ impl Router {
     /// Go on with another plan of the same key. State, counters and the Master heard are kept.
     fn adopt(&mut self, plan: RouterPlan, shared: Shared, ctx: &mut Context) {
         if (&self.plan, &self.shared) == (&plan, &shared) {
+            // keepalived: a reload puts back what `no_track` left away.
+            if matches!(self.phase, Phase::Master(_)) {
+                self.install_routing(ctx);
+            }
             return;
         }
         let leaves = self.shared.group.is_some() && shared.group.is_none();
@@ -200,11 +213,20 @@ impl Router {
         {
             self.arrange_addresses();
         }
+        if old.routing != self.plan.routing {
+            self.routing.arrange(&self.plan.routing);
+        }
         self.adjust_timers(&old, ctx.now);
         self.reevaluate(ctx);
         match &self.phase {
-            Phase::Master(_) => self.install_addresses(ctx),
-            Phase::Initialize | Phase::Backup(_) | Phase::Fault => self.withdraw_addresses(ctx),
+            Phase::Master(_) => {
+                self.install_addresses(ctx);
+                self.install_routing(ctx);
+            }
+            Phase::Initialize | Phase::Backup(_) | Phase::Fault => {
+                self.withdraw_routing(ctx);
+                self.withdraw_addresses(ctx);
+            }
         }
     }
 
