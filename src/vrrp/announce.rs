@@ -22,6 +22,8 @@ const MAX_BURST: u32 = 100;
 
 impl Router {
     /// An address has just been installed.
+    //= RFC9568 6.4.2 M-56
+    //= RFC9568 6.4.2 M-58
     pub(super) fn announce_new(&mut self, slot: usize, ctx: &mut Context) {
         let policy = self.plan.announce;
         let Phase::Master(master) = &mut self.phase else { return };

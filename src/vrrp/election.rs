@@ -31,6 +31,8 @@ pub(super) enum Wait {
 
 impl Timing {
     /// How long to wait.
+    //= RFC9568 6.1 M-82
+    //= RFC9568 6.1 M-84
     pub fn wait(self, wait: Wait) -> Duration {
         match wait {
             Wait::Down => self.master_interval.duration() * u32::from(self.down_timer_adverts) + self.skew(),
@@ -40,6 +42,8 @@ impl Timing {
 
     /// Skew_Time: (256 - priority)/256 of a second in version 2 (RFC 3768 6.1), of the Master's interval in
     /// version 3 (RFC 9568 6.1).
+    //= RFC9568 6.1 M-81
+    //= RFC9568 6.1 M-83
     fn skew(self) -> Duration {
         let whole = match self.version {
             Version::V2 => Duration::from_secs(1),
@@ -58,6 +62,7 @@ pub fn patience(plan: &RouterPlan) -> Duration {
 
 /// Does the router that speaks beat the Master that hears it? The higher priority wins, then the higher
 /// primary address, compared as a number (RFC 9568 6.4.3).
+//= RFC9568 6.4.3 M-75
 pub(super) fn outranks(theirs: (Priority, IpAddr), ours: (Priority, IpAddr)) -> bool {
     theirs > ours
 }
@@ -76,6 +81,7 @@ mod tests {
     }
 
     /// RFC 3768 6.1: whatever the interval.
+    //= RFC3768 6.1 M-81
     #[test]
     fn the_skew_of_version_2_is_part_of_a_second() {
         for (priority, nanoseconds) in [(1, 996_093_750), (100, 609_375_000), (254, 7_812_500)] {
@@ -87,12 +93,15 @@ mod tests {
     }
 
     /// RFC 9568 6.1.
+    //= RFC9568 6.1 M-83
     #[test]
     fn the_skew_of_version_3_is_part_of_the_masters_interval() {
         assert_eq!(timing(Version::V3, 156, 10).wait(Wait::Skew), Duration::from_nanos(39_062_500));
         assert_eq!(timing(Version::V3, 1, 4095).wait(Wait::Skew), Duration::from_nanos(40_790_039_062));
     }
 
+    //= RFC3768 6.1 M-82
+    //= RFC9568 6.1 M-84
     #[test]
     fn a_master_is_down_after_three_intervals_and_the_skew() {
         let seconds = |s| Duration::from_secs_f64(s);
@@ -103,6 +112,7 @@ mod tests {
     }
 
     /// RFC 9568 6.4.3.
+    //= RFC9568 6.4.3 M-75
     #[test]
     fn priority_decides_before_the_address_and_the_address_as_a_number() {
         let address = |text: &str| -> IpAddr { text.parse().expect("an address") };

@@ -64,6 +64,10 @@ pub struct Router {
     pub(super) said: Said,
     pub(super) weaker_said_at: Option<Instant>,
     pub(super) weaker_told_at: Option<Instant>,
+    /// Another owner speaks although we are stronger: since when, and when it was last heard.
+    pub(super) contested: Option<(Instant, Instant)>,
+    /// It says 254 until that one is gone.
+    pub(super) gave_way: bool,
     /// The deadline under which the core has queued this router.
     pub(super) queued: Option<Instant>,
     /// The key under which the core finds it for packets.
@@ -140,6 +144,8 @@ impl Router {
             said: Said::default(),
             weaker_said_at: None,
             weaker_told_at: None,
+            contested: None,
+            gave_way: false,
             queued: None,
             bound: None,
             doomed: false,
@@ -225,6 +231,8 @@ impl Router {
     /// RFC 9568 6.4.1: the owner becomes Master at once, others listen first, for the whole down interval even
     /// with `state MASTER` (keepalived 2.2.7, measured in versions 2 and 3). While nothing is known of a condition,
     /// the router has no state yet, as in keepalived.
+    //= RFC9568 6.4.1 M-48
+    //= RFC9568 6.4.1 M-49
     pub(super) fn start(&mut self, ctx: &mut Context) {
         self.look_around(ctx);
         self.stirred = true;
@@ -361,6 +369,8 @@ impl Router {
     }
 
     /// A deadline has passed. First the election, then announcements, then the kernel.
+    //= RFC9568 6.4.3 M-28
+    //= RFC9568 6.4.3 M-72
     pub(super) fn timeout(&mut self, ctx: &mut Context) {
         let interval = self.own_interval().duration();
         match &mut self.phase {
@@ -398,6 +408,11 @@ impl Router {
     }
 
     fn become_master(&mut self, cause: TransitionCause, ctx: &mut Context) {
+        if self.plan.priority.is_owner() && !self.priority.is_owner() {
+            self.priority = self.plan.priority; // the other owner is gone
+            self.gave_way = false;
+            self.frames.clear();
+        }
         let master = Master {
             next_advertisement: ctx.now + self.own_interval().duration(),
             refresh_at: self.first_refresh(ctx.now),
@@ -409,6 +424,11 @@ impl Router {
     }
 
     /// RFC 9568 6.4.2.
+    //= RFC9568 6.4.2 M-60
+    //= RFC9568 6.4.2 M-61
+    //= RFC9568 6.4.2 M-62
+    //= RFC9568 6.4.2 M-63
+    //= RFC9568 6.4.2 M-86
     fn backup_hears(&mut self, heard: Heard, ctx: &mut Context) {
         let timing = self.timing();
         let Phase::Backup(backup) = &mut self.phase else { return };
@@ -440,6 +460,9 @@ impl Router {
     }
 
     /// RFC 9568 6.4.3.
+    //= RFC9568 6.4.3 M-73
+    //= RFC9568 6.4.3 M-75
+    //= RFC9568 6.4.3 M-80
     fn master_hears(&mut self, heard: Heard, ctx: &mut Context) {
         let ours = (self.priority, self.source.unwrap_or(heard.from));
         if heard.priority.is_owner() && self.priority.is_owner() && self.said.first(SAID_TWO_OWNERS) {
@@ -461,11 +484,38 @@ impl Router {
         } else if outranks((heard.priority, heard.from), ours) {
             self.yield_to(heard, ctx);
         } else {
+            self.contest_ownership(heard, ctx);
             self.stand_against(heard, ctx);
         }
     }
 
+    /// Two owners: the one with the lower address yields. If it does not, although it has heard us for two
+    /// advertisements and more, we say 254 until it is gone (keepalived 2.4.3; 2.2.7 does so on both sides at once).
+    //= RFC9568 8.3.2 M-97
+    fn contest_ownership(&mut self, heard: Heard, ctx: &mut Context) {
+        if !heard.priority.is_owner() || !self.priority.is_owner() {
+            return;
+        }
+        let interval = self.own_interval().duration();
+        // A silence in between means that the other one gave way: a new contest.
+        let goes_on = self.contested.filter(|(_, last)| ctx.now < *last + interval * 4);
+        let first = goes_on.map_or(ctx.now, |(first, _)| first);
+        self.contested = Some((first, ctx.now));
+        if ctx.now >= first + interval * 32 / 10 {
+            self.priority = Priority(254);
+            self.gave_way = true;
+            self.frames.clear();
+            let (name, from) = (&self.plan.name, heard.from);
+            let what = format!(
+                "({name}) {from} keeps speaking as owner of the addresses: this node says 254 and yields until it is gone"
+            );
+            ctx.log(LogLevel::Error, what);
+        }
+    }
+
     /// Yield at once, and wait for the stronger router's silence by its own interval.
+    //= RFC9568 6.4.3 M-74
+    //= RFC9568 6.4.3 M-76
     fn yield_to(&mut self, heard: Heard, ctx: &mut Context) {
         if self.plan.answer_higher_priority {
             self.send_advertisement(ctx);
@@ -480,6 +530,8 @@ impl Router {
     }
 
     /// RFC 9568 6.4.3: assert the Master's state to the weaker one and to learning bridges.
+    //= RFC9568 6.4.3 M-78
+    //= RFC9568 6.4.3 M-79
     fn stand_against(&mut self, heard: Heard, ctx: &mut Context) {
         self.stats.lower_priority_heard += 1;
         if self.plan.answer_lower_priority {
@@ -521,6 +573,8 @@ impl Router {
     }
 
     /// Differences that are only counted and mentioned, as keepalived does (RFC 9568 7.1).
+    //= RFC9568 7.1 M-38
+    //= RFC9568 7.1 M-40
     pub(super) fn note_differences(&mut self, advert: &Advertisement, from: IpAddr, ctx: &mut Context) {
         if !self.carries_our_addresses(advert.addresses()) {
             self.stats.address_list_mismatch += 1;

@@ -107,7 +107,10 @@ impl Router {
             self.link = link;
             self.source = source;
         }
-        if priority != self.priority {
+        // An owner that gave way to another one says less until that one is gone.
+        let gives_way =
+            self.plan.priority.is_owner() && matches!(self.phase, Phase::Backup(_) | Phase::Master(_));
+        if priority != self.priority && !(gives_way && priority.is_owner() && self.gave_way) {
             self.change_priority(priority, ctx);
         }
         if (&faults, &pending) != (&self.own_faults, &self.pending) {

@@ -11,6 +11,8 @@ impl Router {
     /// Leaving Master: resign if the others should not wait, then remove the addresses. Entering Master:
     /// the advertisement first, then the addresses (RFC 9568 6.4.2, keepalived), routes and rules; each address is
     /// announced when the kernel has it. Entering any other state removes what an earlier run may have left.
+    //= RFC9568 6.4.2 M-55
+    //= RFC9568 6.4.2 M-64
     pub(super) fn transition(&mut self, to: Phase, cause: TransitionCause, ctx: &mut Context) {
         let (from, announced) = (self.phase.state(), self.stats.announcements_sent);
         if matches!(self.phase, Phase::Master(_)) {
@@ -28,6 +30,7 @@ impl Router {
         self.said = Said::default();
         self.weaker_said_at = None;
         self.weaker_told_at = None;
+        self.contested = None;
         self.faults = match &self.cause {
             TransitionCause::Fault(reasons) => reasons.clone(),
             _ => Vec::new(),
@@ -60,6 +63,7 @@ impl Router {
 }
 
 /// Does a Master that leaves for this reason send priority 0? Not to one who is stronger: it has spoken.
+//= RFC9568 6.4.3 M-71
 fn resigns(cause: &TransitionCause) -> bool {
     match cause {
         TransitionCause::Group { cause, .. } => resigns(cause),
