@@ -22,6 +22,8 @@ pub mod report;
 
 pub mod link;
 
+pub mod notify;
+
 pub mod netlink;
 pub mod sys;
 

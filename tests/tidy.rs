@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["check", "config", "lvs", "vrrp"],
     &["report"],
     &["link"],
+    &["notify"],
     &["sys"],
     &["netlink"],
     &["role"],
@@ -22,7 +23,7 @@ const LAYERS: &[&[&str]] = &[
 
 /// Modules without I/O, clock or randomness.
 const PURE: &[&str] =
-    &["time.rs", "net.rs", "wire", "plan", "config", "vrrp", "check", "lvs", "report", "link"];
+    &["time.rs", "net.rs", "wire", "plan", "config", "vrrp", "check", "lvs", "report", "link", "notify"];
 
 /// What pure modules never name.
 const IMPURE: &[&str] = &[
