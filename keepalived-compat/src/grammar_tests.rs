@@ -1,8 +1,12 @@
 //! Keywords whose options have a grammar of their own.
 
+use crate::command::Account;
+use crate::config::lvs::{SyncDaemon, Timeouts};
+use crate::config::setting::{Change, IncludeChange, Settings as _, Value};
 use crate::config::vrrp::{
     AntiReplay, HmacMode, HmacSecret, Ipvlan, IpvlanMode, Settings, Vmac, VmacAddress,
 };
+use crate::keywords::{self, Place};
 use crate::{Code, Config, Options, Reader};
 
 /// One text as the whole configuration.
@@ -108,4 +112,163 @@ fn the_key_of_a_file_may_end_its_line() {
         assert_eq!(HmacSecret::of_file(&[key, end.as_bytes()].concat()).as_deref(), Ok(&key[..]));
     }
     assert!(HmacSecret::of_file(b"short\n").is_err());
+}
+
+#[test]
+fn commands_have_arguments_and_an_account() {
+    let command = |line: &str| {
+        let (settings, wrong) = instance(&format!("notify {line}"));
+        let command = settings.others.command("notify").cloned();
+        (command.map(|c| (c.argv, c.account)), wrong)
+    };
+    let argv = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+    let account = |user: &str, group: Option<&str>, supplementary| {
+        Some(Account { user: user.into(), group: group.map(str::to_owned), supplementary })
+    };
+    assert_eq!(command("\"/bin/x 'a b' c\""), (Some((argv(&["/bin/x", "a b", "c"]), None)), 0));
+    assert_eq!(command("/bin/x u").0, Some((argv(&["/bin/x"]), account("u", None, false))));
+    assert_eq!(command("\"/bin/x\" u g").0, Some((argv(&["/bin/x"]), account("u", Some("g"), false))));
+    assert_eq!(command("/bin/x u :g more").0, Some((argv(&["/bin/x"]), account("u", Some("g"), true))));
+    assert_eq!(command("/bin/x u : g").0, Some((argv(&["/bin/x"]), account("u", Some("g"), true))));
+    assert_eq!(command("/bin/x u :").0, Some((argv(&["/bin/x"]), account("u", None, true))));
+    assert_eq!(command("\"\""), (None, 0));
+    let quote = |line: &str| {
+        parse(&format!("vrrp_instance A {{\nvirtual_ipaddress {{ 192.0.2.1 }}\nnotify {line}\n}}\n")).1
+    };
+    assert_eq!(quote("\"/bin/x 'a\""), [Code::Quote]);
+    assert_eq!(quote("'/bin/x a"), [Code::Quote]);
+    assert_eq!(quote("\"/bin/x a\\"), [Code::Quote]);
+}
+
+#[test]
+fn the_sync_daemon_is_typed() {
+    let global = |lines: &str| {
+        let (config, codes) = parse(&format!("global_defs {{\n{lines}\n}}\n"));
+        (config.global.sync_daemon().cloned(), codes)
+    };
+    let group = Some("224.0.0.99".parse().expect("an address"));
+    let full = SyncDaemon {
+        interface: "eth0".into(),
+        instance: Some("A".into()),
+        id: Some(3),
+        max_length: Some(1000),
+        port: Some(5000),
+        ttl: Some(2),
+        group,
+    };
+    let options = "id 3 maxlen 1000 port 5000 ttl 2 group 224.0.0.99";
+    assert_eq!(global(&format!("lvs_sync_daemon eth0 A {options}")), (Some(full.clone()), vec![]));
+    assert_eq!(global(&format!("lvs_sync_daemon eth0 {options} inst A")), (Some(full), vec![]));
+    let plain = |instance: Option<&str>| {
+        Some(SyncDaemon {
+            interface: "eth0".into(),
+            instance: instance.map(str::to_owned),
+            ..SyncDaemon::default()
+        })
+    };
+    for wrong in ["id 300", "id", "port 0", "maxlen 65508", "ttl x", "group 192.0.2.1", "maxlen 5 B"] {
+        let (daemon, codes) = global(&format!("lvs_sync_daemon eth0 A {wrong}"));
+        let expected = SyncDaemon {
+            max_length: wrong.ends_with('B').then_some(5),
+            ..plain(Some("A")).expect("it is one")
+        };
+        assert_eq!((daemon, codes), (Some(expected), vec![Code::BadValue]), "{wrong}");
+    }
+    let twice = "lvs_sync_daemon eth0\nlvs_sync_daemon eth1 A";
+    assert_eq!(global(twice), (plain(None), vec![Code::Duplicate]));
+    assert_eq!(global("lvs_sync_daemon a/b"), (None, vec![Code::BadValue]));
+}
+
+#[test]
+fn the_timeouts_of_ipvs_are_typed() {
+    let global = |lines: &str| {
+        let (config, codes) = parse(&format!("global_defs {{\n{lines}\n}}\n"));
+        let Timeouts { tcp, tcp_fin, udp } = config.global.timeouts();
+        ([tcp, tcp_fin, udp].map(|t| t.map(|t| t.as_secs())), codes)
+    };
+    assert_eq!(global("lvs_timeouts tcp 5 tcpfin 6 udp 0"), ([Some(5), Some(6), Some(0)], vec![]));
+    assert_eq!(global("lvs_timeouts udp 7\nlvs_timeouts tcp 5"), ([Some(5), None, Some(7)], vec![]));
+    let twice = vec![Code::BadValue, Code::BadValue];
+    assert_eq!(global("lvs_timeouts tcp 5 foo 6"), ([Some(5), None, None], twice.clone()));
+    assert_eq!(global("lvs_timeouts tcp 2678401"), ([None; 3], twice));
+    assert_eq!(global("lvs_timeouts"), ([None; 3], vec![Code::BadValue]));
+}
+
+#[test]
+fn words_of_a_fixed_set_are_typed() {
+    let (config, codes) = parse("global_defs {\ninclude_check +read -match wildcard_match bogus\n}\n");
+    let change = |change, check| IncludeChange { change, check };
+    let want = vec![
+        change(Change::Add, "read"),
+        change(Change::Remove, "match"),
+        change(Change::Set, "wildcard_match"),
+    ];
+    let value = config.global.others.find("include_check").map(|s| s.value.clone());
+    assert_eq!((value, codes), (Some(Value::Includes(want)), vec![Code::BadValue]));
+    let url = |options: &str| {
+        let (config, codes) = parse(&format!(
+            "virtual_server 192.0.2.1 80 {{\nprotocol TCP\nreal_server 192.0.2.2 80 {{\nSSL_GET {{\nurl {{\npath /\n\
+             regex \"a\\\\.\\x42\"\nregex_options {options}\n}}\n}}\n}}\n}}\n"
+        ));
+        let checks = config.virtual_servers[0].real_servers[0].others.clone();
+        let url = checks[0].block.find("url").expect("it stands there").block.clone();
+        assert_eq!(url.text("regex"), Some("a\\.B"));
+        (url.find("regex_options").map(|s| s.value.clone()), codes.contains(&Code::BadValue))
+    };
+    assert_eq!(url("caseless utf"), (Some(Value::Names(vec!["caseless", "utf"])), false));
+    assert_eq!(url("caseless bogus"), (None, true));
+}
+
+/// Every option of these grammars has a typed value of its own.
+#[test]
+fn every_option_of_these_grammars_is_known() {
+    let lines = |place: Place| -> (&str, &str) {
+        match place {
+            Place::UseVmac => ("vrrp_instance A {\nuse_vmac", "\n}"),
+            Place::UseIpvlan => ("vrrp_instance A {\nuse_ipvlan 192.0.2.1", "\n}"),
+            Place::LvsSyncDaemon => ("global_defs {\nlvs_sync_daemon eth0", "\n}"),
+            Place::LvsTimeouts => ("global_defs {\nlvs_timeouts udp 1", "\n}"),
+            Place::IncludeCheck => ("global_defs {\ninclude_check +read", "\n}"),
+            _ => ("static_routes {\n192.0.2.0/24 via 198.51.100.1 dev eth0", "\n}"),
+        }
+    };
+    let value = |option: &str| match option {
+        "inst" | "name" => "x",
+        "group" => "224.0.0.99",
+        "encap ip" => "dst 192.0.2.1 tos 3 ttl 4 id 5 src 192.0.2.2 flags 6",
+        "encap ip6" => "dst 2001:db8::1 tc 3 hoplimit 4 id 5 src 2001:db8::2 flags 6",
+        "encap mpls" => "5/6",
+        "encap ila" => "1:2:3:4",
+        "netlink_notify_msg" | "private" | "vepa" | "match" | "wildcard_match" | "brace_match" => "",
+        _ => "7",
+    };
+    for place in [
+        Place::UseVmac,
+        Place::UseIpvlan,
+        Place::LvsSyncDaemon,
+        Place::LvsTimeouts,
+        Place::IncludeCheck,
+        Place::RouteEncap,
+    ] {
+        let (before, after) = lines(place);
+        let without = parse(&format!("{before}{after}\n")).0;
+        for keyword in keywords::at(place) {
+            // What holds anyway, or stands there already.
+            if matches!(keyword.name, "bridge" | "read") {
+                continue;
+            }
+            let option = if place == Place::RouteEncap {
+                format!("encap {}", keyword.name)
+            } else {
+                keyword.name.into()
+            };
+            let text = format!("{before} {option} {}{after}\n", value(&option));
+            let (with, codes) = parse(&text);
+            assert!(
+                !codes.contains(&Code::BadValue) && !codes.contains(&Code::UnknownKeyword),
+                "{text}: {codes:?}"
+            );
+            assert_ne!(with, without, "{text}");
+        }
+    }
 }

@@ -105,9 +105,11 @@ fn lines_too_long_or_with_nul_are_left_out() {
 }
 
 #[test]
-fn an_open_quote_is_an_error_except_in_commands() {
+fn an_open_quote_is_an_error() {
     assert_eq!(codes(&parse("global_defs {\nrouter_id \"a b\n}")), [Code::Quote]);
-    assert_eq!(codes(&parse("vrrp_script x {\nscript \"a b\n}")), [Code::NotYet]);
+    // keepalived 2.2.7 leaves the script out too, and ends with a broken memory when it is that of a vrrp_script.
+    let said = codes(&parse("vrrp_script x {\nscript \"a b\n}"));
+    assert_eq!(said, [Code::Quote, Code::NotYet, Code::BadValue]);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! `vrrp_instance` to [`RouterPlan`].
 
+mod groups;
 mod settings;
+mod track;
 
 use super::Diagnostics;
 use crate::net::{AddressFamily, IpCidr, VirtualRouterId};
@@ -19,7 +21,8 @@ pub(super) fn lower(config: &Config, generation: Generation, out: &mut Diagnosti
     let mut routers: Vec<RouterPlan> = Vec::new();
     let mut keys: BTreeMap<RouterKey, &VrrpInstance> = BTreeMap::new();
     for instance in &config.instances {
-        let Some(router) = router(instance, out) else { continue };
+        let Some(mut router) = router(instance, out) else { continue };
+        router.trackers = track::trackers(&instance.settings.others, config);
         match keys.get(&router.key) {
             Some(first) => conflict(first, instance, &router, &routers, out),
             None => {
@@ -28,7 +31,8 @@ pub(super) fn lower(config: &Config, generation: Generation, out: &mut Diagnosti
             }
         }
     }
-    VrrpPlan { generation, routers, groups: Vec::new() }
+    let groups = groups::groups(config, &mut routers);
+    VrrpPlan { generation, routers, groups }
 }
 
 /// Two instances are one virtual router. keepalived refuses that, except between unicast instances, which it

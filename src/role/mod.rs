@@ -8,6 +8,7 @@ pub mod logging;
 pub mod options;
 mod probe_io;
 pub mod scripts;
+mod supervisor_link;
 pub mod tracker_link;
 pub mod vrrp;
 

@@ -264,6 +264,17 @@ pub enum TransitionCause {
         /// Its priority.
         priority: Priority,
     },
+    /// Its sync group moves together: another member began.
+    Group {
+        /// The group.
+        group: String,
+        /// The member that began.
+        member: String,
+        /// Why it did.
+        cause: Box<TransitionCause>,
+    },
+    /// Not started yet: what is waited for, a sentence each.
+    Waiting(Vec<String>),
     /// Something the router needs is missing; each reason is a sentence.
     Fault(Vec<String>),
     /// What was missing is back: the reasons for FAULT that are no longer true, a sentence each.

@@ -20,6 +20,8 @@ impl Router {
             }
         }
         self.phase = to;
+        self.stirred = true;
+        self.joining &= matches!(self.phase, Phase::Backup(_));
         self.since = ctx.now;
         self.cause = cause;
         self.said = Said::default();
@@ -57,6 +59,7 @@ impl Router {
 /// Does a Master that leaves for this reason send priority 0? Not to one who is stronger: it has spoken.
 fn resigns(cause: &TransitionCause) -> bool {
     match cause {
+        TransitionCause::Group { cause, .. } => resigns(cause),
         TransitionCause::Fault(_)
         | TransitionCause::AddressLost { .. }
         | TransitionCause::Removed
@@ -64,6 +67,7 @@ fn resigns(cause: &TransitionCause) -> bool {
         | TransitionCause::Orphaned => true,
         TransitionCause::Started
         | TransitionCause::Owner
+        | TransitionCause::Waiting(_)
         | TransitionCause::MasterDown { .. }
         | TransitionCause::MasterResigned { .. }
         | TransitionCause::Outranked { .. }

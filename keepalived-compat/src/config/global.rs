@@ -153,7 +153,7 @@ impl Global {
                 }
             }
             // The preprocessor has heeded them where they stood.
-            "include_check" | "random_seed" => {}
+            "include_check" | "random_seed" => cx.leave(),
             "lvs_flush" => self.lvs_flush = true,
             "enable_script_security" => self.script_security = true,
             name => {

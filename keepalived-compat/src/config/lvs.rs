@@ -1,8 +1,10 @@
 //! `virtual_server`, `real_server` and `virtual_server_group`.
 
+pub(super) mod daemon;
 mod group;
 mod server;
 
+pub use daemon::{SyncDaemon, Timeouts};
 pub use group::{Entry, Group};
 pub(super) use server::Who;
 pub use server::{RealServer, SorryServer};

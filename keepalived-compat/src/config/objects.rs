@@ -95,33 +95,12 @@ fn fits(cx: &mut Context, setting: &Setting) -> bool {
             cx.tell(Code::Adjusted, setting.span, title, "no mail is sent");
             true
         }
-        "lvs_timeouts" => pairs(
-            cx,
-            setting,
-            words,
-            &[("tcp", 0, 2_678_400), ("tcpfin", 0, 2_678_400), ("udp", 0, 2_678_400)],
-            0,
-        ),
-        "lvs_sync_daemon" => {
-            let options = [("id", 0, 255), ("maxlen", 1, 65_507), ("port", 1, 65_535), ("ttl", 1, 255)];
-            let named =
-                usize::from(words.get(1).is_some_and(|w| {
-                    !matches!(w.as_str(), "inst" | "id" | "maxlen" | "port" | "ttl" | "group")
-                }));
-            pairs(cx, setting, words, &options, 1 + named);
-            true
-        }
-        "include_check" => every(cx, setting, words, |w| {
-            matches!(w.trim_start_matches(['+', '-']), "read" | "match" | "wildcard_match" | "brace_match")
-        }),
+        "lvs_sync_daemon" => first(cx, setting),
         "umask" => every(cx, setting, words, |w| {
             let bits = |w: &str| w.split('|').all(|bit| bit.is_empty() || is_umask_bit(bit));
             w.parse::<u32>().is_ok()
                 || w.strip_prefix("0x").is_some_and(|h| u32::from_str_radix(h, 16).is_ok())
                 || bits(w)
-        }),
-        "regex_options" => every(cx, setting, words, |w| {
-            crate::keywords::find(crate::keywords::Place::RegexOptions, w).is_some()
         }),
         "vrrp_cpu_affinity" | "checker_cpu_affinity" | "bfd_cpu_affinity" => {
             every(cx, setting, words, |w| w.parse::<u16>().is_ok())
@@ -215,35 +194,18 @@ fn every(cx: &mut Context, setting: &Setting, words: &[String], fits: impl Fn(&s
     }
 }
 
-/// `NAME NUMBER` pairs after some words.
-fn pairs(
-    cx: &mut Context,
-    setting: &Setting,
-    words: &[String],
-    known: &[(&str, u64, u64)],
-    skip: usize,
-) -> bool {
-    let words = words.get(skip..).unwrap_or_default();
-    if words.is_empty() && skip == 0 {
-        wrong(cx, setting, "");
-        return false;
-    }
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        match (known.iter().find(|(name, ..)| name == word), word.as_str()) {
-            (Some((_, low, high)), _) => {
-                let number = words.next().map_or("", String::as_str);
-                if !number.parse().is_ok_and(|n: u64| (*low..=*high).contains(&n)) {
-                    wrong(cx, setting, number);
-                }
-            }
-            (None, "inst" | "group") => {
-                words.next();
-            }
-            _ => wrong(cx, setting, word),
-        }
-    }
-    true
+/// Of a keyword that counts once the first line is kept.
+fn first(cx: &mut Context, setting: &Setting) -> bool {
+    let key = (setting.keyword, String::new());
+    let Some(before) = cx.places.get(&key).copied() else {
+        cx.places.insert(key, setting.span);
+        return true;
+    };
+    let title = format!("`{}` stands here already", setting.keyword);
+    let diagnostic =
+        Diagnostic::new(Code::Duplicate, setting.span, title, "the first one counts, as in keepalived");
+    cx.say(diagnostic.related(before, "first written here"));
+    false
 }
 
 fn needs(cx: &mut Context, setting: &Setting, keyword: &str) -> bool {

@@ -268,9 +268,14 @@ fn interface(cx: &mut Context, statement: &Statement) -> Option<Spanned<String>>
     interface_name(cx, word, "interface")
 }
 
+/// Would the kernel take this name?
+pub(in crate::config) fn is_interface_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= INTERFACE_NAME && !name.contains('/')
+}
+
 /// An interface name that the kernel would take.
 pub(super) fn interface_name(cx: &mut Context, word: &Word, keyword: &str) -> Option<Spanned<String>> {
-    if word.text.is_empty() || word.text.len() > INTERFACE_NAME || word.text.contains('/') {
+    if !is_interface_name(&word.text) {
         cx.bad(word, keyword, "an interface name of at most 15 letters");
         return None;
     }

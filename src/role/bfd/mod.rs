@@ -1,47 +1,19 @@
-//! The bfd role: its end of the link.
+//! The bfd role: performs what the BFD core decides. One loop, no runtime (docs/decisions/0001).
 
-use super::tracker_link::{LinkError, TrackerLink};
-use crate::link::{FromBfd, ToBfd};
-use crate::report::BfdStatus;
+mod driver;
+mod sockets;
+
 use crate::role::EXIT_STOPPED;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-/// Runs until the supervisor says stop or is gone.
+/// Runs until the supervisor says stop or is gone. Logging must be set up; no capability is needed.
 pub fn run(link: UnixStream) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(why) => return fail(&why.to_string()),
-    };
-    match runtime.block_on(live(link)) {
+    match driver::Driver::start(link).and_then(driver::Driver::run) {
         Ok(()) => ExitCode::from(EXIT_STOPPED),
-        Err(why) => fail(&why.to_string()),
-    }
-}
-
-fn fail(why: &str) -> ExitCode {
-    tracing::error!("bfd role ends: {why}; the neighbours see its sessions go down");
-    ExitCode::FAILURE
-}
-
-async fn live(link: UnixStream) -> Result<(), LinkError> {
-    let mut link: TrackerLink<ToBfd> = TrackerLink::new(link)?;
-    let status = BfdStatus::default();
-    while link.turn().await? {
-        while let Some(order) = link.order() {
-            match order {
-                ToBfd::Plan(plan) => {
-                    link.applied(plan.generation);
-                }
-                ToBfd::Snapshot(number) => link.want_snapshot(number),
-                ToBfd::AreYouThere(number) => link.alive(number),
-                ToBfd::Stop => {
-                    link.farewell(&FromBfd::Stopped).await;
-                    return Ok(());
-                }
-            }
+        Err(error) => {
+            tracing::error!("the bfd role ends: {error}; the neighbours see its sessions go down");
+            ExitCode::FAILURE
         }
-        link.answer(|number| FromBfd::Snapshot(number, status.clone()));
     }
-    Ok(())
 }

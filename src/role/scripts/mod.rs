@@ -1,8 +1,9 @@
-//! The scripts role: runs scripts, watches files and processes.
+//! The scripts role: runs scripts, watches files and processes. One loop on tokio's single-threaded runtime; each run of
+//! a program is a task.
 
-use super::tracker_link::{LinkError, TrackerLink};
-use crate::link::{FromScripts, ToScripts};
-use crate::report::ScriptsStatus;
+mod driver;
+mod runner;
+
 use crate::role::EXIT_STOPPED;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ pub fn run(link: UnixStream) -> ExitCode {
         Ok(runtime) => runtime,
         Err(why) => return fail(&why.to_string()),
     };
-    match runtime.block_on(live(link)) {
+    match runtime.block_on(async { driver::Driver::start(link)?.live().await }) {
         Ok(()) => ExitCode::from(EXIT_STOPPED),
         Err(why) => fail(&why.to_string()),
     }
@@ -22,24 +23,4 @@ pub fn run(link: UnixStream) -> ExitCode {
 fn fail(why: &str) -> ExitCode {
     tracing::error!("scripts role ends: {why}; what trackers said last holds until it is restarted");
     ExitCode::FAILURE
-}
-
-async fn live(link: UnixStream) -> Result<(), LinkError> {
-    let mut link: TrackerLink<ToScripts> = TrackerLink::new(link)?;
-    while link.turn().await? {
-        while let Some(order) = link.order() {
-            match order {
-                ToScripts::Plan(plan) => link.applied(plan.generation),
-                ToScripts::Held(_) | ToScripts::News(_) => {}
-                ToScripts::Snapshot(number) => link.want_snapshot(number),
-                ToScripts::AreYouThere(number) => link.alive(number),
-                ToScripts::Stop => {
-                    link.farewell(&FromScripts::Stopped).await;
-                    return Ok(());
-                }
-            }
-        }
-        link.answer(|number| FromScripts::Snapshot(number, ScriptsStatus::default()));
-    }
-    Ok(())
 }

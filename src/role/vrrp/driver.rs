@@ -3,7 +3,6 @@
 use super::kernel::{self, Done, KernelWorker};
 use super::leftovers::Leftovers;
 use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Wanted};
-use super::supervisor_link::{LinkState, SupervisorLink};
 use crate::link::{FromVrrp, ToVrrp};
 use crate::net::AddressFamily;
 use crate::netlink::facts::{InterfaceTable, Next};
@@ -12,6 +11,7 @@ use crate::netlink::route::RouteSocket;
 use crate::plan::Generation;
 use crate::plan::vrrp::{Transport, VrrpPlan};
 use crate::report;
+use crate::role::supervisor_link::{LinkState, SupervisorLink};
 use crate::sys::clock::monotonic_now;
 use crate::sys::poll::{Interest, Poller};
 use crate::sys::process;
@@ -48,7 +48,7 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 /// Everything the vrrp role owns.
 pub struct Driver {
     core: Core,
-    link: SupervisorLink,
+    link: SupervisorLink<ToVrrp>,
     monitor: Monitor,
     /// A dump is under way: announcements wait, so that they are folded after it.
     dumping: bool,

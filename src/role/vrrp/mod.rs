@@ -4,7 +4,6 @@ mod driver;
 mod kernel;
 mod leftovers;
 mod sockets;
-mod supervisor_link;
 
 use crate::role::EXIT_STOPPED;
 use std::os::unix::net::UnixStream;

@@ -8,9 +8,6 @@ use crate::lexer::Word;
 use crate::{Code, Diagnostic};
 use std::net::IpAddr;
 
-/// Letters in an interface name (IFNAMSIZ - 1).
-const INTERFACE_NAME: usize = 15;
-
 /// `use_vmac [[name] IFNAME] [MAC] [netlink_notify_msg] [group G]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vmac {
@@ -143,7 +140,7 @@ fn name(cx: &mut Context, keyword: &Keyword, word: &Word, name: &mut Option<Stri
     let text = &word.text;
     if name.is_some() {
         again(cx, word, "the name of the interface");
-    } else if text.is_empty() || text.len() > INTERFACE_NAME || text.contains('/') || text == "name" {
+    } else if !super::is_interface_name(text) || text == "name" {
         wrong(cx, keyword, word, "an interface name of at most 15 letters");
     } else {
         *name = Some(text.clone());
