@@ -37,6 +37,11 @@ impl Lines {
         }
     }
 
+    /// Octets that wait.
+    pub fn octets(&self) -> usize {
+        self.octets
+    }
+
     /// Lines that nobody will read, since the start.
     pub fn dropped(&self) -> u64 {
         self.dropped

@@ -1,7 +1,8 @@
 //! The loop: orders in, samples out, and between them the cores.
 
+use super::notify::NotifyDriver;
 use super::runner::{self, Push};
-use crate::link::{FromScripts, News, ToScripts};
+use crate::link::{FromScripts, ToScripts};
 use crate::plan::scripts::{CommandPlan, ScriptsPlan};
 use crate::plan::track::{Sample, TrackerKey, TrackerKind};
 use crate::report::{self, ScriptsStatus};
@@ -42,7 +43,7 @@ struct State {
     on_ended: mpsc::Sender<Ended>,
     /// What is to be told to the supervisor.
     samples: Vec<(TrackerKey, Option<Sample>)>,
-    news: u64,
+    notify: NotifyDriver,
 }
 
 impl Driver {
@@ -55,7 +56,7 @@ impl Driver {
             runs: BTreeMap::new(),
             on_ended,
             samples: Vec::new(),
-            news: 0,
+            notify: NotifyDriver::default(),
         };
         Ok(Driver { link: TrackerLink::new(link)?, ended, state })
     }
@@ -67,10 +68,11 @@ impl Driver {
             tokio::select! {
                 open = self.link.turn() => if !open? {
                     info!("the supervisor is gone: no script is run any more");
-                    self.end_runs().await;
+                    self.end().await;
                     return Ok(());
                 },
                 Some((run, ending, output)) = self.ended.recv() => self.state.ended(run, ending, output),
+                () = self.state.notify.turn() => {}
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
             }
             while let Some(order) = self.link.order() {
@@ -81,11 +83,11 @@ impl Driver {
                         self.state.plan(plan);
                         self.link.applied(generation);
                     }
-                    ToScripts::News(news) => self.state.news(news),
+                    ToScripts::News(news) => self.state.notify.news(&news),
                     ToScripts::Snapshot(number) => self.link.want_snapshot(number),
                     ToScripts::AreYouThere(number) => self.link.alive(number),
                     ToScripts::Stop => {
-                        self.end_runs().await;
+                        self.end().await;
                         self.link.farewell(&FromScripts::Stopped).await;
                         return Ok(());
                     }
@@ -98,6 +100,12 @@ impl Driver {
             let state = &self.state;
             self.link.answer(|number| FromScripts::Snapshot(number, state.status()));
         }
+    }
+
+    /// Ends tracked scripts, and lets notifications come to an end.
+    async fn end(&mut self) {
+        let notify = std::mem::take(&mut self.state.notify);
+        tokio::join!(self.end_runs(), notify.stop());
     }
 
     /// Ends what runs, the hard way what does not end by itself.
@@ -139,13 +147,8 @@ impl State {
     }
 
     fn plan(&mut self, plan: ScriptsPlan) {
+        self.notify.plan(*plan.notify);
         self.script_event(Event::Plan(plan.scripts, plan.unrunnable));
-    }
-
-    /// Scripts, FIFOs and mail that are to hear of it belong here.
-    fn news(&mut self, news: News) {
-        drop(news);
-        self.news += 1;
     }
 
     fn ended(&mut self, run: RunId, ending: Ending, output: String) {
@@ -200,7 +203,8 @@ impl State {
 
     fn status(&self) -> ScriptsStatus {
         let mut status = report::scripts::snapshot(&self.scripts, self.now());
-        status.counters.insert("news".to_owned(), self.news);
+        let counters = self.notify.counters().into_iter();
+        status.counters.extend(counters.map(|(name, count)| (name.to_owned(), count)));
         status
     }
 }
