@@ -7,6 +7,7 @@ mod bfd;
 mod check;
 pub mod effective;
 mod lvs;
+mod notify;
 mod vrrp;
 
 #[cfg(test)]
@@ -46,9 +47,11 @@ fn lower_servers<V: Borrow<VirtualServer>>(
 ) -> Lowered {
     let mut out = Diagnostics(Vec::new());
     let vrrp = vrrp::lower(config, generation, &mut out);
-    let lvs = lvs::lower(config, servers, generation, &mut out);
+    let mut hooks = Vec::new();
+    let lvs = lvs::lower(config, servers, generation, &mut hooks, &mut out);
     let global = GlobalPlan { router_id: config.global.router_id.clone(), not_yet: Vec::new() };
-    let scripts = ScriptsPlan { generation, ..ScriptsPlan::default() };
+    let mut scripts = ScriptsPlan { generation, ..ScriptsPlan::default() };
+    *scripts.notify = notify::lower(config, hooks, !lvs.virtual_servers.is_empty());
     let bfd = bfd::lower(config, generation);
     Lowered { plans: Plans { vrrp, lvs, scripts, bfd, global }, diagnostics: out.0 }
 }
