@@ -9,6 +9,7 @@ use crate::plan::lvs as plan;
 use crate::plan::lvs::{LvsPlan, Persistence, ServiceKey};
 use crate::plan::notify::{ServerHooks, ServiceHooks};
 use keepalived_compat::config::lvs::{Entry, Group, Method, Protocol, Service, VirtualServer};
+use keepalived_compat::config::setting::Settings as _;
 use keepalived_compat::{Code, Config, Diagnostic, Span};
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -34,7 +35,12 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
         hooks.extend(first.and_then(|key| notify::service(written, *key, of_servers, &defaults)));
         virtual_servers.push(server);
     }
-    LvsPlan { generation, virtual_servers, flush_at_start: config.global.lvs_flush }
+    LvsPlan {
+        generation,
+        virtual_servers,
+        flush_at_start: config.global.lvs_flush,
+        init_notifies: config.global.others.is_on("rs_init_notifies"),
+    }
 }
 
 /// One virtual server on its way.

@@ -55,7 +55,12 @@ impl Role {
     /// Puts a plan in force.
     pub fn plan(&mut self, generation: u64, virtual_servers: Vec<VirtualServer>) {
         let generation = Generation(generation);
-        self.tell(&ToChecker::Plan(LvsPlan { generation, virtual_servers, flush_at_start: false }));
+        self.tell(&ToChecker::Plan(LvsPlan {
+            generation,
+            virtual_servers,
+            flush_at_start: false,
+            init_notifies: false,
+        }));
         assert_eq!(self.hear(), FromChecker::Applied(generation));
     }
 
