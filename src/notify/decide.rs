@@ -114,11 +114,11 @@ impl Notifier {
     fn instance(&mut self, name: &str, to: Standing, priority: u8, cause: &str) -> Told {
         let hooks = self.hooks.instances.get(name).or_else(|| self.departed.instances.get(name)).cloned();
         let hooks = hooks.unwrap_or_default();
-        // Without `notify_deleted` keepalived tells of FAULT.
+        // Without `notify_deleted` keepalived tells of FAULT, though it does not run `notify_fault`.
         let said = if to == Standing::Deleted && hooks.deleted.is_none() { Standing::Fault } else { to };
-        let own = match said {
+        let own = match to {
             Standing::Deleted => hooks.deleted.clone().flatten(),
-            said => state_script(&hooks.scripts, said).cloned(),
+            to => state_script(&hooks.scripts, to).cloned(),
         };
         let generic = hooks.scripts.any.clone();
         let arguments = ["INSTANCE", name, said.word(), &priority.to_string()].map(str::to_owned);

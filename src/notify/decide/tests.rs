@@ -230,8 +230,7 @@ fn without_notify_deleted_the_end_of_an_instance_is_a_fault() {
     let mut new = plan();
     new.instances[0].deleted = None;
     let mut notifier = notifier(&new);
-    let expected = r#"run /bin/fault fixed
-run /bin/any fixed INSTANCE VI_1 FAULT 150
+    let expected = r#"run /bin/any fixed INSTANCE VI_1 FAULT 150
 line "INSTANCE \"VI_1\" FAULT 150\n"
 mail VRRP Instance VI_1 - Entering FAULT state
 "#;
