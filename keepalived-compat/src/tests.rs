@@ -80,8 +80,8 @@ fn a_missing_word_is_fatal() {
     let parsed = parse(&instance("priority"));
     assert_eq!(codes(&parsed), [Code::MissingWord]);
     assert!(Code::MissingWord.is_fatal() && Code::MissingWord.status() == 2);
-    // In a block that is not built too.
-    assert_eq!(codes(&parse("vrrp_script x {\nscript y\ninterval\n}")), [Code::NotYet, Code::MissingWord]);
+    // In every block.
+    assert_eq!(codes(&parse("vrrp_script x {\nscript y\ninterval\n}")), [Code::MissingWord]);
     // Some keywords are left out without their word, as in keepalived.
     assert_eq!(
         codes(&parse("global_defs {\nrouter_id\n}\nvrrp_instance {\n}")),
@@ -109,7 +109,7 @@ fn an_open_quote_is_an_error() {
     assert_eq!(codes(&parse("global_defs {\nrouter_id \"a b\n}")), [Code::Quote]);
     // keepalived 2.2.7 leaves the script out too, and ends with a broken memory when it is that of a vrrp_script.
     let said = codes(&parse("vrrp_script x {\nscript \"a b\n}"));
-    assert_eq!(said, [Code::Quote, Code::NotYet, Code::BadValue]);
+    assert_eq!(said, [Code::Quote, Code::BadValue]);
 }
 
 #[test]

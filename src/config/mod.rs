@@ -8,12 +8,12 @@ mod check;
 pub mod effective;
 mod lvs;
 mod notify;
+mod scripts;
 mod vrrp;
 
 #[cfg(test)]
 mod tests;
 
-use crate::plan::scripts::ScriptsPlan;
 use crate::plan::{Generation, GlobalPlan, Plans};
 use keepalived_compat::config::lvs::VirtualServer;
 use keepalived_compat::{Code, Config, Diagnostic, Span};
@@ -50,7 +50,7 @@ fn lower_servers<V: Borrow<VirtualServer>>(
     let mut hooks = Vec::new();
     let lvs = lvs::lower(config, servers, generation, &mut hooks, &mut out);
     let global = GlobalPlan { router_id: config.global.router_id.clone(), not_yet: Vec::new() };
-    let mut scripts = ScriptsPlan { generation, ..ScriptsPlan::default() };
+    let mut scripts = scripts::lower(config, &vrrp, generation, &mut out);
     *scripts.notify = notify::lower(config, hooks, !lvs.virtual_servers.is_empty());
     let bfd = bfd::lower(config, generation);
     Lowered { plans: Plans { vrrp, lvs, scripts, bfd, global }, diagnostics: out.0 }

@@ -133,6 +133,7 @@ fn fifo(global: &[Setting], listens: Listens, defaults: &Defaults) -> Option<Fif
         path: path.clone(),
         account: own.or_else(|| defaults.account.clone()),
         owner: None,
+        no_owner: None,
         script: defaults.find(global, &format!("{keyword}_script")),
     })
 }

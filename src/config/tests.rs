@@ -555,7 +555,6 @@ fn what_is_not_built_of_tracking_is_said() {
     assert_eq!(
         codes,
         [
-            Code::NotYet,
             Code::UnknownKeyword,
             // The group has one member.
             Code::Adjusted,

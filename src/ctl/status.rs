@@ -6,7 +6,7 @@ use super::{Done, print_json};
 use crate::link::control::{Answer, Request};
 use crate::report::{
     BfdSessionStatus, CheckerDetail, CheckerStatus, DaemonStatus, RealServerStatus, RecentTransition,
-    RouterStatus, Status, VirtualServerStatus,
+    RouterStatus, Status, TrackerStatus, VirtualServerStatus,
 };
 use std::path::Path;
 
@@ -36,6 +36,10 @@ fn render(status: &Status) -> String {
     if let Some(vrrp) = status.vrrp.as_ref().filter(|vrrp| !vrrp.routers.is_empty()) {
         page += "\nvirtual routers\n";
         page += &columns(2, &vrrp.routers.iter().map(router).collect::<Vec<_>>());
+    }
+    if let Some(scripts) = status.scripts.as_ref().filter(|scripts| !scripts.trackers.is_empty()) {
+        page += "\ntracked\n";
+        page += &columns(2, &scripts.trackers.iter().map(tracker).collect::<Vec<_>>());
     }
     if let Some(checker) = &status.checker {
         page += &virtual_servers(checker);
@@ -136,7 +140,16 @@ fn troubles(status: &Status) -> Vec<String> {
         let why = session.trouble.as_ref().unwrap_or(&session.reason);
         found.push(format!("BFD session {} is {}: {why}", session.name, session.state));
     }
+    for tracker in status.scripts.iter().flat_map(|scripts| &scripts.trackers) {
+        let words = tracker.last_result.as_deref().unwrap_or("no result yet");
+        if matches!(tracker.state.as_str(), "down" | "cannot run") {
+            found.push(format!("{} {}: {words}{}", tracker.kind, tracker.name, output(tracker)));
+        }
+    }
     for role in &status.daemon.roles {
+        if role.dropped > 0 {
+            found.push(format!("role {}: {} messages for it were dropped", role.name, role.dropped));
+        }
         match &role.trouble {
             Some(trouble) if !trouble.starts_with("not running:") => {
                 found.push(format!("role {}: {trouble}", role.name));
@@ -188,6 +201,25 @@ fn session(session: &BfdSessionStatus) -> Vec<String> {
         session.neighbor.to_string(),
         why.clone(),
     ]
+}
+
+fn tracker(tracker: &TrackerStatus) -> Vec<String> {
+    let mut words = tracker.last_result.clone().unwrap_or_else(|| "no result yet".to_owned());
+    if let Some(late) = tracker.late_ms {
+        words += &format!(", started {late} ms late");
+    }
+    vec![
+        format!("{} {}", tracker.kind, tracker.name),
+        tracker.state.clone(),
+        span(tracker.since_seconds),
+        words + &output(tracker),
+    ]
+}
+
+/// The first line that a failing script printed.
+fn output(tracker: &TrackerStatus) -> String {
+    let line = tracker.output.as_deref().and_then(|output| output.lines().next());
+    line.map(|line| format!(" (it said: {line})")).unwrap_or_default()
 }
 
 fn virtual_servers(checker: &CheckerStatus) -> String {

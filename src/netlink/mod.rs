@@ -12,6 +12,7 @@ mod link;
 pub mod message;
 pub mod monitor;
 pub mod nftables;
+pub mod proc_events;
 pub mod route;
 mod socket;
 pub mod virtual_link;

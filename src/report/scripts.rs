@@ -1,6 +1,7 @@
 //! What the scripts role knows.
 
 use crate::time::Instant;
+use crate::track::process::{Process, Processes};
 use crate::track::scripts::{Belief, Script, Scripts};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -36,7 +37,7 @@ pub struct TrackerStatus {
 }
 
 /// What the cores know at `now`.
-pub fn snapshot(scripts: &Scripts, now: Instant) -> ScriptsStatus {
+pub fn snapshot(scripts: &Scripts, processes: &Processes, now: Instant) -> ScriptsStatus {
     let counted = scripts.counters();
     let counters = [
         ("script_runs", counted.runs),
@@ -50,7 +51,12 @@ pub fn snapshot(scripts: &Scripts, now: Instant) -> ScriptsStatus {
         ),
     ];
     ScriptsStatus {
-        trackers: scripts.scripts().iter().map(|script| script_status(script, now)).collect(),
+        trackers: scripts
+            .scripts()
+            .iter()
+            .map(|script| script_status(script, now))
+            .chain(processes.processes().iter().map(|process| process_status(process, now)))
+            .collect(),
         counters: counters.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
     }
 }
@@ -74,5 +80,22 @@ fn script_status(script: &Script, now: Instant) -> TrackerStatus {
         last_result: script.last_result.clone(),
         late_ms: late.and_then(|late| u64::try_from(late.as_millis()).ok()),
         output: script.output.clone(),
+    }
+}
+
+fn process_status(process: &Process, now: Instant) -> TrackerStatus {
+    let state = match process.up {
+        None => "unknown",
+        Some(true) => "up",
+        Some(false) => "down",
+    };
+    TrackerStatus {
+        kind: "process".to_owned(),
+        name: process.plan.name.clone(),
+        state: state.to_owned(),
+        since_seconds: now.saturating_duration_since(process.since).as_secs(),
+        last_result: Some(process.words()),
+        late_ms: None,
+        output: None,
     }
 }

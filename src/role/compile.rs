@@ -7,6 +7,7 @@ mod interfaces;
 mod keys;
 mod machine;
 mod scripts;
+mod verdict;
 
 #[cfg(test)]
 mod tests;
@@ -149,8 +150,10 @@ impl Outcome {
         interfaces::find_by_source(&mut parsed.config);
         let scripts = scripts::diagnose(&parsed.config);
         let interfaces = interfaces::diagnose(&parsed.config, request.interface_exists);
+        let security = parsed.config.global.script_security;
         let lowered = lower_owned(parsed.config, request.generation);
         let mut plans = lowered.plans;
+        verdict::judge_all(&mut plans, security);
         let mut diagnostics = parsed.diagnostics;
         diagnostics.extend(lowered.diagnostics);
         diagnostics.extend(keys);

@@ -9,7 +9,6 @@ pub mod options;
 mod probe_io;
 pub mod scripts;
 mod supervisor_link;
-pub mod tracker_link;
 pub mod vrrp;
 
 use nix::sys::signal::{SigSet, Signal};

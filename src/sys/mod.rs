@@ -12,6 +12,7 @@ mod option;
 pub mod packet_socket;
 pub mod poll;
 pub mod process;
+pub mod readable;
 
 pub mod timer;
 pub mod vrrp_socket;

@@ -2,6 +2,7 @@
 //! of a process there are. The driver (the scripts role) owns processes, files and clocks.
 
 pub mod file;
+pub mod process;
 pub mod scripts;
 
 /// How much a log line matters.

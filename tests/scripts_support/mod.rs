@@ -34,6 +34,7 @@ pub fn key(kind: TrackerKind, name: &str) -> TrackerKey {
 }
 
 /// Is there a process of this id that is no zombie?
+#[allow(dead_code, reason = "each test program uses what it needs")]
 pub fn alive(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))

@@ -259,34 +259,34 @@ const LINKBEAT_INTERFACES: &[Keyword] = &[
 
 #[rustfmt::skip]
 const VRRP_SCRIPT: &[Keyword] = &[
-    inner("script", 1, "\"CMD args\"").takes(Command).lenient(),
-    inner("interval", 1, "SECS decimal, ms resolution (0 treated as 1)").takes(Decimal(0, EVER)),
-    inner("timeout", 1, "SECS decimal, ms resolution").takes(Decimal(0, EVER)),
-    inner("weight", 1, "-253..253 [reverse]").takes(Weight(253)),
-    inner("rise", 1, "1..").takes(Number(1, U32)),
-    inner("fall", 1, "1..").takes(Number(1, U32)),
-    inner("user", 1, "USER [[:]GROUP]").takes(User),
-    inner("init_fail", 0, ""),
+    works("script", 1, "\"CMD args\"").takes(Command).lenient(),
+    works("interval", 1, "SECS decimal, ms resolution (0 treated as 1)").takes(Decimal(0, EVER)),
+    works("timeout", 1, "SECS decimal, ms resolution").takes(Decimal(0, EVER)),
+    works("weight", 1, "-253..253 [reverse]").takes(Weight(253)),
+    works("rise", 1, "1..").takes(Number(1, U32)),
+    works("fall", 1, "1..").takes(Number(1, U32)),
+    works("user", 1, "USER [[:]GROUP]").takes(User),
+    works("init_fail", 0, ""),
 ];
 
 #[rustfmt::skip]
 const TRACK_PROCESS: &[Keyword] = &[
-    inner("process", 1, "NAME|\"NAME\" [PARAM ...]").takes(Words),
-    inner("param_match", 0, "[initial|partial]").takes(MaybeOneOf(&["initial", "partial"])),
-    inner("weight", 1, "-254..254 [reverse]").takes(Weight(254)).lenient(),
-    inner("quorum", 1, "1..65535").takes(Number(1, 65535)),
-    inner("quorum_max", 1, "0..65535").takes(Number(0, 65535)),
-    inner("delay", 1, "SECS 0.000001..3600").takes(Decimal(1, 3600 * SECOND)),
-    inner("terminate_delay", 1, "SECS 0.000001..3600").takes(Decimal(1, 3600 * SECOND)),
-    inner("fork_delay", 1, "SECS 0.000001..3600").takes(Decimal(1, 3600 * SECOND)),
-    inner("full_command", 0, ""),
+    works("process", 1, "NAME|\"NAME\" [PARAM ...]").takes(Words),
+    works("param_match", 0, "[initial|partial]").takes(MaybeOneOf(&["initial", "partial"])),
+    works("weight", 1, "-254..254 [reverse]").takes(Weight(254)).lenient(),
+    works("quorum", 1, "1..65535").takes(Number(1, 65535)),
+    works("quorum_max", 1, "0..65535").takes(Number(0, 65535)),
+    works("delay", 1, "SECS 0.000001..3600").takes(Decimal(1, 3600 * SECOND)),
+    works("terminate_delay", 1, "SECS 0.000001..3600").takes(Decimal(1, 3600 * SECOND)),
+    works("fork_delay", 1, "SECS 0.000001..3600").takes(Decimal(1, 3600 * SECOND)),
+    works("full_command", 0, ""),
 ];
 
 #[rustfmt::skip]
 const TRACK_FILE: &[Keyword] = &[
-    inner("file", 1, "PATH").takes(Text).lenient(),
-    inner("weight", 1, "-254..254 [reverse]").takes(Weight(254)).lenient(),
-    inner("init_file", 0, "[VALUE] [overwrite]").takes(Words),
+    works("file", 1, "PATH").takes(Text).lenient(),
+    works("weight", 1, "-254..254 [reverse]").takes(Weight(254)).lenient(),
+    works("init_file", 0, "[VALUE] [overwrite]").takes(Words),
 ];
 
 #[rustfmt::skip]

@@ -209,6 +209,7 @@ fn fifos_belong_to_script_user_unless_they_say_else() {
         path: path.to_owned(),
         account: Some(account),
         owner: None,
+        no_owner: None,
         script,
     };
     assert_eq!(

@@ -175,3 +175,33 @@ fn a_bfd_session_that_is_not_up_is_trouble() {
     assert!(page.contains("TROUBLE: BFD session core is Down: silence\n"), "{page}");
     assert!(page.contains("\nBFD sessions\n  core  Down  1 h 1 min  192.0.2.2  silence\n"), "{page}");
 }
+
+#[test]
+fn trackers_are_shown_with_their_last_result() {
+    let tracker = |name: &str, state: &str, words: &str, output: Option<&str>| TrackerStatus {
+        kind: "script".to_owned(),
+        name: name.to_owned(),
+        state: state.to_owned(),
+        since_seconds: 61,
+        last_result: Some(words.to_owned()),
+        late_ms: None,
+        output: output.map(str::to_owned),
+    };
+    let mut status = status();
+    status.scripts = Some(crate::report::ScriptsStatus {
+        trackers: vec![
+            tracker("good", "up", "exit status 0", None),
+            tracker("bad", "down", "exit status 3", Some("no route\nmore")),
+            tracker("none", "cannot run", "cannot run: /x: No such file", None),
+        ],
+        counters: Default::default(),
+    });
+    let page = render(&status);
+    for line in [
+        "  script good  up          1 min 1 s  exit status 0\n",
+        "  script bad   down        1 min 1 s  exit status 3 (it said: no route)\n",
+        "script none: cannot run: /x: No such file\n",
+    ] {
+        assert!(page.contains(line), "{line:?} in\n{page}");
+    }
+}

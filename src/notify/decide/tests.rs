@@ -18,7 +18,7 @@ fn scripts() -> StateScripts {
 }
 
 fn fifo(listens: Listens) -> FifoPlan {
-    FifoPlan { listens, path: "/run/fifo".into(), account: None, owner: None, script: None }
+    FifoPlan { listens, path: "/run/fifo".into(), account: None, owner: None, no_owner: None, script: None }
 }
 
 fn service() -> ServiceKey {

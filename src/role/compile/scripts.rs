@@ -1,13 +1,11 @@
 //! Scripts that a configuration names: are they there, and does it say that they must be safe?
 
+use super::verdict::{DEFAULT_ACCOUNT, PATH};
 use keepalived_compat::config::setting::Settings as _;
 use keepalived_compat::{Code, Config, Diagnostic};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-
-/// Directories searched for a bare name, as in the daemon's own environment.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// One diagnostic per program that cannot be run, and one if any could be without script security.
 pub(super) fn diagnose(config: &Config) -> Vec<Diagnostic> {
@@ -60,9 +58,6 @@ fn files(config: &Config, diagnostics: &mut Vec<Diagnostic>) {
         }
     }
 }
-
-/// The account that keepalived runs scripts as when none is written.
-const DEFAULT_ACCOUNT: &str = "keepalived_script";
 
 /// Says which commands have nobody to run them: keepalived leaves those out.
 fn accounts(config: &Config, diagnostics: &mut Vec<Diagnostic>) {

@@ -1,14 +1,17 @@
 //! The loop: orders in, samples out, and between them the cores.
 
+use super::files::Files;
+use super::link::{LinkError, ScriptsLink};
 use super::notify::NotifyDriver;
+use super::processes::Watch;
 use super::runner::{self, Push};
 use crate::link::{FromScripts, ToScripts};
 use crate::plan::scripts::{CommandPlan, ScriptsPlan};
 use crate::plan::track::{Sample, TrackerKey, TrackerKind};
 use crate::report::{self, ScriptsStatus};
-use crate::role::tracker_link::{LinkError, TrackerLink};
 use crate::time::Instant;
 use crate::track::LogLevel;
+use crate::track::process;
 use crate::track::scripts::{Action, Ending, Event, RunId, Scripts};
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
@@ -31,8 +34,12 @@ type Ended = (RunId, Ending, String);
 
 /// Orders and events; apart from [`State`], so that waiting for them borrows nothing else.
 pub struct Driver {
-    link: TrackerLink<ToScripts>,
+    link: ScriptsLink,
     ended: mpsc::Receiver<Ended>,
+    files: Files,
+    processes: Watch,
+    /// News of processes wait.
+    more: bool,
     state: State,
 }
 
@@ -58,13 +65,14 @@ impl Driver {
             samples: Vec::new(),
             notify: NotifyDriver::default(),
         };
-        Ok(Driver { link: TrackerLink::new(link)?, ended, state })
+        let (files, processes) = (Files::default(), Watch::default());
+        Ok(Driver { link: ScriptsLink::new(link)?, ended, files, processes, more: false, state })
     }
 
     /// Until the supervisor says stop or is gone.
     pub async fn live(mut self) -> Result<(), LinkError> {
         loop {
-            let wait = self.state.wait();
+            let wait = self.wait();
             tokio::select! {
                 open = self.link.turn() => if !open? {
                     info!("the supervisor is gone: no script is run any more");
@@ -73,6 +81,15 @@ impl Driver {
                 },
                 Some((run, ending, output)) = self.ended.recv() => self.state.ended(run, ending, output),
                 () = self.state.notify.turn() => {}
+                ready = self.files.wait() => {
+                    ready?;
+                    self.files.take(self.state.now(), &mut self.state.samples);
+                }
+                ready = self.processes.wait(), if !self.more => {
+                    ready?;
+                    self.more = true;
+                }
+                () = tokio::task::yield_now(), if self.more => {}
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
             }
             while let Some(order) = self.link.order() {
@@ -80,7 +97,7 @@ impl Driver {
                     ToScripts::Held(samples) => self.state.held(samples),
                     ToScripts::Plan(plan) => {
                         let generation = plan.generation;
-                        self.state.plan(plan);
+                        self.plan(plan);
                         self.link.applied(generation);
                     }
                     ToScripts::News(news) => self.state.notify.news(&news),
@@ -93,12 +110,13 @@ impl Driver {
                     }
                 }
             }
+            self.watch_processes();
             self.state.timeouts();
             for (key, sample) in self.state.samples.drain(..) {
                 self.link.sample(key, sample);
             }
-            let state = &self.state;
-            self.link.answer(|number| FromScripts::Snapshot(number, state.status()));
+            let Driver { link, files, processes, state, .. } = &mut self;
+            link.answer(|number| FromScripts::Snapshot(number, state.status(files, processes)));
         }
     }
 
@@ -106,6 +124,31 @@ impl Driver {
     async fn end(&mut self) {
         let notify = std::mem::take(&mut self.state.notify);
         tokio::join!(self.end_runs(), notify.stop());
+    }
+
+    /// Time until something is due.
+    fn wait(&self) -> Option<Duration> {
+        let due = [self.state.scripts.next_timeout(), self.processes.core().next_timeout()];
+        due.into_iter().flatten().min().map(|due| due.saturating_duration_since(self.state.now()))
+    }
+
+    fn plan(&mut self, plan: ScriptsPlan) {
+        self.state.notify.plan(*plan.notify);
+        let now = self.state.now();
+        self.files.plan(plan.files, now, &mut self.state.samples);
+        let mut actions = Vec::new();
+        self.processes.plan(plan.processes, now, &mut actions);
+        self.state.perform_process(actions);
+        self.state.script_event(Event::Plan(plan.scripts, plan.unrunnable));
+    }
+
+    fn watch_processes(&mut self) {
+        let (now, mut actions) = (self.state.now(), Vec::new());
+        if std::mem::take(&mut self.more) {
+            self.more = !self.processes.take(now, &mut actions);
+        }
+        self.processes.timeout(now, &mut actions);
+        self.state.perform_process(actions);
     }
 
     /// Ends what runs, the hard way what does not end by itself.
@@ -133,22 +176,12 @@ impl State {
         Instant::ZERO + self.origin.elapsed()
     }
 
-    /// Time until something is due.
-    fn wait(&self) -> Option<Duration> {
-        self.scripts.next_timeout().map(|due| due.saturating_duration_since(self.now()))
-    }
-
     fn held(&mut self, samples: Vec<(TrackerKey, Sample)>) {
         for (key, sample) in samples {
             if key.kind == TrackerKind::Script {
                 self.script_event(Event::Held(key, sample));
             }
         }
-    }
-
-    fn plan(&mut self, plan: ScriptsPlan) {
-        self.notify.plan(*plan.notify);
-        self.script_event(Event::Plan(plan.scripts, plan.unrunnable));
     }
 
     fn ended(&mut self, run: RunId, ending: Ending, output: String) {
@@ -183,6 +216,15 @@ impl State {
         }
     }
 
+    fn perform_process(&mut self, actions: Vec<process::Action>) {
+        for action in actions {
+            match action {
+                process::Action::Sample(key, sample) => self.samples.push((key, sample)),
+                process::Action::Log(level, line) => log(level, &line),
+            }
+        }
+    }
+
     fn begin(&mut self, run: RunId, command: Arc<CommandPlan>) {
         let (pushes, orders) = mpsc::channel(PUSHES);
         self.runs.insert(run, pushes);
@@ -201,8 +243,10 @@ impl State {
         }
     }
 
-    fn status(&self) -> ScriptsStatus {
-        let mut status = report::scripts::snapshot(&self.scripts, self.now());
+    fn status(&self, files: &Files, processes: &Watch) -> ScriptsStatus {
+        let now = self.now();
+        let mut status = report::scripts::snapshot(&self.scripts, processes.core(), now);
+        status.trackers.extend(files.status(now));
         let counters = self.notify.counters().into_iter();
         status.counters.extend(counters.map(|(name, count)| (name.to_owned(), count)));
         status

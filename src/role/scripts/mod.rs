@@ -2,7 +2,10 @@
 //! a program is a task.
 
 mod driver;
+mod files;
+mod link;
 mod notify;
+mod processes;
 mod quiet;
 mod runner;
 

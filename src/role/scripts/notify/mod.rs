@@ -255,6 +255,9 @@ impl NotifyDriver {
         old.into_iter().for_each(Fifo::close);
         for plan in fresh {
             let (keyword, script) = (plan.listens.keyword(), plan.script.clone());
+            if let Some(why) = &plan.no_owner {
+                error!("{keyword} {}: {why}; the FIFO belongs to the daemon's own account", plan.path);
+            }
             match Fifo::open(plan) {
                 Ok(fifo) => {
                     self.readers.extend(script.map(|script| Reader::start(&fifo, script, self.origin)));

@@ -58,7 +58,7 @@ fn hooks(name: &str, any: CommandPlan) -> InstanceHooks {
 }
 
 fn fifo(path: String, script: Option<CommandPlan>) -> FifoPlan {
-    FifoPlan { listens: Listens::All, path, account: None, owner: None, script }
+    FifoPlan { listens: Listens::All, path, account: None, owner: None, no_owner: None, script }
 }
 
 /// Lets the driver work until `there` is true.

@@ -1,11 +1,9 @@
-//! The link of a role that watches trackers: never waits for the supervisor, never grows without bound.
+//! The scripts role's end of the link: never waits for the supervisor, never grows without bound.
 
 use crate::link::frame::{Decoder, FrameError, encode};
-use crate::link::{FromBfd, FromScripts};
+use crate::link::{FromScripts, ToScripts};
 use crate::plan::Generation;
 use crate::plan::track::{Sample, TrackerKey};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -20,23 +18,13 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// Octets read from the link at once.
 const READ: usize = 64 << 10;
 
-/// What every such role says.
-pub trait Says: Serialize {
-    /// Heartbeat answer.
-    fn alive(number: u64) -> Self;
-    /// The plan is in force.
-    fn applied(generation: Generation) -> Self;
-    /// A tracker's sample changed.
-    fn tracker(key: TrackerKey, sample: Option<Sample>) -> Self;
-}
-
-/// Receives orders of type `In`. Of each kind of answer only the newest waits, of samples the newest of each
+/// Of each kind of answer only the newest waits, of samples the newest of each
 /// tracker, and the backlog is one message: a supervisor that does not read costs nothing.
-pub struct TrackerLink<In> {
+pub struct ScriptsLink {
     reader: OwnedReadHalf,
     decoder: Decoder,
     buffer: Vec<u8>,
-    heard: VecDeque<In>,
+    heard: VecDeque<ToScripts>,
     writer: OwnedWriteHalf,
     backlog: Vec<u8>,
     /// How much of the backlog has left.
@@ -58,12 +46,12 @@ pub enum LinkError {
     Io(#[from] io::Error),
 }
 
-impl<In: DeserializeOwned> TrackerLink<In> {
+impl ScriptsLink {
     /// Takes the stream over. Call it inside the runtime.
-    pub fn new(stream: UnixStream) -> Result<TrackerLink<In>, LinkError> {
+    pub fn new(stream: UnixStream) -> Result<ScriptsLink, LinkError> {
         stream.set_nonblocking(true)?;
         let (reader, writer) = tokio::net::UnixStream::from_std(stream)?.into_split();
-        Ok(TrackerLink {
+        Ok(ScriptsLink {
             reader,
             decoder: Decoder::default(),
             buffer: vec![0; READ],
@@ -98,7 +86,7 @@ impl<In: DeserializeOwned> TrackerLink<In> {
     }
 
     /// The next order that was heard.
-    pub fn order(&mut self) -> Option<In> {
+    pub fn order(&mut self) -> Option<ToScripts> {
         self.heard.pop_front()
     }
 
@@ -123,14 +111,14 @@ impl<In: DeserializeOwned> TrackerLink<In> {
     }
 
     /// Says what there is to say, once the supervisor has read what went before.
-    pub fn answer<Out: Says>(&mut self, mut snapshot: impl FnMut(u64) -> Out) {
+    pub fn answer(&mut self, mut snapshot: impl FnMut(u64) -> FromScripts) {
         while !self.waits() {
             let message = if let Some(number) = self.alive.take() {
-                Out::alive(number)
+                FromScripts::Alive(number)
             } else if let Some((key, sample)) = self.samples.pop_first() {
-                Out::tracker(key, sample)
+                FromScripts::Tracker(key, sample)
             } else if let Some(generation) = self.applied.take() {
-                Out::applied(generation)
+                FromScripts::Applied(generation)
             } else if let Some(number) = self.snapshot.take() {
                 snapshot(number)
             } else {
@@ -141,7 +129,7 @@ impl<In: DeserializeOwned> TrackerLink<In> {
     }
 
     /// Says the last words, and waits a moment for the supervisor to take them.
-    pub async fn farewell<Out: Says>(mut self, message: &Out) {
+    pub async fn farewell(mut self, message: &FromScripts) {
         self.send(message);
         let send_all = async {
             while self.waits() && self.writer.writable().await.is_ok() {
@@ -157,7 +145,7 @@ impl<In: DeserializeOwned> TrackerLink<In> {
         self.sent < self.backlog.len()
     }
 
-    fn send<Out: Says>(&mut self, message: &Out) {
+    fn send(&mut self, message: &FromScripts) {
         match encode(message) {
             Ok(frame) => {
                 self.backlog.extend_from_slice(&frame);
@@ -177,29 +165,5 @@ impl<In: DeserializeOwned> TrackerLink<In> {
             }
         }
         (self.backlog, self.sent) = (Vec::new(), 0);
-    }
-}
-
-impl Says for FromScripts {
-    fn alive(number: u64) -> Self {
-        FromScripts::Alive(number)
-    }
-    fn applied(generation: Generation) -> Self {
-        FromScripts::Applied(generation)
-    }
-    fn tracker(key: TrackerKey, sample: Option<Sample>) -> Self {
-        FromScripts::Tracker(key, sample)
-    }
-}
-
-impl Says for FromBfd {
-    fn alive(number: u64) -> Self {
-        FromBfd::Alive(number)
-    }
-    fn applied(generation: Generation) -> Self {
-        FromBfd::Applied(generation)
-    }
-    fn tracker(key: TrackerKey, sample: Option<Sample>) -> Self {
-        FromBfd::Tracker(key, sample)
     }
 }
