@@ -14,6 +14,8 @@ pub mod monitor;
 pub mod nftables;
 pub mod proc_events;
 pub mod route;
+pub mod routing;
+mod rule;
 mod socket;
 pub mod virtual_link;
 

@@ -6,6 +6,7 @@ mod files;
 mod interfaces;
 mod keys;
 mod machine;
+mod names;
 mod scripts;
 mod verdict;
 
@@ -151,7 +152,7 @@ impl Outcome {
         let scripts = scripts::diagnose(&parsed.config);
         let interfaces = interfaces::diagnose(&parsed.config, request.interface_exists);
         let security = parsed.config.global.script_security;
-        let lowered = lower_owned(parsed.config, request.generation);
+        let lowered = lower_owned(parsed.config, request.generation, &names::names());
         let mut plans = lowered.plans;
         verdict::judge_all(&mut plans, security);
         let mut diagnostics = parsed.diagnostics;
