@@ -24,6 +24,8 @@ pub mod report;
 
 pub mod link;
 
+pub mod notify;
+
 pub mod netlink;
 pub mod sys;
 

@@ -6,7 +6,7 @@ use checker_support::{
     Role, Server, checker, closed_port, key, own_address, real, tcp_servers, virtual_server, wait,
 };
 use holdfast::link::frame::encode;
-use holdfast::link::{FromChecker, ToChecker};
+use holdfast::link::{FromChecker, News, ToChecker};
 use holdfast::lvs::reconcile;
 use holdfast::lvs::table::{Destination, Service, ServiceSettings, Table, TableOp};
 use holdfast::plan::Generation;
@@ -149,6 +149,12 @@ fn a_server_that_dies_leaves_the_table_and_returns_with_its_service() {
 
     let _back = Server::restart(endpoint);
     wait("it to return", || (kernel.destinations(key(80)) == both).then_some(()));
+    role.status();
+    let told = role.news.iter().map(|news| match news {
+        News::RealServer { service, endpoint: server, up, .. } if *service == key(80) => (*server, *up),
+        other => panic!("nothing else happened: {other:?}"),
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [(endpoint, false), (endpoint, true)]);
     role.stop(false);
 }
 
@@ -359,7 +365,12 @@ fn lvs_flush_empties_the_table_once() {
     let mut role = start(&kernel);
     let plan = |generation| {
         let virtual_servers = vec![tcp_servers(&[closed_port()])];
-        ToChecker::Plan(LvsPlan { generation: Generation(generation), virtual_servers, flush_at_start: true })
+        ToChecker::Plan(LvsPlan {
+            generation: Generation(generation),
+            virtual_servers,
+            flush_at_start: true,
+            init_notifies: false,
+        })
     };
     role.tell(&plan(1));
     assert_eq!(role.hear(), FromChecker::Applied(Generation(1)));

@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["bfd", "check", "config", "lvs", "track", "vrrp"],
     &["report"],
     &["link"],
+    &["notify"],
     &["sys"],
     &["netlink"],
     &["role"],
@@ -23,6 +24,7 @@ const LAYERS: &[&[&str]] = &[
 /// Modules without I/O, clock or randomness.
 const PURE: &[&str] = &[
     "time.rs", "net.rs", "wire", "plan", "config", "vrrp", "check", "lvs", "bfd", "track", "report", "link",
+    "notify",
 ];
 
 /// What pure modules never name.

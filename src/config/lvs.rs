@@ -2,12 +2,14 @@
 
 mod server;
 
-use super::Diagnostics;
+use super::{Diagnostics, notify};
 use crate::net::{AddressFamily, TransportProtocol};
 use crate::plan::Generation;
 use crate::plan::lvs as plan;
 use crate::plan::lvs::{LvsPlan, Persistence, ServiceKey};
+use crate::plan::notify::{ServerHooks, ServiceHooks};
 use keepalived_compat::config::lvs::{Entry, Group, Method, Protocol, Service, VirtualServer};
+use keepalived_compat::config::setting::Settings as _;
 use keepalived_compat::{Code, Config, Diagnostic, Span};
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -17,22 +19,37 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
     config: &Config,
     servers: impl Iterator<Item = V>,
     generation: Generation,
+    hooks: &mut Vec<ServiceHooks>,
     out: &mut Diagnostics,
 ) -> LvsPlan {
+    let defaults = notify::Defaults::of(config);
     let mut seen: BTreeMap<ServiceKey, Span> = BTreeMap::new();
     let mut virtual_servers = Vec::new();
     for written in servers {
         let written = written.borrow();
-        let mut lowering = Lowering { written, name: written.name(), out };
-        virtual_servers.extend(lowering.virtual_server(&config.groups, &mut seen));
+        let name = written.name();
+        let mut lowering = Lowering { written, name, defaults: &defaults, hooks: Vec::new(), out };
+        let Some(server) = lowering.virtual_server(&config.groups, &mut seen) else { continue };
+        let of_servers = lowering.hooks;
+        let first = server.keys.first(); // a plan has one at least
+        hooks.extend(first.and_then(|key| notify::service(written, *key, of_servers, &defaults)));
+        virtual_servers.push(server);
     }
-    LvsPlan { generation, virtual_servers, flush_at_start: config.global.lvs_flush }
+    LvsPlan {
+        generation,
+        virtual_servers,
+        flush_at_start: config.global.lvs_flush,
+        init_notifies: config.global.others.is_on("rs_init_notifies"),
+    }
 }
 
 /// One virtual server on its way.
 struct Lowering<'a> {
     written: &'a VirtualServer,
     name: String,
+    defaults: &'a notify::Defaults,
+    /// Of the real servers that are kept.
+    hooks: Vec<ServerHooks>,
     out: &'a mut Diagnostics,
 }
 

@@ -8,6 +8,7 @@ mod check;
 pub mod effective;
 mod lvs;
 pub mod names;
+mod notify;
 mod scripts;
 mod vrrp;
 
@@ -49,9 +50,11 @@ fn lower_servers<V: Borrow<VirtualServer>>(
 ) -> Lowered {
     let mut out = Diagnostics(Vec::new());
     let vrrp = vrrp::lower(config, generation, names, &mut out);
-    let lvs = lvs::lower(config, servers, generation, &mut out);
+    let mut hooks = Vec::new();
+    let lvs = lvs::lower(config, servers, generation, &mut hooks, &mut out);
     let global = GlobalPlan { router_id: config.global.router_id.clone(), not_yet: Vec::new() };
-    let scripts = scripts::lower(config, &vrrp, generation, &mut out);
+    let mut scripts = scripts::lower(config, &vrrp, generation, &mut out);
+    *scripts.notify = notify::lower(config, hooks, !lvs.virtual_servers.is_empty());
     let bfd = bfd::lower(config, generation);
     Lowered { plans: Plans { vrrp, lvs, scripts, bfd, global }, diagnostics: out.0 }
 }

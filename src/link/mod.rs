@@ -78,6 +78,8 @@ pub enum ToChecker {
 /// Checker to supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromChecker {
+    /// A server or a quorum changed, for those who asked to be told.
+    News(News),
     /// The plan of this generation is in force.
     Applied(Generation),
     /// State on request.

@@ -122,6 +122,24 @@ impl News {
         })
     }
 
+    /// The news that a change at a virtual server is, if it is one.
+    pub fn of_server(event: &crate::lvs::notify::Event) -> Option<News> {
+        use crate::lvs::notify::Event;
+        let cause = event.to_string();
+        let server = |service: &ServiceKey, endpoint: &SocketAddr, up, cause| {
+            Some(News::RealServer { service: *service, endpoint: *endpoint, up, cause })
+        };
+        let quorum =
+            |service: &ServiceKey, up, cause| Some(News::VirtualServer { service: *service, up, cause });
+        match event {
+            Event::ServerUp { service, endpoint, .. } => server(service, endpoint, true, cause),
+            Event::ServerDown { service, endpoint, .. } => server(service, endpoint, false, cause),
+            Event::ServerWaits { .. } => None,
+            Event::QuorumGained { service, .. } => quorum(service, true, cause),
+            Event::QuorumLost { service, .. } => quorum(service, false, cause),
+        }
+    }
+
     /// What else the vrrp role tells, if it is one of the things that people are told of.
     pub fn of_vrrp(news: crate::vrrp::News) -> News {
         use crate::vrrp::News as Told;

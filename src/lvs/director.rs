@@ -122,6 +122,51 @@ impl Director {
         live_weight(plan, state)
     }
 
+    /// At start: the states that are told of although nothing has changed. As keepalived: servers that are up with
+    /// `rs_init_notifies`, and a quorum that is missing where there is a sorry server. What `alpha` lets start as down and
+    /// the kernel's table shows at work is told of as up: it was, had the daemon not been away.
+    pub fn first_news(&self) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (plan, state) in self.plan.virtual_servers.iter().zip(&self.states) {
+            for (server, state) in plan.real_servers.iter().zip(&state.servers) {
+                let waited = server.checkers.iter().any(|checker| checker.alpha);
+                if state.up && (self.plan.init_notifies || waited) {
+                    events.push(Event::ServerUp {
+                        virtual_server: plan.name.clone(),
+                        service: plan.keys[0], // a plan has one at least
+                        endpoint: server.endpoint,
+                    });
+                }
+            }
+            if state.quorum_up && plan.alpha {
+                events.push(quorum_event(plan, live_weight(plan, state), true));
+            } else if !state.quorum_up && plan.sorry_server.is_some() {
+                events.push(quorum_event(plan, live_weight(plan, state), false));
+            }
+        }
+        events
+    }
+
+    /// At the end: with `omega` everything that is up is told of as down.
+    pub fn last_news(&self) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (plan, state) in self.plan.virtual_servers.iter().zip(&self.states).filter(|(plan, _)| plan.omega)
+        {
+            for (server, _) in plan.real_servers.iter().zip(&state.servers).filter(|(_, state)| state.up) {
+                events.push(Event::ServerDown {
+                    virtual_server: plan.name.clone(),
+                    service: plan.keys[0], // a plan has one at least
+                    endpoint: server.endpoint,
+                    cause: "the daemon stops".to_owned(),
+                });
+            }
+            if state.quorum_up {
+                events.push(quorum_event(plan, 0, false));
+            }
+        }
+        events
+    }
+
     fn take_plan(&mut self, plan: LvsPlan, states: Vec<VirtualState>, events: &mut Vec<Event>) {
         let mut old = std::mem::take(&mut self.questions);
         for (virtual_index, virtual_server) in plan.virtual_servers.iter().enumerate() {
@@ -172,12 +217,13 @@ impl Director {
         if was == up {
             return false;
         }
-        let (name, endpoint) = (virtual_server.name.clone(), server.endpoint);
+        let (virtual_server, service) = (virtual_server.name.clone(), virtual_server.keys[0]); // a plan has one at least
+        let endpoint = server.endpoint;
         events.push(if up {
-            Event::ServerUp { virtual_server: name, endpoint }
+            Event::ServerUp { virtual_server, service, endpoint }
         } else {
             let cause = cause.unwrap_or_else(|| "its checks have not spoken yet".into());
-            Event::ServerDown { virtual_server: name, endpoint, cause }
+            Event::ServerDown { virtual_server, service, endpoint, cause }
         });
         true
     }
@@ -195,14 +241,7 @@ impl Director {
         if up == std::mem::replace(&mut state.quorum_up, up) {
             return;
         }
-        let figures = Figures { live_weight, quorum: plan.quorum, hysteresis: plan.hysteresis };
-        let sorry_server = plan.sorry_server.as_ref().map(|sorry| sorry.endpoint);
-        let virtual_server = plan.name.clone();
-        events.push(if up {
-            Event::QuorumGained { virtual_server, quorum: figures, sorry_server }
-        } else {
-            Event::QuorumLost { virtual_server, quorum: figures, sorry_server }
-        });
+        events.push(quorum_event(plan, live_weight, up));
     }
 
     /// Renews the desired services of one virtual server.
@@ -216,6 +255,18 @@ impl Director {
                 self.changed.insert(*key);
             }
         }
+    }
+}
+
+/// A quorum that is gained or lost.
+fn quorum_event(plan: &VirtualServer, live_weight: u64, up: bool) -> Event {
+    let quorum = Figures { live_weight, quorum: plan.quorum, hysteresis: plan.hysteresis };
+    let sorry_server = plan.sorry_server.as_ref().map(|sorry| sorry.endpoint);
+    let (virtual_server, service) = (plan.name.clone(), plan.keys[0]); // a plan has one at least
+    if up {
+        Event::QuorumGained { virtual_server, service, quorum, sorry_server }
+    } else {
+        Event::QuorumLost { virtual_server, service, quorum, sorry_server }
     }
 }
 
@@ -311,7 +362,8 @@ fn adopt(plan: &VirtualServer, observed: &Table, events: &mut Vec<Event>) -> Vir
         let state = initial(server, presumed);
         if presumed == Presumed::Down && !state.up {
             let (virtual_server, endpoint) = (plan.name.clone(), server.endpoint);
-            events.push(Event::ServerWaits { virtual_server, endpoint });
+            let service = plan.keys[0]; // a plan has one at least
+            events.push(Event::ServerWaits { virtual_server, service, endpoint });
         }
         state
     };

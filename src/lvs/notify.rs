@@ -1,5 +1,6 @@
 //! What changed at a virtual server, as sentences with causes.
 
+use crate::plan::lvs::ServiceKey;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -10,6 +11,8 @@ pub enum Event {
     ServerUp {
         /// Virtual server, by name.
         virtual_server: String,
+        /// The first of its services.
+        service: ServiceKey,
         /// Real server.
         endpoint: SocketAddr,
     },
@@ -17,6 +20,8 @@ pub enum Event {
     ServerDown {
         /// Virtual server, by name.
         virtual_server: String,
+        /// The first of its services.
+        service: ServiceKey,
         /// Real server.
         endpoint: SocketAddr,
         /// The failed check and its result.
@@ -26,6 +31,8 @@ pub enum Event {
     ServerWaits {
         /// Virtual server, by name.
         virtual_server: String,
+        /// The first of its services.
+        service: ServiceKey,
         /// Real server.
         endpoint: SocketAddr,
     },
@@ -33,6 +40,8 @@ pub enum Event {
     QuorumGained {
         /// Virtual server, by name.
         virtual_server: String,
+        /// The first of its services.
+        service: ServiceKey,
         /// The figures.
         quorum: Figures,
         /// The sorry server that is no longer needed.
@@ -42,6 +51,8 @@ pub enum Event {
     QuorumLost {
         /// Virtual server, by name.
         virtual_server: String,
+        /// The first of its services.
+        service: ServiceKey,
         /// The figures.
         quorum: Figures,
         /// The sorry server that takes over.
@@ -70,13 +81,13 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Event::ServerUp { virtual_server, endpoint } => {
+            Event::ServerUp { virtual_server, endpoint, .. } => {
                 write!(f, "{virtual_server}: real server {endpoint} is up: all its checks succeed")
             }
-            Event::ServerDown { virtual_server, endpoint, cause } => {
+            Event::ServerDown { virtual_server, endpoint, cause, .. } => {
                 write!(f, "{virtual_server}: real server {endpoint} is down: {cause}")
             }
-            Event::ServerWaits { virtual_server, endpoint } => write!(
+            Event::ServerWaits { virtual_server, endpoint, .. } => write!(
                 f,
                 "{virtual_server}: real server {endpoint} was out of service in the kernel's table and stays so \
                  until its checks succeed"
@@ -85,6 +96,7 @@ impl fmt::Display for Event {
                 virtual_server,
                 quorum: Figures { live_weight, quorum, hysteresis },
                 sorry_server,
+                ..
             } => {
                 write!(
                     f,
@@ -100,6 +112,7 @@ impl fmt::Display for Event {
                 virtual_server,
                 quorum: Figures { live_weight, quorum, hysteresis },
                 sorry_server,
+                ..
             } => {
                 write!(
                     f,

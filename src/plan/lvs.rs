@@ -17,6 +17,8 @@ pub struct LvsPlan {
     pub virtual_servers: Vec<VirtualServer>,
     /// `lvs_flush`: empty the kernel's table at start, foreign services included.
     pub flush_at_start: bool,
+    /// `rs_init_notifies`: at start, servers that are up are told of.
+    pub init_notifies: bool,
 }
 
 /// How the kernel tells services apart.

@@ -37,6 +37,8 @@ pub struct FifoPlan {
     pub account: Option<AccountName>,
     /// Whom it belongs to, looked up when the configuration was read; the daemon itself when `None`.
     pub owner: Option<Identity>,
+    /// Why that could not be found: it then belongs to the daemon.
+    pub no_owner: Option<String>,
     /// The program that reads it; its last argument is the path.
     pub script: Option<CommandPlan>,
 }

@@ -19,7 +19,7 @@ pub struct ScriptsPlan {
     /// What becomes of a tracked script that cannot be run.
     pub unrunnable: Unrunnable,
     /// Who is told of what happens.
-    pub notify: NotifyPlan,
+    pub notify: Box<NotifyPlan>,
 }
 
 impl ScriptsPlan {

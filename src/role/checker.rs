@@ -8,7 +8,7 @@ use super::{EXIT_STOPPED, probe_io};
 use crate::check::probe::{Mark, Outcome, words};
 use crate::check::{self, Action, CheckId, Checks, Verdict};
 use crate::link::frame::{Decoder, FrameError, encode};
-use crate::link::{FromChecker, ToChecker};
+use crate::link::{FromChecker, News, ToChecker};
 use crate::lvs::director::Director;
 use crate::lvs::notify;
 use crate::lvs::table::Service;
@@ -18,7 +18,7 @@ use crate::plan::lvs::{LvsPlan, ServiceKey};
 use crate::report::{self, CheckerStatus};
 use crate::sys::process::release_free_memory;
 use crate::time::Instant;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -36,6 +36,9 @@ const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Reports of the table thread that may wait; it waits itself when there are more.
 const REPORTS: usize = 16;
+
+/// Changes of servers that may wait to be told: a table of 100,000 servers that all change at once.
+const MAX_NEWS: usize = 100_000;
 
 /// Octets read from the link at once; plans are large.
 const LINK_READ: usize = 64 << 10;
@@ -205,11 +208,15 @@ impl State {
     fn adopt(&mut self, observed: crate::lvs::table::Table) {
         let Some(plan) = self.first_plan.take() else { return };
         let mut events = Vec::new();
-        self.director = Some(Director::start(plan, &observed, &mut events));
+        let director = Director::start(plan, &observed, &mut events);
+        let first = director.first_news();
+        self.director = Some(director);
         self.plan_in_force(events);
+        self.tell(&first);
     }
 
     fn plan_in_force(&mut self, events: Vec<notify::Event>) {
+        self.tell(&events);
         say(events);
         let changes = self.changes();
         let Some(director) = &self.director else { return };
@@ -298,6 +305,7 @@ impl State {
             Verdict::Down(cause) => Err(cause),
         };
         director.verdict(question, result, &mut events);
+        self.tell(&events);
         say(events);
         let changes = self.changes();
         if !changes.is_empty() {
@@ -320,6 +328,8 @@ impl State {
         while !self.outbox.waits() {
             let message = if let Some(number) = self.outbox.alive.take() {
                 FromChecker::Alive(number)
+            } else if let Some(news) = self.outbox.news.pop_front() {
+                FromChecker::News(news)
             } else if let Some(generation) = self.outbox.applied.take() {
                 release_free_memory();
                 FromChecker::Applied(generation)
@@ -338,8 +348,24 @@ impl State {
         report::check::snapshot(director, &self.checks, self.trouble.clone())
     }
 
+    /// News for those who asked to be told.
+    fn tell(&mut self, events: &[notify::Event]) {
+        let news = events.iter().filter_map(News::of_server);
+        self.outbox.news.extend(news);
+        let surplus = self.outbox.news.len().saturating_sub(MAX_NEWS);
+        if surplus > 0 {
+            warn!(
+                "the supervisor does not read: {surplus} changes of servers are not told to scripts, FIFOs and mail"
+            );
+            self.outbox.news.drain(..surplus);
+        }
+    }
+
     fn stop(&mut self, release: bool) {
         self.stopping = true;
+        if release && let Some(last) = self.director.as_ref().map(Director::last_news) {
+            self.tell(&last);
+        }
         for (_, task) in self.conversations.drain() {
             task.abort();
         }
@@ -351,6 +377,10 @@ impl State {
     }
 
     async fn leave(mut self) {
+        // The last news go before the farewell.
+        while let Some(news) = self.outbox.news.pop_front() {
+            self.outbox.send(&FromChecker::News(news));
+        }
         if let Some(farewell) = self.farewell.take() {
             self.outbox.send(&farewell);
         }
@@ -365,8 +395,8 @@ impl State {
     }
 }
 
-/// Messages on their way to the supervisor. Of each kind only the newest waits, and the backlog is one message: a
-/// supervisor that does not read costs nothing.
+/// Messages on their way to the supervisor. Of each kind but news only the newest waits, and the backlog is one
+/// message: a supervisor that does not read costs next to nothing.
 struct Outbox {
     writer: OwnedWriteHalf,
     backlog: Vec<u8>,
@@ -375,11 +405,21 @@ struct Outbox {
     alive: Option<u64>,
     applied: Option<Generation>,
     snapshot: Option<u64>,
+    /// In the order in which it happened.
+    news: VecDeque<News>,
 }
 
 impl Outbox {
     fn new(writer: OwnedWriteHalf) -> Outbox {
-        Outbox { writer, backlog: Vec::new(), sent: 0, alive: None, applied: None, snapshot: None }
+        Outbox {
+            writer,
+            backlog: Vec::new(),
+            sent: 0,
+            alive: None,
+            applied: None,
+            snapshot: None,
+            news: VecDeque::new(),
+        }
     }
 
     fn waits(&self) -> bool {

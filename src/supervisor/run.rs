@@ -194,6 +194,7 @@ impl Supervisor {
                         self.remember_news(&news);
                         self.relay_news(News::of_vrrp(news));
                     }
+                    Report::Told(news) => self.relay_news(news),
                     Report::Tracker(key, sample) => self.relay_sample(key, sample),
                     Report::Alive => {}
                     // Its exit follows, and is logged.

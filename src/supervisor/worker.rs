@@ -61,6 +61,8 @@ pub enum Report {
     Tracker(TrackerKey, Option<Sample>),
     /// Other news of the vrrp role.
     News(crate::vrrp::News),
+    /// News of the checker role.
+    Told(News),
     /// The process exits next.
     Stopped,
 }
@@ -218,6 +220,7 @@ impl Worker {
                 FromChecker::Applied(generation) => Report::Applied(generation),
                 FromChecker::Snapshot(number, status) => Report::Snapshot(number, Snapshot::Checker(status)),
                 FromChecker::Alive(_) => Report::Alive,
+                FromChecker::News(news) => Report::Told(news),
                 FromChecker::Stopped => Report::Stopped,
             }),
             Worker::Vrrp => decoder.message::<FromVrrp>()?.map(|message| match message {

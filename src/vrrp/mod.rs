@@ -229,13 +229,8 @@ impl Core {
             return None;
         }
         let routers = self.deadlines.first().map(|(at, _)| *at);
-<<<<<<< HEAD
-        let others = [self.statics_timeout(), self.gaps.next_timeout(), self.asleep_until];
-        std::iter::once(routers).chain(others).flatten().min()
-=======
         let others = [self.gaps.next_timeout(), self.asleep_until, self.statics_timeout()];
         others.into_iter().chain([routers]).flatten().min()
->>>>>>> w-track
     }
 
     /// Which configuration is in force.
@@ -281,29 +276,13 @@ impl Core {
         let mac_before = self.interfaces.get(&name).map(|interface| interface.mac);
         let before = self.interfaces.get(&name).map(|interface| (interface.index, interface.up));
         let comes_up = comes_up(before, &facts);
-<<<<<<< HEAD
-        let was_down = self.interfaces.get(&name).is_some_and(|interface| !interface.up);
-=======
->>>>>>> w-track
         if !self.interfaces.update(facts) {
             return;
         }
         self.reevaluate_watchers(&name, now, actions);
         if comes_up && self.life == Life::Running {
             self.link_up(&name, now, actions);
-<<<<<<< HEAD
-        }
-        if was_down && self.interfaces.get(&name).is_some_and(|interface| interface.up) {
-            for id in self.interfaces.watchers(&name) {
-                self.with_router(id, now, actions, |router, ctx| {
-                    if router.plan.key.interface == name && !router.plan.track_primary {
-                        router.announce_returned(ctx);
-                    }
-                });
-            }
-=======
             self.announce_returned(&name, now, actions);
->>>>>>> w-track
         }
         let mac = self.interfaces.get(&name).map(|interface| interface.mac);
         if mac_before.is_some() && mac_before != mac {

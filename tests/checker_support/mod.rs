@@ -1,7 +1,7 @@
 //! The supervisor's side of a checker role, servers to check and plans that name them.
 
 use holdfast::link::frame::{Decoder, encode};
-use holdfast::link::{FromChecker, ToChecker};
+use holdfast::link::{FromChecker, News, ToChecker};
 use holdfast::net::TransportProtocol;
 use holdfast::plan::Generation;
 use holdfast::plan::check::{CheckKind, CheckerPlan, Schedule, Target};
@@ -25,6 +25,8 @@ pub struct Role {
     decoder: Decoder,
     pub thread: JoinHandle<ExitCode>,
     asked: u64,
+    /// What was told on the way.
+    pub news: Vec<News>,
 }
 
 impl Role {
@@ -32,7 +34,7 @@ impl Role {
         let (link, theirs) = UnixStream::pair().expect("a socket pair");
         link.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let thread = thread::spawn(move || run(theirs));
-        Role { link, decoder: Decoder::default(), thread, asked: 0 }
+        Role { link, decoder: Decoder::default(), thread, asked: 0, news: Vec::new() }
     }
 
     pub fn tell(&mut self, message: &ToChecker) {
@@ -42,8 +44,13 @@ impl Role {
 
     pub fn hear(&mut self) -> FromChecker {
         loop {
-            if let Some(message) = self.decoder.message().expect("well-formed frames") {
-                return message;
+            match self.decoder.message().expect("well-formed frames") {
+                Some(FromChecker::News(news)) => {
+                    self.news.push(news);
+                    continue;
+                }
+                Some(message) => return message,
+                None => {}
             }
             let mut buffer = [0; 4096];
             let count = self.link.read(&mut buffer).expect("the role answers in time");
@@ -55,7 +62,12 @@ impl Role {
     /// Puts a plan in force.
     pub fn plan(&mut self, generation: u64, virtual_servers: Vec<VirtualServer>) {
         let generation = Generation(generation);
-        self.tell(&ToChecker::Plan(LvsPlan { generation, virtual_servers, flush_at_start: false }));
+        self.tell(&ToChecker::Plan(LvsPlan {
+            generation,
+            virtual_servers,
+            flush_at_start: false,
+            init_notifies: false,
+        }));
         assert_eq!(self.hear(), FromChecker::Applied(generation));
     }
 

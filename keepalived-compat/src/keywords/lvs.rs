@@ -2,7 +2,7 @@
 
 use super::shape::Shape::*;
 use super::shape::{EVER, I32, U32};
-use super::{Keyword, Place, accepted, each, grave, inner, later, works};
+use super::{Keyword, Place, accepted, each, inner, later, works};
 
 /// The places of this file and their keywords.
 pub(super) const PLACES: &[(Place, &[Keyword])] = &[
@@ -56,13 +56,13 @@ const VIRTUAL_SERVER: &[Keyword] = &[
     works("persistence_granularity", 1, "IPv4 mask | IPv6 prefix 1..128").takes(Text),
     works("protocol", 1, "TCP|UDP|SCTP (any case)").takes(AnyCase(&["TCP", "UDP", "SCTP"])),
     later("ha_suspend", 0, "flag (not with fwmark)", "checks run on the BACKUP too"),
-    later("smtp_alert", 0, "[BOOL]", "no mail is sent").takes(Bool),
+    works("smtp_alert", 0, "[BOOL]").takes(Bool),
     works("virtualhost", 1, "STRING").takes(Text).lenient(),
     later("snmp_name", 1, "STRING", "there is no SNMP agent").takes(Text).lenient(),
     works("alpha", 0, ""),
     works("omega", 0, ""),
-    grave("quorum_up", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run, and what it sets up is missing").takes(Command),
-    grave("quorum_down", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run, and what it sets up is missing").takes(Command),
+    works("quorum_up", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
+    works("quorum_down", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     works("quorum", 1, "1.. (cut to total weight)").takes(Number(1, U32)),
     works("hysteresis", 1, "0.. (cut to quorum-1)").takes(Number(0, U32)),
     works("weight", 1, "1..2147483647").takes(Number(1, I32)),
@@ -112,15 +112,15 @@ const REAL_SERVER: &[Keyword] = &[
     works("uthreshold", 1, "0..").takes(Number(0, U32)),
     works("lthreshold", 1, "0..").takes(Number(0, U32)),
     works("inhibit_on_failure", 0, "[BOOL]").takes(Bool),
-    later("notify_up", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run").takes(Command),
-    later("notify_down", 1, "\"CMD args\" [USER [[:]GROUP]]", "the script is not run").takes(Command),
+    works("notify_up", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
+    works("notify_down", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     works("alpha", 0, "[BOOL]").takes(Bool),
     works("retry", 1, "1..").takes(Number(1, U32)),
     works("delay_before_retry", 1, "SECS decimal").takes(Decimal(0, EVER)),
     works("warmup", 1, "SECS decimal").takes(Decimal(0, EVER)),
     works("connect_timeout", 1, "SECS decimal >0").takes(Decimal(1, U32 as u64)),
     works("delay_loop", 1, "SECS decimal >0").takes(Decimal(1, EVER)),
-    later("smtp_alert", 0, "[BOOL]", "no mail is sent").takes(Bool),
+    works("smtp_alert", 0, "[BOOL]").takes(Bool),
     works("virtualhost", 1, "STRING").takes(Text).lenient(),
     later("snmp_name", 1, "STRING", "there is no SNMP agent").takes(Text).lenient(),
     each("MISC_CHECK", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::MiscCheck),

@@ -1,7 +1,7 @@
 //! Real servers and the sorry server of one virtual server.
 
 use super::{Lowering, common_port, family_fits};
-use crate::config::check;
+use crate::config::{check, notify};
 use crate::net::AddressFamily;
 use crate::plan::lvs::{ForwardingMethod, RealServer, ServiceKey, SorryServer, TunnelChecksum, TunnelKind};
 use keepalived_compat::config::lvs as conf;
@@ -25,6 +25,7 @@ impl Lowering<'_> {
         for server in &written.real_servers {
             let Some((span, plan)) = self.real_server(server, default, keys, family) else { continue };
             if seen.insert(plan.endpoint) {
+                self.hooks.extend(notify::server(server, plan.endpoint, self.defaults));
                 servers.push(plan);
             } else {
                 let title =

@@ -392,3 +392,41 @@ fn one_verdict_serves_every_virtual_server_that_asks_the_question() {
         bench.director.desired().services.values().map(|service| service.destinations.len()).collect();
     assert_eq!(sizes, [1, 1]);
 }
+
+/// What is told at start and at the end: `+` for up, `-` for down, `Q` for the quorum, else the server.
+fn told(events: Vec<Event>) -> String {
+    let one = |event: Event| match event {
+        Event::ServerUp { endpoint, .. } => format!("+{}", endpoint.ip()),
+        Event::ServerDown { endpoint, .. } => format!("-{}", endpoint.ip()),
+        Event::ServerWaits { endpoint, .. } => format!("?{}", endpoint.ip()),
+        Event::QuorumGained { .. } => "+Q".to_owned(),
+        Event::QuorumLost { .. } => "-Q".to_owned(),
+    };
+    events.into_iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn at_start_only_what_keepalived_tells_is_told() {
+    let plain = || virtual_server(vec![real(1, 1)]);
+    let alpha = || {
+        let mut server = VirtualServer { alpha: true, sorry_server: sorry(false), ..plain() };
+        server.real_servers[0].checkers[0].alpha = true;
+        server
+    };
+    let empty = Table::default();
+    assert_eq!(told(Bench::on(plain(), &empty).director.first_news()), "");
+    assert_eq!(told(Bench::on(alpha(), &empty).director.first_news()), "-Q");
+    // The kernel's table is at work: the daemon only was away.
+    assert_eq!(told(Bench::on(alpha(), &kernel(&[(1, 1)])).director.first_news()), "+192.0.2.1 +Q");
+    let init = LvsPlan { init_notifies: true, ..plan(plain()) };
+    assert_eq!(told(Director::start(init, &empty, &mut Vec::new()).first_news()), "+192.0.2.1");
+}
+
+#[test]
+fn at_the_end_omega_tells_of_everything_as_down() {
+    let server = |omega| VirtualServer { omega, ..virtual_server(vec![real(1, 1), real(2, 1)]) };
+    let mut bench = Bench::new(server(true));
+    bench.down(2);
+    assert_eq!(told(bench.director.last_news()), "-192.0.2.1 -Q");
+    assert_eq!(told(Bench::new(server(false)).director.last_news()), "");
+}

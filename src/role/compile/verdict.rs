@@ -5,10 +5,11 @@
 //! `enable_script_security` a program that root runs must not be changeable by anybody else.
 
 use crate::plan::Plans;
+use crate::plan::notify::NotifyPlan;
 use crate::plan::scripts::{AccountName, CommandPlan, Identity, Unrunnable};
 use crate::plan::track::TrackerKind;
 use nix::unistd::{Group, Uid, User, getgrouplist};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -26,6 +27,7 @@ pub(super) fn judge_all(plans: &mut Plans, security: bool) {
     for script in &mut plans.scripts.scripts {
         judge(&mut script.command, security);
     }
+    judge_notify(&mut plans.scripts.notify, security);
     let fault = plans.scripts.unrunnable == Unrunnable::Fault;
     let scripts = plans.scripts.scripts.iter().filter(|script| fault || script.command.cannot_run.is_none());
     // Nobody waits for the result of a script that the plan does not have either.
@@ -36,6 +38,30 @@ pub(super) fn judge_all(plans: &mut Plans, security: bool) {
         trackers.retain(|object| {
             object.tracker.kind != TrackerKind::Script || kept.contains(object.tracker.name.as_str())
         });
+    }
+}
+
+/// Judges notify scripts; thousands of servers may name the same one. Finds the owners of FIFOs.
+fn judge_notify(notify: &mut NotifyPlan, security: bool) {
+    let mut known: BTreeMap<String, CommandPlan> = BTreeMap::new();
+    for command in notify.commands_mut() {
+        let key = format!("{:?} {:?}", command.words.first(), command.account);
+        let judged = known.entry(key).or_insert_with(|| {
+            let mut first = command.clone();
+            judge(&mut first, security);
+            first
+        });
+        if let (Some(program), Some(found)) = (command.words.first_mut(), judged.words.first()) {
+            program.clone_from(found);
+        }
+        (command.identity, command.cannot_run) = (judged.identity.clone(), judged.cannot_run.clone());
+    }
+    for fifo in &mut notify.fifos {
+        // Without an account it is the daemon's own, whatever the security of scripts.
+        match identity(fifo.account.as_ref(), false) {
+            Ok(owner) => fifo.owner = owner,
+            Err(why) => fifo.no_owner = Some(why),
+        }
     }
 }
 
@@ -175,6 +201,39 @@ mod tests {
         assert_eq!(plan.cannot_run, None);
         assert!(plan.words[0].ends_with("bin/sh"), "{:?}", plan.words);
         assert_eq!(plan.identity, Some(Identity { uid: 0, gid: 0, groups: Vec::new() }));
+    }
+
+    #[test]
+    fn notify_scripts_and_fifos_get_their_accounts() {
+        use crate::plan::notify::{FifoPlan, GroupHooks, Listens};
+        let fifo = |user: &str| FifoPlan {
+            listens: Listens::All,
+            path: "/run/fifo".into(),
+            account: command("", Some(user)).account,
+            owner: None,
+            no_owner: None,
+            script: None,
+        };
+        let hooks = |program| {
+            let mut hooks = GroupHooks::default();
+            hooks.scripts.master = Some(command(program, Some("root")));
+            hooks
+        };
+        let mut plan = NotifyPlan {
+            groups: vec![hooks("sh"), hooks("no-such-program"), hooks("sh")],
+            fifos: vec![fifo("root"), fifo("no-such-user")],
+            ..NotifyPlan::default()
+        };
+        judge_notify(&mut plan, false);
+        let found: Vec<_> = plan.groups.iter().filter_map(|group| group.scripts.master.as_ref()).collect();
+        let root = Identity { uid: 0, gid: 0, groups: Vec::new() };
+        assert_eq!(
+            (found[0].identity.as_ref(), found[0], found[1].cannot_run.is_some()),
+            (Some(&root), found[2], true)
+        );
+        assert!(found[0].words[0].ends_with("/sh"));
+        assert_eq!(plan.fifos[0].owner, Some(root));
+        assert!(plan.fifos[1].no_owner.is_some() && plan.fifos[1].owner.is_none());
     }
 
     #[test]

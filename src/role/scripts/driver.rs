@@ -2,9 +2,10 @@
 
 use super::files::Files;
 use super::link::{LinkError, ScriptsLink};
+use super::notify::NotifyDriver;
 use super::processes::Watch;
 use super::runner::{self, Push};
-use crate::link::{FromScripts, News, ToScripts};
+use crate::link::{FromScripts, ToScripts};
 use crate::plan::scripts::{CommandPlan, ScriptsPlan};
 use crate::plan::track::{Sample, TrackerKey, TrackerKind};
 use crate::report::{self, ScriptsStatus};
@@ -49,7 +50,7 @@ struct State {
     on_ended: mpsc::Sender<Ended>,
     /// What is to be told to the supervisor.
     samples: Vec<(TrackerKey, Option<Sample>)>,
-    news: u64,
+    notify: NotifyDriver,
 }
 
 impl Driver {
@@ -62,7 +63,7 @@ impl Driver {
             runs: BTreeMap::new(),
             on_ended,
             samples: Vec::new(),
-            news: 0,
+            notify: NotifyDriver::default(),
         };
         let (files, processes) = (Files::default(), Watch::default());
         Ok(Driver { link: ScriptsLink::new(link)?, ended, files, processes, more: false, state })
@@ -75,10 +76,11 @@ impl Driver {
             tokio::select! {
                 open = self.link.turn() => if !open? {
                     info!("the supervisor is gone: no script is run any more");
-                    self.end_runs().await;
+                    self.end().await;
                     return Ok(());
                 },
                 Some((run, ending, output)) = self.ended.recv() => self.state.ended(run, ending, output),
+                () = self.state.notify.turn() => {}
                 ready = self.files.wait() => {
                     ready?;
                     self.files.take(self.state.now(), &mut self.state.samples);
@@ -98,11 +100,11 @@ impl Driver {
                         self.plan(plan);
                         self.link.applied(generation);
                     }
-                    ToScripts::News(news) => self.state.news(news),
+                    ToScripts::News(news) => self.state.notify.news(&news),
                     ToScripts::Snapshot(number) => self.link.want_snapshot(number),
                     ToScripts::AreYouThere(number) => self.link.alive(number),
                     ToScripts::Stop => {
-                        self.end_runs().await;
+                        self.end().await;
                         self.link.farewell(&FromScripts::Stopped).await;
                         return Ok(());
                     }
@@ -118,6 +120,12 @@ impl Driver {
         }
     }
 
+    /// Ends tracked scripts, and lets notifications come to an end.
+    async fn end(&mut self) {
+        let notify = std::mem::take(&mut self.state.notify);
+        tokio::join!(self.end_runs(), notify.stop());
+    }
+
     /// Time until something is due.
     fn wait(&self) -> Option<Duration> {
         let due = [self.state.scripts.next_timeout(), self.processes.core().next_timeout()];
@@ -125,6 +133,7 @@ impl Driver {
     }
 
     fn plan(&mut self, plan: ScriptsPlan) {
+        self.state.notify.plan(*plan.notify);
         let now = self.state.now();
         self.files.plan(plan.files, now, &mut self.state.samples);
         let mut actions = Vec::new();
@@ -173,11 +182,6 @@ impl State {
                 self.script_event(Event::Held(key, sample));
             }
         }
-    }
-
-    /// Scripts, FIFOs and mail that are to hear of it belong here.
-    fn news(&mut self, _news: News) {
-        self.news += 1;
     }
 
     fn ended(&mut self, run: RunId, ending: Ending, output: String) {
@@ -243,7 +247,8 @@ impl State {
         let now = self.now();
         let mut status = report::scripts::snapshot(&self.scripts, processes.core(), now);
         status.trackers.extend(files.status(now));
-        status.counters.insert("news".to_owned(), self.news);
+        let counters = self.notify.counters().into_iter();
+        status.counters.extend(counters.map(|(name, count)| (name.to_owned(), count)));
         status
     }
 }

@@ -1,10 +1,12 @@
-//! The scripts role: runs scripts, watches files and processes. One loop on tokio's single-threaded runtime; each run of
+//! The scripts role: runs scripts, watches files and processes, tells the world. One loop on tokio's single-threaded runtime; each run of
 //! a program is a task.
 
 mod driver;
 mod files;
 mod link;
+mod notify;
 mod processes;
+mod quiet;
 mod runner;
 
 use crate::role::EXIT_STOPPED;

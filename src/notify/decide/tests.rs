@@ -1,0 +1,253 @@
+use super::*;
+use crate::net::{AddressFamily, Priority, TransportProtocol};
+use crate::plan::notify::MailPlan;
+use std::time::Duration;
+
+fn command(word: &str) -> Option<CommandPlan> {
+    Some(CommandPlan { words: vec![format!("/bin/{word}"), "fixed".into()], ..CommandPlan::default() })
+}
+
+fn scripts() -> StateScripts {
+    StateScripts {
+        backup: command("backup"),
+        master: command("master"),
+        fault: command("fault"),
+        stop: command("stop"),
+        any: command("any"),
+    }
+}
+
+fn fifo(listens: Listens) -> FifoPlan {
+    FifoPlan { listens, path: "/run/fifo".into(), account: None, owner: None, no_owner: None, script: None }
+}
+
+fn service() -> ServiceKey {
+    let address = "192.0.2.1".parse().expect("an address");
+    ServiceKey::Endpoint { protocol: TransportProtocol::Tcp, address, port: 80 }
+}
+
+fn endpoint() -> SocketAddr {
+    "10.0.0.1:8080".parse().expect("an endpoint")
+}
+
+fn plan() -> NotifyPlan {
+    NotifyPlan {
+        fifos: vec![fifo(Listens::All)],
+        instances: vec![InstanceHooks {
+            name: "VI_1".into(),
+            scripts: scripts(),
+            deleted: Some(command("deleted")),
+            master_rx_lower_pri: command("weaker"),
+            mail: true,
+            priority_changes: true,
+        }],
+        groups: vec![GroupHooks { name: "G".into(), scripts: scripts(), mail: true }],
+        services: vec![ServiceHooks {
+            service: service(),
+            group: None,
+            up: command("quorum_up"),
+            down: command("quorum_down"),
+            mail: true,
+            servers: vec![ServerHooks {
+                endpoint: endpoint(),
+                up: command("up"),
+                down: command("down"),
+                mail: true,
+            }],
+        }],
+        mail: Some(MailPlan {
+            server: "127.0.0.1".into(),
+            port: 25,
+            helo: None,
+            from: None,
+            to: vec!["a@example.org".into()],
+            timeout: Duration::from_secs(30),
+            faults: true,
+            servers: true,
+        }),
+        ..NotifyPlan::default()
+    }
+}
+
+fn notifier(plan: &NotifyPlan) -> Notifier {
+    let mut notifier = Notifier::default();
+    assert!(notifier.plan(plan).is_empty());
+    notifier
+}
+
+fn instance(name: &str, to: Standing) -> News {
+    News::Instance {
+        name: name.into(),
+        from: State::Backup,
+        to,
+        priority: Priority(150),
+        cause: "why".into(),
+    }
+}
+
+/// The commands, the line and the mail's title.
+fn told(notifier: &mut Notifier, news: &News) -> String {
+    let Told { commands, line, letter, .. } = notifier.hear(news);
+    let mut text: String =
+        commands.iter().map(|command| format!("run {}\n", command.words.join(" "))).collect();
+    if let Some((_, line)) = line {
+        text.push_str(&format!("line {:?}\n", String::from_utf8_lossy(&line)));
+    }
+    if let Some(letter) = letter {
+        text.push_str(&format!("mail {}\n", letter.title));
+    }
+    text
+}
+
+/// As keepalived 2.2.7 does it (netns-scripts/tests/notify compares).
+#[test]
+fn everything_about_instances_and_groups() {
+    let mut notifier = notifier(&plan());
+    let mut text = String::new();
+    for to in [Standing::Backup, Standing::Master, Standing::Fault, Standing::Stop, Standing::Deleted] {
+        text.push_str(&told(&mut notifier, &instance("VI_1", to)));
+    }
+    for to in [Standing::Master, Standing::Stop] {
+        text.push_str(&told(&mut notifier, &News::Group { name: "G".into(), to, cause: "why".into() }));
+    }
+    for state in [State::Master, State::Backup, State::Fault] {
+        let news = News::Priority { name: "VI_1".into(), state, priority: Priority(90) };
+        text.push_str(&told(&mut notifier, &news));
+    }
+    let weaker = News::MasterRxLowerPri { name: "VI_1".into(), priority: Priority(150) };
+    text.push_str(&told(&mut notifier, &weaker));
+    let expected = r#"run /bin/backup fixed
+run /bin/any fixed INSTANCE VI_1 BACKUP 150
+line "INSTANCE \"VI_1\" BACKUP 150\n"
+mail VRRP Instance VI_1 - Entering BACKUP state
+run /bin/master fixed
+run /bin/any fixed INSTANCE VI_1 MASTER 150
+line "INSTANCE \"VI_1\" MASTER 150\n"
+mail VRRP Instance VI_1 - Entering MASTER state
+run /bin/fault fixed
+run /bin/any fixed INSTANCE VI_1 FAULT 150
+line "INSTANCE \"VI_1\" FAULT 150\n"
+mail VRRP Instance VI_1 - Entering FAULT state
+run /bin/stop fixed
+run /bin/any fixed INSTANCE VI_1 STOP 150
+line "INSTANCE \"VI_1\" STOP 150\n"
+mail VRRP Instance VI_1 - Stopping
+run /bin/deleted fixed
+run /bin/any fixed INSTANCE VI_1 DELETED 150
+line "INSTANCE \"VI_1\" DELETED 150\n"
+mail VRRP Instance VI_1 - Deleted
+run /bin/master fixed
+run /bin/any fixed GROUP G MASTER 0
+line "GROUP \"G\" MASTER 0\n"
+mail VRRP Group G - Entering MASTER state
+run /bin/stop fixed
+run /bin/any fixed GROUP G STOP 0
+line "GROUP \"G\" STOP 0\n"
+mail VRRP Group G - Stopping
+line "INSTANCE \"VI_1\" MASTER_PRIORITY 90\n"
+line "INSTANCE \"VI_1\" BACKUP_PRIORITY 90\n"
+run /bin/weaker fixed
+line "INSTANCE \"VI_1\" MASTER_RX_LOWER_PRI 150\n"
+"#;
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn everything_about_servers() {
+    let mut notifier = notifier(&plan());
+    let mut text = String::new();
+    for up in [true, false] {
+        let news = News::VirtualServer { service: service(), up, cause: "why".into() };
+        text.push_str(&told(&mut notifier, &news));
+        let news = News::RealServer { service: service(), endpoint: endpoint(), up, cause: "why".into() };
+        text.push_str(&told(&mut notifier, &news));
+    }
+    let marked = ServiceKey::FwMark { family: AddressFamily::V4, mark: 5 };
+    let news = News::RealServer { service: marked, endpoint: endpoint(), up: true, cause: "why".into() };
+    text.push_str(&told(&mut notifier, &news));
+    let expected = r#"run /bin/quorum_up fixed
+line "VS [192.0.2.1]:tcp:80 UP\n\0"
+mail Virtualserver [192.0.2.1]:tcp:80 - UP
+run /bin/up fixed
+line "RS [10.0.0.1]:tcp:8080 [192.0.2.1]:tcp:80 UP\n\0"
+mail Realserver [10.0.0.1]:tcp:8080 of virtual server [192.0.2.1]:tcp:80 - UP
+run /bin/quorum_down fixed
+line "VS [192.0.2.1]:tcp:80 DOWN\n\0"
+mail Virtualserver [192.0.2.1]:tcp:80 - DOWN
+run /bin/down fixed
+line "RS [10.0.0.1]:tcp:8080 [192.0.2.1]:tcp:80 DOWN\n\0"
+mail Realserver [10.0.0.1]:tcp:8080 of virtual server [192.0.2.1]:tcp:80 - DOWN
+line "RS [10.0.0.1]:none:8080 FWM 5 UP\n\0"
+mail Realserver [10.0.0.1]:none:8080 of virtual server FWM 5 - UP
+"#;
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_fifo_gets_what_it_listens_for() {
+    for (listens, vrrp, lvs) in
+        [(Listens::All, true, true), (Listens::Vrrp, true, false), (Listens::Lvs, false, true)]
+    {
+        let mut notifier = notifier(&NotifyPlan { fifos: vec![fifo(listens)], ..plan() });
+        let news = News::VirtualServer { service: service(), up: true, cause: String::new() };
+        assert_eq!(notifier.hear(&instance("VI_1", Standing::Master)).line.is_some(), vrrp, "{listens:?}");
+        assert_eq!(notifier.hear(&news).line.is_some(), lvs, "{listens:?}");
+    }
+}
+
+#[test]
+fn one_mail_for_each_state() {
+    let mut notifier = notifier(&plan());
+    let mut wrote = |to| notifier.hear(&instance("VI_1", to)).letter.is_some();
+    assert!(
+        wrote(Standing::Master)
+            && !wrote(Standing::Master)
+            && wrote(Standing::Backup)
+            && wrote(Standing::Master)
+    );
+}
+
+#[test]
+fn no_email_faults() {
+    let mail = plan().mail.map(|mail| MailPlan { faults: false, ..mail });
+    let mut notifier = notifier(&NotifyPlan { mail, ..plan() });
+    assert!(notifier.hear(&instance("VI_1", Standing::Fault)).letter.is_none());
+    assert!(notifier.hear(&instance("VI_1", Standing::Master)).letter.is_some());
+}
+
+#[test]
+fn an_instance_that_left_with_the_plan_is_told_of_by_its_old_hooks() {
+    let mut notifier = notifier(&plan());
+    notifier.plan(&NotifyPlan { instances: Vec::new(), ..plan() });
+    let told = notifier.hear(&instance("VI_1", Standing::Deleted));
+    assert_eq!(told.commands.len(), 2, "{told:?}");
+    notifier.plan(&NotifyPlan { instances: Vec::new(), ..plan() });
+    assert!(notifier.hear(&instance("VI_1", Standing::Deleted)).commands.is_empty());
+}
+
+#[test]
+fn without_notify_deleted_the_end_of_an_instance_is_a_fault() {
+    let mut new = plan();
+    new.instances[0].deleted = None;
+    let mut notifier = notifier(&new);
+    let expected = r#"run /bin/any fixed INSTANCE VI_1 FAULT 150
+line "INSTANCE \"VI_1\" FAULT 150\n"
+mail VRRP Instance VI_1 - Entering FAULT state
+"#;
+    assert_eq!(told(&mut notifier, &instance("VI_1", Standing::Deleted)), expected);
+}
+
+#[test]
+fn a_reload_may_write_the_states_again() {
+    let again = NotifyPlan { states_on_reload: true, ..plan() };
+    let mut notifier = notifier(&again);
+    notifier.hear(&instance("VI_1", Standing::Master));
+    notifier.hear(&instance("VI_2", Standing::Deleted));
+    notifier.hear(&News::Group { name: "G".into(), to: Standing::Master, cause: String::new() });
+    let lines: Vec<_> = notifier.plan(&again).into_iter().map(|(_, line)| String::from_utf8(line)).collect();
+    assert_eq!(
+        lines,
+        [Ok("INSTANCE \"VI_1\" MASTER 150\n".to_owned()), Ok("GROUP \"G\" MASTER 0\n".to_owned())]
+    );
+    assert!(notifier.plan(&plan()).is_empty());
+}
