@@ -12,7 +12,12 @@ use std::path::PathBuf;
 pub type Setting = (&'static str, String, &'static str);
 
 /// The keys that are changed on interfaces which are not ours.
-const KEYS: [&str; 4] = ["arp_ignore", "arp_filter", "promote_secondaries", "rp_filter"];
+const KEYS: [&str; 5] = ["arp_ignore", "arp_filter", "promote_secondaries", "rp_filter", "arp_announce"];
+
+/// What the interface below a virtual one gets. It must answer for its own addresses only, as in keepalived; and it
+/// must not ask in the name of a virtual address (keepalived leaves that, and the client that is asked learns the
+/// interface's own MAC address for the virtual one).
+pub const BASE: [(&str, &str); 3] = [("arp_ignore", "1"), ("arp_filter", "1"), ("arp_announce", "2")];
 
 /// Octets of an interface's text (IFALIASZ is 256, with a NUL).
 const LONGEST_TEXT: usize = 255;
@@ -47,8 +52,9 @@ impl Originals {
             before.entry(setting).or_insert_with(|| now.clone());
             Ok(now)
         };
-        note(base, "arp_ignore")?;
-        note(base, "arp_filter")?;
+        for (key, _) in BASE {
+            note(base, key)?;
+        }
         let level = read(&("ipv4", "all".to_owned(), "rp_filter"))?;
         if level != "0" {
             note("all", "rp_filter")?;
