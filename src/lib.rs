@@ -14,8 +14,10 @@ pub mod plan;
 
 pub mod config;
 
+pub mod bfd;
 pub mod check;
 pub mod lvs;
+pub mod track;
 pub mod vrrp;
 
 pub mod report;

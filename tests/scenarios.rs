@@ -16,6 +16,8 @@
 //! refuse 10.0.0.100/24        from now on the kernel fails to add or remove it; `accept` ends that
 //! hold | release              the kernel's answers wait | come
 //! stop release | stop retain | orphaned
+//! group g members=a,b track=eth2:-20 trackers=script/chk    a sync group into the plan; `ungroup g` takes it out
+//! sample script/chk up|down|unknown|NUMBER [because exit status 1]    what is known of a tracked thing
 //! status
 //! ```
 

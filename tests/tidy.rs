@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["net", "time"],
     &["wire"],
     &["plan"],
-    &["check", "config", "lvs", "vrrp"],
+    &["bfd", "check", "config", "lvs", "track", "vrrp"],
     &["report"],
     &["link"],
     &["sys"],
@@ -21,8 +21,9 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Modules without I/O, clock or randomness.
-const PURE: &[&str] =
-    &["time.rs", "net.rs", "wire", "plan", "config", "vrrp", "check", "lvs", "report", "link"];
+const PURE: &[&str] = &[
+    "time.rs", "net.rs", "wire", "plan", "config", "vrrp", "check", "lvs", "bfd", "track", "report", "link",
+];
 
 /// What pure modules never name.
 const IMPURE: &[&str] = &[

@@ -25,6 +25,22 @@ pub(crate) enum Piece {
     Close(Span),
 }
 
+/// Which quote of a line is not closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OpenQuote {
+    /// That of a word, which ends with the line.
+    Word,
+    /// That of a command, whose line is left out.
+    Script,
+}
+
+/// Keywords that a command follows; its quotes are read in another way.
+pub(crate) fn is_script(keyword: &str) -> bool {
+    keyword.starts_with("notify")
+        || keyword.ends_with("_script") && !keyword.starts_with("track") && keyword != "vrrp_script"
+        || matches!(keyword, "script" | "misc_path" | "quorum_up" | "quorum_down" | "process" | "regex")
+}
+
 /// Pieces of a line that needs no second look: ASCII without references, quotes, escapes, NUL, `@` and `~`. Nearly all
 /// lines of a long file are such; `None` for the others, which are read as [`Text`], with the same result.
 pub(crate) fn plain_pieces(file: FileId, base: u32, line: &str) -> Option<Plain<'_>> {
@@ -35,7 +51,7 @@ pub(crate) fn plain_pieces(file: FileId, base: u32, line: &str) -> Option<Plain<
                 end = at;
                 break;
             }
-            0 | b'$' | b'"' | b'\\' | b'@' | b'~' | 0x80.. => return None,
+            0 | b'$' | b'"' | b'\'' | b'\\' | b'@' | b'~' | 0x80.. => return None,
             _ => {}
         }
     }
@@ -178,11 +194,11 @@ impl Text {
         self.origin.get(at).copied().unwrap_or_default()
     }
 
-    /// Splits into words and braces. The flag says that the last quote is not closed.
-    pub(crate) fn pieces(&self) -> (Vec<Piece>, bool) {
-        let mut pieces = Vec::new();
+    /// Splits into words and braces, and says which quote is not closed.
+    pub(crate) fn pieces(&self) -> (Vec<Piece>, Option<OpenQuote>) {
+        let mut pieces: Vec<Piece> = Vec::new();
         let mut at = 0;
-        let mut open_quote = false;
+        let mut open_quote = None;
         while let Some(c) = self.chars.get(at..).and_then(|rest| rest.chars().next()) {
             let next = at + c.len_utf8();
             match c {
@@ -191,7 +207,7 @@ impl Text {
                 '"' => {
                     let rest = self.chars.get(next..).unwrap_or_default();
                     let length = rest.find('"');
-                    open_quote = length.is_none();
+                    open_quote = length.is_none().then_some(OpenQuote::Word);
                     let end = next + length.unwrap_or(rest.len());
                     let after = (end + 1).min(self.chars.len());
                     pieces.push(self.word(next, end, self.span(at, after), true));
@@ -201,14 +217,85 @@ impl Text {
                 c if c.is_whitespace() => {}
                 _ => {
                     let end = self.word_end(at);
+                    let first = !matches!(pieces.last(), Some(Piece::Word(_)));
+                    let script = first && self.chars.get(at..end).is_some_and(is_script);
                     pieces.push(self.word(at, end, self.span(at, end), false));
                     at = end;
+                    if script {
+                        let (words, end) = self.script_words(at);
+                        at = end;
+                        match words {
+                            Some(words) => pieces.extend(words.into_iter().map(Piece::Word)),
+                            None => {
+                                pieces.pop();
+                                open_quote = Some(OpenQuote::Script);
+                            }
+                        }
+                    }
                     continue;
                 }
             }
             at = next;
         }
         (pieces, open_quote)
+    }
+
+    /// The words of a command from `at` up to a brace, and where they end; no words when a quote or an escape is not complete. `"` and
+    /// `'` quote and may be glued to other text; escapes stay for the second pass ([`crate::command`]). Braces, like
+    /// comments, heed double quotes only, and each of these.
+    fn script_words(&self, at: usize) -> (Option<Vec<Word>>, usize) {
+        let mut words = Vec::new();
+        let mut word: Option<(usize, String)> = None;
+        let (mut quote, mut protected, mut reference, mut before) = (None, false, false, ' ');
+        let (mut end, mut complete) = (self.chars.len(), true);
+        let mut chars = self.chars.get(at..).unwrap_or_default().char_indices();
+        while let Some((offset, c)) = chars.next() {
+            let here = at + offset;
+            let opens_reference = c == '{' && before == '$';
+            let in_reference = opens_reference || (c == '}' && reference);
+            before = c;
+            match c {
+                '{' | '}' if !protected && !in_reference => {
+                    end = here;
+                    break;
+                }
+                '{' | '}' => {
+                    reference = opens_reference;
+                    word.get_or_insert_with(|| (here, String::new())).1.push(c);
+                }
+                '\\' => {
+                    let text = &mut word.get_or_insert_with(|| (here, String::new())).1;
+                    text.push(c);
+                    let next = chars.clone().next().map(|(_, next)| next);
+                    match next.filter(|n| protected || !matches!(n, '{' | '}')) {
+                        Some(next) => {
+                            chars.next();
+                            text.push(next);
+                            protected ^= next == '"';
+                        }
+                        None => complete = false,
+                    }
+                }
+                '"' | '\'' if quote.is_none() || quote == Some(c) => {
+                    word.get_or_insert_with(|| (here, String::new()));
+                    quote = if quote.is_none() { Some(c) } else { None };
+                    protected ^= c == '"';
+                }
+                c if quote.is_none() && !reference && c.is_whitespace() => {
+                    words.extend(word.take().map(|(start, text)| self.script_word(start, here, text)));
+                }
+                c => {
+                    protected ^= c == '"';
+                    word.get_or_insert_with(|| (here, String::new())).1.push(c);
+                }
+            }
+        }
+        words.extend(word.map(|(start, text)| self.script_word(start, end, text)));
+        ((complete && quote.is_none()).then_some(words), end)
+    }
+
+    fn script_word(&self, start: usize, end: usize, text: String) -> Word {
+        Word { text, span: self.span(start, end), quoted: false }
     }
 
     fn word(&self, start: usize, end: usize, span: Span, quoted: bool) -> Piece {
@@ -277,6 +364,19 @@ mod tests {
     }
 
     #[test]
+    fn commands_are_quoted_in_another_way() {
+        assert_eq!(shown("notify \"/x 'a b'\" root"), ["notify", "/x 'a b'", "root"]);
+        assert_eq!(shown("notify '/x \"a b\"'"), ["notify", "/x \"a b\""]);
+        assert_eq!(shown("a { notify \"/x\"y'z w' } b"), ["a", "{", "notify", "/xyz w", "}", "b"]);
+        assert_eq!(shown(r#"script "/x \"a b\" c""#), ["script", r#"/x \"a b\" c"#]);
+        assert_eq!(shown("script \"/x {a} #b ${c}\" ${d e}"), ["script", "/x {a} #b ${c}", "${d e}"]);
+        assert_eq!(shown("script ''"), ["script", ""]);
+        assert_eq!(shown("notify '/x {a'"), ["{", "a'"], "braces heed double quotes only");
+        assert_eq!(shown("notify /x\\"), [""; 0]);
+        assert_eq!(shown("a { notify '/x } b"), ["a", "{", "}", "b"], "without its quote it is left out");
+    }
+
+    #[test]
     fn a_quote_ends_a_plain_word() {
         assert_eq!(shown("state \"MAS\"TER"), ["state", "<MAS>", "TER"]);
         assert_eq!(shown("a\"b c"), ["a", "<b c>"]);
@@ -289,9 +389,9 @@ mod tests {
         for line in ["", "  ", "a", " a\tb {c}#d", "}{", "a!b", "x{ y }z ", "# \"$x", "\u{b}a\u{c}b\r"] {
             let mut plain = plain_pieces(file, 7, line).expect("a plain line");
             let plain: Vec<Piece> = std::iter::from_fn(|| plain.next(&mut Spare::default())).collect();
-            assert_eq!((plain, false), Text::new(file, 7, line).without_comment().pieces(), "{line:?}");
+            assert_eq!((plain, None), Text::new(file, 7, line).without_comment().pieces(), "{line:?}");
         }
-        for line in ["a $b", "a \"b\"", "a\\#b", "@a b", "~SEQ(A, 1) b", "ä"] {
+        for line in ["a $b", "a \"b\"", "notify 'a b'", "a\\#b", "@a b", "~SEQ(A, 1) b", "ä"] {
             assert!(plain_pieces(file, 0, line).is_none(), "{line:?}");
         }
     }

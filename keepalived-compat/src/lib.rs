@@ -7,6 +7,7 @@
 //! (includes, `@id`, definitions), [`tree`] (blocks), [`keywords`] (what is known where), [`config`] (typed values).
 #![forbid(unsafe_code)]
 
+pub mod command;
 pub mod config;
 pub mod diagnostics;
 pub mod document;
@@ -18,6 +19,8 @@ pub mod print;
 pub mod source;
 pub mod tree;
 
+#[cfg(test)]
+mod grammar_tests;
 #[cfg(test)]
 mod language_tests;
 #[cfg(test)]

@@ -5,7 +5,7 @@ mod generators;
 mod include;
 
 use crate::diagnostics::{Code, Diagnostic, keep};
-use crate::lexer::{Piece, Text, Word, plain_pieces};
+use crate::lexer::{OpenQuote, Piece, Text, Word, plain_pieces};
 use crate::source::{FileId, Reader, SourceMap, Span};
 use crate::tree::{Builder, Spare, Statement};
 use crate::{MAX_LINE, MAX_STATEMENTS};
@@ -301,11 +301,14 @@ impl Reading<'_> {
             return;
         }
         let (pieces, open_quote) = text.pieces();
-        if let (true, Some(Piece::Word(first))) = (open_quote, pieces.first())
-            && !is_script(&first.text)
-        {
-            let title = "a quote is not closed";
-            self.say(Diagnostic::new(Code::Quote, text.span_trimmed(), title, "the word ends with the line"));
+        if let Some(quote) = open_quote {
+            let (title, now) = match quote {
+                OpenQuote::Word => ("a quote is not closed", "the word ends with the line"),
+                OpenQuote::Script => {
+                    ("a quote or an escape is not complete", "the line is left out, as in keepalived")
+                }
+            };
+            self.say(Diagnostic::new(Code::Quote, text.span_trimmed(), title, now));
         }
         let mut pieces = pieces.into_iter();
         self.pieces(|_| pieces.next(), depth, includes);
@@ -360,13 +363,6 @@ impl Reading<'_> {
             self.spare.take(used);
         }
     }
-}
-
-/// Keywords whose rest of line is a command: quotes in it follow other rules.
-pub(crate) fn is_script(keyword: &str) -> bool {
-    keyword.starts_with("notify")
-        || keyword.ends_with("_script") && !keyword.starts_with("track")
-        || matches!(keyword, "script" | "misc_path" | "quorum_up" | "quorum_down" | "process" | "regex")
 }
 
 /// The directory part of a file name.

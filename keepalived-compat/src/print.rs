@@ -5,8 +5,7 @@
 
 use crate::MAX_LINE;
 use crate::keywords::{self, Keyword, Opens, Place};
-use crate::lexer::Word;
-use crate::preprocess::is_script;
+use crate::lexer::{Word, is_script};
 use crate::source::encode;
 use crate::tree::Statement;
 use std::collections::BTreeSet;
@@ -27,8 +26,8 @@ pub struct Line {
 pub struct Printed {
     /// The text without quotes.
     pub text: String,
-    /// Put it into quotes even where the text does not need them.
-    pub quoted: bool,
+    /// Is it a word of a command, which is quoted in another way?
+    pub command: bool,
 }
 
 /// What stands for a password.
@@ -43,7 +42,7 @@ const CHUNK: usize = MAX_LINE - 64;
 impl Line {
     /// A line of plain words without a block.
     pub fn new<W: Into<String>>(words: impl IntoIterator<Item = W>) -> Line {
-        let words = words.into_iter().map(|text| Printed { text: text.into(), quoted: false }).collect();
+        let words = words.into_iter().map(|text| Printed { text: text.into(), command: false }).collect();
         Line { words, note: None, block: None }
     }
 
@@ -58,9 +57,10 @@ impl Line {
     }
 
     fn of(words: &[&Word]) -> Line {
-        let keep_quotes = words.first().is_some_and(|keyword| is_script(&keyword.text));
-        let printed = |word: &&Word| Printed { text: word.text.clone(), quoted: keep_quotes && word.quoted };
-        Line { words: words.iter().map(printed).collect(), note: None, block: None }
+        let script = words.first().is_some_and(|keyword| is_script(&keyword.text));
+        let printed =
+            |(n, word): (usize, &&Word)| Printed { text: word.text.clone(), command: script && n > 0 };
+        Line { words: words.iter().enumerate().map(printed).collect(), note: None, block: None }
     }
 }
 
@@ -156,8 +156,13 @@ struct Printer {
 
 impl Printer {
     fn line(&mut self, line: &Line, parent: &str, depth: usize) {
+        let mut turned = false;
         let shown = |(index, word): (usize, &Printed)| {
-            if !self.secrets && is_secret(parent, line, index) { HIDDEN.to_owned() } else { quoted(word) }
+            if !self.secrets && is_secret(parent, line, index) {
+                HIDDEN.to_owned()
+            } else {
+                quoted(word, &mut turned)
+            }
         };
         let words: Vec<String> = line.words.iter().enumerate().map(shown).collect();
         let indent = " ".repeat(INDENT * depth);
@@ -214,14 +219,52 @@ impl Printer {
 }
 
 /// A word as it is read back: in quotes where a character would mean something else.
-fn quoted(word: &Printed) -> String {
+fn quoted(word: &Printed, turned: &mut bool) -> String {
     let special =
         |c: char| c.is_whitespace() || matches!(c, '{' | '}' | '#' | '!' | '@' | '~' | '$' | '=' | '\\');
-    if word.quoted || word.text.is_empty() || word.text.contains(special) {
-        format!("\"{}\"", word.text)
-    } else {
+    let of_command = |c: char| word.command && matches!(c, '"' | '\'');
+    if !word.text.is_empty() && !word.text.contains(|c| special(c) || of_command(c)) {
         word.text.clone()
+    } else if word.command {
+        command(&word.text, turned)
+    } else {
+        format!("\"{}\"", word.text)
     }
+}
+
+/// A word of a command as it is read back. Comments and braces end it where the number of `"` before them is even,
+/// whatever these mean to the command; so a `"` that does not end a quotation turns the others around, up to the end
+/// of the line.
+fn command(text: &str, turned: &mut bool) -> String {
+    let mut out = String::new();
+    let mut quote: Option<char> = None;
+    let mut chars = text.chars();
+    let switch = |to: char, quote: &mut Option<char>, out: &mut String| {
+        if *quote != Some(to) {
+            out.extend(quote.replace(to));
+            out.push(to);
+        }
+    };
+    switch(if *turned { '\'' } else { '"' }, &mut quote, &mut out);
+    while let Some(c) = chars.next() {
+        let needs = match c {
+            '"' => '\'',
+            '\'' => '"',
+            _ if *turned => '\'',
+            _ => '"',
+        };
+        switch(needs, &mut quote, &mut out);
+        out.push(c);
+        *turned ^= c == '"';
+        if c == '\\'
+            && let Some(next) = chars.next()
+        {
+            out.push(next);
+            *turned ^= next == '"';
+        }
+    }
+    out.extend(quote);
+    out
 }
 
 #[cfg(test)]
@@ -258,10 +301,34 @@ mod tests {
     }
 
     #[test]
+    fn commands_are_read_back_as_they_were() {
+        for (source, text) in [
+            ("/x", "/x"),
+            ("\"/x 'a b' #c {d}\"", "/x 'a b' #c {d}"),
+            ("'/x \"a b\" c'", "/x \"a b\" c"),
+            ("'/x \"a {b# ! c\" d '\"'}\"", "/x \"a {b# ! c\" d '}"),
+            (r#""/x \"a b c\" 'd#' e""#, r#"/x \"a b c\" 'd#' e"#),
+            ("'/x '\"'\"'\"'\"'\"'{\"'", "/x '\"'{\""),
+            ("''", ""),
+        ] {
+            let once = printed(&format!("vrrp_instance a {{\nnotify {source} root \"x y\"\n}}\n"));
+            let [at, end] = ["notify ", " root "]
+                .map(|part| once.find(part).unwrap_or_else(|| panic!("{source}: {once}")));
+            let mut words = One(once.clone());
+            let options = Options { config_id: "", vrrp: true, checker: true };
+            let lines = parse_and_print(&mut words, "t", options).1;
+            let block = lines[0].block.as_ref().expect("an instance has a block");
+            let read: Vec<&str> = block[0].arguments().collect();
+            assert_eq!(read, [text, "root", "x y"], "{source}: {}", &once[at..end]);
+            assert_eq!(printed(&once), once, "{source}");
+        }
+    }
+
+    #[test]
     fn a_line_too_long_for_a_file_comes_back_whole() {
         let words: Vec<String> = (0..400).map(|n| format!("word{n}")).collect();
         let mut line = Line::new(["notify"]);
-        line.words.extend(words.into_iter().map(|text| Printed { text, quoted: false }));
+        line.words.extend(words.into_iter().map(|text| Printed { text, command: false }));
         let instance = Line { block: Some(vec![line]), ..Line::new(["vrrp_instance", "a"]) };
         let whole = text(&[instance], true);
         assert!(whole.lines().all(|l| l.len() <= MAX_LINE));

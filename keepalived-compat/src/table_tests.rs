@@ -1,6 +1,7 @@
 //! The keyword table as a whole: each keyword, in its place with a value of its shape, must reach the typed
 //! configuration.
 
+use crate::config::check::CheckerKind;
 use crate::config::setting::{Setting, Settings, Value};
 use crate::keywords::{self, Keyword, Opens, Place, Shape, Status};
 use crate::{Code, Config, Options, Parsed, Reader};
@@ -48,12 +49,7 @@ fn around(place: Place) -> Option<(String, String)> {
         (before, after)
     };
     Some(match place {
-        Place::Lexical
-        | Place::Words
-        | Place::Delays
-        | Place::Scheduler
-        | Place::Method
-        | Place::LinkbeatInterfaces => return None,
+        Place::Lexical | Place::Words | Place::Delays | Place::Scheduler | Place::Method => return None,
         Place::LvsSyncDaemon
         | Place::LvsTimeouts
         | Place::IncludeCheck
@@ -79,6 +75,7 @@ fn around(place: Place) -> Option<(String, String)> {
         Place::SyncTrackInterface => tracked("track_interface"),
         Place::SyncGroup => (group("").0, "\n}\n".to_owned()),
         Place::GarpGroup => root("garp_group"),
+        Place::LinkbeatInterfaces => line("linkbeat_interfaces {\neth1"),
         Place::VrrpScript => root("vrrp_script S {\nscript x\n}\nvrrp_script R"),
         Place::TrackProcess => root("vrrp_track_process R"),
         Place::TrackFile => root("track_file R"),
@@ -101,8 +98,14 @@ fn around(place: Place) -> Option<(String, String)> {
         Place::DnsCheck => check("DNS_CHECK"),
         Place::MiscCheck => check("MISC_CHECK"),
         Place::SmtpHost => (format!("{SERVER}SMTP_CHECK {{\nhost {{\n"), "\n}\n}\n}\n}\n".to_owned()),
-        Place::BfdCheck => check("BFD_CHECK"),
-        Place::FileCheck => check("FILE_CHECK"),
+        Place::BfdCheck => {
+            let (before, after) = check("BFD_CHECK");
+            (format!("bfd_instance S {{\nneighbor_ip 192.0.2.9\n}}\n{before}"), after)
+        }
+        Place::FileCheck => {
+            let (before, after) = check("FILE_CHECK");
+            (format!("track_file S {{\nfile x\n}}\n{before}"), after)
+        }
         Place::HttpUrl => (format!("{SERVER}HTTP_GET {{\nurl {{\n"), "\n}\n}\n}\n}\n".to_owned()),
         Place::SslUrl => (format!("{SERVER}SSL_GET {{\nurl {{\n"), "\n}\n}\n}\n}\n".to_owned()),
     })
@@ -132,6 +135,7 @@ fn values(keyword: &Keyword) -> Vec<String> {
         "0a",
         "all 5",
         "tcp 5",
+        "1 0123456789abcdef0123456789abcdef",
         "200",
         "MTU",
         "read",
@@ -171,7 +175,12 @@ fn all(config: &Config) -> BTreeSet<&'static str> {
         add(&mut found, &server.others);
         for real in &server.real_servers {
             add(&mut found, &real.others);
-            real.checkers.iter().for_each(|c| add(&mut found, &c.others));
+            for checker in &real.checkers {
+                add(&mut found, &checker.others);
+                if let CheckerKind::Http(http) = &checker.kind {
+                    http.urls.iter().for_each(|url| add(&mut found, &url.others));
+                }
+            }
         }
     }
     found
@@ -186,6 +195,8 @@ fn company(place: Place, name: &str) -> &'static str {
         Place::BfdInstance if !name.starts_with("neigh") => "neighbor_ip 192.0.2.8\n",
         Place::MiscCheck if name != "misc_path" => "misc_path x\n",
         Place::SslGet | Place::HttpGet if name != "url" => "url {\npath /\n}\n",
+        Place::BfdCheck if name != "name" => "name S\n",
+        Place::FileCheck if name != "track_file" => "track_file S\n",
         Place::SslUrl | Place::HttpUrl if name != "path" => "path /\n",
         Place::VirtualRules | Place::StaticRules => "table 5 ",
         _ => "",
@@ -206,9 +217,7 @@ fn elsewhere(place: Place, keyword: &Keyword) -> bool {
         || matches!(name, "vrrp_strict" | "strict_mode")
         // The destination here is an IPv6 one.
         || matches!(place, Place::VirtualRoutes | Place::StaticRoutes) && name == "inet"
-        || matches!(place, Place::BfdCheck | Place::FileCheck)
         || matches!(place, Place::StaticAddress) && matches!(name, "brd" | "dev")
-        || matches!(place, Place::HttpUrl)
 }
 
 #[test]
@@ -241,7 +250,12 @@ fn a_script_keeps_its_values_and_what_is_out_of_range_is_left_out() {
     let [script] = parsed.config.others.as_slice() else { panic!("{:?}", parsed.config.others) };
     assert_eq!((script.keyword, script.name()), ("vrrp_script", Some("s")));
     let block = script.block.as_slice();
-    assert_eq!(block.find("script").map(|s| &s.value), Some(&Value::Command("/bin/x -a".into(), vec![])));
+    let command = block.command("script").expect("it stands there");
+    assert_eq!(
+        (command.argv.as_slice(), &command.account),
+        (["/bin/x", "-a"].map(String::from).as_slice(), &None)
+    );
+    assert_eq!(block.account("user").map(|a| (a.user.as_str(), a.group.as_deref())), Some(("u", Some("g"))));
     assert_eq!(block.time("interval"), Some(std::time::Duration::from_millis(2500)));
     assert_eq!(block.find("weight").map(|s| &s.value), Some(&Value::Weight(-20, Some(true))));
     assert_eq!((block.number("rise"), block.number("fall")), (None, Some(3)));
@@ -303,7 +317,12 @@ fn routes_and_rules_are_left_out_as_a_whole_when_a_word_is_wrong() {
         "192.0.2.0/24 via 2001:db8::1 dev eth0",
         "192.0.2.0/24 dev eth0 expires 5",
         "192.0.2.0/24 nexthop foo",
-        "192.0.2.0/24 encap ip ttl 5",
+        "192.0.2.0/24 dev eth0 encap ip ttl 5",
+        "192.0.2.0/24 dev eth0 encap ip dst 192.0.2.1 ttl 256",
+        "192.0.2.0/24 dev eth0 encap ip dst 2001:db8::1",
+        "192.0.2.0/24 dev eth0 encap ip6 dst 2001:db8::1 ttl 5",
+        "192.0.2.0/24 dev eth0 encap ip id 5 flags 0x1",
+        "192.0.2.0/24 dev eth0 encap ila 1:2:3",
         "192.0.2.0/24 metric x",
     ] {
         assert_eq!(kept("routes", bad), (0, true), "{bad}");

@@ -4,8 +4,7 @@ use super::Options;
 
 /// One line for each option given that has no effect yet, or not all of it, with what that means.
 pub fn not_built(options: &Options) -> Vec<String> {
-    let table: [(bool, &str, &str); 13] = [
-        (options.bfd_pid.is_some(), "-b", "there is no bfd role yet, so no pid file of it"),
+    let table: [(bool, &str, &str); 12] = [
         (options.log_file.is_some(), "-g", "no log file is written; syslog and -l work"),
         (options.flush_log_file, "--flush-log-file", "no log file is written"),
         (

@@ -3,6 +3,7 @@
 //! What cannot be executed is left out with a diagnostic; what keepalived refuses to start with is a fatal
 //! diagnostic ([`keepalived_compat::Code::is_fatal`]).
 
+mod bfd;
 mod check;
 pub mod effective;
 mod lvs;
@@ -11,6 +12,7 @@ mod vrrp;
 #[cfg(test)]
 mod tests;
 
+use crate::plan::scripts::ScriptsPlan;
 use crate::plan::{Generation, GlobalPlan, Plans};
 use keepalived_compat::config::lvs::VirtualServer;
 use keepalived_compat::{Code, Config, Diagnostic, Span};
@@ -46,7 +48,9 @@ fn lower_servers<V: Borrow<VirtualServer>>(
     let vrrp = vrrp::lower(config, generation, &mut out);
     let lvs = lvs::lower(config, servers, generation, &mut out);
     let global = GlobalPlan { router_id: config.global.router_id.clone(), not_yet: Vec::new() };
-    Lowered { plans: Plans { vrrp, lvs, global }, diagnostics: out.0 }
+    let scripts = ScriptsPlan { generation, ..ScriptsPlan::default() };
+    let bfd = bfd::lower(config, generation);
+    Lowered { plans: Plans { vrrp, lvs, scripts, bfd, global }, diagnostics: out.0 }
 }
 
 /// Collects what lowering has to say.

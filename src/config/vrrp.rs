@@ -1,6 +1,8 @@
 //! `vrrp_instance` to [`RouterPlan`].
 
+mod groups;
 mod settings;
+mod track;
 mod vmac;
 
 use super::Diagnostics;
@@ -21,7 +23,8 @@ pub(super) fn lower(config: &Config, generation: Generation, out: &mut Diagnosti
     let mut keys: BTreeMap<RouterKey, &VrrpInstance> = BTreeMap::new();
     let mut links = vmac::Links::new(config);
     for instance in &config.instances {
-        let Some(router) = router(instance, &mut links, out) else { continue };
+        let Some(mut router) = router(instance, &mut links, out) else { continue };
+        router.trackers = track::trackers(&instance.settings.others, config);
         match keys.get(&router.key) {
             Some(first) => conflict(first, instance, &router, &routers, out),
             None => {
@@ -30,7 +33,8 @@ pub(super) fn lower(config: &Config, generation: Generation, out: &mut Diagnosti
             }
         }
     }
-    VrrpPlan { generation, routers, groups: Vec::new(), filter: vmac::filter(config) }
+    let groups = groups::groups(config, &mut routers);
+    VrrpPlan { generation, routers, groups, filter: vmac::filter(config) }
 }
 
 /// Two instances are one virtual router. keepalived refuses that, except between unicast instances, which it

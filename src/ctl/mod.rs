@@ -1,6 +1,7 @@
 //! `holdfastctl`: one file per verb. Everything about the daemon is asked of the supervisor; the IPVS table is read from
 //! the kernel, with or without a daemon.
 
+mod bfd;
 mod check;
 mod client;
 mod diff;
@@ -67,6 +68,8 @@ enum Verb {
     },
     /// The virtual routers: state, since when, why, priority, master, addresses
     Vrrp(Form),
+    /// The BFD sessions: state, since when, why, neighbour, timing, counters
+    Bfd(Form),
     /// The kernel's IPVS table, as ipvsadm -L shows it; needs no daemon
     Ipvs {
         /// Numbers instead of names
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
     let done = match verb {
         Verb::Status { form, check } => status::run(&socket, form.json, check),
         Verb::Vrrp(form) => vrrp::run(&socket, form.json),
+        Verb::Bfd(form) => bfd::run(&socket, form.json),
         Verb::Ipvs { numeric, form } => ipvs::run(numeric, form.json),
         Verb::Check(check) => check::run(check),
         Verb::Diff(arguments) => diff::run(arguments),

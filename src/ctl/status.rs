@@ -5,8 +5,8 @@ use super::text::{block, columns, plural, print, span};
 use super::{Done, print_json};
 use crate::link::control::{Answer, Request};
 use crate::report::{
-    CheckerDetail, CheckerStatus, DaemonStatus, RealServerStatus, RecentTransition, RouterStatus, Status,
-    VirtualServerStatus,
+    BfdSessionStatus, CheckerDetail, CheckerStatus, DaemonStatus, RealServerStatus, RecentTransition,
+    RouterStatus, Status, VirtualServerStatus,
 };
 use std::path::Path;
 
@@ -39,6 +39,10 @@ fn render(status: &Status) -> String {
     }
     if let Some(checker) = &status.checker {
         page += &virtual_servers(checker);
+    }
+    if let Some(bfd) = status.bfd.as_ref().filter(|bfd| !bfd.sessions.is_empty()) {
+        page += "\nBFD sessions\n";
+        page += &columns(2, &bfd.sessions.iter().map(session).collect::<Vec<_>>());
     }
     if !status.transitions.is_empty() {
         page += "\nlast changes of state\n";
@@ -79,6 +83,9 @@ fn verdict(status: &Status) -> String {
     }
     if let Some(checker) = &status.checker {
         facts.push(format!("{} up", plural(checker.virtual_servers.len(), "virtual server")));
+    }
+    if let Some(bfd) = &status.bfd {
+        facts.push(format!("{} up", plural(bfd.sessions.len(), "BFD session")));
     }
     let facts = if facts.is_empty() { "nothing to do".to_owned() } else { facts.join(", ") };
     format!("all is well{}: {facts}\n", reservations(&status.daemon))
@@ -125,6 +132,10 @@ fn troubles(status: &Status) -> Vec<String> {
             (true, _) => {}
         }
     }
+    for session in status.bfd.iter().flat_map(|bfd| &bfd.sessions).filter(|session| session.state != "Up") {
+        let why = session.trouble.as_ref().unwrap_or(&session.reason);
+        found.push(format!("BFD session {} is {}: {why}", session.name, session.state));
+    }
     for role in &status.daemon.roles {
         match &role.trouble {
             Some(trouble) if !trouble.starts_with("not running:") => {
@@ -165,6 +176,17 @@ fn router(router: &RouterStatus) -> Vec<String> {
         format!("{} VRID {}", router.interface, router.vrid),
         priority,
         router.reason.clone(),
+    ]
+}
+
+fn session(session: &BfdSessionStatus) -> Vec<String> {
+    let why = session.trouble.as_ref().unwrap_or(&session.reason);
+    vec![
+        session.name.clone(),
+        session.state.clone(),
+        span(session.since_seconds),
+        session.neighbor.to_string(),
+        why.clone(),
     ]
 }
 

@@ -5,12 +5,17 @@
 
 pub mod control;
 pub mod frame;
+pub mod news;
 
+pub use news::News;
+
+use crate::plan::bfd::BfdPlan;
 use crate::plan::lvs::LvsPlan;
+use crate::plan::scripts::ScriptsPlan;
 use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::vrrp::VrrpPlan;
 use crate::plan::{Generation, Plans};
-use crate::report::{CheckerStatus, VrrpStatus};
+use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, VrrpStatus};
 use crate::vrrp::Transition;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +29,8 @@ pub enum ToVrrp {
     Plan(VrrpPlan),
     /// Something about a tracked thing changed (from the scripts or the bfd role; `None` when that role died).
     Tracker(TrackerKey, Option<Sample>),
+    /// Why a tracked thing is as the next [`ToVrrp::Tracker`] says, a few words ("exit status 1"); sent before it, if at all.
+    TrackerWords(TrackerKey, String),
     /// Send a [`FromVrrp::Snapshot`] with this number.
     Snapshot(u64),
     /// Send a [`FromVrrp::Alive`] with this number.
@@ -46,6 +53,8 @@ pub enum FromVrrp {
     Alive(u64),
     /// A router changed state.
     Transition(Transition),
+    /// Something else that notify scripts and FIFOs tell, in its order between the transitions.
+    News(crate::vrrp::News),
     /// Stopped; the process exits next.
     Stopped,
 }
@@ -75,6 +84,66 @@ pub enum FromChecker {
     Snapshot(u64, CheckerStatus),
     /// Heartbeat answer.
     Alive(u64),
+    /// Stopped; the process exits next.
+    Stopped,
+}
+
+/// Supervisor to scripts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToScripts {
+    /// Comes before the first plan when this process follows one that died: what was known of trackers, and still holds.
+    Held(Vec<(TrackerKey, Sample)>),
+    /// Do this from now on.
+    Plan(ScriptsPlan),
+    /// Something happened that scripts, FIFOs or mail may have to tell.
+    News(News),
+    /// Send a [`FromScripts::Snapshot`] with this number.
+    Snapshot(u64),
+    /// Send a [`FromScripts::Alive`] with this number.
+    AreYouThere(u64),
+    /// End, once what was told is under way.
+    Stop,
+}
+
+/// Scripts to supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromScripts {
+    /// The plan of this generation is in force.
+    Applied(Generation),
+    /// State on request.
+    Snapshot(u64, ScriptsStatus),
+    /// Heartbeat answer.
+    Alive(u64),
+    /// A tracker's sample changed; `None`: nothing is known of it any more.
+    Tracker(TrackerKey, Option<Sample>),
+    /// Stopped; the process exits next.
+    Stopped,
+}
+
+/// Supervisor to bfd.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToBfd {
+    /// Do this from now on.
+    Plan(BfdPlan),
+    /// Send a [`FromBfd::Snapshot`] with this number.
+    Snapshot(u64),
+    /// Send a [`FromBfd::Alive`] with this number.
+    AreYouThere(u64),
+    /// End.
+    Stop,
+}
+
+/// Bfd to supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromBfd {
+    /// The plan of this generation is in force.
+    Applied(Generation),
+    /// State on request.
+    Snapshot(u64, BfdStatus),
+    /// Heartbeat answer.
+    Alive(u64),
+    /// A session's sample changed; `None`: nothing is known of it any more.
+    Tracker(TrackerKey, Option<Sample>),
     /// Stopped; the process exits next.
     Stopped,
 }

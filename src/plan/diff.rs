@@ -3,6 +3,7 @@
 //! It states the rules of `vrrp/reconfigure.rs`, `lvs/director.rs` and `check` in words; tests/diff.rs runs those cores
 //! and compares.
 
+mod groups;
 mod lvs;
 mod vrrp;
 mod words;
@@ -88,6 +89,19 @@ pub enum What {
         router: String,
         /// Its identity.
         key: RouterKey,
+        /// keepalived's keyword.
+        field: &'static str,
+        /// Before.
+        old: String,
+        /// After.
+        new: String,
+        /// What that means, a sentence without its full stop.
+        meaning: String,
+    },
+    /// A sync group comes, goes or changes.
+    GroupField {
+        /// Its name.
+        group: String,
         /// keepalived's keyword.
         field: &'static str,
         /// Before.
@@ -217,6 +231,7 @@ pub fn diff(old: &Plans, new: &Plans) -> Vec<Change> {
     let mut changes = Vec::new();
     roles(old, new, &mut changes);
     vrrp::compare(&old.vrrp, &new.vrrp, &mut changes);
+    groups::compare(&old.vrrp, &new.vrrp, &mut changes);
     lvs::compare(&old.lvs, &new.lvs, &mut changes);
     let (before, after) = (&old.global.router_id, &new.global.router_id);
     if before != after {

@@ -1,9 +1,12 @@
 //! Plans: validated plain data that says what each role must do. Made by `config`, carried by `link`,
 //! consumed by the pure cores. A plan that exists can be executed; it is never checked again.
 
+pub mod bfd;
 pub mod check;
 pub mod diff;
 pub mod lvs;
+pub mod notify;
+pub mod scripts;
 pub mod track;
 pub mod vmac;
 pub mod vrrp;
@@ -21,6 +24,10 @@ pub struct Plans {
     pub vrrp: vrrp::VrrpPlan,
     /// For the checker role.
     pub lvs: lvs::LvsPlan,
+    /// For the scripts role.
+    pub scripts: scripts::ScriptsPlan,
+    /// For the bfd role.
+    pub bfd: bfd::BfdPlan,
     /// Daemon-wide settings, for the supervisor.
     pub global: GlobalPlan,
 }

@@ -1,8 +1,13 @@
 //! Versioned snapshots of what the daemon knows, for `holdfastctl`, for tests, for other programs.
 //! The JSON of `holdfastctl --json` is exactly these types.
 
+pub mod bfd;
 pub mod check;
+pub mod scripts;
 pub mod vrrp;
+
+pub use bfd::{BfdSessionStatus, BfdStatus};
+pub use scripts::{ScriptsStatus, TrackerStatus};
 
 use crate::net::{AddressFamily, IpCidr, Priority};
 use crate::plan::Generation;
@@ -23,6 +28,12 @@ pub struct Status {
     pub vrrp: Option<VrrpStatus>,
     /// The virtual servers; `None` when the checker role does not run or does not answer.
     pub checker: Option<CheckerStatus>,
+    /// Tracked scripts, files and processes; `None` when the scripts role does not run or does not answer.
+    #[serde(default)]
+    pub scripts: Option<ScriptsStatus>,
+    /// BFD sessions; `None` when the bfd role does not run or does not answer.
+    #[serde(default)]
+    pub bfd: Option<BfdStatus>,
     /// The latest changes of state, oldest first; at most a hundred.
     #[serde(default)]
     pub transitions: Vec<RecentTransition>,
@@ -31,7 +42,7 @@ pub struct Status {
 /// A change of a router's state that the supervisor heard of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecentTransition {
-    /// Instance name.
+    /// Instance name, or `sync group NAME`.
     pub router: String,
     /// `INIT`, `BACKUP`, `MASTER` or `FAULT`.
     pub from: String,
@@ -39,7 +50,7 @@ pub struct RecentTransition {
     pub to: String,
     /// Why, one sentence.
     pub cause: String,
-    /// Effective priority at that moment.
+    /// Effective priority at that moment; 0 for a group.
     pub priority: Priority,
     /// When, in seconds since 1970 (UTC).
     pub unix_seconds: u64,
@@ -83,6 +94,9 @@ pub struct RoleStatus {
     pub generation: Option<Generation>,
     /// Why it does not run, or answers late; empty when all is well.
     pub trouble: Option<String>,
+    /// Messages that it did not take in time and that were dropped.
+    #[serde(default)]
+    pub dropped: u64,
 }
 
 /// The vrrp role's view.

@@ -1,11 +1,15 @@
 //! Drivers: the processes that perform what the pure cores decide.
 
+pub mod bfd;
 pub mod checker;
 pub mod compile;
 pub mod ipvs_worker;
 pub mod logging;
 pub mod options;
 mod probe_io;
+pub mod scripts;
+mod supervisor_link;
+pub mod tracker_link;
 pub mod vrrp;
 
 use nix::sys::signal::{SigSet, Signal};
@@ -24,6 +28,10 @@ pub enum Role {
     Checker,
     /// Elects, and holds the virtual addresses.
     Vrrp,
+    /// Runs scripts, watches files and processes.
+    Scripts,
+    /// Holds BFD sessions.
+    Bfd,
     /// Reads the configuration once and exits.
     Compile,
 }
@@ -34,6 +42,8 @@ impl Role {
         match self {
             Role::Checker => "checker",
             Role::Vrrp => "vrrp",
+            Role::Scripts => "scripts",
+            Role::Bfd => "bfd",
             Role::Compile => "compile",
         }
     }
@@ -43,6 +53,8 @@ impl Role {
         match self {
             Role::Checker => "holdfast_checkers",
             Role::Vrrp => "holdfast_vrrp",
+            Role::Scripts => "holdfast_scripts",
+            Role::Bfd => "holdfast_bfd",
             Role::Compile => "holdfast_compile",
         }
     }
@@ -52,7 +64,7 @@ impl std::str::FromStr for Role {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Role, String> {
-        [Role::Checker, Role::Vrrp, Role::Compile]
+        [Role::Checker, Role::Vrrp, Role::Scripts, Role::Bfd, Role::Compile]
             .into_iter()
             .find(|role| role.name() == word)
             .ok_or_else(|| format!("there is no role '{word}'"))

@@ -17,10 +17,6 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// Frames that may wait for a role to read them. Heartbeats come once a second and a silent role is ended
-/// before this many, so a full queue means that it does not read.
-const QUEUE: usize = 64;
-
 /// Signals that may wait for delivery: at most an abort and a kill are ever sent.
 const SIGNALS: usize = 4;
 
@@ -97,7 +93,7 @@ impl Child {
         let process = command.stdin(Stdio::from(OwnedFd::from(theirs))).spawn()?;
         // Until it is waited for, and nobody else does that, a process has its id.
         let pid = process.id().unwrap_or_default();
-        let (frames, queue) = mpsc::channel(QUEUE);
+        let (frames, queue) = mpsc::channel(worker.queue());
         let (signals, orders) = mpsc::channel(SIGNALS);
         tokio::spawn(write_frames(write, queue));
         let to = Sink { worker, incarnation, events: events.clone() };
@@ -118,7 +114,8 @@ impl Child {
         self.send(self.worker.order_frame(order))
     }
 
-    fn send(&self, frame: Result<Vec<u8>, FrameError>) -> bool {
+    /// Queues whole frames; false if they cannot be.
+    pub fn send(&self, frame: Result<Vec<u8>, FrameError>) -> bool {
         match frame {
             Ok(frame) => self.frames.try_send(frame).is_ok(),
             Err(error) => {

@@ -15,6 +15,8 @@ pub fn run(role: Role, link: UnixStream, options: &Options) -> ExitCode {
         Role::Vrrp => role::vrrp::run(link),
         Role::Compile => compile::run_role(link, &request(options)),
         Role::Checker => role::checker::run(link),
+        Role::Scripts => role::scripts::run(link),
+        Role::Bfd => role::bfd::run(link),
     }
 }
 

@@ -9,6 +9,7 @@ mod difference;
 mod dispatch;
 mod pidfile;
 mod privileges;
+mod relay;
 mod reload;
 mod run;
 pub mod settings;

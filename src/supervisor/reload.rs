@@ -127,6 +127,7 @@ impl Supervisor {
         self.generation = Generation(self.generation.0 + 1);
         self.refused_reload = None;
         (self.plans, self.errors) = (plans, errors);
+        self.retrack();
         for slot in &mut self.slots {
             if let Some(child) = slot.child.as_mut()
                 && !child.send_plan(&self.plans)

@@ -2,16 +2,18 @@
 
 use super::child::{ChildEvent, ChildEvents};
 use super::control::Asked;
+use super::relay::{Samples, trackers};
 use super::reload::{QueuedReload, Reload};
 use super::settings::Settings;
 use super::slot::Slot;
 use super::status::{Recent, StatusRound};
-use super::worker::{Report, START_ORDER, STOP_ORDER, Worker};
-use crate::link::Compiled;
+use super::worker::{Report, START_ORDER, STOP_ORDER, WORKERS, Worker};
 use crate::link::control::{Answer, Request};
+use crate::link::{Compiled, News};
+use crate::plan::track::TrackerKey;
 use crate::plan::{Generation, Plans};
 use crate::sys::process::release_free_memory;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
@@ -36,7 +38,10 @@ pub struct Supervisor {
     /// Errors in the configuration in force that keepalived tolerates, and so do we.
     pub(super) errors: usize,
     pub(super) generation: Generation,
-    pub(super) slots: [Slot; 2],
+    pub(super) slots: [Slot; WORKERS],
+    /// What the configuration in force tracks.
+    pub(super) tracked: BTreeSet<TrackerKey>,
+    pub(super) samples: Samples,
     pub(super) reload: Option<Reload>,
     pub(super) queued_reload: Option<QueuedReload>,
     pub(super) refused_reload: Option<String>,
@@ -103,6 +108,8 @@ impl Supervisor {
         Supervisor {
             settings,
             generation: plans.vrrp.generation.max(plans.lvs.generation),
+            tracked: trackers(&plans),
+            samples: Samples::new(),
             plans,
             errors,
             slots: START_ORDER.map(Slot::new),
@@ -126,11 +133,9 @@ impl Supervisor {
 
     /// Does the configuration in force want the role to run?
     fn wants(&self, worker: Worker) -> bool {
-        let allowed = match worker {
-            Worker::Vrrp => self.settings.want_vrrp,
-            Worker::Checker => self.settings.want_checker,
-        };
-        allowed && self.stopping.is_none() && (self.settings.run_all || worker.has_work(&self.plans))
+        self.settings.allows(worker)
+            && self.stopping.is_none()
+            && (self.settings.run_all || worker.has_work(&self.plans))
     }
 
     /// Starts the roles that have work and do not run, stops those that have none any more.
@@ -155,8 +160,12 @@ impl Supervisor {
     fn start(&mut self, worker: Worker) {
         self.incarnations += 1;
         let incarnation = self.incarnations;
+        let before = self.before_plan(worker);
         let Supervisor { settings, plans, events, slots, .. } = self;
-        slots[worker.index()].start(settings, plans, incarnation, events);
+        let slot = &mut slots[worker.index()];
+        slot.start(settings, plans, before, incarnation, events);
+        slot.behind = worker == Worker::Vrrp;
+        self.catch_up();
     }
 
     fn on_child(&mut self, worker: Worker, incarnation: u64, event: ChildEvent) {
@@ -175,7 +184,17 @@ impl Supervisor {
                         release_free_memory();
                     }
                     Report::Snapshot(number, snapshot) => status.collect(number, worker, snapshot),
-                    Report::Transition(transition) => self.remember(&transition),
+                    Report::Transition(transition) => {
+                        self.remember(&transition);
+                        if let Some(news) = News::of_transition(&transition) {
+                            self.relay_news(news);
+                        }
+                    }
+                    Report::News(news) => {
+                        self.remember_news(&news);
+                        self.relay_news(News::of_vrrp(news));
+                    }
+                    Report::Tracker(key, sample) => self.relay_sample(key, sample),
                     Report::Alive => {}
                     // Its exit follows, and is logged.
                     Report::Stopped => {}
@@ -220,6 +239,7 @@ impl Supervisor {
         for slot in &mut self.slots {
             slot.on_beat(self.beats, &self.plans, &self.settings.limits);
         }
+        self.catch_up();
     }
 
     /// Everything whose time has come, and everything that waited for something that has now happened.
@@ -248,7 +268,8 @@ impl Supervisor {
         tracing::info!("stopping");
         self.stopping = Some(status);
         self.abandon_reload();
-        let is_down = |slot: &&Slot| slot.restart_at.is_some() || Some(slot.worker) == fallen;
+        let is_down =
+            |slot: &&Slot| slot.worker.holds() && (slot.restart_at.is_some() || Some(slot.worker) == fallen);
         let down: Vec<Worker> = self.slots.iter().filter(is_down).map(|slot| slot.worker).collect();
         let (to_release, to_leave): (Vec<Worker>, Vec<Worker>) =
             down.into_iter().partition(|w| self.settings.release(*w));

@@ -24,6 +24,8 @@ pub struct Settings {
     pub want_vrrp: bool,
     /// May the checker role run?
     pub want_checker: bool,
+    /// May the bfd role run?
+    pub want_bfd: bool,
     /// `--all`: run the roles that may run even when the configuration gives them nothing to do.
     pub run_all: bool,
     /// Give the virtual addresses up at the end (not with `-V`).
@@ -42,6 +44,10 @@ pub struct Settings {
     pub vrrp_pid_file: PathBuf,
     /// Pid file of the checker role.
     pub checkers_pid_file: PathBuf,
+    /// Pid file of the bfd role.
+    pub bfd_pid_file: PathBuf,
+    /// Pid file of the scripts role, which keepalived does not have: beside that of the supervisor.
+    pub scripts_pid_file: PathBuf,
     /// Where `holdfastctl` connects.
     pub socket: PathBuf,
     /// Refuse to start without the capabilities that the roles need; they would only fail and be restarted.
@@ -64,6 +70,7 @@ impl Settings {
             config_id: options.config_id.clone(),
             want_vrrp: options.want_vrrp(),
             want_checker: options.want_checker(),
+            want_bfd: !options.no_bfd,
             run_all: options.all,
             release_vrrp: !options.dont_release_vrrp,
             release_ipvs: !options.dont_release_ipvs,
@@ -73,6 +80,8 @@ impl Settings {
             pid_file: path(&options.pid, "/run/keepalived.pid")?,
             vrrp_pid_file: path(&options.vrrp_pid, "/run/vrrp.pid")?,
             checkers_pid_file: path(&options.checkers_pid, "/run/checkers.pid")?,
+            bfd_pid_file: path(&options.bfd_pid, "/run/bfd.pid")?,
+            scripts_pid_file: path(&options.pid, "/run/keepalived.pid")?.with_extension("scripts.pid"),
             socket: match &options.pid {
                 Some(pid) => std::path::absolute(pid)?.with_extension("sock"),
                 None => PathBuf::from(DEFAULT_SOCKET),
@@ -83,11 +92,22 @@ impl Settings {
         })
     }
 
+    /// May the role run?
+    pub fn allows(&self, worker: Worker) -> bool {
+        match worker {
+            Worker::Vrrp => self.want_vrrp,
+            Worker::Checker => self.want_checker,
+            Worker::Scripts => true,
+            Worker::Bfd => self.want_bfd,
+        }
+    }
+
     /// Does the role give up what it holds when the daemon stops?
     pub fn release(&self, worker: Worker) -> bool {
         match worker {
             Worker::Vrrp => self.release_vrrp,
             Worker::Checker => self.release_ipvs,
+            Worker::Scripts | Worker::Bfd => true,
         }
     }
 
@@ -96,6 +116,8 @@ impl Settings {
         match worker {
             Worker::Vrrp => &self.vrrp_pid_file,
             Worker::Checker => &self.checkers_pid_file,
+            Worker::Scripts => &self.scripts_pid_file,
+            Worker::Bfd => &self.bfd_pid_file,
         }
     }
 }

@@ -24,6 +24,10 @@ pub struct Slot {
     pub restart_at: Option<Instant>,
     /// How often it was started again.
     pub restarts: u32,
+    /// Has its process missed samples of trackers?
+    pub behind: bool,
+    /// Messages that its process did not take, and that were dropped.
+    pub dropped: u64,
     /// How it ended last, when nobody told it to.
     pub last_end: Option<String>,
     backoff: Backoff,
@@ -33,22 +37,33 @@ impl Slot {
     /// An empty place.
     pub fn new(worker: Worker) -> Slot {
         let (child, restart_at, last_end) = (None, None, None);
-        Slot { worker, wanted: false, child, restart_at, restarts: 0, last_end, backoff: Backoff::default() }
+        let (wanted, restarts, behind, dropped) = (false, 0, false, 0);
+        let backoff = Backoff::default();
+        Slot { worker, wanted, child, restart_at, restarts, behind, dropped, last_end, backoff }
     }
 
     fn ident(&self) -> &'static str {
         self.worker.role().ident()
     }
 
-    /// Starts a process and gives it its plan. A failure counts as a short life.
-    pub fn start(&mut self, settings: &Settings, plans: &Plans, incarnation: u64, events: &ChildEvents) {
+    /// Starts a process and gives it its plan, after what it must hear `before`. A failure counts as a short life.
+    pub fn start(
+        &mut self,
+        settings: &Settings,
+        plans: &Plans,
+        before: Option<Vec<u8>>,
+        incarnation: u64,
+        events: &ChildEvents,
+    ) {
         self.restart_at = None;
         let mut child = match Child::spawn(&settings.launcher, self.worker, incarnation, events) {
             Ok(child) => child,
             Err(error) => return self.bury(format!("cannot be started: {error}"), Instant::now(), settings),
         };
         tracing::info!("started {}, pid {}", self.ident(), child.pid);
-        if !child.send_plan(plans) {
+        // The queue is empty: what does not fit is the plan itself.
+        let heard = before.is_none_or(|frame| child.send(Ok(frame)));
+        if !heard || !child.send_plan(plans) {
             child.kill();
         }
         if let Err(error) = pidfile::write(settings.pid_file_of(self.worker), child.pid) {

@@ -3,8 +3,9 @@
 use super::run::Supervisor;
 use super::worker::{Order, Snapshot, Worker};
 use crate::link::control::Answer;
+use crate::net::Priority;
 use crate::report::{DaemonStatus, RecentTransition, RoleStatus, Status, VERSION};
-use crate::vrrp::Transition;
+use crate::vrrp::{GroupTransition, News, State, Transition};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -47,16 +48,28 @@ pub struct Recent {
 impl Supervisor {
     /// Remembers a transition.
     pub(super) fn remember(&mut self, transition: &Transition) {
+        let Transition { name, from, to, cause, priority, .. } = transition;
+        self.keep(name.clone(), (*from, *to), cause.to_string(), *priority);
+    }
+
+    /// Remembers the change of a sync group.
+    pub(super) fn remember_news(&mut self, news: &News) {
+        if let News::Group(GroupTransition { name, from, to, cause, .. }) = news {
+            self.keep(format!("sync group {name}"), (*from, *to), cause.clone(), Priority(0));
+        }
+    }
+
+    fn keep(&mut self, router: String, (from, to): (State, State), cause: String, priority: Priority) {
         if self.recent.len() == RECENT {
             self.recent.pop_front();
         }
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let report = RecentTransition {
-            router: transition.name.clone(),
-            from: transition.from.to_string(),
-            to: transition.to.to_string(),
-            cause: transition.cause.to_string(),
-            priority: transition.priority,
+            router,
+            from: from.to_string(),
+            to: to.to_string(),
+            cause,
+            priority,
             unix_seconds: unix.as_secs(),
             seconds_ago: 0,
         };
@@ -92,6 +105,8 @@ impl Supervisor {
             match answer {
                 Snapshot::Vrrp(vrrp) => status.vrrp = Some(vrrp),
                 Snapshot::Checker(checker) => status.checker = Some(checker),
+                Snapshot::Scripts(scripts) => status.scripts = Some(scripts),
+                Snapshot::Bfd(bfd) => status.bfd = Some(bfd),
             }
         }
         self.status.until = None;
@@ -108,12 +123,15 @@ impl Supervisor {
             name: slot.worker.role().name().to_owned(),
             pid: slot.child.as_ref().map(|child| child.pid),
             restarts: slot.restarts,
+            dropped: slot.dropped,
             generation: slot.child.as_ref().and_then(|child| child.generation),
             trouble: slot.trouble(&self.settings.limits).or_else(|| {
                 let late = self.status.waiting.contains(&slot.worker);
                 late.then(|| format!("did not answer within {limit} s"))
             }),
         };
+        // Those that serve others are worth a line only when something needs them.
+        let shown = |slot: &&super::slot::Slot| slot.worker.holds() || slot.wanted || slot.child.is_some();
         Status {
             version: VERSION,
             daemon: DaemonStatus {
@@ -125,10 +143,12 @@ impl Supervisor {
                 refused_reload: self.refused_reload.clone(),
                 configuration_errors: self.errors,
                 not_yet: self.plans.global.not_yet.clone(),
-                roles: self.slots.iter().map(role).collect(),
+                roles: self.slots.iter().filter(shown).map(role).collect(),
             },
             vrrp: None,
             checker: None,
+            scripts: None,
+            bfd: None,
             transitions: self.recent.iter().map(|recent| aged(recent, now)).collect(),
         }
     }

@@ -1,10 +1,11 @@
-//! The two roles that live as long as the daemon, and what travels on their links, under common names.
+//! The roles that live as long as the daemon, and what travels on their links, under common names.
 
 use super::settings::Limits;
 use crate::link::frame::{Decoder, FrameError, encode};
-use crate::link::{FromChecker, FromVrrp, ToChecker, ToVrrp};
+use crate::link::{FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp};
+use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::{Generation, Plans};
-use crate::report::{CheckerStatus, VrrpStatus};
+use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, VrrpStatus};
 use crate::role::Role;
 use crate::vrrp::{Transition, patience};
 
@@ -15,13 +16,21 @@ pub enum Worker {
     Checker,
     /// Elections and addresses.
     Vrrp,
+    /// Scripts, tracked files and processes.
+    Scripts,
+    /// BFD sessions.
+    Bfd,
 }
 
-/// In the order keepalived starts them.
-pub const START_ORDER: [Worker; 2] = [Worker::Checker, Worker::Vrrp];
+/// How many there are.
+pub const WORKERS: usize = 4;
 
-/// Addresses go first, so that clients are with the peer before our table goes.
-pub const STOP_ORDER: [Worker; 2] = [Worker::Vrrp, Worker::Checker];
+/// In the order in which they are started and reported: keepalived's, then those that only serve others.
+pub const START_ORDER: [Worker; WORKERS] = [Worker::Checker, Worker::Vrrp, Worker::Scripts, Worker::Bfd];
+
+/// Addresses go first, so that clients are with the peer before our table goes; then those that serve others: the
+/// scripts role last, to tell the end of all else.
+pub const STOP_ORDER: [Worker; WORKERS] = [Worker::Vrrp, Worker::Checker, Worker::Bfd, Worker::Scripts];
 
 /// What the supervisor says, beside plans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +57,10 @@ pub enum Report {
     Alive,
     /// A router changed state.
     Transition(Transition),
+    /// What is known of a tracker, for the vrrp role.
+    Tracker(TrackerKey, Option<Sample>),
+    /// Other news of the vrrp role.
+    News(crate::vrrp::News),
     /// The process exits next.
     Stopped,
 }
@@ -59,6 +72,10 @@ pub enum Snapshot {
     Vrrp(VrrpStatus),
     /// The checker role.
     Checker(CheckerStatus),
+    /// The scripts role.
+    Scripts(ScriptsStatus),
+    /// The bfd role.
+    Bfd(BfdStatus),
 }
 
 impl Worker {
@@ -67,6 +84,8 @@ impl Worker {
         match self {
             Worker::Checker => 0,
             Worker::Vrrp => 1,
+            Worker::Scripts => 2,
+            Worker::Bfd => 3,
         }
     }
 
@@ -75,6 +94,8 @@ impl Worker {
         match self {
             Worker::Checker => Role::Checker,
             Worker::Vrrp => Role::Vrrp,
+            Worker::Scripts => Role::Scripts,
+            Worker::Bfd => Role::Bfd,
         }
     }
 
@@ -83,6 +104,28 @@ impl Worker {
         match self {
             Worker::Checker => !plans.lvs.virtual_servers.is_empty(),
             Worker::Vrrp => !plans.vrrp.routers.is_empty(),
+            Worker::Scripts => plans.scripts.has_work(),
+            Worker::Bfd => !plans.bfd.sessions.is_empty(),
+        }
+    }
+
+    /// Does it hold something in the kernel that outlives its process, and that another process must give up?
+    pub const fn holds(self) -> bool {
+        matches!(self, Worker::Checker | Worker::Vrrp)
+    }
+
+    /// Does it know things of trackers?
+    pub const fn tracks(self) -> bool {
+        matches!(self, Worker::Scripts | Worker::Bfd)
+    }
+
+    /// Frames that may wait for it. Heartbeats come once a second and a silent role is ended before 64 of them, so a
+    /// full queue means that it does not read. News for the scripts role come in bursts: thousands of routers may change
+    /// state, some of them twice, before it is scheduled.
+    pub const fn queue(self) -> usize {
+        match self {
+            Worker::Checker | Worker::Vrrp | Worker::Bfd => 64,
+            Worker::Scripts => 16_384,
         }
     }
 
@@ -91,6 +134,8 @@ impl Worker {
         match self {
             Worker::Checker => "not running: the configuration has no virtual server, or -P was given",
             Worker::Vrrp => "not running: the configuration has no virtual router, or -C was given",
+            Worker::Scripts => "not running: the configuration has nothing to run or to watch",
+            Worker::Bfd => "not running: the configuration has no BFD session, or -B was given",
         }
     }
 
@@ -101,6 +146,10 @@ impl Worker {
             Worker::Vrrp => {
                 "no advertisement leaves, and a peer may take the addresses while they are still here"
             }
+            Worker::Scripts => {
+                "no script runs, and what tracked scripts, files and processes said last holds"
+            }
+            Worker::Bfd => "no BFD packet leaves, and the neighbours see the sessions go down",
         }
     }
 
@@ -108,7 +157,7 @@ impl Worker {
     /// impatient peer of its routers.
     pub fn silent_beats(self, plans: &Plans, limits: &Limits) -> u32 {
         let patience = match self {
-            Worker::Checker => None,
+            Worker::Checker | Worker::Scripts | Worker::Bfd => None,
             Worker::Vrrp => plans.vrrp.routers.iter().map(patience).min(),
         };
         let beats = patience.map(|time| time.as_nanos().div_ceil(limits.heartbeat.as_nanos().max(1)));
@@ -121,6 +170,8 @@ impl Worker {
         match self {
             Worker::Checker => "its services may still be in the IPVS table: see ipvsadm -Ln",
             Worker::Vrrp => "its virtual addresses may still be on this node: see ip address",
+            Worker::Scripts => "not everything may have been told, and scripts that it ran may still run",
+            Worker::Bfd => "its neighbours were not told",
         }
     }
 
@@ -129,6 +180,8 @@ impl Worker {
         match self {
             Worker::Checker => encode(&ToChecker::Plan(plans.lvs.clone())),
             Worker::Vrrp => encode(&ToVrrp::Plan(plans.vrrp.clone())),
+            Worker::Scripts => encode(&ToScripts::Plan(plans.scripts.clone())),
+            Worker::Bfd => encode(&ToBfd::Plan(plans.bfd.clone())),
         }
     }
 
@@ -144,6 +197,16 @@ impl Worker {
                 Order::Snapshot(number) => ToVrrp::Snapshot(number),
                 Order::AreYouThere(number) => ToVrrp::AreYouThere(number),
                 Order::Stop { release } => ToVrrp::Stop { release },
+            }),
+            Worker::Scripts => encode(&match order {
+                Order::Snapshot(number) => ToScripts::Snapshot(number),
+                Order::AreYouThere(number) => ToScripts::AreYouThere(number),
+                Order::Stop { .. } => ToScripts::Stop,
+            }),
+            Worker::Bfd => encode(&match order {
+                Order::Snapshot(number) => ToBfd::Snapshot(number),
+                Order::AreYouThere(number) => ToBfd::AreYouThere(number),
+                Order::Stop { .. } => ToBfd::Stop,
             }),
         }
     }
@@ -162,8 +225,44 @@ impl Worker {
                 FromVrrp::Snapshot(number, status) => Report::Snapshot(number, Snapshot::Vrrp(status)),
                 FromVrrp::Alive(_) => Report::Alive,
                 FromVrrp::Transition(transition) => Report::Transition(transition),
+                FromVrrp::News(news) => Report::News(news),
                 FromVrrp::Stopped => Report::Stopped,
+            }),
+            Worker::Scripts => decoder.message::<FromScripts>()?.map(|message| match message {
+                FromScripts::Applied(generation) => Report::Applied(generation),
+                FromScripts::Snapshot(number, status) => Report::Snapshot(number, Snapshot::Scripts(status)),
+                FromScripts::Alive(_) => Report::Alive,
+                FromScripts::Tracker(key, sample) => Report::Tracker(key, sample),
+                FromScripts::Stopped => Report::Stopped,
+            }),
+            Worker::Bfd => decoder.message::<FromBfd>()?.map(|message| match message {
+                FromBfd::Applied(generation) => Report::Applied(generation),
+                FromBfd::Snapshot(number, status) => Report::Snapshot(number, Snapshot::Bfd(status)),
+                FromBfd::Alive(_) => Report::Alive,
+                FromBfd::Tracker(key, sample) => Report::Tracker(key, sample),
+                FromBfd::Stopped => Report::Stopped,
             }),
         })
     }
+}
+
+/// What tells the vrrp role of trackers: several frames in one piece.
+pub fn tracker_frames<'a>(
+    samples: impl Iterator<Item = (&'a TrackerKey, &'a Option<Sample>)>,
+) -> Result<Vec<u8>, FrameError> {
+    let mut frames = Vec::new();
+    for (key, sample) in samples {
+        frames.extend(encode(&ToVrrp::Tracker(key.clone(), *sample))?);
+    }
+    Ok(frames)
+}
+
+/// What tells the scripts role what is held, before its first plan.
+pub fn held_frame(samples: Vec<(TrackerKey, Sample)>) -> Result<Vec<u8>, FrameError> {
+    encode(&ToScripts::Held(samples))
+}
+
+/// What tells the scripts role the news.
+pub fn news_frame(news: News) -> Result<Vec<u8>, FrameError> {
+    encode(&ToScripts::News(news))
 }

@@ -2,6 +2,7 @@
 
 use super::event::{Action, AddressOp, LogLevel, OpId, RouterId};
 use super::interfaces::Interfaces;
+use super::samples::Samples;
 use crate::net::Priority;
 use crate::time::Instant;
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 pub(super) struct Context<'a> {
     pub now: Instant,
     pub interfaces: &'a Interfaces,
+    pub samples: &'a Samples,
     pub operations: &'a mut Operations,
     pub actions: &'a mut Vec<Action>,
     /// Priorities that this event changed: told together, with its name as the cause.

@@ -1,5 +1,6 @@
 //! What goes into the core and what comes out.
 
+use super::news::News;
 use crate::net::{IpCidr, MacAddr, Priority};
 use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::vrrp::{RouterKey, VrrpPlan};
@@ -38,6 +39,8 @@ pub enum Event {
     },
     /// What is known of a tracked thing changed; `None` when nothing is known (its role died, or has not looked yet).
     Tracker(TrackerKey, Option<Sample>),
+    /// Why a tracked thing is as the next [`Event::Tracker`] says, a few words ("exit status 1"); it comes first.
+    TrackerWords(TrackerKey, String),
     /// A kernel operation finished.
     KernelDone {
         /// Which.
@@ -116,6 +119,8 @@ pub enum Action {
     Kernel(OpId, AddressOp),
     /// A router changed state.
     Notify(Transition),
+    /// Something else that notify scripts and FIFOs tell.
+    News(News),
     /// A sentence for the operator that is no change of state (already rate-limited by the core).
     Log(LogLevel, String),
     /// Every router has ended after [`Command::Stop`]: the role may exit once queued actions are done.
@@ -259,6 +264,17 @@ pub enum TransitionCause {
         /// Its priority.
         priority: Priority,
     },
+    /// Its sync group moves together: another member began.
+    Group {
+        /// The group.
+        group: String,
+        /// The member that began.
+        member: String,
+        /// Why it did.
+        cause: Box<TransitionCause>,
+    },
+    /// Not started yet: what is waited for, a sentence each.
+    Waiting(Vec<String>),
     /// Something the router needs is missing; each reason is a sentence.
     Fault(Vec<String>),
     /// What was missing is back: the reasons for FAULT that are no longer true, a sentence each.

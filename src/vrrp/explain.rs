@@ -29,6 +29,10 @@ impl fmt::Display for TransitionCause {
             TransitionCause::Preempted { from, priority } => {
                 write!(f, "preempted {from}, which is weaker (priority {priority})")
             }
+            TransitionCause::Group { group, member, cause } => {
+                write!(f, "sync group {group}: {member}: {cause}")
+            }
+            TransitionCause::Waiting(reasons) => write!(f, "waits: {}", reasons.join("; ")),
             TransitionCause::Fault(reasons) => f.write_str(&reasons.join("; ")),
             TransitionCause::Recovered(reasons) => write!(f, "no longer: {}", reasons.join("; ")),
             TransitionCause::AddressLost { cidr } => write!(f, "somebody else removed {cidr}"),

@@ -18,9 +18,12 @@ mod context;
 mod election;
 mod event;
 mod explain;
+mod group;
 mod interfaces;
+mod news;
 mod reconfigure;
 mod router;
+mod samples;
 mod state;
 mod stats;
 mod story;
@@ -41,6 +44,8 @@ pub use event::{
     Action, AddressOp, Command, Event, Frame, InterfaceFacts, KernelError, LogLevel, OpId, Received,
     RouterId, State, Transition, TransitionCause,
 };
+pub use group::Group;
+pub use news::{GroupTransition, News, PriorityNews, WeakerHeard};
 pub use router::Router;
 pub use state::ActiveRouter;
 pub use stats::Stats;
@@ -54,6 +59,7 @@ use crate::wire::vrrp::peek_vrid;
 use context::{Context, Operations, PriorityChange};
 use explain::priority_sentences;
 use interfaces::Interfaces;
+use samples::Samples;
 use state::Phase;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,7 +72,12 @@ pub struct Core {
     order: Vec<RouterId>,
     interfaces: Interfaces,
     /// What is known of tracked scripts, files, processes and BFD sessions.
-    samples: BTreeMap<TrackerKey, Sample>,
+    samples: Samples,
+    groups: Vec<Group>,
+    /// Groups of which a member changed what it is, wants or lacks; the members in the order in which they did.
+    restless: BTreeMap<usize, Vec<RouterId>>,
+    /// The group of a member that heard a weaker Master, and the member.
+    alarmed: Option<(usize, RouterId)>,
     operations: Operations,
     /// Who a packet is for.
     receivers: BTreeMap<(u32, AddressFamily, VirtualRouterId), RouterId>,
@@ -97,8 +108,11 @@ impl Core {
 
     /// Something happened.
     pub fn handle(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
+        let tracked = if let Event::Tracker(key, _) = &event { Some(key.clone()) } else { None };
         let cause = self.name_event(&event);
         self.act_on(event, now, actions);
+        self.settle_groups(now, actions);
+        let cause = cause.or_else(|| tracked.map(|key| self.samples.sentence(&key)));
         let changes = std::mem::take(&mut self.priorities);
         let sentences = priority_sentences(&changes, cause.as_deref().unwrap_or("reload"));
         actions.extend(sentences.map(|what| Action::Log(LogLevel::Info, what)));
@@ -127,6 +141,7 @@ impl Core {
             }
             (_, Event::Interface(facts)) => self.interface(facts, now, actions),
             (_, Event::InterfaceGone { index }) => self.interface_gone(index, now, actions),
+            (_, Event::TrackerWords(key, words)) => self.samples.note_words(key, words),
             (_, Event::Tracker(key, sample)) => self.sampled(key, sample, now, actions),
             (_, Event::KernelDone { op, result }) => {
                 if let Some((id, slot)) = self.operations.finish(op) {
@@ -156,6 +171,7 @@ impl Core {
         for id in due {
             self.with_router(id, now, actions, Router::timeout);
         }
+        self.settle_groups(now, actions);
     }
 
     /// The earliest moment at which there is something to do.
@@ -179,6 +195,11 @@ impl Core {
     /// One router, also one that is ending.
     pub fn router(&self, id: RouterId) -> Option<&Router> {
         self.routers.get(&id)
+    }
+
+    /// The sync groups in the order of the plan.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter()
     }
 
     /// Packets that were for no router of ours.
@@ -228,14 +249,10 @@ impl Core {
     }
 
     fn sampled(&mut self, key: TrackerKey, sample: Option<Sample>, now: Instant, actions: &mut Vec<Action>) {
-        let before = match sample {
-            Some(sample) => self.samples.insert(key.clone(), sample),
-            None => self.samples.remove(&key),
-        };
-        if before == sample || self.life != Life::Running {
+        if !self.samples.update(key.clone(), sample) || self.life != Life::Running {
             return;
         }
-        let names_it = |router: &Router| router.plan.trackers.iter().any(|t| t.tracker == key);
+        let names_it = |router: &Router| !router.doomed && router.trackers().any(|t| t.tracker == key);
         let watchers: Vec<RouterId> =
             self.routers.values().filter(|router| names_it(router)).map(Router::id).collect();
         for id in watchers {
@@ -273,6 +290,10 @@ impl Core {
                 _ => router.transition(Phase::Initialize, cause.clone(), ctx),
             });
         }
+        for index in 0..self.groups.len() {
+            self.change_group(index, State::Initialize, cause.to_string(), now, actions);
+        }
+        self.groups.clear();
         self.end_if_idle(actions);
     }
 
@@ -303,8 +324,18 @@ impl Core {
     ) {
         let Some(router) = self.routers.get_mut(&id) else { return };
         let (interfaces, operations) = (&self.interfaces, &mut self.operations);
-        let priorities = &mut self.priorities;
-        work(router, &mut Context { now, interfaces, operations, actions, priorities });
+        let (priorities, samples) = (&mut self.priorities, &self.samples);
+        work(router, &mut Context { now, interfaces, samples, operations, actions, priorities });
+        if std::mem::take(&mut router.stirred)
+            && let Some(group) = router.shared.group
+        {
+            self.restless.entry(group).or_default().push(id);
+        }
+        if std::mem::take(&mut router.alarmed)
+            && let Some(group) = router.shared.group
+        {
+            self.alarmed.get_or_insert((group, id));
+        }
         let deadline = router.deadline();
         if router.queued != deadline {
             if let Some(old) = router.queued {

@@ -2,11 +2,13 @@
 
 use super::Core;
 use super::context::Context;
-use super::event::{Action, LogLevel, RouterId, TransitionCause};
-use super::router::Router;
+use super::event::{Action, LogLevel, RouterId, State, TransitionCause};
+use super::group::Group;
+use super::router::{Router, Shared};
 use super::state::Phase;
 use super::vips::Vip;
-use crate::plan::vrrp::{RouterKey, RouterPlan, VirtualAddress, VrrpPlan};
+use crate::plan::track::TrackerKey;
+use crate::plan::vrrp::{RouterKey, RouterPlan, SyncGroupPlan, VirtualAddress, VrrpPlan};
 use crate::time::Instant;
 use crate::wire::vrrp::Version;
 use std::collections::btree_map::Entry;
@@ -38,33 +40,106 @@ impl Core {
         self.generation = plan.generation;
         self.order = order;
         let left: Vec<RouterId> = known.into_values().collect();
-        self.note_dependants(&kept);
+        let mut shared = self.arrange_groups(plan.groups, &kept, now, actions);
+        self.note_dependants(&kept, &shared);
+        self.forget_samples(&kept, &shared);
         let looks_new = self.interfaces.reduce_again();
         for id in left {
-            self.with_router(id, now, actions, |router, ctx| router.end(ctx));
+            self.with_router(id, now, actions, |router, ctx| {
+                router.shared = Shared::default();
+                router.end(ctx);
+            });
         }
         for (id, plan) in &kept {
             self.with_router(*id, now, actions, |router, ctx| router.drop_addresses(plan, ctx));
         }
         for (id, plan) in kept {
+            let shared = shared.remove(&id).unwrap_or_default();
             if let Entry::Vacant(place) = self.routers.entry(id) {
-                place.insert(Router::new(id, plan, now));
+                place.insert(Router { shared, ..Router::new(id, plan, now) });
                 self.with_router(id, now, actions, Router::start);
             } else {
-                self.with_router(id, now, actions, |router, ctx| router.adopt(plan, ctx));
+                self.with_router(id, now, actions, |router, ctx| router.adopt(plan, shared, ctx));
             }
         }
         for name in looks_new {
             self.reevaluate_watchers(&name, now, actions);
         }
+        self.welcome();
     }
 
-    fn note_dependants(&mut self, routers: &[(RouterId, RouterPlan)]) {
+    /// The new plan's groups; a group that keeps its name keeps its state. What each router shares with its group.
+    fn arrange_groups(
+        &mut self,
+        plans: Vec<SyncGroupPlan>,
+        routers: &[(RouterId, RouterPlan)],
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) -> BTreeMap<RouterId, Shared> {
+        let by_key: HashMap<&RouterKey, RouterId> = routers.iter().map(|(id, r)| (&r.key, *id)).collect();
+        for index in 0..self.groups.len() {
+            let gone = self.groups.get(index).is_some_and(|g| plans.iter().all(|p| p.name != g.plan.name));
+            if gone {
+                self.change_group(index, State::Initialize, "removed by the reload".to_owned(), now, actions);
+            }
+        }
+        let mut old = std::mem::take(&mut self.groups);
+        let mut shared: BTreeMap<RouterId, Shared> = BTreeMap::new();
+        for plan in plans {
+            let free = |id: &RouterId| !shared.contains_key(id);
+            let members: Vec<RouterId> =
+                plan.members.iter().filter_map(|key| by_key.get(key).copied()).filter(free).collect();
+            let (interfaces, trackers) = (plan.track_interfaces.clone(), plan.trackers.clone());
+            let group = Some(self.groups.len());
+            let common = Shared { group, interfaces, trackers };
+            shared.extend(members.iter().map(|id| (*id, common.clone())));
+            let known = old.iter().position(|known| known.plan.name == plan.name);
+            self.groups.push(match known.map(|at| old.swap_remove(at)) {
+                Some(known) => Group { plan, members, ..known },
+                None => Group::new(plan, members, now),
+            });
+        }
+        shared
+    }
+
+    /// Members that come to a group that is Master listen first, as every router does; the others stay Master
+    /// meanwhile (keepalived 2.2.7 makes all of them Backup).
+    fn welcome(&mut self) {
+        for (index, group) in self.groups.iter().enumerate() {
+            let leads = group
+                .members
+                .iter()
+                .any(|id| self.routers.get(id).is_some_and(|router| router.state() == State::Master));
+            for id in &group.members {
+                if let Some(router) = self.routers.get_mut(id)
+                    && let Phase::Backup(backup) = &router.phase
+                {
+                    router.joining = leads && backup.active.is_none();
+                }
+            }
+            self.restless.entry(index).or_default();
+        }
+    }
+
+    /// What no router tracks any more is no longer known.
+    fn forget_samples(&mut self, routers: &[(RouterId, RouterPlan)], shared: &BTreeMap<RouterId, Shared>) {
+        let new = routers.iter().flat_map(|(_, plan)| &plan.trackers);
+        let new = new.chain(shared.values().flat_map(|shared| &shared.trackers));
+        let wanted: BTreeSet<&TrackerKey> = new.map(|tracked| &tracked.tracker).collect();
+        for old in self.routers.values().flat_map(Router::trackers) {
+            if !wanted.contains(&old.tracker) {
+                self.samples.forget(&old.tracker);
+            }
+        }
+    }
+
+    fn note_dependants(&mut self, routers: &[(RouterId, RouterPlan)], shared: &BTreeMap<RouterId, Shared>) {
         self.interfaces.clear_dependants();
         for (id, plan) in routers {
             self.interfaces.watch(&plan.key.interface, *id);
             self.interfaces.watch(plan.advert_interface(), *id);
-            for tracked in &plan.track_interfaces {
+            let common = shared.get(id).into_iter().flat_map(|shared| &shared.interfaces);
+            for tracked in plan.track_interfaces.iter().chain(common) {
                 self.interfaces.watch(&tracked.interface, *id);
             }
             for address in plan.addresses.iter().chain(&plan.excluded_addresses) {
@@ -100,9 +175,17 @@ impl Router {
     }
 
     /// Go on with another plan of the same key. State, counters and the Master heard are kept.
-    fn adopt(&mut self, plan: RouterPlan, ctx: &mut Context) {
-        if self.plan == plan {
+    fn adopt(&mut self, plan: RouterPlan, shared: Shared, ctx: &mut Context) {
+        if (&self.plan, &self.shared) == (&plan, &shared) {
             return;
+        }
+        let leaves = self.shared.group.is_some() && shared.group.is_none();
+        self.shared = shared;
+        if let Phase::Backup(backup) = &mut self.phase
+            && leaves
+        {
+            // Nobody waits for it any more: its timer, which has ended, decides again.
+            backup.wants_master = false;
         }
         let old = std::mem::replace(&mut self.plan, plan);
         self.frames.clear();

@@ -3,14 +3,15 @@
 
 use super::context::Context;
 use super::election::{Timing, Wait, outranks};
-use super::event::{Frame, LogLevel, Received, RouterId, State, TransitionCause};
+use super::event::{Action, Frame, LogLevel, Received, RouterId, State, TransitionCause};
 use super::explain::discard_sentence;
+use super::news::{News, WeakerHeard};
 use super::state::{ActiveRouter, Backup, Master, Phase};
 use super::stats::Stats;
 use super::story::Story;
 use super::vips::Vip;
 use crate::net::{AddressFamily, Priority};
-use crate::plan::vrrp::RouterPlan;
+use crate::plan::vrrp::{RouterPlan, TrackedInterface, TrackedObject};
 use crate::time::{Instant, Interval};
 use crate::wire::vrrp::{Addresses, Advertisement, Discard, Expectation, Path, Version, decode};
 use std::net::IpAddr;
@@ -27,7 +28,20 @@ pub struct Router {
     pub(super) phase: Phase,
     pub(super) since: Instant,
     pub(super) cause: TransitionCause,
+    /// Why it is in FAULT.
     pub(super) faults: Vec<String>,
+    /// What the last look around found missing; members of a sync group fail for each other's.
+    pub(super) own_faults: Vec<String>,
+    /// Conditions of which nothing is known yet.
+    pub(super) pending: Vec<String>,
+    /// What it shares with the members of its sync group.
+    pub(super) shared: Shared,
+    /// Something changed that its sync group must consider.
+    pub(super) stirred: bool,
+    /// Heard a weaker Master: the members of its sync group announce their addresses again, too.
+    pub(super) alarmed: bool,
+    /// Came to a sync group that is Master already: the others stay where they are while it listens.
+    pub(super) joining: bool,
     pub(super) link: Option<u32>,
     pub(super) source: Option<IpAddr>,
     pub(super) priority: Priority,
@@ -42,12 +56,24 @@ pub struct Router {
     /// Kinds of sentence said since the last change of state.
     pub(super) said: Said,
     pub(super) weaker_said_at: Option<Instant>,
+    pub(super) weaker_told_at: Option<Instant>,
     /// The deadline under which the core has queued this router.
     pub(super) queued: Option<Instant>,
     /// The key under which the core finds it for packets.
     pub(super) bound: Option<u32>,
     /// No longer in the configuration; ends when its addresses are gone.
     pub(super) doomed: bool,
+}
+
+/// What the members of a sync group share.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shared {
+    /// Index of the group.
+    pub group: Option<usize>,
+    /// Its tracked interfaces.
+    pub interfaces: Vec<TrackedInterface>,
+    /// Its other trackers.
+    pub trackers: Vec<TrackedObject>,
 }
 
 /// Which kinds of sentence were already said: one bit each.
@@ -88,6 +114,12 @@ impl Router {
             since: now,
             cause: TransitionCause::Started,
             faults: Vec::new(),
+            own_faults: Vec::new(),
+            pending: Vec::new(),
+            shared: Shared::default(),
+            stirred: false,
+            alarmed: false,
+            joining: false,
             link: None,
             source: None,
             vips,
@@ -98,6 +130,7 @@ impl Router {
             stats: Stats::default(),
             said: Said::default(),
             weaker_said_at: None,
+            weaker_told_at: None,
             queued: None,
             bound: None,
             doomed: false,
@@ -152,7 +185,7 @@ impl Router {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let phase = match &self.phase {
             Phase::Initialize | Phase::Fault => None,
-            Phase::Backup(backup) => Some(backup.master_down_at),
+            Phase::Backup(backup) => (!backup.wants_master).then_some(backup.master_down_at),
             Phase::Master(master) => {
                 [Some(master.next_advertisement), master.second_burst_at, master.refresh_at]
                     .into_iter()
@@ -178,15 +211,52 @@ impl Router {
     }
 
     /// RFC 9568 6.4.1: the owner becomes Master at once, others listen first, for the whole down interval even
-    /// with `state MASTER` (keepalived 2.2.7, measured in versions 2 and 3).
+    /// with `state MASTER` (keepalived 2.2.7, measured in versions 2 and 3). While nothing is known of a condition,
+    /// the router has no state yet, as in keepalived.
     pub(super) fn start(&mut self, ctx: &mut Context) {
-        let faults = self.look_around(ctx);
-        if !faults.is_empty() {
-            self.fail(faults, ctx);
+        self.look_around(ctx);
+        self.stirred = true;
+        if self.shared.group.is_none() {
+            self.begin(ctx);
+        } else if !self.pending.is_empty() {
+            self.wait(ctx);
+        }
+    }
+
+    /// Leave INIT, if that can be.
+    pub(super) fn begin(&mut self, ctx: &mut Context) {
+        if !self.own_faults.is_empty() {
+            self.fail(self.own_faults.clone(), ctx);
+        } else if !self.pending.is_empty() {
+            self.wait(ctx);
         } else if self.priority.is_owner() {
             self.become_master(TransitionCause::Owner, ctx);
         } else {
             self.become_backup(Wait::Down, TransitionCause::Started, ctx);
+        }
+    }
+
+    /// Leave INIT or FAULT together with the sync group: owners only among owners are Master at once.
+    pub(super) fn begin_in_group(&mut self, owners: bool, ctx: &mut Context) {
+        let cause = match &self.phase {
+            Phase::Fault => TransitionCause::Recovered(self.faults.clone()),
+            _ if owners => TransitionCause::Owner,
+            _ => TransitionCause::Started,
+        };
+        if owners {
+            self.become_master(cause, ctx);
+        } else {
+            self.become_backup(Wait::Down, cause, ctx);
+        }
+    }
+
+    /// Stay in INIT and say what is missing; addresses of an earlier run go.
+    fn wait(&mut self, ctx: &mut Context) {
+        let cause = TransitionCause::Waiting(self.pending.clone());
+        if cause != self.cause {
+            ctx.log(LogLevel::Info, format!("({}) {cause}", self.plan.name));
+            self.cause = cause;
+            self.withdraw_addresses(ctx);
         }
     }
 
@@ -203,6 +273,51 @@ impl Router {
     /// Something the router needs is missing.
     pub(super) fn fail(&mut self, faults: Vec<String>, ctx: &mut Context) {
         self.transition(Phase::Fault, TransitionCause::Fault(faults), ctx);
+    }
+
+    /// As [`Router::fail`]; in FAULT already, only the reasons change.
+    pub(super) fn fail_or_restate(&mut self, faults: Vec<String>, ctx: &mut Context) {
+        if self.phase != Phase::Fault {
+            self.fail(faults, ctx);
+        } else if faults != self.faults {
+            let reasons = faults.join("; ");
+            ctx.log(LogLevel::Warning, format!("({}) still in FAULT: {reasons}", self.plan.name));
+            self.cause = TransitionCause::Fault(faults.clone());
+            self.faults = faults;
+        }
+    }
+
+    /// Has its timer ended, so that only its sync group keeps it from being Master?
+    pub fn wants_master(&self) -> bool {
+        matches!(&self.phase, Phase::Backup(backup) if backup.wants_master)
+    }
+
+    /// The sync group lets it be Master.
+    pub(super) fn take_wanted(&mut self, ctx: &mut Context) {
+        if let Phase::Backup(backup) = &self.phase
+            && backup.wants_master
+        {
+            let cause = takeover_cause(backup, self.since, ctx.now);
+            self.become_master(cause, ctx);
+        }
+    }
+
+    /// Why its sync group cannot be Master while this member listens.
+    pub(super) fn yielding_cause(&self) -> TransitionCause {
+        match (&self.phase, &self.cause) {
+            (_, TransitionCause::AddressLost { .. } | TransitionCause::Outranked { .. }) => {
+                self.cause.clone()
+            }
+            (Phase::Backup(Backup { active: Some(active), .. }), _) => {
+                TransitionCause::Outranked { by: active.address, priority: active.priority }
+            }
+            _ => self.cause.clone(),
+        }
+    }
+
+    /// Scripts, files, processes and BFD sessions that count: its own and its sync group's.
+    pub(super) fn trackers(&self) -> impl Iterator<Item = &TrackedObject> {
+        self.plan.trackers.iter().chain(&self.shared.trackers)
     }
 
     /// A packet for this router.
@@ -233,9 +348,14 @@ impl Router {
     pub(super) fn timeout(&mut self, ctx: &mut Context) {
         let interval = self.own_interval().duration();
         match &mut self.phase {
-            Phase::Backup(backup) if backup.master_down_at <= ctx.now => {
-                let cause = takeover_cause(backup, self.since, ctx.now);
-                self.become_master(cause, ctx);
+            Phase::Backup(backup) if backup.master_down_at <= ctx.now && !backup.wants_master => {
+                if self.shared.group.is_some() {
+                    backup.wants_master = true;
+                    self.stirred = true;
+                } else {
+                    let cause = takeover_cause(backup, self.since, ctx.now);
+                    self.become_master(cause, ctx);
+                }
             }
             Phase::Master(master) if master.next_advertisement <= ctx.now => {
                 // Counted from the deadline, so that lateness does not add up; after a pause, from now.
@@ -289,6 +409,8 @@ impl Router {
         if !weaker {
             backup.preempt_after = None;
         }
+        self.stirred |= self.joining || backup.wants_master;
+        self.joining = false;
         if self.plan.version == Version::V3 {
             backup.master_interval = heard.interval;
         }
@@ -345,7 +467,9 @@ impl Router {
         if self.plan.answer_lower_priority {
             self.send_advertisement(ctx);
         }
+        self.tell_of_weaker(heard, ctx);
         self.announce_again(ctx);
+        self.alarmed = true;
         let silent = self.weaker_said_at.is_some_and(|at| ctx.now < at + WEAKER_LOG_GAP);
         if !silent {
             self.weaker_said_at = Some(ctx.now);
@@ -360,6 +484,22 @@ impl Router {
                 ),
             );
         }
+    }
+
+    /// Notify scripts hear of it, but a flood of packets is no flood of scripts.
+    fn tell_of_weaker(&mut self, heard: Heard, ctx: &mut Context) {
+        if self.weaker_told_at.is_some_and(|at| ctx.now < at + self.own_interval().duration() / 2) {
+            return;
+        }
+        self.weaker_told_at = Some(ctx.now);
+        ctx.actions.push(Action::News(News::WeakerHeard(WeakerHeard {
+            router: self.id,
+            key: self.plan.key.clone(),
+            name: self.plan.name.clone(),
+            priority: self.priority,
+            by: heard.from,
+            theirs: heard.priority,
+        })));
     }
 
     /// Is the packet one to act upon?

@@ -49,6 +49,8 @@ pub(super) struct Backup {
     pub master_down_at: Instant,
     /// Since when the timer runs, and with which formula: a changed priority recomputes it in place.
     pub counted_from: Instant,
+    /// The timer has ended, and the sync group waits for its other members.
+    pub wants_master: bool,
     /// The formula.
     pub wait: Wait,
     /// Master_Adver_Interval (RFC 9568 6.1): learned in version 3.
@@ -69,6 +71,7 @@ impl Backup {
         Backup {
             master_down_at: now + timing.wait(wait),
             counted_from: now,
+            wants_master: false,
             wait,
             master_interval: timing.master_interval,
             active: None,
@@ -81,6 +84,7 @@ impl Backup {
     /// Start the timer anew.
     pub fn arm(&mut self, wait: Wait, timing: Timing, now: Instant) {
         self.wait = wait;
+        self.wants_master = false;
         self.counted_from = now;
         self.recompute(timing);
     }

@@ -98,7 +98,7 @@ impl World {
             match action {
                 Action::Kernel(op, order) => self.queue.push_back((op, order)),
                 Action::Stopped => self.stopped += 1,
-                Action::Transmit(..) | Action::Notify(_) | Action::Log(..) => {
+                Action::Transmit(..) | Action::Notify(_) | Action::News(_) | Action::Log(..) => {
                     assert!(self.stopped == 0, "the core acts after its end: {action:?}");
                 }
             }

@@ -142,6 +142,7 @@ fn short(action: &Action) -> String {
         Action::Kernel(_, AddressOp::Add { cidr, .. }) => format!("add {}", cidr.address()),
         Action::Kernel(_, AddressOp::Remove { cidr, .. }) => format!("remove {}", cidr.address()),
         Action::Notify(transition) => format!("{}", transition.to),
+        Action::News(_) => "news".to_owned(),
         Action::Log(LogLevel::Error, _) => "error".to_owned(),
         Action::Log(LogLevel::Warning, _) => "warning".to_owned(),
         Action::Log(LogLevel::Info, _) => "info".to_owned(),

@@ -1,9 +1,11 @@
-//! What a router needs and what moves its priority: interfaces and a source address.
+//! What a router needs and what moves its priority: interfaces, a source address, trackers.
 
 use super::context::{Context, PriorityChange};
-use super::event::{LogLevel, TransitionCause};
+use super::event::{Action, State};
 use super::interfaces::Interfaces;
-use super::router::Router;
+use super::news::{News, PriorityNews};
+use super::router::{Router, Shared};
+use super::samples::Effect;
 use super::state::Phase;
 use super::virtual_mac;
 use crate::net::{AddressFamily, Priority};
@@ -21,11 +23,14 @@ struct Outlook {
     priority: Priority,
     /// Why it cannot take part, a sentence each; empty if it can.
     faults: Vec<String>,
+    /// Conditions of which nothing is known yet, a sentence each.
+    pending: Vec<String>,
 }
 
 impl Outlook {
     /// Look around.
-    fn of(plan: &RouterPlan, interfaces: &Interfaces) -> Outlook {
+    fn of(plan: &RouterPlan, shared: &Shared, ctx: &Context) -> Outlook {
+        let interfaces = ctx.interfaces;
         let own = interfaces.get(&plan.key.interface);
         let source = match plan.transport {
             Transport::Multicast { source: Some(source), .. }
@@ -47,36 +52,53 @@ impl Outlook {
             faults.extend(virtual_mac::link_fault(plan, speaks));
         }
         faults.extend(address_faults(plan, interfaces));
-        faults.extend(plan.track_interfaces.iter().filter_map(|tracked| tracker_fault(tracked, interfaces)));
+        let watched = || plan.track_interfaces.iter().chain(&shared.interfaces);
+        faults.extend(watched().filter_map(|tracked| tracker_fault(tracked, interfaces)));
+        let mut added: Vec<i32> =
+            watched().map(|tracked| contribution(tracked, is_up(&tracked.interface, interfaces))).collect();
+        let mut pending = Vec::new();
+        for tracked in plan.trackers.iter().chain(&shared.trackers) {
+            match ctx.samples.effect(tracked) {
+                Effect::Adds(number) => added.push(number),
+                Effect::Fault(sentence) => faults.push(sentence),
+                Effect::Unknown if tracked.weight == 0 => {
+                    pending.push(ctx.samples.sentence(&tracked.tracker))
+                }
+                Effect::Unknown => {}
+            }
+        }
         Outlook {
             link: speaks.map(|interface| interface.index),
             source,
-            priority: effective_priority(plan, interfaces),
+            priority: effective_priority(plan.priority, &added),
             faults,
+            pending,
         }
     }
 }
 
 impl Router {
-    /// Something around the router changed: look again and act on the difference.
+    /// Something around the router changed: look again and act on the difference. For a member of a sync group, the
+    /// group acts.
     pub(super) fn reevaluate(&mut self, ctx: &mut Context) {
-        let faults = self.look_around(ctx);
-        match (&self.phase, faults.is_empty()) {
-            (Phase::Fault, true) => self.recover(ctx),
-            (Phase::Fault, false) if faults != self.faults => {
-                let reasons = faults.join("; ");
-                ctx.log(LogLevel::Warning, format!("({}) still in FAULT: {reasons}", self.plan.name));
-                self.cause = TransitionCause::Fault(faults.clone());
-                self.faults = faults;
-            }
-            (Phase::Backup(_) | Phase::Master(_), false) => self.fail(faults, ctx),
-            (Phase::Initialize | Phase::Backup(_) | Phase::Master(_) | Phase::Fault, _) => {}
+        self.look_around(ctx);
+        if self.shared.group.is_some() || self.doomed {
+            return;
+        }
+        let faulty = !self.own_faults.is_empty();
+        match &self.phase {
+            Phase::Initialize => self.begin(ctx),
+            Phase::Fault if faulty => self.fail_or_restate(self.own_faults.clone(), ctx),
+            Phase::Fault if !self.pending.is_empty() => self.fail_or_restate(self.pending.clone(), ctx),
+            Phase::Fault => self.recover(ctx),
+            Phase::Backup(_) | Phase::Master(_) if faulty => self.fail(self.own_faults.clone(), ctx),
+            Phase::Backup(_) | Phase::Master(_) => {}
         }
     }
 
-    /// Take in interface, source address and priority as they are now. What is missing, a sentence each.
-    pub(super) fn look_around(&mut self, ctx: &mut Context) -> Vec<String> {
-        let Outlook { link, source, priority, faults } = Outlook::of(&self.plan, ctx.interfaces);
+    /// Take in interface, source address, priority and trouble as they are now.
+    pub(super) fn look_around(&mut self, ctx: &mut Context) {
+        let Outlook { link, source, priority, faults, pending } = Outlook::of(&self.plan, &self.shared, ctx);
         if (link, source) != (self.link, self.source) {
             self.frames.clear();
             self.link = link;
@@ -85,7 +107,11 @@ impl Router {
         if priority != self.priority {
             self.change_priority(priority, ctx);
         }
-        faults
+        if (&faults, &pending) != (&self.own_faults, &self.pending) {
+            self.stirred = true;
+            self.own_faults = faults;
+            self.pending = pending;
+        }
     }
 
     /// keepalived recomputes a Backup's timer in place; a Master just says the new number from now on.
@@ -100,19 +126,21 @@ impl Router {
             let name = self.plan.name.clone();
             ctx.priorities.push(PriorityChange { name, from: before, to: priority });
         }
+        let state = self.phase.state();
+        if matches!(state, State::Master | State::Backup) {
+            let (router, key, name) = (self.id, self.plan.key.clone(), self.plan.name.clone());
+            let news = PriorityNews { router, key, name, state, from: before, priority };
+            ctx.actions.push(Action::News(News::Priority(news)));
+        }
     }
 }
 
 /// keepalived's arithmetic: base plus contributions, kept in 1..=254; an owner never changes.
-fn effective_priority(plan: &RouterPlan, interfaces: &Interfaces) -> Priority {
-    if plan.priority.is_owner() {
-        return plan.priority;
+fn effective_priority(base: Priority, added: &[i32]) -> Priority {
+    if base.is_owner() {
+        return base;
     }
-    let total = plan
-        .track_interfaces
-        .iter()
-        .map(|tracked| contribution(tracked, is_up(&tracked.interface, interfaces)))
-        .fold(i32::from(plan.priority.0), i32::saturating_add);
+    let total = added.iter().fold(i32::from(base.0), |sum, number| sum.saturating_add(*number));
     Priority(u8::try_from(total.clamp(1, 254)).expect("it was brought into 1..=254"))
 }
 
@@ -171,27 +199,12 @@ fn is_up(name: &str, interfaces: &Interfaces) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{facts, router_plan};
     use super::*;
-
-    fn priority(base: u8, weights: &[i16]) -> u8 {
-        let mut interfaces = Interfaces::default();
-        interfaces.update(facts(true));
-        let mut plan = router_plan(base);
-        plan.track_interfaces = weights
-            .iter()
-            .map(|&weight| TrackedInterface {
-                interface: if weight < 0 { "missing" } else { "eth0" }.to_owned(),
-                weight,
-                reverse: false,
-            })
-            .collect();
-        effective_priority(&plan, &interfaces).0
-    }
 
     /// keepalived: the total is kept in 1..=254, the owner is left alone.
     #[test]
     fn weights_add_up_and_stay_in_range() {
+        let priority = |base, added: &[i32]| effective_priority(Priority(base), added).0;
         assert_eq!(priority(100, &[20, 30]), 150);
         assert_eq!(priority(100, &[20, -50]), 70);
         assert_eq!(priority(100, &[-253]), 1);

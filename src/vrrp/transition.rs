@@ -20,10 +20,13 @@ impl Router {
             }
         }
         self.phase = to;
+        self.stirred = true;
+        self.joining &= matches!(self.phase, Phase::Backup(_));
         self.since = ctx.now;
         self.cause = cause;
         self.said = Said::default();
         self.weaker_said_at = None;
+        self.weaker_told_at = None;
         self.faults = match &self.cause {
             TransitionCause::Fault(reasons) => reasons.clone(),
             _ => Vec::new(),
@@ -56,6 +59,7 @@ impl Router {
 /// Does a Master that leaves for this reason send priority 0? Not to one who is stronger: it has spoken.
 fn resigns(cause: &TransitionCause) -> bool {
     match cause {
+        TransitionCause::Group { cause, .. } => resigns(cause),
         TransitionCause::Fault(_)
         | TransitionCause::AddressLost { .. }
         | TransitionCause::Removed
@@ -63,6 +67,7 @@ fn resigns(cause: &TransitionCause) -> bool {
         | TransitionCause::Orphaned => true,
         TransitionCause::Started
         | TransitionCause::Owner
+        | TransitionCause::Waiting(_)
         | TransitionCause::MasterDown { .. }
         | TransitionCause::MasterResigned { .. }
         | TransitionCause::Outranked { .. }

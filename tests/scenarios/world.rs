@@ -2,15 +2,16 @@
 
 use holdfast::net::{AddressFamily, IpCidr, MacAddr, Priority, VirtualRouterId};
 use holdfast::plan::Generation;
+use holdfast::plan::track::{Sample, TrackerKey, TrackerKind};
 use holdfast::plan::vrrp::{
-    AnnouncePolicy, Authentication, ChecksumDialect, RouterKey, RouterPlan, TrackedInterface, Transport,
-    Version, VirtualAddress, VrrpPlan,
+    AnnouncePolicy, Authentication, ChecksumDialect, RouterKey, RouterPlan, SyncGroupPlan, TrackedInterface,
+    TrackedObject, Transport, Version, VirtualAddress, VrrpPlan,
 };
 use holdfast::report::vrrp::snapshot;
 use holdfast::time::{Instant, Interval};
 use holdfast::vrrp::{
-    Action, AddressOp, Command, Core, Event, Frame, InterfaceFacts, KernelError, LogLevel, OpId, Received,
-    RouterId,
+    Action, AddressOp, Command, Core, Event, Frame, InterfaceFacts, KernelError, LogLevel, News, OpId,
+    Received, RouterId,
 };
 use holdfast::wire::vrrp::{Addresses, Advertisement, Expectation, HOP_LIMIT, Path, decode};
 use std::collections::{BTreeMap, BTreeSet};
@@ -135,6 +136,21 @@ impl World {
                 self.feed(Event::Command(Command::Stop { release }), &mut said);
             }
             "orphaned" => self.feed(Event::Command(Command::Orphaned), &mut said),
+            "group" => self.set_group(first, &words)?,
+            "ungroup" => self.plan.groups.retain(|group| group.name != first),
+            "sample" => {
+                let sample = match words.0.get(1).copied().unwrap_or_default() {
+                    "up" => Some(Sample::Up),
+                    "down" => Some(Sample::Down),
+                    "unknown" => None,
+                    number => Some(Sample::Value(parse(number)?)),
+                };
+                let key = tracker_key(first)?;
+                if let Some(because) = line.split_once(" because ") {
+                    self.feed(Event::TrackerWords(key.clone(), because.1.to_owned()), &mut said);
+                }
+                self.feed(Event::Tracker(key, sample), &mut said);
+            }
             "status" => self.status(&mut said),
             other => return Err(format!("unknown directive `{other}`")),
         }
@@ -173,6 +189,7 @@ impl World {
                 Action::Notify(t) => {
                     format!("{} {} -> {} ({}): {}", t.name, t.from, t.to, t.priority, t.cause)
                 }
+                Action::News(news) => show_news(news),
                 Action::Log(level, sentence) => format!("{}: {sentence}", show_level(level)),
                 Action::Stopped => "stopped".to_owned(),
             };
@@ -320,6 +337,26 @@ impl World {
         Ok(())
     }
 
+    fn set_group(&mut self, name: &str, words: &Words) -> Outcome<()> {
+        words.only(&[name, "members", "track", "trackers"])?;
+        let members = words.list::<String>("members")?;
+        let key = |member: &String| {
+            let router = self.plan.routers.iter().find(|router| router.name == *member);
+            router.map(|router| router.key.clone()).ok_or_else(|| format!("no router {member}"))
+        };
+        let plan = SyncGroupPlan {
+            name: name.to_owned(),
+            members: members.iter().map(key).collect::<Outcome<_>>()?,
+            track_interfaces: items(words, "track", tracked)?,
+            trackers: items(words, "trackers", tracked_object)?,
+        };
+        match self.plan.groups.iter_mut().find(|group| group.name == name) {
+            Some(known) => *known = plan,
+            None => self.plan.groups.push(plan),
+        }
+        Ok(())
+    }
+
     /// A packet that suits the first router of the plan except where the words say otherwise.
     fn advertisement(&self, words: &Words) -> Outcome<Received> {
         words.only(&[
@@ -390,6 +427,7 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
         "higher_prio_send_advert",
         "dont_track_primary",
         "track",
+        "trackers",
         "label",
     ])?;
     let vips = words.cidrs("vips")?;
@@ -435,12 +473,8 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
         answer_lower_priority: !words.flag("lower_prio_no_advert"),
         answer_higher_priority: words.flag("higher_prio_send_advert"),
         track_primary: !words.flag("dont_track_primary"),
-        track_interfaces: words
-            .value("track")
-            .into_iter()
-            .flat_map(|t| t.split(','))
-            .map(tracked)
-            .collect::<Outcome<_>>()?,
+        track_interfaces: items(words, "track", tracked)?,
+        trackers: items(words, "trackers", tracked_object)?,
         ..RouterPlan::new(name.to_owned(), key)
     })
 }
@@ -462,6 +496,29 @@ fn tracked(text: &str) -> Outcome<TrackedInterface> {
     let interface = parts.next().unwrap_or_default().to_owned();
     let weight = parts.next().map_or(Ok(0), parse)?;
     Ok(TrackedInterface { interface, weight, reverse: parts.next() == Some("reverse") })
+}
+
+/// `script/chk:-20`, `file/load:1:reverse`.
+fn tracked_object(text: &str) -> Outcome<TrackedObject> {
+    let TrackedInterface { interface, weight, reverse } = tracked(text)?;
+    Ok(TrackedObject { tracker: tracker_key(&interface)?, weight, reverse })
+}
+
+/// `script/chk`, `file/load`, `process/web`, `bfd/peer`.
+fn tracker_key(text: &str) -> Outcome<TrackerKey> {
+    let (kind, name) = text.split_once('/').ok_or_else(|| format!("`{text}` needs a kind"))?;
+    let kind = match kind {
+        "script" => TrackerKind::Script,
+        "file" => TrackerKind::File,
+        "process" => TrackerKind::Process,
+        "bfd" => TrackerKind::Bfd,
+        other => return Err(format!("nothing is a {other}")),
+    };
+    Ok(TrackerKey { kind, name: name.to_owned() })
+}
+
+fn items<T>(words: &Words, key: &str, read: fn(&str) -> Outcome<T>) -> Outcome<Vec<T>> {
+    words.value(key).into_iter().flat_map(|list| list.split(',')).map(read).collect()
 }
 
 fn authentication(words: &Words) -> Option<Authentication> {
@@ -509,6 +566,14 @@ fn cidr(text: &str) -> Outcome<IpCidr> {
 
 fn parse<T: std::str::FromStr>(text: &str) -> Outcome<T> {
     text.parse().map_err(|_| format!("cannot read `{text}`"))
+}
+
+fn show_news(news: News) -> String {
+    match news {
+        News::Group(g) => format!("group {} {} -> {}: {}", g.name, g.from, g.to, g.cause),
+        News::Priority(p) => format!("{} tells priority {} as {}", p.name, p.priority, p.state),
+        News::WeakerHeard(w) => format!("{} tells of the weaker {} ({})", w.name, w.by, w.theirs),
+    }
 }
 
 fn show_level(level: LogLevel) -> &'static str {

@@ -35,6 +35,7 @@ impl World {
                 Action::Notify(t) => {
                     format!("{} {} -> {} ({}) {:?}", label(&t.key), t.from, t.to, t.priority, t.cause)
                 }
+                Action::News(news) => format!("{news:?}"),
                 Action::Log(level, text) => format!("{level:?}: {text}"),
                 Action::Stopped => "stopped".to_owned(),
             };

@@ -344,7 +344,7 @@ impl World {
                 self.nodes[node].states.insert(transition.key.clone(), transition.to);
                 self.nodes[node].since.insert(transition.key.clone(), self.now);
             }
-            Action::Log(..) | Action::Stopped => {}
+            Action::News(_) | Action::Log(..) | Action::Stopped => {}
         }
     }
 }

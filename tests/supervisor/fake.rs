@@ -1,14 +1,17 @@
 //! A role that does what a test wants. It is told through files in the folder named by FAKE_DIR:
-//! `compiled` holds what the compile role answers (JSON, or `hang`, `die`, `garbage`); `vrrp` and `checker` hold a
-//! word for that role (`crash`, `silent`, `deaf`, `mute`, `garbage`, `failover`). Every order it hears becomes a line of
+//! `compiled` holds what the compile role answers (JSON, or `hang`, `die`, `garbage`); `vrrp`, `checker`, `scripts` and
+//! `bfd` hold a word for that role (`crash`, `silent`, `deaf`, `mute`, `garbage`, `failover`, `samples`). Every order it hears becomes a line of
 //! `orders`.
 
 use holdfast::link::frame::{Decoder, encode};
-use holdfast::link::{Compiled, FromChecker, FromVrrp, ToChecker, ToVrrp};
+use holdfast::link::{
+    Compiled, FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp,
+};
 use holdfast::net::{AddressFamily, Priority, VirtualRouterId};
 use holdfast::plan::Generation;
+use holdfast::plan::track::{Sample, TrackerKey, TrackerKind};
 use holdfast::plan::vrrp::RouterKey;
-use holdfast::report::{CheckerStatus, VrrpStatus};
+use holdfast::report::{BfdStatus, CheckerStatus, ScriptsStatus, VrrpStatus};
 use holdfast::time::Instant;
 use holdfast::vrrp::{RouterId, State, Transition, TransitionCause};
 use serde::Serialize;
@@ -26,17 +29,15 @@ const FOREVER: Duration = Duration::from_secs(3600);
 pub fn be_role(words: &[String]) -> ExitCode {
     let folder = PathBuf::from(std::env::var_os("FAKE_DIR").expect("set by the test"));
     let name = words.get(1).expect("--role NAME").clone();
-    let role = match name.as_str() {
-        "compile" => holdfast::role::Role::Compile,
-        "vrrp" => holdfast::role::Role::Vrrp,
-        _ => holdfast::role::Role::Checker,
-    };
+    let role = name.parse().expect("a role of ours");
     let link = holdfast::role::take_link(role).expect("a link as file descriptor 0");
     let mut fake = Fake { mode: read(&folder.join(&name)), name, folder, link };
     match role {
         holdfast::role::Role::Compile => fake.compile(words),
         holdfast::role::Role::Vrrp => fake.vrrp(),
         holdfast::role::Role::Checker => fake.checker(),
+        holdfast::role::Role::Scripts => fake.scripts(),
+        holdfast::role::Role::Bfd => fake.bfd(),
     }
 }
 
@@ -85,6 +86,8 @@ impl Fake {
                 if let Some(plans) = &mut compiled.plans {
                     plans.vrrp.generation = Generation(generation);
                     plans.lvs.generation = Generation(generation);
+                    plans.scripts.generation = Generation(generation);
+                    plans.bfd.generation = Generation(generation);
                 }
                 self.say(&compiled);
             }
@@ -139,6 +142,7 @@ impl Fake {
                 ToVrrp::Snapshot(number) => fake.say(&FromVrrp::Snapshot(number, VrrpStatus::default())),
                 ToVrrp::AreYouThere(number) => fake.say(&FromVrrp::Alive(number)),
                 ToVrrp::Tracker(key, sample) => fake.note(&format!("tracker {key} {sample:?}")),
+                ToVrrp::TrackerWords(key, words) => fake.note(&format!("words {key} {words}")),
                 ToVrrp::Stop { release } => {
                     fake.say(&FromVrrp::Stopped);
                     return fake.stop(release);
@@ -167,6 +171,64 @@ impl Fake {
             None
         })
     }
+
+    fn scripts(&mut self) -> ExitCode {
+        self.orders(|fake, order| {
+            match order {
+                ToScripts::Held(samples) => {
+                    samples.iter().for_each(|(key, sample)| fake.note(&format!("held {key} {sample:?}")));
+                }
+                ToScripts::Plan(plan) => {
+                    fake.planned(plan.generation.0, plan.scripts.len());
+                    fake.say(&FromScripts::Applied(plan.generation));
+                    if fake.mode == "samples" {
+                        fake.say(&FromScripts::Tracker(script("script1"), Some(Sample::Down)));
+                        fake.say(&FromScripts::Tracker(script("stranger"), Some(Sample::Down)));
+                        fake.say(&FromScripts::Tracker(script("script2"), Some(Sample::Up)));
+                    }
+                }
+                ToScripts::News(News::Instance { name, to, .. }) => {
+                    fake.note(&format!("news {name} {}", to.word()));
+                }
+                ToScripts::News(other) => fake.note(&format!("news {other:?}")),
+                ToScripts::Snapshot(number) => {
+                    fake.say(&FromScripts::Snapshot(number, ScriptsStatus::default()));
+                }
+                ToScripts::AreYouThere(number) => fake.say(&FromScripts::Alive(number)),
+                ToScripts::Stop => {
+                    fake.say(&FromScripts::Stopped);
+                    return fake.stop(true);
+                }
+            }
+            None
+        })
+    }
+
+    fn bfd(&mut self) -> ExitCode {
+        self.orders(|fake, order| {
+            match order {
+                ToBfd::Plan(plan) => {
+                    fake.planned(plan.generation.0, plan.sessions.len());
+                    fake.say(&FromBfd::Applied(plan.generation));
+                    if fake.mode == "samples" {
+                        let key = TrackerKey { kind: TrackerKind::Bfd, name: "session1".to_owned() };
+                        fake.say(&FromBfd::Tracker(key, Some(Sample::Up)));
+                    }
+                }
+                ToBfd::Snapshot(number) => fake.say(&FromBfd::Snapshot(number, BfdStatus::default())),
+                ToBfd::AreYouThere(number) => fake.say(&FromBfd::Alive(number)),
+                ToBfd::Stop => {
+                    fake.say(&FromBfd::Stopped);
+                    return fake.stop(true);
+                }
+            }
+            None
+        })
+    }
+}
+
+fn script(name: &str) -> TrackerKey {
+    TrackerKey { kind: TrackerKind::Script, name: name.to_owned() }
 }
 
 fn transition() -> Transition {

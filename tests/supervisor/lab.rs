@@ -5,7 +5,9 @@ use holdfast::link::Compiled;
 use holdfast::link::control::{Answer, ReloadOutcome, Request};
 use holdfast::link::frame::{Decoder, encode};
 use holdfast::net::{AddressFamily, VirtualRouterId};
+use holdfast::plan::bfd::BfdSessionPlan;
 use holdfast::plan::lvs::VirtualServer;
+use holdfast::plan::scripts::{CommandPlan, TrackedScript};
 use holdfast::plan::vrrp::{RouterKey, RouterPlan};
 use holdfast::plan::{GlobalPlan, Plans};
 use holdfast::report::Status;
@@ -26,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub fn be_daemon(words: &[String]) -> ExitCode {
     let folder = Path::new(&words[0]);
     let own = ["-n", "-l", "-G", "-f", "test.conf"].map(String::from).into_iter();
-    let files = [("-p", "main.pid"), ("-r", "vrrp.pid"), ("-c", "checkers.pid")]
+    let files = [("-p", "main.pid"), ("-r", "vrrp.pid"), ("-c", "checkers.pid"), ("-b", "bfd.pid")]
         .map(|(flag, file)| format!("{flag}{}", folder.join(file).display()));
     let options =
         match Options::parse_words(own.chain(files).chain(words[1..].iter().cloned()).map(Into::into)) {
@@ -209,7 +211,7 @@ impl Drop for Lab {
         self.daemon.kill().ok();
         self.daemon.wait().ok();
         // Roles end at the end of their link; those that sleep are ours to end.
-        for file in ["vrrp.pid", "checkers.pid"] {
+        for file in ["vrrp.pid", "checkers.pid", "bfd.pid", "main.scripts.pid"] {
             if let Some(pid) = self.pid(file) {
                 kill(Pid::from_raw(pid as i32), Signal::SIGKILL).ok();
             }
@@ -240,6 +242,15 @@ pub fn tolerated(routers: usize, servers: usize, errors: usize) -> String {
     json(&Compiled { plans: Some(plans), status: 5, diagnostics, errors })
 }
 
+/// What a configuration compiles to that tracks scripts and BFD sessions.
+pub fn tracking(routers: usize, scripts: usize, sessions: usize) -> String {
+    let mut plans = Plans::default();
+    plans.vrrp.routers = (1..=routers).map(router).collect();
+    plans.scripts.scripts = (1..=scripts).map(script).collect();
+    plans.bfd.sessions = (1..=sessions).map(session).collect();
+    json(&Compiled { plans: Some(plans), status: 0, diagnostics: Vec::new(), errors: 0 })
+}
+
 /// What a bad configuration compiles to.
 pub fn broken(status: u8) -> String {
     let diagnostics = vec!["test.conf:3: first".to_owned(), "test.conf:4: second".to_owned()];
@@ -254,6 +265,22 @@ fn router(number: usize) -> RouterPlan {
     let vrid = u8::try_from(number).ok().and_then(VirtualRouterId::new).expect("few and not 0");
     let key = RouterKey { interface: "eth0".to_owned(), family: AddressFamily::V4, vrid };
     RouterPlan::new(format!("router{number}"), key)
+}
+
+fn script(number: usize) -> TrackedScript {
+    TrackedScript {
+        name: format!("script{number}"),
+        command: CommandPlan { words: vec!["/bin/true".to_owned()], ..CommandPlan::default() },
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
+        rise: 1,
+        fall: 1,
+        init_fail: false,
+    }
+}
+
+fn session(number: usize) -> BfdSessionPlan {
+    BfdSessionPlan::new(format!("session{number}"), [10, 0, 0, 9].into())
 }
 
 fn virtual_server(number: usize) -> VirtualServer {

@@ -8,6 +8,7 @@ mod lab;
 
 mod faults;
 mod life;
+mod relay;
 mod reload;
 
 use std::panic::catch_unwind;
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
 }
 
 fn run_tests(words: &[String]) -> ExitCode {
-    let tests: Vec<Test> = [life::TESTS, reload::TESTS, faults::TESTS].concat();
+    let tests: Vec<Test> = [life::TESTS, reload::TESTS, faults::TESTS, relay::TESTS].concat();
     if words.iter().any(|word| word == "--list") {
         tests.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;

@@ -171,7 +171,7 @@ impl Checker {
             others: Vec::new(),
         };
         let body = statement.body();
-        let others = cx.block(place, body, |cx, keyword, s| checker.keyword(cx, who, place, keyword, s));
+        let others = cx.block(place, body, |cx, keyword, s| checker.keyword(cx, who, keyword, s));
         checker.others = others;
         if let CheckerKind::Http(Http { urls, .. }) = &checker.kind
             && urls.is_empty()
@@ -187,14 +187,7 @@ impl Checker {
         Some(checker)
     }
 
-    fn keyword(
-        &mut self,
-        cx: &mut Context,
-        who: Who<'_>,
-        place: Place,
-        keyword: &'static Keyword,
-        s: &Statement,
-    ) {
+    fn keyword(&mut self, cx: &mut Context, who: Who<'_>, keyword: &'static Keyword, s: &Statement) {
         match keyword.name {
             "connect_ip" => set(&mut self.connect_ip, cx.argument_address(s)),
             "connect_port" => set(&mut self.connect_port, port(cx, s)),
@@ -215,7 +208,7 @@ impl Checker {
                         _ => false,
                     };
                 if !taken {
-                    cx.unhandled(place, keyword);
+                    cx.leave();
                 }
             }
         }
@@ -276,9 +269,9 @@ impl Url {
             "virtualhost" => self.virtualhost = first.map(|w| w.text.clone()),
             "regex" | "regex_no_match" => {
                 cx.not_built(keyword, s, &who.to_string());
-                self.others.extend(cx.setting(keyword, s));
+                cx.leave();
             }
-            _ => cx.unhandled(Place::HttpUrl, keyword),
+            _ => cx.leave(),
         }
     }
 }

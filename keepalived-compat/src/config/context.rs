@@ -22,8 +22,8 @@ pub(crate) struct Context<'a> {
     pub(super) bfd_neighbors: BTreeSet<IpAddr>,
     /// Is a checker's block being read? There `track_file` refers instead of defining.
     pub(super) in_checker: bool,
-    /// Keywords that the table calls built and no reader takes: a fault of this crate, found by a test.
-    pub(crate) unhandled: Vec<(Place, &'static str)>,
+    /// Has the reader of the place no field for the keyword? Then it is kept as a setting.
+    left: bool,
 }
 
 impl<'a> Context<'a> {
@@ -35,7 +35,7 @@ impl<'a> Context<'a> {
             places: BTreeMap::new(),
             bfd_neighbors: BTreeSet::new(),
             in_checker: false,
-            unhandled: Vec::new(),
+            left: false,
         }
     }
 
@@ -63,7 +63,7 @@ impl<'a> Context<'a> {
     }
 
     /// Hands every statement of a block whose keyword is built to `handle`, after its words were counted. All
-    /// else is reported here, and what is not built comes back as settings.
+    /// else is reported here; what is not built, and what `handle` leaves, comes back as settings.
     pub(crate) fn block(
         &mut self,
         place: Place,
@@ -77,8 +77,13 @@ impl<'a> Context<'a> {
                 continue;
             }
             if self.wanted(place, keyword, statement) {
+                self.left = false;
                 handle(self, keyword, statement);
-            } else if let Some(setting) = self.setting(keyword, statement)
+                if !std::mem::take(&mut self.left) {
+                    continue;
+                }
+            }
+            if let Some(setting) = self.setting(keyword, statement)
                 && super::objects::accept(self, &setting)
             {
                 others.push(setting);
@@ -95,9 +100,9 @@ impl<'a> Context<'a> {
         setting
     }
 
-    /// A built keyword that its reader does not take.
-    pub(crate) fn unhandled(&mut self, place: Place, keyword: &Keyword) {
-        self.unhandled.push((place, keyword.name));
+    /// A built keyword for which its reader has no field: [`Self::block`] keeps it as a setting.
+    pub(crate) fn leave(&mut self) {
+        self.left = true;
     }
 
     pub(super) fn known(&mut self, place: Place, statement: &Statement) -> Option<&'static Keyword> {

@@ -1,14 +1,31 @@
 //! `encap ...` and `nexthop ...` of a route line.
 
 use super::Context;
-use super::setting::{Setting, Settings, Value};
+use super::setting::{Setting, Settings, Value, plain};
 use super::value::shortened;
 use crate::Code;
-use crate::keywords::{self, Place};
+use crate::keywords::{self, Place, Shape};
 use crate::lexer::Word;
 
-/// What describes a tunnel of `encap ip` and `encap ip6`.
-const TUNNEL: &[&str] = &["id", "dst", "src", "tos", "tc", "ttl", "hoplimit", "flags"];
+/// What describes a tunnel of `encap ip`, and how each is read (tried with keepalived 2.2.7).
+const TUNNEL4: &[(&str, Shape)] = &[
+    ("id", Shape::Number(0, i64::MAX)),
+    ("dst", Shape::Address),
+    ("src", Shape::Address),
+    ("tos", Shape::Named(255)),
+    ("ttl", Shape::Number(0, 255)),
+    ("hoplimit", Shape::Number(0, 255)),
+    ("flags", Shape::Number(0, 65_535)),
+];
+/// The same for `encap ip6`.
+const TUNNEL6: &[(&str, Shape)] = &[
+    ("id", Shape::Number(0, i64::MAX)),
+    ("dst", Shape::Address),
+    ("src", Shape::Address),
+    ("tc", Shape::Named(255)),
+    ("hoplimit", Shape::Number(0, 255)),
+    ("flags", Shape::Number(0, 65_535)),
+];
 /// What describes a next hop.
 const HOP: &[&str] = &["via", "dev", "oif", "weight", "onlink", "encap", "realms"];
 /// Shares of a next hop.
@@ -26,17 +43,26 @@ pub(super) fn encap(cx: &mut Context, head: &Word, words: &mut &[Word]) -> Optio
         if kind.name == "mpls" && !word.text.split('/').all(label) {
             return refuse(cx, word, "labels are numbers below 1048576");
         }
+        let group = |g: &str| (1..=4).contains(&g.len()) && u16::from_str_radix(g, 16).is_ok();
+        if kind.name == "ila" && !(word.text.split(':').count() == 4 && word.text.split(':').all(group)) {
+            return refuse(cx, word, "a locator is four groups of hexadecimal digits, like 1:2:3:4");
+        }
         block.push(setting(kind.name, word, Value::Text(word.text.clone())));
     } else {
-        while let Some(name) = words.first().and_then(|w| TUNNEL.iter().find(|t| **t == w.text)) {
+        let (known, v6) = if kind.name == "ip6" { (TUNNEL6, true) } else { (TUNNEL4, false) };
+        while let Some((name, shape)) = words.first().and_then(|w| known.iter().find(|t| t.0 == w.text)) {
             take(words);
             let Some(word) = take(words) else {
                 return refuse(cx, head, "an option of `encap` lacks its value");
             };
-            if matches!(*name, "dst" | "src") && word.text.parse::<std::net::IpAddr>().is_err() {
-                return refuse(cx, word, "an address is expected here");
-            }
-            block.push(setting(name, word, Value::Text(word.text.clone())));
+            let value = plain(*shape, &word.text).filter(|value| match value {
+                Value::Address(address) => address.is_ipv6() == v6,
+                _ => true,
+            });
+            let Some(value) = value else {
+                return refuse(cx, word, "it is no value of this option of `encap`");
+            };
+            block.push(setting(name, word, value));
         }
         if block.find("dst").is_none() && block.find("id").is_none() {
             return refuse(cx, head, "`encap ip` needs `dst` or `id`");

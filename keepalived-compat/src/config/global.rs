@@ -153,7 +153,7 @@ impl Global {
                 }
             }
             // The preprocessor has heeded them where they stood.
-            "include_check" | "random_seed" => {}
+            "include_check" | "random_seed" => cx.leave(),
             "lvs_flush" => self.lvs_flush = true,
             "nftables" | "nftables_priority" | "nftables_counters" | "vmac_prefix" | "vmac_addr_prefix" => {
                 self.others.extend(cx.setting(keyword, statement));
@@ -162,7 +162,7 @@ impl Global {
             name => {
                 let name = name.strip_prefix("vrrp_").unwrap_or(name);
                 if !defaults.garp.read(cx, name, statement) {
-                    cx.unhandled(Place::GlobalDefs, keyword);
+                    cx.leave();
                 }
             }
         }

@@ -1,8 +1,10 @@
 //! `virtual_server`, `real_server` and `virtual_server_group`.
 
+pub(super) mod daemon;
 mod group;
 mod server;
 
+pub use daemon::{SyncDaemon, Timeouts};
 pub use group::{Entry, Group};
 pub(super) use server::Who;
 pub use server::{RealServer, SorryServer};
@@ -217,7 +219,7 @@ impl VirtualServer {
             "real_server" => self.real_servers.extend(RealServer::read(cx, name, s)),
             _ => {
                 if !self.timing.read(cx, keyword.name, s, TimingRule::Default) {
-                    cx.unhandled(Place::VirtualServer, keyword);
+                    cx.leave();
                 }
             }
         }

@@ -85,7 +85,7 @@ impl<'a> Assembly<'a> {
             "vrrp_instance" => config.instance(cx, statement),
             "virtual_server" => config.virtual_servers.extend(lvs::VirtualServer::read(cx, statement)),
             "virtual_server_group" => config.group(cx, statement),
-            _ => cx.unhandled(Place::Root, keyword),
+            _ => cx.leave(),
         });
         config.others.extend(others);
     }

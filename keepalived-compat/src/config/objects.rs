@@ -95,33 +95,12 @@ fn fits(cx: &mut Context, setting: &Setting) -> bool {
             cx.tell(Code::Adjusted, setting.span, title, "no mail is sent");
             true
         }
-        "lvs_timeouts" => pairs(
-            cx,
-            setting,
-            words,
-            &[("tcp", 0, 2_678_400), ("tcpfin", 0, 2_678_400), ("udp", 0, 2_678_400)],
-            0,
-        ),
-        "lvs_sync_daemon" => {
-            let options = [("id", 0, 255), ("maxlen", 1, 65_507), ("port", 1, 65_535), ("ttl", 1, 255)];
-            let named =
-                usize::from(words.get(1).is_some_and(|w| {
-                    !matches!(w.as_str(), "inst" | "id" | "maxlen" | "port" | "ttl" | "group")
-                }));
-            pairs(cx, setting, words, &options, 1 + named);
-            true
-        }
-        "include_check" => every(cx, setting, words, |w| {
-            matches!(w.trim_start_matches(['+', '-']), "read" | "match" | "wildcard_match" | "brace_match")
-        }),
+        "lvs_sync_daemon" => first(cx, setting),
         "umask" => every(cx, setting, words, |w| {
             let bits = |w: &str| w.split('|').all(|bit| bit.is_empty() || is_umask_bit(bit));
             w.parse::<u32>().is_ok()
                 || w.strip_prefix("0x").is_some_and(|h| u32::from_str_radix(h, 16).is_ok())
                 || bits(w)
-        }),
-        "regex_options" => every(cx, setting, words, |w| {
-            crate::keywords::find(crate::keywords::Place::RegexOptions, w).is_some()
         }),
         "vrrp_cpu_affinity" | "checker_cpu_affinity" | "bfd_cpu_affinity" => {
             every(cx, setting, words, |w| w.parse::<u16>().is_ok())
@@ -177,7 +156,10 @@ fn fits(cx: &mut Context, setting: &Setting) -> bool {
             }
             true
         }
-        "use_vmac" | "use_ipvlan" => interface(cx, setting, words),
+        "auth_hmac" => {
+            super::vrrp::hmac::complete(cx, setting);
+            true
+        }
         _ => true,
     }
 }
@@ -212,35 +194,18 @@ fn every(cx: &mut Context, setting: &Setting, words: &[String], fits: impl Fn(&s
     }
 }
 
-/// `NAME NUMBER` pairs after some words.
-fn pairs(
-    cx: &mut Context,
-    setting: &Setting,
-    words: &[String],
-    known: &[(&str, u64, u64)],
-    skip: usize,
-) -> bool {
-    let words = words.get(skip..).unwrap_or_default();
-    if words.is_empty() && skip == 0 {
-        wrong(cx, setting, "");
-        return false;
-    }
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        match (known.iter().find(|(name, ..)| name == word), word.as_str()) {
-            (Some((_, low, high)), _) => {
-                let number = words.next().map_or("", String::as_str);
-                if !number.parse().is_ok_and(|n: u64| (*low..=*high).contains(&n)) {
-                    wrong(cx, setting, number);
-                }
-            }
-            (None, "inst" | "group") => {
-                words.next();
-            }
-            _ => wrong(cx, setting, word),
-        }
-    }
-    true
+/// Of a keyword that counts once the first line is kept.
+fn first(cx: &mut Context, setting: &Setting) -> bool {
+    let key = (setting.keyword, String::new());
+    let Some(before) = cx.places.get(&key).copied() else {
+        cx.places.insert(key, setting.span);
+        return true;
+    };
+    let title = format!("`{}` stands here already", setting.keyword);
+    let diagnostic =
+        Diagnostic::new(Code::Duplicate, setting.span, title, "the first one counts, as in keepalived");
+    cx.say(diagnostic.related(before, "first written here"));
+    false
 }
 
 fn needs(cx: &mut Context, setting: &Setting, keyword: &str) -> bool {
@@ -262,29 +227,6 @@ fn refers(cx: &mut Context, setting: &Setting, keyword: &str, kind: &'static str
         cx.tell(Code::UnknownName, setting.span, title, "the check is left out, as in keepalived");
     }
     known
-}
-
-/// `[[name] IFNAME] ...` of a macvlan or ipvlan.
-fn interface(cx: &mut Context, setting: &Setting, words: &[String]) -> bool {
-    let mut names = 0;
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        let name = match word.as_str() {
-            "netlink_notify_msg" | "bridge" | "private" | "vepa" => continue,
-            "group" => {
-                words.next();
-                continue;
-            }
-            "name" => words.next().map_or("", String::as_str),
-            word if word.contains(':') || word.parse::<std::net::IpAddr>().is_ok() => continue,
-            word => word,
-        };
-        names += 1;
-        if names > 1 || name.is_empty() || name.len() > 15 || name.contains('/') {
-            wrong(cx, setting, name);
-        }
-    }
-    true
 }
 
 /// The checks that need the whole configuration.
@@ -314,12 +256,7 @@ fn combinations(cx: &mut Context, instance: &super::vrrp::VrrpInstance) {
     let more = settings.others.as_slice();
     let there = |keyword: &str| more.find(keyword);
     let v6 = settings.addresses.first().is_some_and(|a| a.address.is_ipv6());
-    let source = there("use_ipvlan").is_some_and(|s| match &s.value {
-        Value::Words(words) => {
-            words.iter().any(|w| w.split('/').next().is_some_and(|a| a.parse::<std::net::IpAddr>().is_ok()))
-        }
-        _ => false,
-    });
+    let source = settings.ipvlan().is_some_and(|ipvlan| ipvlan.address.is_some());
     let virtual_link = there("use_vmac").or(there("use_ipvlan")).is_some();
     let multicast = settings.unicast_peers.is_empty();
     let quiet = settings.unicast.is_none() && settings.unicast_source.is_none();

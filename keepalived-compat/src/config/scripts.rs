@@ -1,8 +1,9 @@
 //! The commands a configuration names: nothing runs them yet, but whether they could be run is worth saying.
 
 use super::name_of;
+use crate::command;
 use crate::keywords::{self, Place};
-use crate::preprocess::is_script;
+use crate::lexer::is_script;
 use crate::source::Spanned;
 use crate::tree::Statement;
 use std::collections::BTreeSet;
@@ -95,9 +96,9 @@ impl Scripts {
     }
 }
 
-/// The program of a command: its first word, out of quotes.
+/// The program of a command.
 fn program(statement: &Statement) -> Option<Spanned<String>> {
     let word = statement.arguments().first()?;
-    let program = word.text.split_whitespace().next()?.trim_matches(['\'', '"']);
-    (!program.is_empty()).then(|| Spanned::new(program.to_owned(), word.span))
+    let program = command::split(&word.text).ok()?.into_iter().next()?;
+    Some(Spanned::new(program, word.span))
 }

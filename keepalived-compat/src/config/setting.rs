@@ -6,8 +6,11 @@
 
 use super::Context;
 use super::line;
+use super::lvs::{SyncDaemon, Timeouts, daemon};
 use super::value::{address, boolean, seconds, shortened};
-use crate::keywords::{Keyword, Opens, Place, Shape};
+use super::vrrp::{HmacKey, Ipvlan, Vmac, hmac, is_interface_name, link};
+use crate::command::{self, Account, Command, SplitError};
+use crate::keywords::{self, Keyword, Opens, Place, Shape};
 use crate::lexer::Word;
 use crate::source::{Span, Spanned};
 use crate::tree::Statement;
@@ -47,10 +50,46 @@ pub enum Value {
     Address(IpAddr),
     /// A prefix; [`None`] is `default`, `any` or `all`.
     Prefix(Option<(IpAddr, Option<u8>)>),
-    /// A command line and the words after it: user and group.
-    Command(String, Vec<String>),
+    /// A command and the account that runs it.
+    Command(Box<Command>),
+    /// An account.
+    Account(Box<Account>),
     /// A weight, and the word after it: true for `reverse`, false for `noreverse`.
     Weight(i64, Option<bool>),
+    /// `use_vmac`.
+    Vmac(Box<Vmac>),
+    /// `use_ipvlan`.
+    Ipvlan(Box<Ipvlan>),
+    /// `key` of `auth_hmac`.
+    HmacKey(Box<HmacKey>),
+    /// `lvs_sync_daemon`.
+    SyncDaemon(Box<SyncDaemon>),
+    /// `lvs_timeouts`.
+    Timeouts(Box<Timeouts>),
+    /// `include_check`; empty means all of them.
+    Includes(Vec<IncludeChange>),
+    /// Words of a fixed set.
+    Names(Vec<&'static str>),
+}
+
+/// A word of `include_check`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IncludeChange {
+    /// How it changes what held before.
+    pub change: Change,
+    /// `read`, `match`, `wildcard_match` or `brace_match`.
+    pub check: &'static str,
+}
+
+/// The sign before a word of `include_check`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// None: the first of the line switches all others off.
+    Set,
+    /// `+`
+    Add,
+    /// `-`
+    Remove,
 }
 
 /// Finds settings by their keyword.
@@ -69,7 +108,24 @@ pub trait Settings {
     /// Its word.
     fn text(&self, keyword: &str) -> Option<&str> {
         match &self.find(keyword)?.value {
-            Value::Text(text) | Value::Command(text, _) => Some(text),
+            Value::Text(text) => Some(text),
+            Value::Command(command) => Some(&command.text),
+            _ => None,
+        }
+    }
+
+    /// Its command.
+    fn command(&self, keyword: &str) -> Option<&Command> {
+        match &self.find(keyword)?.value {
+            Value::Command(command) => Some(command),
+            _ => None,
+        }
+    }
+
+    /// Its account.
+    fn account(&self, keyword: &str) -> Option<&Account> {
+        match &self.find(keyword)?.value {
+            Value::Account(account) => Some(account),
             _ => None,
         }
     }
@@ -159,6 +215,10 @@ impl Context<'_> {
             return Some(Value::None);
         }
         let all = *words;
+        if let Some(value) = self.grammar(keyword, head, all) {
+            *words = &[];
+            return value;
+        }
         let first = take(words);
         let Some(word) = first else { return self.absent(keyword, head) };
         let wanted = || format!("{} {}", keyword.name, keyword.arguments);
@@ -181,9 +241,17 @@ impl Context<'_> {
                 number.map(|n| Value::Number(n.clamp(-most, most)))
             }
             Shape::Command | Shape::MaybeCommand => {
-                Some(Value::Command(word.text.clone(), texts(std::mem::take(words))))
+                return self.command(keyword, word, std::mem::take(words)).map(Value::Command);
             }
-            Shape::User | Shape::Words | Shape::Hex | Shape::Rest => {
+            Shape::User => {
+                *words = &[];
+                Account::read(all).map(|account| Value::Account(Box::new(account)))
+            }
+            Shape::Pattern => match command::unescape(&word.text) {
+                Ok(pattern) => Some(Value::Text(pattern)),
+                Err(error) => return self.broken(keyword, word, error),
+            },
+            Shape::Words | Shape::Hex | Shape::Rest => {
                 *words = &[];
                 self.many(keyword, all)
             }
@@ -212,6 +280,79 @@ impl Context<'_> {
             self.bad(word, keyword.name, &wanted());
         }
         value
+    }
+
+    /// The value of a keyword that has a grammar of its own for the rest of its line; `None` for the others, and
+    /// inside it (said) when keepalived leaves the line out.
+    fn grammar(&mut self, keyword: &Keyword, head: &Word, words: &[Word]) -> Option<Option<Value>> {
+        Some(match keyword.shape {
+            Shape::Vmac => Some(Value::Vmac(Box::new(link::vmac(self, keyword, words)))),
+            Shape::Ipvlan => Some(Value::Ipvlan(Box::new(link::ipvlan(self, keyword, words)))),
+            Shape::HmacKey => hmac::key(self, keyword, words).map(|key| Value::HmacKey(Box::new(key))),
+            Shape::SyncDaemon => {
+                daemon::sync_daemon(self, keyword, words).map(|daemon| Value::SyncDaemon(Box::new(daemon)))
+            }
+            Shape::Timeouts => {
+                daemon::timeouts(self, keyword, head, words).map(|t| Value::Timeouts(Box::new(t)))
+            }
+            Shape::IncludeCheck => Some(Value::Includes(self.include_check(keyword, words))),
+            Shape::Names(place) => self.names(keyword, place, words).map(Value::Names),
+            _ => return None,
+        })
+    }
+
+    fn include_check(&mut self, keyword: &Keyword, words: &[Word]) -> Vec<IncludeChange> {
+        let mut changes = Vec::new();
+        for word in words {
+            let name = word.text.trim_start_matches(['+', '-']);
+            let change = match word.text.as_bytes().first() {
+                Some(b'+') => Change::Add,
+                Some(b'-') => Change::Remove,
+                _ => Change::Set,
+            };
+            match keywords::find(Place::IncludeCheck, name) {
+                Some(known) => changes.push(IncludeChange { change, check: known.name }),
+                None => self.bad(word, keyword.name, keyword.arguments),
+            }
+        }
+        changes
+    }
+
+    /// Words that the table knows at a place; `None` (said) when one is none of them.
+    fn names(&mut self, keyword: &Keyword, place: Place, words: &[Word]) -> Option<Vec<&'static str>> {
+        let mut names = Vec::new();
+        for word in words {
+            let Some(known) = keywords::find(place, &word.text) else {
+                self.bad(word, keyword.name, "options of a regular expression, like caseless");
+                return None;
+            };
+            names.push(known.name);
+        }
+        Some(names)
+    }
+
+    /// A command; `None` when it is empty, and (said) when it cannot be split.
+    fn command(&mut self, keyword: &Keyword, word: &Word, account: &[Word]) -> Option<Box<Command>> {
+        let argv = match command::split(&word.text) {
+            Ok(argv) => argv,
+            Err(error) => return self.broken(keyword, word, error),
+        };
+        if argv.is_empty() {
+            let title = format!("`{}` names no program", keyword.name);
+            self.tell(Code::NoEffect, word.span, title, "nothing is run");
+            return None;
+        }
+        // Of the words behind `script` and `misc_path` keepalived takes no notice.
+        let account = Account::read(account).filter(|_| keyword.arguments.contains("USER"));
+        Some(Box::new(Command { text: word.text.clone(), argv, account }))
+    }
+
+    fn broken<T>(&mut self, keyword: &Keyword, word: &Word, error: SplitError) -> Option<T> {
+        let title = format!("`{}` cannot be read: {error}", keyword.name);
+        let now = "the line is left out, as in keepalived";
+        let advice = "'...' around an argument with blanks; \\\\ for a backslash, \\' and \\\" for quotes";
+        self.say(Diagnostic::new(Code::Quote, word.span, title, now).instead(advice));
+        None
     }
 
     /// What a keyword without the words that may follow it means.
@@ -269,7 +410,7 @@ impl Context<'_> {
 }
 
 /// A value of one word.
-fn plain(shape: Shape, text: &str) -> Option<Value> {
+pub(super) fn plain(shape: Shape, text: &str) -> Option<Value> {
     let one = |list: &[&str]| list.contains(&text).then(|| Value::Text(text.to_owned()));
     let within = |d: Duration, low: u64, high: u64| {
         let micros = u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
@@ -293,8 +434,7 @@ fn plain(shape: Shape, text: &str) -> Option<Value> {
         }
         Shape::Address | Shape::Gateway => address(text).map(Value::Address),
         Shape::Prefix => prefix(text).map(Value::Prefix),
-        Shape::Interface => (!text.is_empty() && text.len() <= 15 && !text.contains('/'))
-            .then(|| Value::Text(text.to_owned())),
+        Shape::Interface => is_interface_name(text).then(|| Value::Text(text.to_owned())),
         Shape::Named(most) => {
             let name = text.starts_with(|c: char| c.is_ascii_alphabetic());
             let fits = any_base(text).map_or(name, |n| (0..=most).contains(&n));

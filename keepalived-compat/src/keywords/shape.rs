@@ -1,5 +1,7 @@
 //! What the words after a keyword mean: type, unit, range.
 
+use super::Place;
+
 /// How the words after a keyword are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -45,6 +47,8 @@ pub enum Shape {
     Interface,
     /// A command, then the user and group that run it.
     Command,
+    /// A regular expression: escapes are decoded as in a command.
+    Pattern,
     /// As [`Shape::Command`], or nothing.
     MaybeCommand,
     /// A user, then a group.
@@ -67,6 +71,20 @@ pub enum Shape {
     Mark,
     /// All words up to the end of the line.
     Rest,
+    /// The options of a macvlan.
+    Vmac,
+    /// The options of an ipvlan.
+    Ipvlan,
+    /// The number of a key, then the key.
+    HmacKey,
+    /// The interface and the options of the IPVS synchronisation daemon.
+    SyncDaemon,
+    /// Timeouts of IPVS connections.
+    Timeouts,
+    /// Words with a sign before them.
+    IncludeCheck,
+    /// Words that the table lists at this place.
+    Names(Place),
 }
 
 /// The largest values of C's types.

@@ -43,10 +43,10 @@ const TRACK_GROUP: &[Keyword] = &[
 
 #[rustfmt::skip]
 const VRRP_INSTANCE: &[Keyword] = &[
-    works("use_vmac", 0, "[[name] IFNAME] [MAC 5 or 6 octets] [netlink_notify_msg] [group G]").takes(Rest),
+    works("use_vmac", 0, "[[name] IFNAME] [MAC 5 or 6 octets] [netlink_notify_msg] [group G]").takes(Vmac),
     works("use_vmac_addr", 0, ""),
     works("vmac_xmit_base", 0, ""),
-    works("use_ipvlan", 0, "[[name] IFNAME] [ADDR] [bridge|private|vepa] [group G]").takes(Rest),
+    works("use_ipvlan", 0, "[[name] IFNAME] [ADDR] [bridge|private|vepa] [group G]").takes(Ipvlan),
     works("unicast_peer", 0, "{ ADDR [min_ttl N] [max_ttl N] ... }").list(Place::UnicastPeer),
     grave("unicast_fault_no_peer", 0, "", "an instance without peers speaks multicast"),
     grave("check_unicast_src", 0, "", "advertisements from senders that are not configured peers are obeyed too"),
@@ -57,10 +57,10 @@ const VRRP_INSTANCE: &[Keyword] = &[
     grave("vrf", 1, "VRF_IFNAME", "the instance runs without a VRF").takes(Interface),
     works("dont_track_primary", 0, ""),
     works("track_interface", 0, "{ IFNAME [weight N [reverse]] ... }").list(Place::TrackInterface),
-    each("track_script", 0, "{ SCRIPT [weight N [reverse|noreverse]] ... }", "the priority does not change and the instance holds its addresses even when the script fails").list(Place::TrackScript),
-    each("track_file", 0, "{ NAME [weight N [reverse|noreverse]] ... }", "the priority does not change and the instance holds its addresses whatever is tracked says").list(Place::TrackFiles),
-    each("track_process", 0, "{ NAME [weight N [reverse|noreverse]] ... }", "the priority does not change and the instance holds its addresses whatever is tracked says").list(Place::TrackProcesses),
-    each("track_bfd", 0, "{ NAME [weight N [reverse|noreverse]] ... }", "the priority does not change and the instance holds its addresses whatever is tracked says").list(Place::TrackBfd),
+    works("track_script", 0, "{ SCRIPT [weight N [reverse|noreverse]] ... }").list(Place::TrackScript),
+    works("track_file", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::TrackFiles),
+    works("track_process", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::TrackProcesses),
+    works("track_bfd", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::TrackBfd),
     works("mcast_src_ip", 1, "ADDR").takes(Address),
     works("unicast_src_ip", 1, "ADDR").takes(Address),
     works("mcast_dst_ip", 1, "multicast ADDR (IPv6 link-local scope)").takes(Address),
@@ -123,7 +123,7 @@ const AUTHENTICATION: &[Keyword] = &[
 
 #[rustfmt::skip]
 const AUTH_HMAC: &[Keyword] = &[
-    inner("key", 1, "ID 1..255, VALUE 32..64 bytes: ASCII | hex:DIGITS | file:PATH").takes(Words),
+    inner("key", 1, "ID 1..255, VALUE 32..64 bytes: ASCII | hex:DIGITS | file:PATH").takes(HmacKey),
     inner("active_key", 1, "1..255").takes(Number(1, 255)),
     inner("time_window", 1, "SECS 1..300").takes(Seconds(1, 300)),
     inner("anti_replay", 1, "time|monotonic").takes(OneOf(&["time", "monotonic"])),
@@ -198,48 +198,48 @@ const TRACK_INTERFACE: &[Keyword] = &[
 
 #[rustfmt::skip]
 const TRACK_SCRIPT: &[Keyword] = &[
-    inner("weight", 1, "-253..253 (+-254 cut to 253)").takes(Cut(253)),
-    inner("reverse", 0, "flag after weight"),
-    inner("noreverse", 0, "flag after weight"),
+    works("weight", 1, "-253..253 (+-254 cut to 253)").takes(Cut(253)),
+    works("reverse", 0, "flag after weight"),
+    works("noreverse", 0, "flag after weight"),
 ];
 
 #[rustfmt::skip]
 const TRACK_FILES: &[Keyword] = &[
-    inner("weight", 1, "-254..254").takes(Number(-254, 254)),
-    inner("reverse", 0, "flag after weight"),
-    inner("noreverse", 0, "flag after weight"),
+    works("weight", 1, "-254..254").takes(Number(-254, 254)),
+    works("reverse", 0, "flag after weight"),
+    works("noreverse", 0, "flag after weight"),
 ];
 
 #[rustfmt::skip]
 const TRACK_BFD: &[Keyword] = &[
-    inner("weight", 1, "-253..253").takes(Number(-253, 253)),
-    inner("reverse", 0, "flag after weight"),
-    inner("noreverse", 0, "flag after weight"),
+    works("weight", 1, "-253..253").takes(Number(-253, 253)),
+    works("reverse", 0, "flag after weight"),
+    works("noreverse", 0, "flag after weight"),
 ];
 
 #[rustfmt::skip]
 const SYNC_GROUP: &[Keyword] = &[
-    inner("group", 0, "{ INSTANCE ... }").list(Place::Words),
-    inner("track_interface", 0, "{ IFNAME [weight N [reverse]] ... }").list(Place::SyncTrackInterface),
-    inner("track_script", 0, "{ SCRIPT [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackScript),
-    inner("track_file", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackFiles),
-    inner("track_process", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackProcesses),
-    inner("track_bfd", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackBfd),
+    works("group", 0, "{ INSTANCE ... }").list(Place::Words),
+    works("track_interface", 0, "{ IFNAME [weight N [reverse]] ... }").list(Place::SyncTrackInterface),
+    works("track_script", 0, "{ SCRIPT [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackScript),
+    works("track_file", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackFiles),
+    works("track_process", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackProcesses),
+    works("track_bfd", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackBfd),
     inner("notify_backup", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     inner("notify_master", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     inner("notify_fault", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     inner("notify_stop", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     inner("notify", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     inner("smtp_alert", 0, "[BOOL]").takes(Bool),
-    inner("global_tracking", 0, ""),
-    inner("sync_group_tracking_weight", 0, ""),
+    works("global_tracking", 0, ""),
+    works("sync_group_tracking_weight", 0, ""),
     inner("notify_priority_changes", 0, "[BOOL]").takes(Bool),
 ];
 
 #[rustfmt::skip]
 const SYNC_TRACK_INTERFACE: &[Keyword] = &[
-    inner("weight", 1, "-253..253 (+-254 cut to 253)").takes(Cut(253)),
-    inner("reverse", 0, "flag after weight"),
+    works("weight", 1, "-253..253 (+-254 cut to 253)").takes(Cut(253)),
+    works("reverse", 0, "flag after weight"),
 ];
 
 #[rustfmt::skip]
@@ -252,9 +252,9 @@ const GARP_GROUP: &[Keyword] = &[
 
 #[rustfmt::skip]
 const LINKBEAT_INTERFACES: &[Keyword] = &[
-    inner("MII", 1, "after IFNAME"),
-    inner("ETHTOOL", 1, "after IFNAME"),
-    inner("IOCTL", 1, "after IFNAME"),
+    inner("MII", 0, "after IFNAME"),
+    inner("ETHTOOL", 0, "after IFNAME"),
+    inner("IOCTL", 0, "after IFNAME"),
 ];
 
 #[rustfmt::skip]
@@ -291,19 +291,19 @@ const TRACK_FILE: &[Keyword] = &[
 
 #[rustfmt::skip]
 const BFD_INSTANCE: &[Keyword] = &[
-    inner("source_ip", 1, "ADDR").takes(Address),
-    inner("neighbor_ip", 1, "ADDR").takes(Address).lenient(),
-    inner("neighbour_ip", 1, "ADDR").takes(Address).lenient(),
-    inner("min_rx", 1, "MS decimal 1..4294967").takes(Millis(1_000, U32 as u64)),
-    inner("min_tx", 1, "MS decimal 1..4294967").takes(Millis(1_000, U32 as u64)),
-    inner("idle_tx", 1, "MS decimal 1000..4294967").takes(Millis(SECOND, U32 as u64)),
-    inner("multiplier", 1, "1..255").takes(Number(1, 255)),
-    inner("passive", 0, ""),
-    inner("ttl", 1, "1..255").takes(Number(1, 255)),
-    inner("hoplimit", 1, "1..255").takes(Number(1, 255)),
-    inner("max_hops", 1, "-1..255").takes(Number(-1, 255)),
-    inner("multihop", 0, "[BOOL]").takes(Bool),
-    inner("weight", 1, "-253..253 [reverse]").takes(Weight(253)),
-    inner("vrrp", 0, ""),
-    inner("checker", 0, ""),
+    works("source_ip", 1, "ADDR").takes(Address),
+    works("neighbor_ip", 1, "ADDR").takes(Address).lenient(),
+    works("neighbour_ip", 1, "ADDR").takes(Address).lenient(),
+    works("min_rx", 1, "MS decimal 1..4294967").takes(Millis(1_000, U32 as u64)),
+    works("min_tx", 1, "MS decimal 1..4294967").takes(Millis(1_000, U32 as u64)),
+    works("idle_tx", 1, "MS decimal 1000..4294967").takes(Millis(SECOND, U32 as u64)),
+    works("multiplier", 1, "1..255").takes(Number(1, 255)),
+    works("passive", 0, ""),
+    works("ttl", 1, "1..255").takes(Number(1, 255)),
+    works("hoplimit", 1, "1..255").takes(Number(1, 255)),
+    works("max_hops", 1, "-1..255").takes(Number(-1, 255)),
+    works("multihop", 0, "[BOOL]").takes(Bool),
+    works("weight", 1, "-253..253 [reverse]").takes(Weight(253)),
+    works("vrrp", 0, ""),
+    works("checker", 0, ""),
 ];

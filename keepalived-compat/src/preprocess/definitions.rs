@@ -266,7 +266,7 @@ impl Definitions {
         let line = text.as_str();
         let keyword = line.split_whitespace().next().unwrap_or_default();
         // A command may well hold a shell's variables, a password anything (and must not be shown).
-        if super::is_script(keyword) || line.contains("auth_pass") || line.contains("password") {
+        if crate::lexer::is_script(keyword) || line.contains("auth_pass") || line.contains("password") {
             return;
         }
         for Reference { start, end, name } in references(line) {

@@ -6,15 +6,13 @@ use crate::net::{AddressFamily, IpCidr, MacAddr, VirtualRouterId};
 use crate::plan::vmac::{FilterSettings, IpvlanMode, VirtualLinkKind, VirtualLinkPlan};
 use crate::plan::vrrp::{RouterPlan, Transport, Version, VirtualAddress};
 use keepalived_compat::config::setting::{Setting, Settings as _, Value};
-use keepalived_compat::config::vrrp::VrrpInstance;
+use keepalived_compat::config::vrrp::{IpvlanMode as Mode, VrrpInstance};
 use keepalived_compat::{Code, Config, Diagnostic};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// keepalived's prefix of generated names.
 const PREFIX: &str = "vrrp";
-
-/// Letters in an interface name (IFNAMSIZ - 1).
-const LONGEST_NAME: usize = 15;
 
 /// The virtual interfaces of all routers, and the names that are taken.
 pub(super) struct Links {
@@ -231,80 +229,44 @@ fn place_addresses(instance: &VrrpInstance, router: &mut RouterPlan, own: Option
 
 /// Reads the words of `use_vmac` or `use_ipvlan`.
 fn read(instance: &VrrpInstance, router: &RouterPlan, setting: &Setting, out: &mut Diagnostics) -> Written {
-    let Value::Words(words) = &setting.value else { return Written::default() };
-    let ipvlan = setting.keyword == "use_ipvlan";
-    let mut written = Written::default();
-    let mut words = words.iter();
-    let mut bad = |word: &str, now: &str| {
-        let title =
-            format!("vrrp_instance {}: {}: `{word}` is not understood", instance.name.value, setting.keyword);
-        out.tell(Code::BadValue, setting.span, title, now);
-    };
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            // The parent is always announced by the kernel; nothing is to be forced.
-            "netlink_notify_msg" => {}
-            "group" => match words.next().map(|group| (group, group_number(group))) {
-                Some((_, Some(number))) => written.group = Some(number),
-                Some((group, None)) => bad(group, "the interface is in its base's group: write a number"),
-                None => bad(word, "it is left out: a group's number must follow"),
-            },
-            "bridge" if ipvlan => written.mode = Some(IpvlanMode::Bridge),
-            "private" if ipvlan => written.mode = Some(IpvlanMode::Private),
-            "vepa" if ipvlan => written.mode = Some(IpvlanMode::Vepa),
-            "name" => match words.next() {
-                Some(name) if is_name(name) => written.name = Some(name.clone()),
-                _ => bad(word, "a name is generated"),
-            },
-            word => {
-                if let Some(mac) = mac(word, router.key.vrid).filter(|_| !ipvlan) {
-                    written.mac = Some(mac);
-                } else if let Some(address) = address(word, router.key.family).filter(|_| ipvlan) {
-                    written.address = Some(address);
-                } else if written.name.is_none() && is_name(word) {
-                    written.name = Some(word.to_owned());
-                } else {
-                    bad(word, "it is left out");
-                }
-            }
+    let (written, group) = match &setting.value {
+        Value::Vmac(vmac) => {
+            let mac = vmac.mac.map(|mac| MacAddr(mac.octets(router.key.vrid.get())));
+            (Written { name: vmac.name.clone(), mac, ..Written::default() }, &vmac.group)
         }
+        Value::Ipvlan(ipvlan) => {
+            let address = ipvlan.address.and_then(|(address, prefix)| address_of(address, prefix, router));
+            let mode = Some(match ipvlan.mode {
+                Mode::Bridge => IpvlanMode::Bridge,
+                Mode::Private => IpvlanMode::Private,
+                Mode::Vepa => IpvlanMode::Vepa,
+            });
+            (Written { name: ipvlan.name.clone(), address, mode, ..Written::default() }, &ipvlan.group)
+        }
+        _ => return Written::default(),
+    };
+    let name = &instance.name.value;
+    let number = group.as_ref().map(|group| (group, group_number(group)));
+    if let Some((group, None)) = number {
+        let title = format!("vrrp_instance {name}: {}: group `{group}` is not understood", setting.keyword);
+        let now = "the interface is in its base's group: write a number";
+        out.tell(Code::BadValue, setting.span, title, now);
     }
+    let mut written = Written { group: number.and_then(|(_, number)| number), ..written };
     if strict(instance) && written.mac.take().is_some() {
-        let title =
-            format!("vrrp_instance {}: a MAC address does not go with strict mode", instance.name.value);
+        let title = format!("vrrp_instance {name}: a MAC address does not go with strict mode");
         out.tell(Code::Cleared, setting.span, title, "the virtual router's own is used, as in keepalived");
     }
     written
-}
-
-fn is_name(word: &str) -> bool {
-    !word.is_empty() && word.len() <= LONGEST_NAME && !word.contains(['/', ':'])
 }
 
 fn group_number(word: &str) -> Option<u32> {
     if word == "default" { Some(0) } else { word.parse().ok() }
 }
 
-/// Six octets, or five to which the VRID is added.
-fn mac(word: &str, vrid: VirtualRouterId) -> Option<MacAddr> {
-    let mut octets = Vec::new();
-    for part in word.split(':') {
-        octets.push(u8::from_str_radix(part, 16).ok().filter(|_| part.len() <= 2)?);
-    }
-    if octets.len() == 5 {
-        octets.push(vrid.get());
-    }
-    octets.try_into().ok().map(MacAddr)
-}
-
-fn address(word: &str, family: AddressFamily) -> Option<IpCidr> {
-    let (address, prefix) = word.split_once('/').map_or((word, None), |(a, p)| (a, Some(p)));
-    let address = address.parse().ok()?;
-    let cidr = match prefix {
-        Some(prefix) => IpCidr::new(address, prefix.parse().ok()?)?,
-        None => IpCidr::host(address),
-    };
-    (cidr.family() == family).then_some(cidr)
+fn address_of(address: IpAddr, prefix: Option<u8>, router: &RouterPlan) -> Option<IpCidr> {
+    let cidr = prefix.map_or(Some(IpCidr::host(address)), |prefix| IpCidr::new(address, prefix))?;
+    (cidr.family() == router.key.family).then_some(cidr)
 }
 
 /// Are packets to the addresses accepted? By an owner always, in strict mode only if version 3 says so, else unless

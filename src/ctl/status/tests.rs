@@ -1,7 +1,7 @@
 use super::*;
 use crate::net::Priority;
 use crate::plan::Generation;
-use crate::report::{RoleStatus, VERSION, VrrpStatus};
+use crate::report::{BfdSessionStatus, BfdStatus, RoleStatus, VERSION, VrrpStatus};
 
 fn role(name: &str, trouble: Option<&str>) -> RoleStatus {
     RoleStatus {
@@ -10,6 +10,7 @@ fn role(name: &str, trouble: Option<&str>) -> RoleStatus {
         restarts: u32::from(trouble.is_some()),
         generation: Some(Generation(2)),
         trouble: trouble.map(str::to_owned),
+        dropped: 0,
     }
 }
 
@@ -29,6 +30,8 @@ fn status() -> Status {
         },
         vrrp: Some(VrrpStatus { routers: vec![crate::ctl::vrrp::tests::backup()], ..VrrpStatus::default() }),
         checker: None,
+        scripts: None,
+        bfd: None,
         transitions: Vec::new(),
     }
 }
@@ -157,4 +160,18 @@ fn a_quorum_with_hysteresis_says_what_is_needed() {
         VirtualServerStatus { quorum: 2, hysteresis: 1, live_weight: 2, ..virtual_server(false, true) };
     let row = super::virtual_server(&server);
     assert_eq!(row[2], "live weight 2, 3 needed (quorum 2 + 1), SORRY SERVER IN USE");
+}
+
+#[test]
+fn a_bfd_session_that_is_not_up_is_trouble() {
+    let mut status = status();
+    let up = crate::ctl::bfd::tests::up();
+    status.vrrp = None;
+    status.bfd = Some(BfdStatus { sessions: vec![up.clone()], ..BfdStatus::default() });
+    assert!(render(&status).contains("all is well: 1 BFD session up\n"));
+    let down = BfdSessionStatus { state: "Down".to_owned(), reason: "silence".to_owned(), ..up };
+    status.bfd = Some(BfdStatus { sessions: vec![down], ..BfdStatus::default() });
+    let page = render(&status);
+    assert!(page.contains("TROUBLE: BFD session core is Down: silence\n"), "{page}");
+    assert!(page.contains("\nBFD sessions\n  core  Down  1 h 1 min  192.0.2.2  silence\n"), "{page}");
 }

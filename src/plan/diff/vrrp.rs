@@ -325,7 +325,7 @@ fn way(transport: &Transport) -> String {
     }
 }
 
-fn objects(list: &[TrackedObject]) -> String {
+pub(super) fn objects(list: &[TrackedObject]) -> String {
     let one = |t: &TrackedObject| {
         let reverse = if t.reverse { " reverse" } else { "" };
         format!("{} weight {}{reverse}", t.tracker, t.weight)
@@ -334,7 +334,7 @@ fn objects(list: &[TrackedObject]) -> String {
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
-fn tracked(list: &[TrackedInterface]) -> String {
+pub(super) fn tracked(list: &[TrackedInterface]) -> String {
     let one = |t: &TrackedInterface| {
         let weight = if t.weight == 0 { String::new() } else { format!(" weight {}", t.weight) };
         format!("{}{weight}{}", t.interface, if t.reverse { " reverse" } else { "" })

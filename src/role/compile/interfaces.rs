@@ -45,9 +45,7 @@ impl<'a> Search<'a> {
             self.ask(&interface.value, interface.span, now);
         }
         // Addresses may be on the macvlan of an instance, which the daemon makes.
-        let made = |interface: &str| {
-            settings.others.iter().any(|s| s.keyword.starts_with("use_") && names(s, interface))
-        };
+        let made = |interface: &str| settings.virtual_link_name() == Some(interface);
         for address in settings.addresses.iter().chain(&settings.excluded) {
             if let Some(interface) = address.interface.as_ref().filter(|i| !made(&i.value)) {
                 let now = format!("vrrp_instance {name} cannot hold {} until there is one", address.address);
@@ -92,9 +90,4 @@ impl<'a> Search<'a> {
             self.found.push(Diagnostic::new(Code::MissingInterface, span, title, now));
         }
     }
-}
-
-/// Does `use_vmac` or `use_ipvlan` give its interface this name?
-fn names(setting: &Setting, interface: &str) -> bool {
-    matches!(&setting.value, keepalived_compat::config::setting::Value::Words(words) if words.iter().any(|w| w == interface))
 }

@@ -1,6 +1,6 @@
 //! Scripts that a configuration names: are they there, and does it say that they must be safe?
 
-use keepalived_compat::config::setting::{Settings as _, Value};
+use keepalived_compat::config::setting::Settings as _;
 use keepalived_compat::{Code, Config, Diagnostic};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -67,10 +67,7 @@ const DEFAULT_ACCOUNT: &str = "keepalived_script";
 /// Says which commands have nobody to run them: keepalived leaves those out.
 fn accounts(config: &Config, diagnostics: &mut Vec<Diagnostic>) {
     let written = config.global.others.find("script_user");
-    let user = written.and_then(|s| match &s.value {
-        Value::Words(words) => words.first(),
-        _ => None,
-    });
+    let user = config.global.others.account("script_user").map(|account| &account.user);
     if let (Some(setting), Some(user)) = (written, user.filter(|u| !is_account(u))) {
         let title = format!("`script_user`: there is no account {user}");
         let now = "keepalived would leave out all scripts without an account of their own";

@@ -3,7 +3,6 @@
 use super::kernel::{self, Done, KernelWorker};
 use super::leftovers::Leftovers;
 use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Wanted};
-use super::supervisor_link::{LinkState, SupervisorLink};
 use super::surroundings::{Needs, Surroundings};
 use crate::link::{FromVrrp, ToVrrp};
 use crate::net::AddressFamily;
@@ -13,6 +12,7 @@ use crate::netlink::route::RouteSocket;
 use crate::plan::Generation;
 use crate::plan::vrrp::{Transport, VrrpPlan};
 use crate::report;
+use crate::role::supervisor_link::{LinkState, SupervisorLink};
 use crate::sys::clock::monotonic_now;
 use crate::sys::membership::Membership;
 use crate::sys::poll::{Interest, Poller};
@@ -51,7 +51,7 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 /// Everything the vrrp role owns.
 pub struct Driver {
     core: Core,
-    link: SupervisorLink,
+    link: SupervisorLink<ToVrrp>,
     monitor: Monitor,
     /// A dump is under way: announcements wait, so that they are folded after it.
     dumping: bool,
@@ -293,6 +293,7 @@ impl Driver {
                 self.events.push(Event::Command(Command::Stop { release }));
             }
             ToVrrp::Tracker(key, sample) => self.events.push(Event::Tracker(key, sample)),
+            ToVrrp::TrackerWords(key, words) => self.events.push(Event::TrackerWords(key, words)),
             ToVrrp::AreYouThere(number) => self.link.send(&FromVrrp::Alive(number)),
             ToVrrp::Snapshot(number) => {
                 let mut snapshot = report::vrrp::snapshot(&self.core, monotonic_now());
@@ -413,6 +414,7 @@ impl Driver {
                     self.kernel.change(op, what);
                 }
                 Action::Notify(transition) => self.tell(transition),
+                Action::News(news) => self.link.send(&FromVrrp::News(news)),
                 Action::Log(LogLevel::Error, sentence) => tracing::error!("{sentence}"),
                 Action::Log(LogLevel::Warning, sentence) => tracing::warn!("{sentence}"),
                 Action::Log(LogLevel::Info, sentence) => tracing::info!("{sentence}"),

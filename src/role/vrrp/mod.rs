@@ -4,7 +4,6 @@ mod driver;
 mod kernel;
 mod leftovers;
 mod sockets;
-mod supervisor_link;
 mod surroundings;
 mod sysctl;
 mod vmac;

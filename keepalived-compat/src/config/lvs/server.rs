@@ -129,7 +129,7 @@ impl RealServer {
             }
             name => {
                 if !self.timing.get_or_insert_default().read(cx, name, s, TimingRule::Default) {
-                    cx.unhandled(Place::RealServer, keyword);
+                    cx.leave();
                 }
             }
         }

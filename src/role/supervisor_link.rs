@@ -1,25 +1,28 @@
-//! The vrrp role's end of the link: never blocks, never grows without bound.
+//! A role's end of the link where no runtime is used: never blocks, never grows without bound.
 
 use crate::link::frame::{Decoder, FrameError, encode};
-use crate::link::{FromVrrp, ToVrrp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::io::{self, Read, Write};
+use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// Octets that may wait for a supervisor that does not read. A snapshot of 1000 routers takes about 1 MB;
-/// beyond this, messages are dropped and counted: the election never waits for a reader.
+/// beyond this, messages are dropped and counted: elections and sessions never wait for a reader.
 const MAX_BACKLOG: usize = 16 << 20;
 
 /// How long the last words ("stopped") may take to leave.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// Non-blocking message link to the supervisor.
-pub struct SupervisorLink {
+/// Non-blocking message link to the supervisor, whose orders are of type `In`.
+pub struct SupervisorLink<In> {
     stream: UnixStream,
     decoder: Decoder,
     outgoing: Vec<u8>,
     dropped: u64,
+    orders: PhantomData<In>,
 }
 
 /// What reading the link found.
@@ -31,15 +34,21 @@ pub enum LinkState {
     Closed,
 }
 
-impl SupervisorLink {
+impl<In: DeserializeOwned> SupervisorLink<In> {
     /// Takes the stream over and makes it non-blocking.
-    pub fn new(stream: UnixStream) -> io::Result<SupervisorLink> {
+    pub fn new(stream: UnixStream) -> io::Result<SupervisorLink<In>> {
         stream.set_nonblocking(true)?;
-        Ok(SupervisorLink { stream, decoder: Decoder::default(), outgoing: Vec::new(), dropped: 0 })
+        Ok(SupervisorLink {
+            stream,
+            decoder: Decoder::default(),
+            outgoing: Vec::new(),
+            dropped: 0,
+            orders: PhantomData,
+        })
     }
 
     /// Reads what there is and appends whole messages to `messages`.
-    pub fn receive(&mut self, messages: &mut Vec<ToVrrp>) -> Result<LinkState, FrameError> {
+    pub fn receive(&mut self, messages: &mut Vec<In>) -> Result<LinkState, FrameError> {
         let mut buffer = [0; 64 << 10];
         let state = loop {
             match self.stream.read(&mut buffer) {
@@ -57,7 +66,7 @@ impl SupervisorLink {
     }
 
     /// Queues a message; dropped (and counted) when the supervisor has not read for long.
-    pub fn send(&mut self, message: &FromVrrp) {
+    pub fn send(&mut self, message: &impl Serialize) {
         let Ok(frame) = encode(message) else {
             self.dropped += 1;
             return;
@@ -98,7 +107,7 @@ impl SupervisorLink {
     }
 
     /// The last message before the process ends: waits a moment for the supervisor to take it.
-    pub fn farewell(mut self, message: &FromVrrp) {
+    pub fn farewell(mut self, message: &impl Serialize) {
         self.send(message);
         if self.stream.set_nonblocking(false).is_ok() && self.stream.set_write_timeout(Some(FAREWELL)).is_ok()
         {
@@ -108,7 +117,7 @@ impl SupervisorLink {
     }
 }
 
-impl AsFd for SupervisorLink {
+impl<In> AsFd for SupervisorLink<In> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
@@ -117,11 +126,12 @@ impl AsFd for SupervisorLink {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::{FromVrrp, ToVrrp};
 
     #[test]
     fn a_supervisor_that_never_reads_costs_messages_not_memory() {
         let (ours, _theirs) = UnixStream::pair().expect("a socket pair");
-        let mut link = SupervisorLink::new(ours).expect("non-blocking");
+        let mut link: SupervisorLink<ToVrrp> = SupervisorLink::new(ours).expect("non-blocking");
         let large = FromVrrp::Snapshot(1, crate::report::VrrpStatus::default());
         for _ in 0..(2 * MAX_BACKLOG / 40) {
             link.send(&large);
@@ -133,7 +143,7 @@ mod tests {
     #[test]
     fn messages_arrive_and_a_closed_link_is_seen() {
         let (ours, mut theirs) = UnixStream::pair().expect("a socket pair");
-        let mut link = SupervisorLink::new(ours).expect("non-blocking");
+        let mut link: SupervisorLink<ToVrrp> = SupervisorLink::new(ours).expect("non-blocking");
         theirs.write_all(&encode(&ToVrrp::AreYouThere(7)).expect("encodes")).expect("room");
         let mut messages = Vec::new();
         assert_eq!(link.receive(&mut messages).expect("well formed"), LinkState::Open);

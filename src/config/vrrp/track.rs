@@ -1,0 +1,67 @@
+//! `track_script`, `track_file`, `track_process`, `track_bfd`: which weight counts, and what a sync group takes away.
+
+use crate::plan::track::{TrackedObject, TrackerKey, TrackerKind};
+use keepalived_compat::Config;
+use keepalived_compat::config::setting::{Setting, Settings as _, Value};
+
+/// The lists, what they name, and the blocks that define it.
+const LISTS: &[(&str, TrackerKind, &[&str])] = &[
+    ("track_script", TrackerKind::Script, &["vrrp_script"]),
+    ("track_file", TrackerKind::File, &["track_file", "vrrp_track_file"]),
+    ("track_process", TrackerKind::Process, &["vrrp_track_process"]),
+    ("track_bfd", TrackerKind::Bfd, &["bfd_instance"]),
+];
+
+/// A file's number counts as it is unless a weight is written; everything else is a condition.
+const WEIGHT_OF_A_FILE: i64 = 1;
+
+/// The trackers of an instance or a sync group, from the settings of its block; weights are resolved.
+pub(super) fn trackers(settings: &[Setting], config: &Config) -> Vec<TrackedObject> {
+    let mut found: Vec<TrackedObject> = Vec::new();
+    for setting in settings {
+        let Some((_, kind, blocks)) = LISTS.iter().find(|(list, ..)| *list == setting.keyword) else {
+            continue;
+        };
+        for line in &setting.block {
+            let Some(name) = line.name() else { continue };
+            let tracker = TrackerKey { kind: *kind, name: name.to_owned() };
+            if found.iter().any(|known| known.tracker == tracker) {
+                continue;
+            }
+            let object = config
+                .others
+                .iter()
+                .find(|block| blocks.contains(&block.keyword) && block.name() == Some(name));
+            found.push(tracked(tracker, line, object));
+        }
+    }
+    found
+}
+
+/// The line's own weight and direction, else the block's (keepalived 2.2.7: a weight on the line leaves the block's
+/// `reverse` in force, `noreverse` ends it).
+fn tracked(tracker: TrackerKey, line: &Setting, object: Option<&Setting>) -> TrackedObject {
+    let default = if tracker.kind == TrackerKind::File { WEIGHT_OF_A_FILE } else { 0 };
+    let (weight, reverse) = match object.and_then(|object| object.block.find("weight")).map(|w| &w.value) {
+        Some(Value::Weight(weight, reverse)) => (*weight, *reverse == Some(true)),
+        Some(Value::Number(weight)) => (*weight, false),
+        _ => (default, false),
+    };
+    let weight = line.block.number("weight").unwrap_or(weight);
+    let word = line.block.iter().rev().find(|s| matches!(s.keyword, "reverse" | "noreverse"));
+    let reverse = word.map_or(reverse, |word| word.keyword == "reverse");
+    TrackedObject { tracker, weight: i16::try_from(weight.clamp(-254, 254)).unwrap_or(0), reverse }
+}
+
+/// What is left of a member's trackers in a sync group that does not allow weights (keepalived 2.2.7, seen): scripts
+/// and BFD sessions with a weight are not tracked, a file becomes a condition, a process keeps its weight.
+pub(super) fn without_weights(trackers: &mut Vec<TrackedObject>) {
+    trackers.retain_mut(|tracked| match tracked.tracker.kind {
+        TrackerKind::Script | TrackerKind::Bfd => tracked.weight == 0,
+        TrackerKind::File => {
+            tracked.weight = 0;
+            true
+        }
+        TrackerKind::Process => true,
+    });
+}

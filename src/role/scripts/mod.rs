@@ -1,0 +1,26 @@
+//! The scripts role: runs scripts, watches files and processes. One loop on tokio's single-threaded runtime; each run of
+//! a program is a task.
+
+mod driver;
+mod runner;
+
+use crate::role::EXIT_STOPPED;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+/// Runs until the supervisor says stop or is gone.
+pub fn run(link: UnixStream) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(why) => return fail(&why.to_string()),
+    };
+    match runtime.block_on(async { driver::Driver::start(link)?.live().await }) {
+        Ok(()) => ExitCode::from(EXIT_STOPPED),
+        Err(why) => fail(&why.to_string()),
+    }
+}
+
+fn fail(why: &str) -> ExitCode {
+    tracing::error!("scripts role ends: {why}; what trackers said last holds until it is restarted");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,205 @@
+//! The link of a role that watches trackers: never waits for the supervisor, never grows without bound.
+
+use crate::link::frame::{Decoder, FrameError, encode};
+use crate::link::{FromBfd, FromScripts};
+use crate::plan::Generation;
+use crate::plan::track::{Sample, TrackerKey};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tracing::{error, warn};
+
+/// How long the last words ("stopped") may take to leave.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Octets read from the link at once.
+const READ: usize = 64 << 10;
+
+/// What every such role says.
+pub trait Says: Serialize {
+    /// Heartbeat answer.
+    fn alive(number: u64) -> Self;
+    /// The plan is in force.
+    fn applied(generation: Generation) -> Self;
+    /// A tracker's sample changed.
+    fn tracker(key: TrackerKey, sample: Option<Sample>) -> Self;
+}
+
+/// Receives orders of type `In`. Of each kind of answer only the newest waits, of samples the newest of each
+/// tracker, and the backlog is one message: a supervisor that does not read costs nothing.
+pub struct TrackerLink<In> {
+    reader: OwnedReadHalf,
+    decoder: Decoder,
+    buffer: Vec<u8>,
+    heard: VecDeque<In>,
+    writer: OwnedWriteHalf,
+    backlog: Vec<u8>,
+    /// How much of the backlog has left.
+    sent: usize,
+    alive: Option<u64>,
+    applied: Option<Generation>,
+    snapshot: Option<u64>,
+    samples: BTreeMap<TrackerKey, Option<Sample>>,
+}
+
+/// Why a role ends before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// It does not keep to the protocol.
+    #[error("link: {0}")]
+    Frame(#[from] FrameError),
+    /// The stream cannot be used.
+    #[error("link: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl<In: DeserializeOwned> TrackerLink<In> {
+    /// Takes the stream over. Call it inside the runtime.
+    pub fn new(stream: UnixStream) -> Result<TrackerLink<In>, LinkError> {
+        stream.set_nonblocking(true)?;
+        let (reader, writer) = tokio::net::UnixStream::from_std(stream)?.into_split();
+        Ok(TrackerLink {
+            reader,
+            decoder: Decoder::default(),
+            buffer: vec![0; READ],
+            heard: VecDeque::new(),
+            writer,
+            backlog: Vec::new(),
+            sent: 0,
+            alive: None,
+            applied: None,
+            snapshot: None,
+            samples: BTreeMap::new(),
+        })
+    }
+
+    /// Waits until something was heard or what waits could be written; false when the supervisor is gone. Dropping
+    /// the future loses nothing.
+    pub async fn turn(&mut self) -> Result<bool, LinkError> {
+        let waits = self.waits();
+        tokio::select! {
+            read = self.reader.read(&mut self.buffer) => match read {
+                Ok(0) | Err(_) => return Ok(false),
+                Ok(count) => {
+                    self.decoder.push(&self.buffer[..count]); // read() counts within the buffer
+                    while let Some(order) = self.decoder.message()? {
+                        self.heard.push_back(order);
+                    }
+                }
+            },
+            _ = self.writer.writable(), if waits => self.flush(),
+        }
+        Ok(true)
+    }
+
+    /// The next order that was heard.
+    pub fn order(&mut self) -> Option<In> {
+        self.heard.pop_front()
+    }
+
+    /// A heartbeat to answer.
+    pub fn alive(&mut self, number: u64) {
+        self.alive = Some(number);
+    }
+
+    /// The plan of this generation is in force.
+    pub fn applied(&mut self, generation: Generation) {
+        self.applied = Some(generation);
+    }
+
+    /// A snapshot is wanted.
+    pub fn want_snapshot(&mut self, number: u64) {
+        self.snapshot = Some(number);
+    }
+
+    /// A tracker's sample changed.
+    pub fn sample(&mut self, key: TrackerKey, sample: Option<Sample>) {
+        self.samples.insert(key, sample);
+    }
+
+    /// Says what there is to say, once the supervisor has read what went before.
+    pub fn answer<Out: Says>(&mut self, mut snapshot: impl FnMut(u64) -> Out) {
+        while !self.waits() {
+            let message = if let Some(number) = self.alive.take() {
+                Out::alive(number)
+            } else if let Some((key, sample)) = self.samples.pop_first() {
+                Out::tracker(key, sample)
+            } else if let Some(generation) = self.applied.take() {
+                Out::applied(generation)
+            } else if let Some(number) = self.snapshot.take() {
+                snapshot(number)
+            } else {
+                return;
+            };
+            self.send(&message);
+        }
+    }
+
+    /// Says the last words, and waits a moment for the supervisor to take them.
+    pub async fn farewell<Out: Says>(mut self, message: &Out) {
+        self.send(message);
+        let send_all = async {
+            while self.waits() && self.writer.writable().await.is_ok() {
+                self.flush();
+            }
+        };
+        if tokio::time::timeout(FAREWELL, send_all).await.is_err() {
+            warn!("the supervisor did not read the end of this role");
+        }
+    }
+
+    fn waits(&self) -> bool {
+        self.sent < self.backlog.len()
+    }
+
+    fn send<Out: Says>(&mut self, message: &Out) {
+        match encode(message) {
+            Ok(frame) => {
+                self.backlog.extend_from_slice(&frame);
+                self.flush();
+            }
+            Err(why) => error!("message to the supervisor dropped: {why}"),
+        }
+    }
+
+    /// Writes as much as fits now. A link that broke is noticed by the reader.
+    fn flush(&mut self) {
+        while self.waits() {
+            match self.writer.try_write(&self.backlog[self.sent..]) {
+                Ok(count) if count > 0 => self.sent += count,
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return,
+                Ok(_) | Err(_) => self.sent = self.backlog.len(),
+            }
+        }
+        (self.backlog, self.sent) = (Vec::new(), 0);
+    }
+}
+
+impl Says for FromScripts {
+    fn alive(number: u64) -> Self {
+        FromScripts::Alive(number)
+    }
+    fn applied(generation: Generation) -> Self {
+        FromScripts::Applied(generation)
+    }
+    fn tracker(key: TrackerKey, sample: Option<Sample>) -> Self {
+        FromScripts::Tracker(key, sample)
+    }
+}
+
+impl Says for FromBfd {
+    fn alive(number: u64) -> Self {
+        FromBfd::Alive(number)
+    }
+    fn applied(generation: Generation) -> Self {
+        FromBfd::Applied(generation)
+    }
+    fn tracker(key: TrackerKey, sample: Option<Sample>) -> Self {
+        FromBfd::Tracker(key, sample)
+    }
+}

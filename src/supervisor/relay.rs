@@ -1,0 +1,79 @@
+//! What travels from role to role. Links form a star, so it passes here: samples of trackers to the vrrp role, news to
+//! the scripts role.
+//!
+//! The last sample of each tracker is kept. A vrrp role that starts hears all of them after its plan, and so does one
+//! that did not take one in time. When the role that watches dies, its samples are held: a crash of ours is no failure of
+//! what is watched. The new process is told what is held, and goes on from there.
+
+use super::run::Supervisor;
+use super::worker::{Worker, held_frame, news_frame, tracker_frames};
+use crate::link::News;
+use crate::plan::Plans;
+use crate::plan::track::{Sample, TrackerKey, TrackerKind};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The last sample of each tracker.
+pub type Samples = BTreeMap<TrackerKey, Option<Sample>>;
+
+impl Supervisor {
+    /// A sample from the scripts or the bfd role.
+    pub(super) fn relay_sample(&mut self, key: TrackerKey, sample: Option<Sample>) {
+        // What a role said before it took its new plan may be of a tracker that is none any more.
+        if !self.tracked.contains(&key) {
+            return;
+        }
+        let frames = tracker_frames([(&key, &sample)].into_iter());
+        self.samples.insert(key, sample);
+        let slot = &mut self.slots[Worker::Vrrp.index()];
+        if let Some(child) = &slot.child
+            && !child.send(frames)
+        {
+            slot.behind = true;
+        }
+    }
+
+    /// Tells a vrrp role all samples, when it has missed one.
+    pub(super) fn catch_up(&mut self) {
+        let slot = &mut self.slots[Worker::Vrrp.index()];
+        if let Some(child) = slot.child.as_ref().filter(|_| slot.behind) {
+            slot.behind = !self.samples.is_empty() && !child.send(tracker_frames(self.samples.iter()));
+        }
+    }
+
+    /// What a role that starts must hear before its plan.
+    pub(super) fn before_plan(&self, worker: Worker) -> Option<Vec<u8>> {
+        let of_scripts = |key: &TrackerKey| key.kind != TrackerKind::Bfd;
+        let samples = self.samples.iter().filter(|(key, _)| of_scripts(key));
+        let held: Vec<_> = samples.filter_map(|(key, sample)| Some((key.clone(), (*sample)?))).collect();
+        if worker != Worker::Scripts || held.is_empty() {
+            return None;
+        }
+        held_frame(held).ok()
+    }
+
+    /// Something to tell the world; counted when the scripts role does not take it.
+    pub(super) fn relay_news(&mut self, news: News) {
+        let slot = &mut self.slots[Worker::Scripts.index()];
+        match &slot.child {
+            Some(child) if child.send(news_frame(news)) => {}
+            None if !slot.wanted => {}
+            _ => slot.dropped += 1,
+        }
+    }
+
+    /// Forgets what the plans in force do not track.
+    pub(super) fn retrack(&mut self) {
+        self.tracked = trackers(&self.plans);
+        self.samples.retain(|key, _| self.tracked.contains(key));
+    }
+}
+
+/// What is watched.
+pub fn trackers(plans: &Plans) -> BTreeSet<TrackerKey> {
+    let key = |kind, name: &String| TrackerKey { kind, name: name.clone() };
+    let scripts = plans.scripts.scripts.iter().map(|script| key(TrackerKind::Script, &script.name));
+    let files = plans.scripts.files.iter().map(|file| key(TrackerKind::File, &file.name));
+    let processes = plans.scripts.processes.iter().map(|process| key(TrackerKind::Process, &process.name));
+    let sessions = plans.bfd.sessions.iter().map(|session| key(TrackerKind::Bfd, &session.name));
+    scripts.chain(files).chain(processes).chain(sessions).collect()
+}

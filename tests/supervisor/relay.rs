@@ -1,0 +1,109 @@
+//! What one role says and another must hear.
+
+use crate::Test;
+use crate::lab::{Lab, compiled, tracking};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+pub const TESTS: &[Test] = &[
+    ("roles_that_serve_others_start_and_stop_last", roles_that_serve_others_start_and_stop_last),
+    ("a_reload_starts_and_stops_the_scripts_role", a_reload_starts_and_stops_the_scripts_role),
+    ("samples_reach_the_vrrp_role_and_its_successor", samples_reach_the_vrrp_role_and_its_successor),
+    ("samples_are_held_while_the_scripts_role_is_dead", samples_are_held_while_the_scripts_role_is_dead),
+    ("samples_of_what_is_tracked_no_more_are_forgotten", samples_of_what_is_tracked_no_more_are_forgotten),
+    ("news_reach_the_scripts_role", news_reach_the_scripts_role),
+];
+
+/// A lab that tracks.
+fn lab(scripts: usize, sessions: usize, modes: &[(&str, &str)]) -> Lab {
+    let lab = Lab::start(&tracking(1, scripts, sessions), modes, &[]);
+    lab.wait_for("the control socket", || lab.socket().exists());
+    lab
+}
+
+fn end(lab: &Lab, pid_file: &str) {
+    let pid = lab.pid(pid_file).expect("it runs");
+    kill(Pid::from_raw(pid as i32), Signal::SIGKILL).expect("it runs");
+}
+
+/// The lines of one role, in order.
+fn heard(lab: &Lab, role: &str) -> Vec<String> {
+    let prefix = format!("{role} ");
+    lab.orders().iter().filter_map(|line| line.strip_prefix(&prefix)).map(str::to_owned).collect()
+}
+
+fn roles_that_serve_others_start_and_stop_last() {
+    let mut lab = lab(2, 1, &[]);
+    lab.wait_for("all roles in force", || {
+        let roles = lab.status().daemon.roles;
+        roles.iter().filter(|role| role.generation.is_some()).count() == 3
+    });
+    let names: Vec<_> = lab.status().daemon.roles.iter().map(|role| role.name.clone()).collect();
+    assert_eq!(names, ["checker", "vrrp", "scripts", "bfd"]);
+    assert!(lab.status().scripts.is_some() && lab.status().bfd.is_some());
+    assert!(lab.pid("main.scripts.pid").is_some() && lab.pid("bfd.pid").is_some());
+    lab.signal(Signal::SIGTERM);
+    assert_eq!(lab.wait_for_exit().code(), Some(0));
+    let stops: Vec<_> = lab.orders().into_iter().filter(|line| line.contains("stop")).collect();
+    assert_eq!(stops, ["vrrp stop release=true", "bfd stop release=true", "scripts stop release=true"]);
+    assert!(lab.pid("main.scripts.pid").is_none() && lab.pid("bfd.pid").is_none());
+}
+
+fn a_reload_starts_and_stops_the_scripts_role() {
+    let lab = lab(0, 0, &[]);
+    lab.wait_for_order("vrrp plan 1 of 1");
+    assert_eq!(lab.status().daemon.roles.len(), 2);
+    lab.configure(&tracking(1, 3, 0));
+    let outcome = lab.reload();
+    assert!(outcome.accepted && outcome.trouble.is_empty(), "{outcome:?}");
+    assert_eq!(heard(&lab, "scripts"), ["plan 2 of 3"]);
+    lab.configure(&compiled(1, 0));
+    assert!(lab.reload().accepted);
+    lab.wait_for_order("scripts stop release=true");
+}
+
+fn samples_reach_the_vrrp_role_and_its_successor() {
+    let lab = lab(2, 1, &[("scripts", "samples"), ("bfd", "samples")]);
+    let samples = ["tracker script script1 Some(Down)", "tracker script script2 Some(Up)"];
+    let session = "tracker BFD session session1 Some(Up)";
+    lab.wait_for("three samples", || {
+        let vrrp = heard(&lab, "vrrp");
+        samples.iter().chain([&session]).all(|line| vrrp.iter().any(|heard| heard == line))
+    });
+    end(&lab, "vrrp.pid");
+    lab.wait_for("them again", || heard(&lab, "vrrp").len() == 8);
+    // Each life: the plan, then three samples; a tracker that nobody configured is none.
+    assert_eq!(heard(&lab, "vrrp")[4..], ["plan 1 of 1", samples[0], samples[1], session]);
+}
+
+fn samples_are_held_while_the_scripts_role_is_dead() {
+    let lab = lab(2, 0, &[("scripts", "samples")]);
+    lab.wait_for_order("vrrp tracker script script2 Some(Up)");
+    lab.behave("scripts", "");
+    end(&lab, "main.scripts.pid");
+    lab.wait_for_log("died of SIGKILL");
+    lab.wait_for("its successor", || {
+        heard(&lab, "scripts").iter().filter(|line| *line == "plan 1 of 2").count() == 2
+    });
+    let held = ["held script script1 Down", "held script script2 Up", "plan 1 of 2"];
+    assert_eq!(heard(&lab, "scripts")[1..], held);
+    assert_eq!(heard(&lab, "vrrp").len(), 3, "the vrrp role hears nothing of it: {:?}", heard(&lab, "vrrp"));
+}
+
+fn samples_of_what_is_tracked_no_more_are_forgotten() {
+    let lab = lab(2, 0, &[("scripts", "samples")]);
+    lab.wait_for_order("vrrp tracker script script2 Some(Up)");
+    lab.configure(&tracking(1, 1, 0));
+    assert!(lab.reload().accepted);
+    let before = heard(&lab, "vrrp").len();
+    end(&lab, "vrrp.pid");
+    lab.wait_for("the sample that is left", || heard(&lab, "vrrp").len() >= before + 2);
+    assert_eq!(heard(&lab, "vrrp")[before..], ["plan 2 of 1", "tracker script script1 Some(Down)"]);
+}
+
+fn news_reach_the_scripts_role() {
+    let lab = lab(1, 0, &[("vrrp", "failover")]);
+    lab.wait_for_order("scripts news web MASTER");
+    let status = lab.status();
+    assert!(status.daemon.roles.iter().all(|role| role.dropped == 0), "{status:?}");
+}
