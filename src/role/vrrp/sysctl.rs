@@ -43,8 +43,9 @@ impl Originals {
         Ok(())
     }
 
-    /// What would have to be put back after a virtual interface is made on `base`: `known`, and what is as it is now.
-    pub fn ahead_of(known: &Originals, base: &str) -> io::Result<Originals> {
+    /// What would have to be put back after a virtual interface is made on `base` and `keys` are
+    /// set there: `known`, and what is as it is now.
+    pub fn ahead_of(known: &Originals, base: &str, keys: &[(&'static str, &str)]) -> io::Result<Originals> {
         let mut before = known.before.clone();
         let mut note = |interface: &str, key: &'static str| -> io::Result<String> {
             let setting = ("ipv4", interface.to_owned(), key);
@@ -52,7 +53,7 @@ impl Originals {
             before.entry(setting).or_insert_with(|| now.clone());
             Ok(now)
         };
-        for (key, _) in BASE {
+        for (key, _) in keys {
             note(base, key)?;
         }
         let level = read(&("ipv4", "all".to_owned(), "rp_filter"))?;

@@ -201,12 +201,12 @@ impl Workshop {
             set_own("ipv6", name, "autoconf", "0")?;
         }
         if plan.family == AddressFamily::V4 {
-            for (key, value) in
-                [("arp_ignore", "1"), ("accept_local", "1"), ("promote_secondaries", "1"), ("rp_filter", "0")]
-            {
+            let macvlan = matches!(plan.kind, VirtualLinkKind::Macvlan { .. });
+            let own = [("arp_ignore", "1"), ("accept_local", "1"), ("promote_secondaries", "1")];
+            for (key, value) in own.into_iter().filter(|_| macvlan) {
                 set_own("ipv4", name, key, value)?;
             }
-            self.prepare_base(&plan.base, ours.then_some(index))?;
+            self.prepare_base(&plan.base, if macvlan { &BASE } else { &[] }, ours.then_some(index))?;
             set_own("ipv4", name, "rp_filter", "0")?;
         } else if ours {
             let text = self.originals.text(std::process::id(), &plan.base);
@@ -223,13 +223,18 @@ impl Workshop {
     }
 
     /// The base's sysctls; what they were is written down first.
-    fn prepare_base(&mut self, base: &str, link: Option<u32>) -> io::Result<()> {
+    fn prepare_base(
+        &mut self,
+        base: &str,
+        keys: &[(&'static str, &str)],
+        link: Option<u32>,
+    ) -> io::Result<()> {
         if let Some(index) = link {
-            let text = Originals::ahead_of(&self.originals, base)?.text(std::process::id(), base);
+            let text = Originals::ahead_of(&self.originals, base, keys)?.text(std::process::id(), base);
             self.call(|socket| socket.change_link(index, LinkChange::Alias(&text)))
                 .map_err(io::Error::other)?;
         }
-        for (key, value) in BASE {
+        for (key, value) in keys {
             self.originals.set(base, key, value)?;
         }
         if self.originals.move_rp_filter()? {
