@@ -8,6 +8,7 @@ pub mod lvs;
 pub mod notify;
 pub mod scripts;
 pub mod track;
+pub mod transport;
 pub mod vmac;
 pub mod vrrp;
 

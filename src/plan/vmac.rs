@@ -129,7 +129,7 @@ mod tests {
 
     fn router(accept: bool) -> RouterPlan {
         let vrid = VirtualRouterId::new(1).expect("1 is not 0");
-        let key = RouterKey { interface: "eth0".to_owned(), family: AddressFamily::V6, vrid };
+        let key = RouterKey::new("eth0".to_owned(), AddressFamily::V6, vrid);
         let address = |text: &str, interface: Option<&str>| VirtualAddress {
             cidr: IpCidr::host(text.parse().expect("an address")),
             interface: interface.map(str::to_owned),

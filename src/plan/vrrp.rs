@@ -3,6 +3,7 @@
 use crate::net::{AddressFamily, IpCidr, Priority, VirtualRouterId};
 use crate::plan::Generation;
 pub use crate::plan::track::TrackedObject;
+pub use crate::plan::transport::{HmacKey, HmacMode, HmacPolicy, OldChecksum, PeerLimits, WirePolicy};
 pub use crate::plan::vmac::{FilterSettings, VirtualLinkKind, VirtualLinkPlan};
 use crate::time::Interval;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,16 @@ pub struct RouterKey {
     pub family: AddressFamily,
     /// The identifier.
     pub vrid: VirtualRouterId,
+    /// Tells a second router of that VRID, family and interface from the first, which has `None` here: a unicast peer
+    /// or a multicast group of its own (keepalived allows both).
+    pub among: Option<IpAddr>,
+}
+
+impl RouterKey {
+    /// The only router of its VRID and family on the interface, or the first.
+    pub fn new(interface: String, family: AddressFamily, vrid: VirtualRouterId) -> RouterKey {
+        RouterKey { interface, family, vrid, among: None }
+    }
 }
 
 /// One `vrrp_instance`.
@@ -98,6 +109,8 @@ pub struct RouterPlan {
     pub accept: bool,
     /// Set `promote_secondaries` on the interface, so that a removed address takes no other with it.
     pub promote_secondaries: bool,
+    /// How it speaks and what it believes.
+    pub wire: WirePolicy,
 }
 
 impl RouterPlan {
@@ -128,6 +141,7 @@ impl RouterPlan {
             advert_link: None,
             accept: true,
             promote_secondaries: false,
+            wire: WirePolicy::default(),
         }
     }
 
@@ -169,6 +183,16 @@ pub enum Transport {
         /// The peers; at least one.
         peers: Vec<IpAddr>,
     },
+}
+
+impl Transport {
+    /// The multicast group, if another one than the standard one is given.
+    pub fn group_given(&self) -> Option<IpAddr> {
+        match self {
+            Transport::Multicast { group, .. } => *group,
+            Transport::Unicast { .. } => None,
+        }
+    }
 }
 
 /// When addresses are announced by gratuitous ARP or unsolicited neighbour advertisement.

@@ -25,7 +25,7 @@ impl Core {
         let mut seen = BTreeSet::new();
         for router in plan.routers {
             if !seen.insert(router.key.clone()) {
-                let RouterKey { interface, family, vrid } = &router.key;
+                let RouterKey { interface, family, vrid, .. } = &router.key;
                 let what = format!("({}) {family} VRID {vrid} on {interface} is taken: ignored", router.name);
                 actions.push(Action::Log(LogLevel::Error, what));
                 continue;

@@ -38,6 +38,9 @@ impl Outlook {
             _ => own.and_then(|interface| interface.source(plan.key.family)),
         };
         let mut faults = Vec::new();
+        if plan.wire.lacks_peers {
+            faults.push("no unicast peer is configured (unicast_fault_no_peer)".to_owned());
+        }
         let name = &plan.key.interface;
         match own {
             None => faults.push(format!("interface {name} does not exist")),

@@ -2,18 +2,17 @@
 
 use super::kernel::{self, Done, KernelWorker};
 use super::leftovers::Leftovers;
-use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Wanted};
+use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Speaks, Wanted};
 use super::surroundings::{Needs, Surroundings};
 use crate::link::{FromVrrp, ToVrrp};
-use crate::net::AddressFamily;
 use crate::netlink::facts::{InterfaceTable, Next};
 use crate::netlink::monitor::Monitor;
 use crate::netlink::route::RouteSocket;
 use crate::plan::Generation;
-use crate::plan::vrrp::{Transport, VrrpPlan};
+use crate::plan::vrrp::{Authentication, Transport, VrrpPlan};
 use crate::report;
 use crate::role::supervisor_link::{LinkState, SupervisorLink};
-use crate::sys::clock::monotonic_now;
+use crate::sys::clock::{monotonic_now, unix_nanoseconds};
 use crate::sys::membership::Membership;
 use crate::sys::poll::{Interest, Poller};
 use crate::sys::process;
@@ -42,6 +41,10 @@ const RETRY: Duration = Duration::from_secs(1);
 /// After the supervisor is gone: how long the kernel may take to give the addresses back.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(5);
 
+/// The time of day is told again when it has moved so far from the monotonic clock: well within the seconds that
+/// `auth_hmac` allows.
+const DAY_DRIFT: Duration = Duration::from_millis(50);
+
 /// Rounds of hearing before time is looked at: a flood must not stop the clock.
 const MAX_HEARINGS: usize = 8;
 
@@ -69,10 +72,12 @@ pub struct Driver {
     memberships: BTreeMap<(u32, IpAddr), Membership>,
     timer: Timer,
     poller: Poller,
-    /// What each router of the plan listens to: interface name, family, groups.
-    listeners: Vec<(String, AddressFamily, Option<IpAddr>)>,
+    /// What each router of the plan listens to: interface name, kind of packet, groups.
+    listeners: Vec<(String, Speaks, Option<IpAddr>)>,
     /// Groups that a base interface must be a member of, because its virtual interface says nothing to switches.
     spoken_for: Vec<(String, IpAddr)>,
+    /// `auth_hmac` needs the time of day: its difference to the monotonic clock as last told to the core.
+    day_offset: Option<i128>,
     events: Vec<Event>,
     actions: Vec<Action>,
     /// The sockets may be more than the plan needs.
@@ -109,6 +114,7 @@ impl Driver {
             poller: Poller::new()?,
             listeners: Vec::new(),
             spoken_for: Vec::new(),
+            day_offset: None,
             events: Vec::new(),
             actions: Vec::new(),
             surplus_sockets: false,
@@ -331,7 +337,11 @@ impl Driver {
                     }
                     Transport::Unicast { .. } => None,
                 };
-                (router.advert_interface().to_owned(), router.key.family, group)
+                let speaks = match router.authentication {
+                    Authentication::Header(_) => Speaks::Sealed,
+                    Authentication::None | Authentication::Password(_) => Speaks::Plain(router.key.family),
+                };
+                (router.advert_interface().to_owned(), speaks, group)
             })
             .collect();
         let multicast = self.listeners.iter().zip(&plan.routers);
@@ -339,6 +349,9 @@ impl Driver {
             .filter(|(_, router)| router.advert_link.is_some())
             .filter_map(|((_, _, group), router)| Some((router.key.interface.clone(), (*group)?)))
             .collect();
+        let signed = plan.routers.iter().any(|router| router.wire.hmac.is_some());
+        self.day_offset = signed.then(|| self.day_offset.unwrap_or(i128::MAX));
+        self.tell_time_of_day();
         let generation: Generation = plan.generation;
         self.events.push(Event::Plan(plan));
         // What the core wants to send needs its socket now. Sockets that nothing needs any more stay open until the
@@ -349,8 +362,20 @@ impl Driver {
         self.link.send(&FromVrrp::Applied(generation));
     }
 
+    /// Tells the core when the time of day went another way than the monotonic clock, if any router signs.
+    fn tell_time_of_day(&mut self) {
+        let Some(known) = self.day_offset else { return };
+        let unix_nanoseconds = unix_nanoseconds();
+        let offset = i128::from(unix_nanoseconds) - i128::from(monotonic_now().0);
+        if offset.abs_diff(known) > DAY_DRIFT.as_nanos() {
+            self.day_offset = Some(offset);
+            self.events.insert(0, Event::TimeOfDay { unix_nanoseconds });
+        }
+    }
+
     /// Hands the collected events to the core.
     fn feed(&mut self) {
+        self.tell_time_of_day();
         let now = monotonic_now();
         let mut interfaces_changed = false;
         for event in std::mem::take(&mut self.events) {
@@ -441,10 +466,10 @@ impl Driver {
     /// are still to be sent: `close_surplus_sockets` follows them.
     fn open_sockets(&mut self) {
         self.surplus_sockets = true;
-        for ((index, family), error) in self.sockets.open_all(&self.wanted_sockets(), &self.poller) {
+        for ((index, speaks), error) in self.sockets.open_all(&self.wanted_sockets(), &self.poller) {
             let name = interface_name(&self.interfaces, index);
             let sentence =
-                format!("no {family} socket for advertisements on {name}: {error}; trying again each second");
+                format!("no {speaks} socket for advertisements on {name}: {error}; trying again each second");
             self.complain(sentence.clone(), &sentence);
             self.retry_at = Some(monotonic_now() + RETRY);
         }
@@ -484,9 +509,9 @@ impl Driver {
 
     fn wanted_sockets(&self) -> BTreeMap<SocketKey, Wanted> {
         let mut wanted: BTreeMap<SocketKey, Wanted> = BTreeMap::new();
-        for (name, family, group) in &self.listeners {
+        for (name, speaks, group) in &self.listeners {
             let Some(index) = self.interfaces.link(name).map(|link| link.index) else { continue };
-            let entry = wanted.entry((index, *family)).or_default();
+            let entry = wanted.entry((index, *speaks)).or_default();
             entry.name.clone_from(name);
             entry.groups.extend(*group);
         }

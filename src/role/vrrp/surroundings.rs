@@ -189,7 +189,7 @@ mod tests {
 
     fn router(vip: &str) -> RouterPlan {
         let vrid = VirtualRouterId::new(51).expect("51 is not 0");
-        let key = RouterKey { interface: "eth0".to_owned(), family: AddressFamily::V4, vrid };
+        let key = RouterKey::new("eth0".to_owned(), AddressFamily::V4, vrid);
         let link = VirtualLinkPlan {
             name: "vrrp.51".to_owned(),
             base: "eth0".to_owned(),
