@@ -1,7 +1,7 @@
 //! The part of nf_tables that dropping packets to a few addresses takes: tables, base chains, sets, rules.
 //! Everything is replaced in one transaction, so a packet sees the old rules or the new ones.
 
-use super::message::Request;
+use super::message::{Request, attributes};
 use super::socket::{NetlinkError, NetlinkSocket};
 use crate::net::AddressFamily;
 use crate::plan::vmac::{Filter, FilterSettings};
@@ -11,6 +11,7 @@ const NFNL_MSG_BATCH_BEGIN: u16 = 16;
 const NFNL_MSG_BATCH_END: u16 = 17;
 
 const NFT_MSG_NEWTABLE: u16 = 0;
+const NFT_MSG_GETTABLE: u16 = 1;
 const NFT_MSG_DELTABLE: u16 = 2;
 const NFT_MSG_NEWCHAIN: u16 = 3;
 const NFT_MSG_NEWRULE: u16 = 6;
@@ -19,6 +20,11 @@ const NFT_MSG_NEWSETELEM: u16 = 12;
 
 /// The first attribute of tables, chains, rules, sets and elements: the table's name.
 const TABLE: u16 = 1;
+const NFTA_TABLE_USERDATA: u16 = 6;
+/// As the `nft` program writes a comment: type 0, length, text with NUL.
+const COMMENT: &[u8] = b"\x00\x11made by holdfast\x00";
+/// Octets of struct nfgenmsg, which stands before the attributes.
+const NFGENMSG: usize = 4;
 const NFTA_CHAIN_NAME: u16 = 3;
 const NFTA_CHAIN_HOOK: u16 = 4;
 const NFTA_CHAIN_TYPE: u16 = 7;
@@ -90,11 +96,36 @@ impl FilterSocket {
         Ok(FilterSocket { socket: NetlinkSocket::open(libc::NETLINK_NETFILTER)? })
     }
 
+    /// Is there a table of this name that we did not make? Replacing it would take somebody's firewall away. Ours have a
+    /// comment that says so (kernels before 5.10 keep none).
+    pub fn is_foreign(&mut self, table: &str) -> Result<bool, NetlinkError> {
+        for family in [libc::NFPROTO_IPV4, libc::NFPROTO_IPV6] {
+            let kind = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE;
+            let mut request = Request::new(kind, 0, &[family as u8, 0, 0, 0]);
+            request.text(TABLE, table);
+            let answers =
+                match self.socket.call(request, &format!("cannot look for the nftables table {table}")) {
+                    Err(error) if error.errno == libc::ENOENT => continue,
+                    answers => answers?,
+                };
+            if !answers.iter().any(|answer| is_ours(&answer.payload)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Replace our tables by what `filter` asks for; a table with nothing to do goes.
     pub fn replace(&mut self, settings: &FilterSettings, filter: &Filter) -> Result<(), NetlinkError> {
         let batch = encode(settings, filter);
         self.socket.transaction(batch, &format!("cannot set the nftables table {}", settings.table))
     }
+}
+
+/// Does the description of a table carry our comment?
+fn is_ours(payload: &[u8]) -> bool {
+    let described = payload.get(NFGENMSG..).unwrap_or(&[]);
+    attributes(described).flatten().any(|it| it.kind == NFTA_TABLE_USERDATA && it.value.starts_with(COMMENT))
 }
 
 fn encode(settings: &FilterSettings, filter: &Filter) -> Vec<Request> {
@@ -214,7 +245,9 @@ impl Table<'_> {
 
     /// The table and its two chains.
     fn begin(&mut self) {
-        self.message(NFT_MSG_NEWTABLE, libc::NLM_F_CREATE as u16, |_| {});
+        self.message(NFT_MSG_NEWTABLE, libc::NLM_F_CREATE as u16, |table| {
+            table.attribute(NFTA_TABLE_USERDATA, COMMENT);
+        });
         let priority = self.settings.priority.to_be_bytes();
         for (name, hook) in [("in", NF_INET_LOCAL_IN), ("out", NF_INET_LOCAL_OUT)] {
             self.message(NFT_MSG_NEWCHAIN, libc::NLM_F_CREATE as u16, |chain| {
@@ -375,7 +408,6 @@ fn padded(name: &str) -> [u8; IFNAME] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::netlink::message::attributes;
     use std::collections::BTreeSet;
 
     /// Type without the subsystem, family, and the strings of the message's first attributes.

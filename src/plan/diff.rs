@@ -52,6 +52,13 @@ pub enum What {
         /// Does it start? Else it ends.
         starts: bool,
     },
+    /// `nftables*` of `global_defs`: the tables are made anew.
+    Filter {
+        /// Before.
+        old: String,
+        /// After.
+        new: String,
+    },
     /// `router_id` of `global_defs`.
     RouterId {
         /// Before; the host name when `None`.

@@ -24,6 +24,7 @@ impl fmt::Display for Change {
         match &self.what {
             What::Role { role, starts: true } => write!(f, "the {role} role starts: it has work now"),
             What::Role { role, starts: false } => write!(f, "the {role} role ends: it has no work any more"),
+            What::Filter { old, new } => write!(f, "the packet filter: {old} -> {new}"),
             What::RouterId { old, new } => {
                 let name = |id: &Option<String>| id.clone().unwrap_or_else(|| "the host name".to_owned());
                 write!(f, "router_id: {} -> {}", name(old), name(new))

@@ -308,7 +308,15 @@ impl Workshop {
         let quiet = filter.is_empty() && (first || self.filter_failed);
         let renamed =
             self.filter.as_ref().filter(|(old, _)| old.table != settings.table).map(|(old, _)| old.clone());
+        let looks = self.filter.is_none() && settings.table != FilterSettings::default().table;
         let result = FilterSocket::open().and_then(|mut socket| {
+            if (looks || renamed.is_some()) && socket.is_foreign(&settings.table)? {
+                return Err(NetlinkError {
+                    errno: libc::EEXIST,
+                    message: "it is there and not ours, and stays as it is: name another one".to_owned(),
+                    context: format!("nftables table {}", settings.table),
+                });
+            }
             if let Some(old) = &renamed {
                 socket.replace(old, &Filter::default())?;
             }
@@ -336,7 +344,8 @@ impl Workshop {
                     " a Backup's virtual interface may teach switches the virtual MAC (IGMP, MLD);"
                 };
                 self.complain(format!(
-                    "{error}:{accepted}{speaks} does this kernel have nf_tables? (modprobe nf_tables)"
+                    "{error}:{accepted}{speaks}{}",
+                    if error.errno == libc::EEXIST { "" } else { " does this kernel have nf_tables?" }
                 ));
             }
         }
