@@ -163,7 +163,8 @@ impl Workshop {
         let socket = self.socket().map_err(io::Error::other)?;
         let addresses = socket.addresses().map_err(io::Error::other)?;
         let there = addresses.into_iter().filter(|address| address.interface == interface);
-        let ops: Vec<_> = there.map(|address| AddressOp::Remove { interface, cidr: address.cidr }).collect();
+        let ops: Vec<_> =
+            there.map(|address| AddressOp::Remove { interface, cidr: address.cidr, peer: None }).collect();
         for (result, op) in socket.apply(&ops).into_iter().zip(&ops) {
             result.map_err(|error| io::Error::other(format!("{op:?}: {}", error.message)))?;
         }
@@ -247,7 +248,14 @@ impl Workshop {
     }
 
     fn add_address(&mut self, interface: u32, cidr: IpCidr) -> io::Result<()> {
-        let op = AddressOp::Add { interface, cidr, label: None, scope: None, broadcast: None };
+        let op = AddressOp::Add {
+            interface,
+            cidr,
+            label: None,
+            scope: None,
+            broadcast: None,
+            options: Default::default(),
+        };
         let results = self.socket().map_err(io::Error::other)?.apply(&[op]);
         results.into_iter().try_for_each(|result| {
             result.map_err(|error| io::Error::other(format!("cannot add {cidr}: {}", error.message)))
