@@ -1,7 +1,7 @@
 //! The part of nf_tables that dropping packets to a few addresses takes: tables, base chains, sets, rules.
 //! Everything is replaced in one transaction, so a packet sees the old rules or the new ones.
 
-use super::message::Request;
+use super::message::{Request, attributes};
 use super::socket::{NetlinkError, NetlinkSocket};
 use crate::net::AddressFamily;
 use crate::plan::vmac::{Filter, FilterSettings};
@@ -11,6 +11,7 @@ const NFNL_MSG_BATCH_BEGIN: u16 = 16;
 const NFNL_MSG_BATCH_END: u16 = 17;
 
 const NFT_MSG_NEWTABLE: u16 = 0;
+const NFT_MSG_GETTABLE: u16 = 1;
 const NFT_MSG_DELTABLE: u16 = 2;
 const NFT_MSG_NEWCHAIN: u16 = 3;
 const NFT_MSG_NEWRULE: u16 = 6;
@@ -19,6 +20,11 @@ const NFT_MSG_NEWSETELEM: u16 = 12;
 
 /// The first attribute of tables, chains, rules, sets and elements: the table's name.
 const TABLE: u16 = 1;
+const NFTA_TABLE_USERDATA: u16 = 6;
+/// As the `nft` program writes a comment: type 0, length, text with NUL.
+const COMMENT: &[u8] = b"\x00\x11made by holdfast\x00";
+/// Octets of struct nfgenmsg, which stands before the attributes.
+const NFGENMSG: usize = 4;
 const NFTA_CHAIN_NAME: u16 = 3;
 const NFTA_CHAIN_HOOK: u16 = 4;
 const NFTA_CHAIN_TYPE: u16 = 7;
@@ -90,11 +96,36 @@ impl FilterSocket {
         Ok(FilterSocket { socket: NetlinkSocket::open(libc::NETLINK_NETFILTER)? })
     }
 
+    /// Is there a table of this name that we did not make? Replacing it would take somebody's firewall away. Ours have a
+    /// comment that says so (kernels before 5.10 keep none).
+    pub fn is_foreign(&mut self, table: &str) -> Result<bool, NetlinkError> {
+        for family in [libc::NFPROTO_IPV4, libc::NFPROTO_IPV6] {
+            let kind = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE;
+            let mut request = Request::new(kind, 0, &[family as u8, 0, 0, 0]);
+            request.text(TABLE, table);
+            let answers =
+                match self.socket.call(request, &format!("cannot look for the nftables table {table}")) {
+                    Err(error) if error.errno == libc::ENOENT => continue,
+                    answers => answers?,
+                };
+            if !answers.iter().any(|answer| is_ours(&answer.payload)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Replace our tables by what `filter` asks for; a table with nothing to do goes.
     pub fn replace(&mut self, settings: &FilterSettings, filter: &Filter) -> Result<(), NetlinkError> {
         let batch = encode(settings, filter);
         self.socket.transaction(batch, &format!("cannot set the nftables table {}", settings.table))
     }
+}
+
+/// Does the description of a table carry our comment?
+fn is_ours(payload: &[u8]) -> bool {
+    let described = payload.get(NFGENMSG..).unwrap_or(&[]);
+    attributes(described).flatten().any(|it| it.kind == NFTA_TABLE_USERDATA && it.value.starts_with(COMMENT))
 }
 
 fn encode(settings: &FilterSettings, filter: &Filter) -> Vec<Request> {
@@ -214,7 +245,9 @@ impl Table<'_> {
 
     /// The table and its two chains.
     fn begin(&mut self) {
-        self.message(NFT_MSG_NEWTABLE, libc::NLM_F_CREATE as u16, |_| {});
+        self.message(NFT_MSG_NEWTABLE, libc::NLM_F_CREATE as u16, |table| {
+            table.attribute(NFTA_TABLE_USERDATA, COMMENT);
+        });
         let priority = self.settings.priority.to_be_bytes();
         for (name, hook) in [("in", NF_INET_LOCAL_IN), ("out", NF_INET_LOCAL_OUT)] {
             self.message(NFT_MSG_NEWCHAIN, libc::NLM_F_CREATE as u16, |chain| {
@@ -370,4 +403,90 @@ fn padded(name: &str) -> [u8; IFNAME] {
         *octet = letter;
     }
     octets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Type without the subsystem, family, and the strings of the message's first attributes.
+    fn outline(filter: &Filter) -> Vec<String> {
+        let messages = encode(&FilterSettings::default(), filter);
+        let line = |request: Request| {
+            let bytes = request.finish(1, 0);
+            let kind = u16::from_ne_bytes([bytes[4], bytes[5]]);
+            let family = bytes[16];
+            let words: Vec<String> = attributes(&bytes[20..])
+                .flatten()
+                .filter(|attribute| attribute.kind <= 3 && attribute.value.ends_with(&[0]))
+                .map(|attribute| attribute.text())
+                .filter(|text| !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()))
+                .collect();
+            format!("{:#x} {family} {}", kind, words.join(" "))
+        };
+        messages.into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn nothing_to_drop_removes_both_tables() {
+        let expected = [
+            "0x10 0 ",
+            "0xa00 2 holdfast",
+            "0xa02 2 holdfast",
+            "0xa00 10 holdfast",
+            "0xa02 10 holdfast",
+            "0x11 0 ",
+        ];
+        assert_eq!(outline(&Filter::default()), expected);
+    }
+
+    #[test]
+    fn addresses_have_a_set_and_two_rules() {
+        let v4 = BTreeSet::from([std::net::Ipv4Addr::new(192, 0, 2, 1)]);
+        let lines = outline(&Filter { v4, ..Filter::default() });
+        let expected = [
+            "0xa00 2 holdfast",
+            "0xa03 2 holdfast in",
+            "0xa03 2 holdfast out",
+            "0xa09 2 holdfast vips",
+            "0xa0c 2 holdfast vips",
+            "0xa06 2 holdfast in",
+            "0xa06 2 holdfast out",
+        ];
+        assert_eq!(lines[3..10], expected);
+        assert_eq!(lines[10..], ["0xa00 10 holdfast", "0xa02 10 holdfast", "0x11 0 "]);
+    }
+
+    /// The octets of a rule, as the nft program of Debian 12 sends them for `ip daddr @vips drop` (--debug=netlink).
+    #[test]
+    fn a_rule_is_what_nft_makes_of_it() {
+        let mut expressions = Request::new(0, 0, &[]);
+        let mut rule = Rule { expressions: &mut expressions, counters: false };
+        rule.own_address_v4(Way::In).is_in("vips").verdict(NF_DROP);
+        let names: Vec<String> = attributes(expressions.payload())
+            .flatten()
+            .filter_map(|element| element.nested().flatten().next().map(|name| name.text()))
+            .collect();
+        assert_eq!(names, ["payload", "lookup", "immediate"]);
+        let payload = attributes(expressions.payload()).flatten().next().expect("the first");
+        let data = payload.nested().flatten().nth(1).expect("its data");
+        let numbers: Vec<(u16, [u8; 4])> =
+            data.nested().flatten().map(|a| (a.kind, a.octets().expect("four"))).collect();
+        // Register 1, network header, offset 16 (the destination), 4 octets; all in network order.
+        assert_eq!(numbers, [(1, [0, 0, 0, 1]), (2, [0, 0, 0, 1]), (3, [0, 0, 0, 16]), (4, [0, 0, 0, 4])]);
+    }
+
+    #[test]
+    fn many_elements_go_in_several_messages() {
+        let v4 = (0..1200u32).map(|n| std::net::Ipv4Addr::from(0x0a00_0000 + n)).collect();
+        let lines = outline(&Filter { v4, ..Filter::default() });
+        assert_eq!(lines.iter().filter(|line| line.starts_with("0xa0c")).count(), 3);
+    }
+
+    #[test]
+    fn a_long_name_keeps_its_nul() {
+        assert_eq!(padded("vrrp.51")[..8], *b"vrrp.51\0");
+        assert_eq!(padded("a_name_that_is_longer_than_that")[15], 0);
+    }
 }

@@ -134,6 +134,15 @@ impl RouteSocket {
         self.socket.call(virtual_link::change(index, change), &context).map(drop)
     }
 
+    /// Add the route to fe80::/64 on an interface that is up; "already there" is success.
+    pub fn add_link_local_route(&mut self, index: u32) -> Result<(), NetlinkError> {
+        let context = format!("cannot add a route to fe80::/64 on interface {index}");
+        match self.socket.call(virtual_link::link_local_route(index), &context) {
+            Err(error) if error.errno != libc::EEXIST => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Remove an interface, and with it all that was on it.
     pub fn delete_link(&mut self, index: u32) -> Result<(), NetlinkError> {
         let context = format!("cannot remove interface {index}");

@@ -11,6 +11,13 @@ const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const RTM_SETLINK: u16 = 19;
 
+const RTM_NEWROUTE: u16 = 24;
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_PRIORITY: u16 = 6;
+/// The metric of routes that the kernel makes for its own IPv6 addresses.
+const KERNEL_METRIC: u32 = 256;
+
 const IFLA_IPVLAN_MODE: u16 = 1;
 const IFLA_IPVLAN_FLAGS: u16 = 2;
 const IPVLAN_MODE_L2: u16 = 0;
@@ -92,6 +99,20 @@ pub(super) fn change(index: u32, change: LinkChange<'_>) -> Request {
             });
         }
     }
+    request
+}
+
+/// The request that adds fe80::/64 on an interface. Where the kernel makes no link-local address it makes no such route
+/// either, and without it nothing that is sent to a link-local virtual address is answered.
+pub(super) fn link_local_route(index: u32) -> Request {
+    let header =
+        [libc::AF_INET6 as u8, 64, 0, 0, libc::RT_TABLE_MAIN, libc::RTPROT_KERNEL, 0, libc::RTN_UNICAST];
+    let header = [&header[..], &[0; 4]].concat();
+    // Not NLM_F_REPLACE: for IPv6 that would take the place of another interface's route to the same prefix.
+    let mut request = Request::new(RTM_NEWROUTE, libc::NLM_F_CREATE as u16, &header);
+    let prefix = std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
+    request.attribute(RTA_DST, &prefix.octets()).attribute(RTA_OIF, &index.to_ne_bytes());
+    request.attribute(RTA_PRIORITY, &KERNEL_METRIC.to_ne_bytes());
     request
 }
 

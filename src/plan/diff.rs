@@ -61,6 +61,13 @@ pub enum What {
         /// What that means.
         happens: &'static str,
     },
+    /// `nftables*` of `global_defs`: the tables are made anew.
+    Filter {
+        /// Before.
+        old: String,
+        /// After.
+        new: String,
+    },
     /// `router_id` of `global_defs`.
     RouterId {
         /// Before; the host name when `None`.

@@ -142,6 +142,43 @@ mod tests {
         }
     }
 
+    /// Every setting of this module that a reload changes has its line.
+    #[test]
+    fn a_reload_says_what_changes() {
+        use crate::plan::{Plans, diff::diff};
+        let plans = |router: RouterPlan, filter: FilterSettings| {
+            let vrrp = VrrpPlan { routers: vec![router], filter, ..VrrpPlan::default() };
+            Plans { vrrp, ..Plans::default() }
+        };
+        let old = plans(router(true), FilterSettings::default());
+        assert!(diff(&old, &old).is_empty());
+        let link = VirtualLinkPlan {
+            name: "vrrp6.1".to_owned(),
+            base: "eth0".to_owned(),
+            family: AddressFamily::V6,
+            kind: VirtualLinkKind::Macvlan { mac: MacAddr([0, 0, 0x5e, 0, 2, 1]) },
+            group: None,
+        };
+        let changed = RouterPlan {
+            virtual_links: vec![link],
+            advert_link: Some("vrrp6.1".to_owned()),
+            promote_secondaries: true,
+            ..router(false)
+        };
+        let settings = FilterSettings { table: "mine".to_owned(), ..FilterSettings::default() };
+        let lines: Vec<String> =
+            diff(&old, &plans(changed, settings)).iter().map(ToString::to_string).collect();
+        let all = lines.join("\n");
+        for part in [
+            "table holdfast, priority -1 -> table mine, priority -1",
+            "use_vmac none -> vrrp6.1 on eth0 (00:00:5e:00:02:01, with the advertisements)",
+            "accept on -> off",
+            "promote_secondaries off -> on",
+        ] {
+            assert!(all.contains(part), "{part} is not in {all}");
+        }
+    }
+
     #[test]
     fn only_routers_that_do_not_accept_are_filtered() {
         let plan = |accept| VrrpPlan { routers: vec![router(accept)], ..VrrpPlan::default() };

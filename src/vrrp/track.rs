@@ -52,7 +52,9 @@ impl Outlook {
             Some(_) => {}
         }
         let speaks = interfaces.get(plan.advert_interface());
-        faults.extend(virtual_mac::link_fault(plan, speaks));
+        if faults.is_empty() {
+            faults.extend(virtual_mac::link_fault(plan, speaks));
+        }
         faults.extend(address_faults(plan, interfaces));
         faults.extend(routing_faults(plan, interfaces));
         let watched = || plan.track_interfaces.iter().chain(&shared.interfaces);

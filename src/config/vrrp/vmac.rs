@@ -7,7 +7,7 @@ use crate::plan::vmac::{FilterSettings, IpvlanMode, VirtualLinkKind, VirtualLink
 use crate::plan::vrrp::{RouterPlan, Transport, Version, VirtualAddress};
 use keepalived_compat::config::setting::{Setting, Settings as _, Value};
 use keepalived_compat::config::vrrp::{IpvlanMode as Mode, VrrpInstance};
-use keepalived_compat::{Code, Config, Diagnostic};
+use keepalived_compat::{Code, Config};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -103,7 +103,7 @@ pub(super) fn virtual_links(
     let own = match own {
         None => None,
         Some((written, kind, setting)) => {
-            if !source_of_ipvlan(instance, router, kind, setting, out) {
+            if !source_of_ipvlan(router, kind) {
                 return false;
             }
             let name = own_name(instance, router, links, written.name, setting, out);
@@ -122,7 +122,12 @@ pub(super) fn virtual_links(
     {
         router.advert_link = Some(own.clone());
     }
-    place_addresses(instance, router, own.as_deref(), links);
+    // On an ipvlan keepalived holds none: the base has the same MAC address.
+    let holder = own.filter(|name| {
+        let it = router.virtual_links.iter().find(|link| link.name == *name);
+        it.is_some_and(|link| matches!(link.kind, VirtualLinkKind::Macvlan { .. }))
+    });
+    place_addresses(instance, router, holder.as_deref(), links);
     true
 }
 
@@ -130,12 +135,8 @@ pub(super) fn virtual_links(
 fn speaks_by_base(instance: &VrrpInstance, router: &RouterPlan, out: &mut Diagnostics) -> bool {
     let written = instance.settings.others.find("vmac_xmit_base");
     let name = &instance.name.value;
+    // The parser has said so where it is not written.
     if matches!(router.transport, Transport::Unicast { .. }) {
-        if written.is_none() {
-            let title = format!("vrrp_instance {name}: unicast goes through the interface itself");
-            let now = "vmac_xmit_base is set, as in keepalived";
-            out.tell(Code::Adjusted, instance.name.span, title, now);
-        }
         return true;
     }
     match written {
@@ -150,26 +151,16 @@ fn speaks_by_base(instance: &VrrpInstance, router: &RouterPlan, out: &mut Diagno
 }
 
 /// An ipvlan shares the MAC address of its base, so over IPv4 it needs an address of its own to be told apart.
-fn source_of_ipvlan(
-    instance: &VrrpInstance,
-    router: &mut RouterPlan,
-    kind: VirtualLinkKind,
-    setting: &Setting,
-    out: &mut Diagnostics,
-) -> bool {
+/// The parser has said so where there is none.
+fn source_of_ipvlan(router: &mut RouterPlan, kind: VirtualLinkKind) -> bool {
     let VirtualLinkKind::Ipvlan { address, .. } = kind else { return true };
     if let Some(address) = address
         && let Transport::Multicast { source: source @ None, .. } = &mut router.transport
     {
         *source = Some(address.address());
     }
-    if address.is_some() || router.key.family == AddressFamily::V6 {
-        return true;
-    }
-    let title = format!("vrrp_instance {}: use_ipvlan over IPv4 needs an address", instance.name.value);
-    let diagnostic = Diagnostic::new(Code::Incomplete, setting.span, title, "the instance is not started");
-    out.say(diagnostic.instead("use_ipvlan NAME ADDRESS/PREFIX, with an address of this node's own"));
-    false
+    let (Transport::Multicast { source, .. } | Transport::Unicast { source, .. }) = &router.transport;
+    source.is_some() || router.key.family == AddressFamily::V6
 }
 
 /// The written name if it is free, as in keepalived; else a generated one.
@@ -313,3 +304,7 @@ pub(super) fn filter(config: &Config) -> FilterSettings {
         counters: global.find("nftables_counters").is_some(),
     }
 }
+
+#[cfg(test)]
+#[path = "vmac_tests.rs"]
+mod tests;

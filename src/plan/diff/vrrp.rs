@@ -3,6 +3,7 @@
 use super::{Change, Weight, What, place};
 use crate::net::Priority;
 use crate::plan::route::Item;
+use crate::plan::vmac::FilterSettings;
 use crate::plan::vrrp::{
     Authentication, ChecksumDialect, HmacPolicy, OldChecksum, PeerLimits, RouterKey, RouterPlan,
     TrackedInterface, TrackedObject, Transport, Version, VirtualAddress, VirtualLinkKind, VirtualLinkPlan,
@@ -12,6 +13,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>) {
+    if old.filter != new.filter {
+        let what = What::Filter { old: filter(&old.filter), new: filter(&new.filter) };
+        changes.push(Change::new(Weight::Quiet, what));
+    }
     let by_key = |plan: &'_ VrrpPlan| -> BTreeMap<RouterKey, usize> {
         plan.routers.iter().enumerate().map(|(index, r)| (r.key.clone(), index)).collect()
     };
@@ -41,6 +46,11 @@ pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>)
             }
         }
     }
+}
+
+fn filter(settings: &FilterSettings) -> String {
+    let FilterSettings { table, priority, counters } = settings;
+    format!("table {table}, priority {priority}{}", if *counters { ", with counters" } else { "" })
 }
 
 /// Everything a router holds as Master.

@@ -25,6 +25,7 @@ impl fmt::Display for Change {
             What::Role { role, starts: true } => write!(f, "the {role} role starts: it has work now"),
             What::Role { role, starts: false } => write!(f, "the {role} role ends: it has no work any more"),
             What::Tracker { tracker, happens } => write!(f, "{tracker}: {happens}"),
+            What::Filter { old, new } => write!(f, "the packet filter: {old} -> {new}"),
             What::RouterId { old, new } => {
                 let name = |id: &Option<String>| id.clone().unwrap_or_else(|| "the host name".to_owned());
                 write!(f, "router_id: {} -> {}", name(old), name(new))

@@ -94,11 +94,13 @@ impl Surroundings {
 
     /// Begin to make what `needs` names. True when the plan must wait for it.
     pub fn prepare(&mut self, needs: Needs) -> bool {
-        let same = self.needs == needs;
-        let must_wait = !needs.is_empty() && !same;
-        if same && !self.fresh {
-            return self.outstanding > 0;
+        if self.needs == needs && !self.fresh {
+            // What failed before may succeed now: a module was loaded, a name set free.
+            let busy = self.outstanding > 0;
+            self.mend();
+            return busy;
         }
+        let must_wait = !needs.is_empty();
         self.fresh = false;
         self.needs = needs;
         self.mend();

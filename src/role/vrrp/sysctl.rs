@@ -12,7 +12,12 @@ use std::path::PathBuf;
 pub type Setting = (&'static str, String, &'static str);
 
 /// The keys that are changed on interfaces which are not ours.
-const KEYS: [&str; 4] = ["arp_ignore", "arp_filter", "promote_secondaries", "rp_filter"];
+const KEYS: [&str; 5] = ["arp_ignore", "arp_filter", "promote_secondaries", "rp_filter", "arp_announce"];
+
+/// What the interface below a virtual one gets. It must answer for its own addresses only, as in keepalived; and it
+/// must not ask in the name of a virtual address (keepalived leaves that, and the client that is asked learns the
+/// interface's own MAC address for the virtual one).
+pub const BASE: [(&str, &str); 3] = [("arp_ignore", "1"), ("arp_filter", "1"), ("arp_announce", "2")];
 
 /// Octets of an interface's text (IFALIASZ is 256, with a NUL).
 const LONGEST_TEXT: usize = 255;
@@ -38,8 +43,9 @@ impl Originals {
         Ok(())
     }
 
-    /// What would have to be put back after a virtual interface is made on `base`: `known`, and what is as it is now.
-    pub fn ahead_of(known: &Originals, base: &str) -> io::Result<Originals> {
+    /// What would have to be put back after a virtual interface is made on `base` and `keys` are
+    /// set there: `known`, and what is as it is now.
+    pub fn ahead_of(known: &Originals, base: &str, keys: &[(&'static str, &str)]) -> io::Result<Originals> {
         let mut before = known.before.clone();
         let mut note = |interface: &str, key: &'static str| -> io::Result<String> {
             let setting = ("ipv4", interface.to_owned(), key);
@@ -47,8 +53,9 @@ impl Originals {
             before.entry(setting).or_insert_with(|| now.clone());
             Ok(now)
         };
-        note(base, "arp_ignore")?;
-        note(base, "arp_filter")?;
+        for (key, _) in keys {
+            note(base, key)?;
+        }
         let level = read(&("ipv4", "all".to_owned(), "rp_filter"))?;
         if level != "0" {
             note("all", "rp_filter")?;

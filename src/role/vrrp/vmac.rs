@@ -1,7 +1,7 @@
 //! Makes, adopts and removes virtual interfaces, their sysctls and the filter. Runs on the thread of `surroundings`.
 
 use super::surroundings::Needs;
-use super::sysctl::{Originals, maker, set_own};
+use super::sysctl::{BASE, Originals, maker, set_own};
 use crate::net::{AddressFamily, IpCidr};
 use crate::netlink::nftables::FilterSocket;
 use crate::netlink::route::RouteSocket;
@@ -122,18 +122,12 @@ impl Workshop {
                     "an interface of that name, a {kind}, is there and is not ours: choose another name in use_vmac"
                 ));
             }
-            if fits && maker.is_none() {
-                tracing::info!(
-                    "{} was there and fits: it is used, and stays when this process ends",
-                    plan.name
-                );
-                let made = Made { index: link.index, base: plan.base.clone(), ours: false };
-                self.made.insert(plan.name.clone(), made);
-                return self.furnish(plan, v6, link.index).map_err(|error| error.to_string());
-            }
             self.originals.learn(link.ties.alias.as_deref().unwrap_or_default());
+            if fits {
+                return self.adopt(plan, v6, link.index, stale);
+            }
             if stale {
-                tracing::info!("removed {}: an earlier run left it", plan.name);
+                tracing::info!("removed {}: an earlier run left it, and it does not fit any more", plan.name);
             }
             self.call(|socket| socket.delete_link(link.index)).map_err(|error| error.to_string())?;
         }
@@ -149,6 +143,31 @@ impl Workshop {
             });
         }
         tracing::info!("made {} on {}", plan.name, plan.base);
+        Ok(())
+    }
+
+    /// Use what is there: `ours` if an earlier run of ours left it, which goes at the end like one made now. It keeps its
+    /// text until the new one replaces it, so a crash in between loses nothing.
+    fn adopt(&mut self, plan: &VirtualLinkPlan, v6: bool, index: u32, ours: bool) -> Result<(), String> {
+        let whose = if ours { "an earlier run left it" } else { "it fits, and stays when this process ends" };
+        tracing::info!("took over {} on {}: {whose}", plan.name, plan.base);
+        self.made.insert(plan.name.clone(), Made { index, base: plan.base.clone(), ours });
+        self.strip(index).and_then(|()| self.furnish(plan, v6, index)).map_err(|error| {
+            self.made.remove(&plan.name);
+            error.to_string()
+        })
+    }
+
+    /// Takes the addresses off: the election begins anew.
+    fn strip(&mut self, interface: u32) -> io::Result<()> {
+        let socket = self.socket().map_err(io::Error::other)?;
+        let addresses = socket.addresses().map_err(io::Error::other)?;
+        let there = addresses.into_iter().filter(|address| address.interface == interface);
+        let ops: Vec<_> =
+            there.map(|address| AddressOp::Remove { interface, cidr: address.cidr, peer: None }).collect();
+        for (result, op) in socket.apply(&ops).into_iter().zip(&ops) {
+            result.map_err(|error| io::Error::other(format!("{op:?}: {}", error.message)))?;
+        }
         Ok(())
     }
 
@@ -183,33 +202,42 @@ impl Workshop {
             set_own("ipv6", name, "autoconf", "0")?;
         }
         if plan.family == AddressFamily::V4 {
-            for (key, value) in
-                [("arp_ignore", "1"), ("accept_local", "1"), ("promote_secondaries", "1"), ("rp_filter", "0")]
-            {
+            let macvlan = matches!(plan.kind, VirtualLinkKind::Macvlan { .. });
+            let own = [("arp_ignore", "1"), ("accept_local", "1"), ("promote_secondaries", "1")];
+            for (key, value) in own.into_iter().filter(|_| macvlan) {
                 set_own("ipv4", name, key, value)?;
             }
-            self.prepare_base(&plan.base, ours.then_some(index))?;
+            self.prepare_base(&plan.base, if macvlan { &BASE } else { &[] }, ours.then_some(index))?;
             set_own("ipv4", name, "rp_filter", "0")?;
         } else if ours {
             let text = self.originals.text(std::process::id(), &plan.base);
             call(self, LinkChange::Alias(&text))?;
         }
         call(self, LinkChange::Up)?;
+        if v6 && has_v6 {
+            self.call(|socket| socket.add_link_local_route(index)).map_err(io::Error::other)?;
+        }
         if let VirtualLinkKind::Ipvlan { address: Some(address), .. } = plan.kind {
             self.add_address(index, address)?;
         }
         Ok(())
     }
 
-    /// The base must answer for its own addresses only, or it would teach its MAC for the virtual ones.
-    fn prepare_base(&mut self, base: &str, link: Option<u32>) -> io::Result<()> {
+    /// The base's sysctls; what they were is written down first.
+    fn prepare_base(
+        &mut self,
+        base: &str,
+        keys: &[(&'static str, &str)],
+        link: Option<u32>,
+    ) -> io::Result<()> {
         if let Some(index) = link {
-            let text = Originals::ahead_of(&self.originals, base)?.text(std::process::id(), base);
+            let text = Originals::ahead_of(&self.originals, base, keys)?.text(std::process::id(), base);
             self.call(|socket| socket.change_link(index, LinkChange::Alias(&text)))
                 .map_err(io::Error::other)?;
         }
-        self.originals.set(base, "arp_ignore", "1")?;
-        self.originals.set(base, "arp_filter", "1")?;
+        for (key, value) in keys {
+            self.originals.set(base, key, value)?;
+        }
         if self.originals.move_rp_filter()? {
             tracing::info!(
                 "net.ipv4.conf.all.rp_filter is 0 from now on and every interface has its value: \
@@ -288,7 +316,15 @@ impl Workshop {
         let quiet = filter.is_empty() && (first || self.filter_failed);
         let renamed =
             self.filter.as_ref().filter(|(old, _)| old.table != settings.table).map(|(old, _)| old.clone());
+        let looks = self.filter.is_none() && settings.table != FilterSettings::default().table;
         let result = FilterSocket::open().and_then(|mut socket| {
+            if (looks || renamed.is_some()) && socket.is_foreign(&settings.table)? {
+                return Err(NetlinkError {
+                    errno: libc::EEXIST,
+                    message: "it is there and not ours, and stays as it is: name another one".to_owned(),
+                    context: format!("nftables table {}", settings.table),
+                });
+            }
             if let Some(old) = &renamed {
                 socket.replace(old, &Filter::default())?;
             }
@@ -316,7 +352,8 @@ impl Workshop {
                     " a Backup's virtual interface may teach switches the virtual MAC (IGMP, MLD);"
                 };
                 self.complain(format!(
-                    "{error}:{accepted}{speaks} does this kernel have nf_tables? (modprobe nf_tables)"
+                    "{error}:{accepted}{speaks}{}",
+                    if error.errno == libc::EEXIST { "" } else { " does this kernel have nf_tables?" }
                 ));
             }
         }
