@@ -557,7 +557,6 @@ fn what_is_not_built_of_tracking_is_said() {
         [
             Code::NotYet,
             Code::UnknownKeyword,
-            Code::NotYetTraffic,
             // The group has one member.
             Code::Adjusted,
         ]

@@ -4,6 +4,7 @@ mod groups;
 mod settings;
 mod track;
 mod transport;
+mod vmac;
 
 use super::Diagnostics;
 use crate::net::{AddressFamily, IpCidr, VirtualRouterId};
@@ -21,8 +22,9 @@ const MOST_ADDRESSES: usize = 255;
 pub(super) fn lower(config: &Config, generation: Generation, out: &mut Diagnostics) -> VrrpPlan {
     let mut routers: Vec<RouterPlan> = Vec::new();
     let mut keys: BTreeMap<RouterKey, &VrrpInstance> = BTreeMap::new();
+    let mut links = vmac::Links::new(config);
     for instance in &config.instances {
-        let Some(mut router) = router(instance, out) else { continue };
+        let Some(mut router) = router(instance, &mut links, out) else { continue };
         router.trackers = track::trackers(&instance.settings.others, config);
         if let Some(first) = keys.get(&router.key) {
             router.key.among = among(&router, &routers);
@@ -35,7 +37,7 @@ pub(super) fn lower(config: &Config, generation: Generation, out: &mut Diagnosti
         routers.push(router);
     }
     let groups = groups::groups(config, &mut routers);
-    VrrpPlan { generation, routers, groups }
+    VrrpPlan { generation, routers, groups, filter: vmac::filter(config) }
 }
 
 /// A second router of a key: keepalived takes it when unicast peers or groups tell it from the first.
@@ -79,7 +81,7 @@ fn conflict(first: &VrrpInstance, second: &VrrpInstance, router: &RouterPlan, ou
 }
 
 /// One router; `None` (said) when it cannot be started.
-fn router(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<RouterPlan> {
+fn router(instance: &VrrpInstance, links: &mut vmac::Links, out: &mut Diagnostics) -> Option<RouterPlan> {
     let name = instance.name.value.clone();
     let settings = &instance.settings;
     let family = family(settings);
@@ -102,7 +104,7 @@ fn router(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<RouterPlan> 
     settings::note_strict_state(instance, priority, out);
     let (answer_lower_priority, answer_higher_priority) = settings::answers(instance);
     let key = RouterKey::new(interface, family, vrid);
-    Some(RouterPlan {
+    let mut router = RouterPlan {
         interval: settings::interval(instance, version, out),
         preempt,
         preempt_delay,
@@ -121,7 +123,13 @@ fn router(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<RouterPlan> 
         track_primary: !settings.dont_track_primary,
         track_interfaces: settings::track_interfaces(instance, &key.interface, out),
         ..RouterPlan::new(name, key)
-    })
+    };
+    if !vmac::virtual_links(instance, &mut router, links, out) {
+        return None;
+    }
+    router.accept = vmac::accept(instance, &router, out);
+    router.promote_secondaries = vmac::promote_secondaries(instance, &router);
+    Some(router)
 }
 
 /// The family of the first address that is written, whatever it is for; else IPv4.

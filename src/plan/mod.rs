@@ -9,6 +9,7 @@ pub mod notify;
 pub mod scripts;
 pub mod track;
 pub mod transport;
+pub mod vmac;
 pub mod vrrp;
 
 use serde::{Deserialize, Serialize};

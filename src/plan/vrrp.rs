@@ -4,6 +4,7 @@ use crate::net::{AddressFamily, IpCidr, Priority, VirtualRouterId};
 use crate::plan::Generation;
 pub use crate::plan::track::TrackedObject;
 pub use crate::plan::transport::{HmacKey, HmacMode, HmacPolicy, OldChecksum, PeerLimits, WirePolicy};
+pub use crate::plan::vmac::{FilterSettings, VirtualLinkKind, VirtualLinkPlan};
 use crate::time::Interval;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -20,6 +21,8 @@ pub struct VrrpPlan {
     pub routers: Vec<RouterPlan>,
     /// Routers that change state together.
     pub groups: Vec<SyncGroupPlan>,
+    /// How packets to addresses that are not accepted are dropped.
+    pub filter: FilterSettings,
 }
 
 /// A `vrrp_sync_group`.
@@ -97,6 +100,15 @@ pub struct RouterPlan {
     pub track_interfaces: Vec<TrackedInterface>,
     /// Scripts, files, processes and BFD sessions to watch.
     pub trackers: Vec<TrackedObject>,
+    /// Interfaces that are made for this router (`use_vmac`, `use_ipvlan`, `use_vmac_addr`). Addresses that they hold
+    /// name them as their interface.
+    pub virtual_links: Vec<VirtualLinkPlan>,
+    /// The one of them that advertisements leave and enter by; the router's own interface when `None`.
+    pub advert_link: Option<String>,
+    /// Accept packets to the virtual addresses (RFC 9568 6.1, Accept_Mode)? Always true for an owner.
+    pub accept: bool,
+    /// Set `promote_secondaries` on the interface, so that a removed address takes no other with it.
+    pub promote_secondaries: bool,
     /// How it speaks and what it believes.
     pub wire: WirePolicy,
 }
@@ -125,8 +137,17 @@ impl RouterPlan {
             track_primary: true,
             track_interfaces: Vec::new(),
             trackers: Vec::new(),
+            virtual_links: Vec::new(),
+            advert_link: None,
+            accept: true,
+            promote_secondaries: false,
             wire: WirePolicy::default(),
         }
+    }
+
+    /// The interface that advertisements leave and enter by.
+    pub fn advert_interface(&self) -> &str {
+        self.advert_link.as_deref().unwrap_or(&self.key.interface)
     }
 }
 

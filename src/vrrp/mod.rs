@@ -33,6 +33,7 @@ mod story;
 mod track;
 mod transition;
 mod vips;
+mod virtual_mac;
 
 #[cfg(test)]
 mod pairs;

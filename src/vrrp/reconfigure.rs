@@ -137,6 +137,7 @@ impl Core {
         self.interfaces.clear_dependants();
         for (id, plan) in routers {
             self.interfaces.watch(&plan.key.interface, *id);
+            self.interfaces.watch(plan.advert_interface(), *id);
             let common = shared.get(id).into_iter().flat_map(|shared| &shared.interfaces);
             for tracked in plan.track_interfaces.iter().chain(common) {
                 self.interfaces.watch(&tracked.interface, *id);

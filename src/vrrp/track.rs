@@ -7,6 +7,7 @@ use super::news::{News, PriorityNews};
 use super::router::{Router, Shared};
 use super::samples::Effect;
 use super::state::Phase;
+use super::virtual_mac;
 use crate::net::{AddressFamily, Priority};
 use crate::plan::vrrp::{RouterPlan, TrackedInterface, Transport};
 use std::net::IpAddr;
@@ -14,7 +15,7 @@ use std::net::IpAddr;
 /// What the surroundings say about a router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Outlook {
-    /// Index of the router's interface.
+    /// Index of the interface that advertisements leave and enter by.
     link: Option<u32>,
     /// Address to send from.
     source: Option<IpAddr>,
@@ -49,6 +50,8 @@ impl Outlook {
             Some(_) if source.is_none() => faults.push(no_source(plan)),
             Some(_) => {}
         }
+        let speaks = interfaces.get(plan.advert_interface());
+        faults.extend(virtual_mac::link_fault(plan, speaks));
         faults.extend(address_faults(plan, interfaces));
         let watched = || plan.track_interfaces.iter().chain(&shared.interfaces);
         faults.extend(watched().filter_map(|tracked| tracker_fault(tracked, interfaces)));
@@ -66,7 +69,7 @@ impl Outlook {
             }
         }
         Outlook {
-            link: own.map(|interface| interface.index),
+            link: speaks.map(|interface| interface.index),
             source,
             priority: effective_priority(plan.priority, &added),
             faults,
@@ -172,7 +175,8 @@ fn address_faults(plan: &RouterPlan, interfaces: &Interfaces) -> Vec<String> {
         let Some(name) = address.interface.as_ref().filter(|name| **name != plan.key.interface) else {
             continue;
         };
-        if seen.contains(&name) || is_up(name, interfaces) {
+        let told = plan.advert_link.as_ref() == Some(name);
+        if told || seen.contains(&name) || is_up(name, interfaces) {
             continue;
         }
         seen.push(name);

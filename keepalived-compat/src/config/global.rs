@@ -161,6 +161,9 @@ impl Global {
             // The preprocessor has heeded them where they stood.
             "include_check" | "random_seed" => cx.leave(),
             "lvs_flush" => self.lvs_flush = true,
+            "nftables" | "nftables_priority" | "nftables_counters" | "vmac_prefix" | "vmac_addr_prefix" => {
+                self.others.extend(cx.setting(keyword, statement));
+            }
             "enable_script_security" => self.script_security = true,
             name => {
                 let name = name.strip_prefix("vrrp_").unwrap_or(name);

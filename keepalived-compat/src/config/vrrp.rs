@@ -204,8 +204,13 @@ impl Settings {
                 address::read(cx, Place::ExcludedAddress, statement.body(), &mut self.excluded);
             }
             "no_virtual_ipaddress" => self.no_virtual_ipaddress = true,
-            // Packets to the virtual addresses are accepted anyway, as without strict mode in keepalived.
-            "accept" => {}
+            "accept"
+            | "no_accept"
+            | "promote_secondaries"
+            | "use_vmac"
+            | "use_vmac_addr"
+            | "vmac_xmit_base"
+            | "use_ipvlan" => self.others.extend(cx.setting(keyword, statement)),
             "unicast_peer" => {
                 self.unicast = Some(statement.keyword().span);
                 self.peers_written |= !statement.body().is_empty();

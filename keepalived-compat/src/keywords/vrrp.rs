@@ -43,10 +43,10 @@ const TRACK_GROUP: &[Keyword] = &[
 
 #[rustfmt::skip]
 const VRRP_INSTANCE: &[Keyword] = &[
-    grave("use_vmac", 0, "[[name] IFNAME] [MAC 5 or 6 octets] [netlink_notify_msg] [group G]", "the addresses are held by the interface itself with its own MAC address, so neighbours learn a new MAC at each takeover").takes(Vmac),
-    accepted("use_vmac_addr", 0, "", "no macvlan is made yet"),
-    accepted("vmac_xmit_base", 0, "", "no macvlan is made yet"),
-    grave("use_ipvlan", 0, "[[name] IFNAME] [ADDR] [bridge|private|vepa] [group G]", "the addresses are held by the interface itself").takes(Ipvlan),
+    works("use_vmac", 0, "[[name] IFNAME] [MAC 5 or 6 octets] [netlink_notify_msg] [group G]").takes(Vmac),
+    works("use_vmac_addr", 0, ""),
+    works("vmac_xmit_base", 0, ""),
+    works("use_ipvlan", 0, "[[name] IFNAME] [ADDR] [bridge|private|vepa] [group G]").takes(Ipvlan),
     works("unicast_peer", 0, "{ ADDR [min_ttl N] [max_ttl N] ... }").list(Place::UnicastPeer),
     works("unicast_fault_no_peer", 0, ""),
     works("check_unicast_src", 0, ""),
@@ -73,15 +73,15 @@ const VRRP_INSTANCE: &[Keyword] = &[
     works("virtual_ipaddress", 0, "{ address lines }").list(Place::VirtualAddress),
     works("virtual_ipaddress_excluded", 0, "{ address lines }").list(Place::ExcludedAddress),
     works("no_virtual_ipaddress", 0, ""),
-    later("promote_secondaries", 0, "", "the sysctl is left as it is"),
+    works("promote_secondaries", 0, ""),
     accepted("linkbeat_use_polling", 0, "", "link state comes from netlink, nothing is polled"),
     works("v3_checksum_as_v2", 0, "[BOOL]").takes(Bool),
     grave("virtual_routes", 0, "{ route lines }", "they are not set on the MASTER, so packets may take another way").list(Place::VirtualRoutes),
     grave("virtual_rules", 0, "{ rule lines }", "they are not set on the MASTER, so packets may take another way").list(Place::VirtualRules),
     works("accept", 0, ""),
-    grave("no_accept", 0, "", "packets to the virtual addresses are accepted"),
+    works("no_accept", 0, ""),
     accepted("skip_check_adv_addr", 0, "[BOOL] (any valid value sets it)", "a different address list never rejects an advertisement, as in keepalived 2.3.3 and later").takes(Bool),
-    each("strict_mode", 0, "[BOOL]", "its rules are kept, except that packets to the virtual addresses are accepted and an owner listens to others").takes(Bool),
+    each("strict_mode", 0, "[BOOL]", "its rules are kept, except that an owner listens to others").takes(Bool),
     works("preempt", 0, ""),
     works("nopreempt", 0, ""),
     works("preempt_delay", 1, "SECS 0..1000 decimal").takes(Decimal(0, 1000 * SECOND)),
@@ -168,7 +168,7 @@ const VIRTUAL_ADDRESS: &[Keyword] = &[
     later("autojoin", 0, "", "the address is added without it"),
     grave("no_track", 0, "", "the instance still gives up its place when the address is removed"),
     later("preferred_lft", 1, "SECS|forever", "the address is added without it").takes(Text),
-    grave("use_vmac", 0, "", "the address is held by the interface itself"),
+    works("use_vmac", 0, ""),
 ];
 
 #[rustfmt::skip]

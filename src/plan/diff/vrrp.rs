@@ -4,7 +4,8 @@ use super::{Change, Weight, What, place};
 use crate::net::Priority;
 use crate::plan::vrrp::{
     Authentication, ChecksumDialect, HmacPolicy, OldChecksum, PeerLimits, RouterKey, RouterPlan,
-    TrackedInterface, TrackedObject, Transport, Version, VirtualAddress, VrrpPlan, WirePolicy,
+    TrackedInterface, TrackedObject, Transport, Version, VirtualAddress, VirtualLinkKind, VirtualLinkPlan,
+    VrrpPlan, WirePolicy,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -129,6 +130,10 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
         track_primary,
         track_interfaces,
         trackers,
+        virtual_links,
+        advert_link,
+        accept,
+        promote_secondaries,
         wire,
     } = old;
     let mut to = Fields { router: new, changes };
@@ -238,10 +243,39 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
             "the priority may change, or the router may enter or leave FAULT, as the tracked things are";
         to.say(MayFailOver, "trackers", objects(trackers), objects(&new.trackers), meaning);
     }
+    if (virtual_links, advert_link) != (&new.virtual_links, &new.advert_link) {
+        let meaning =
+            "neighbours learn another MAC address; peers whose settings differ may not hear this node";
+        to.say(MayFailOver, "use_vmac", links(old), links(new), meaning);
+    }
+    if *accept != new.accept {
+        let meaning = "packets to the virtual addresses are accepted, or dropped by the packet filter";
+        to.say(Weight::Shifts, "accept", on(*accept), on(new.accept), meaning);
+    }
+    if *promote_secondaries != new.promote_secondaries {
+        let meaning = "the sysctl of the interface changes";
+        let (a, b) = (on(*promote_secondaries), on(new.promote_secondaries));
+        to.say(Quiet, "promote_secondaries", a, b, meaning);
+    }
     if *wire != new.wire {
         wire_policy(wire, &new.wire, &mut to);
     }
     order(old, new, &mut to);
+}
+
+/// The virtual interfaces, each with what it is made on; the one of the advertisements is marked.
+fn links(router: &RouterPlan) -> String {
+    let one = |link: &VirtualLinkPlan| {
+        let what = match &link.kind {
+            VirtualLinkKind::Macvlan { mac } => mac.to_string(),
+            VirtualLinkKind::Ipvlan { .. } => "ipvlan".to_owned(),
+        };
+        let carries = router.advert_link.as_ref() == Some(&link.name);
+        let adverts = if carries { ", with the advertisements" } else { "" };
+        format!("{} on {} ({what}{adverts})", link.name, link.base)
+    };
+    let all: Vec<String> = router.virtual_links.iter().map(one).collect();
+    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
 /// What advertisements are believed, and how unicast ones are sent. Exhaustive on purpose.

@@ -3,6 +3,7 @@
 use super::kernel::{self, Done, KernelWorker};
 use super::leftovers::Leftovers;
 use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Speaks, Wanted};
+use super::surroundings::{Needs, Surroundings};
 use crate::link::{FromVrrp, ToVrrp};
 use crate::netlink::facts::{InterfaceTable, Next};
 use crate::netlink::monitor::Monitor;
@@ -12,6 +13,7 @@ use crate::plan::vrrp::{Authentication, Transport, VrrpPlan};
 use crate::report;
 use crate::role::supervisor_link::{LinkState, SupervisorLink};
 use crate::sys::clock::{monotonic_now, unix_nanoseconds};
+use crate::sys::membership::Membership;
 use crate::sys::poll::{Interest, Poller};
 use crate::sys::process;
 use crate::sys::timer::Timer;
@@ -28,6 +30,7 @@ const LINK: u64 = 0;
 const MONITOR: u64 = 1;
 const KERNEL: u64 = 2;
 const TIMER: u64 = 3;
+const SURROUNDINGS: u64 = 4;
 
 /// A deadline handled later than this is worth a line: the peers' patience is three intervals.
 const LATE: Duration = Duration::from_millis(500);
@@ -59,10 +62,20 @@ pub struct Driver {
     sockets: Sockets,
     kernel: KernelWorker,
     leftovers: Leftovers,
+    surroundings: Surroundings,
+    /// A plan whose virtual interfaces are being made.
+    waiting_plan: Option<VrrpPlan>,
+    /// A plan has come into force: what it does not need can go once the last words are sent.
+    settle: bool,
+    /// Leave everything as it is at the end.
+    keep: bool,
+    memberships: BTreeMap<(u32, IpAddr), Membership>,
     timer: Timer,
     poller: Poller,
     /// What each router of the plan listens to: interface name, kind of packet, groups.
     listeners: Vec<(String, Speaks, Option<IpAddr>)>,
+    /// Groups that a base interface must be a member of, because its virtual interface says nothing to switches.
+    spoken_for: Vec<(String, IpAddr)>,
     /// `auth_hmac` needs the time of day: its difference to the monotonic clock as last told to the core.
     day_offset: Option<i128>,
     events: Vec<Event>,
@@ -92,9 +105,15 @@ impl Driver {
             sockets: Sockets::new()?,
             kernel: KernelWorker::start()?,
             leftovers: Leftovers::default(),
+            surroundings: Surroundings::start()?,
+            waiting_plan: None,
+            settle: false,
+            keep: false,
+            memberships: BTreeMap::new(),
             timer: Timer::new()?,
             poller: Poller::new()?,
             listeners: Vec::new(),
+            spoken_for: Vec::new(),
             day_offset: None,
             events: Vec::new(),
             actions: Vec::new(),
@@ -108,6 +127,7 @@ impl Driver {
         driver.poller.add(&driver.monitor, MONITOR, Interest::Read)?;
         driver.poller.add(&driver.kernel, KERNEL, Interest::Read)?;
         driver.poller.add(&driver.timer, TIMER, Interest::Read)?;
+        driver.poller.add(&driver.surroundings, SURROUNDINGS, Interest::Read)?;
         // Nothing is elected yet, so this one dump may block.
         let mut socket = RouteSocket::open().map_err(io::Error::other)?;
         let (links, addresses) = kernel::dump(&mut socket).map_err(io::Error::other)?;
@@ -122,7 +142,13 @@ impl Driver {
             self.let_time_pass();
             self.perform();
             self.close_surplus_sockets();
+            if std::mem::take(&mut self.settle) {
+                self.surroundings.settle();
+            }
             if self.stopped {
+                if !self.keep {
+                    self.surroundings.tear_down();
+                }
                 self.link.farewell(&FromVrrp::Stopped);
                 return Ok(());
             }
@@ -150,6 +176,7 @@ impl Driver {
                 LINK => self.hear_link(readiness.writable)?,
                 MONITOR => self.hear_monitor()?,
                 KERNEL => self.hear_kernel()?,
+                SURROUNDINGS => self.hear_surroundings()?,
                 token if token >= FIRST_SOCKET_TOKEN => {
                     if let Err(error) = self.sockets.receive(token, &mut self.events) {
                         self.complain(
@@ -199,6 +226,7 @@ impl Driver {
                     self.interfaces.resync(links, addresses, &mut self.events);
                     self.dumping = false;
                     self.poller.add(&self.monitor, MONITOR, Interest::Read)?;
+                    self.start_waiting_plan();
                 }
                 Done::Dump(Err(error)) => {
                     self.complain("dump".to_owned(), &error.to_string());
@@ -210,6 +238,36 @@ impl Driver {
             tracing::info!("{sentence}");
         }
         Ok(())
+    }
+
+    /// What was made is news of the kernel: the core hears that first, then the plan that waited for it.
+    fn hear_surroundings(&mut self) -> io::Result<()> {
+        if !self.surroundings.collect()? {
+            return Ok(());
+        }
+        if !self.dumping {
+            self.hear_monitor()?;
+            self.start_waiting_plan();
+        }
+        if self.surroundings.is_missing_any(&self.interfaces) {
+            self.retry_at = Some(monotonic_now() + RETRY);
+        }
+        Ok(())
+    }
+
+    fn start_waiting_plan(&mut self) {
+        if self.surroundings.is_idle()
+            && let Some(plan) = self.waiting_plan.take()
+        {
+            self.start_plan(plan);
+        }
+    }
+
+    /// A virtual interface that is gone while its base is there (or back) is made again.
+    fn mend_surroundings(&mut self) {
+        if self.surroundings.is_idle() && self.surroundings.is_missing_any(&self.interfaces) {
+            self.surroundings.mend();
+        }
     }
 
     fn hear_link(&mut self, writable: bool) -> io::Result<()> {
@@ -236,7 +294,10 @@ impl Driver {
     fn obey(&mut self, message: ToVrrp) {
         match message {
             ToVrrp::Plan(plan) => self.take_plan(plan),
-            ToVrrp::Stop { release } => self.events.push(Event::Command(Command::Stop { release })),
+            ToVrrp::Stop { release } => {
+                self.keep = !release;
+                self.events.push(Event::Command(Command::Stop { release }));
+            }
             ToVrrp::Tracker(key, sample) => self.events.push(Event::Tracker(key, sample)),
             ToVrrp::TrackerWords(key, words) => self.events.push(Event::TrackerWords(key, words)),
             ToVrrp::AreYouThere(number) => self.link.send(&FromVrrp::Alive(number)),
@@ -254,7 +315,18 @@ impl Driver {
         }
     }
 
+    /// A plan that needs virtual interfaces or a filter waits until they are there; the old one stays in force.
     fn take_plan(&mut self, plan: VrrpPlan) {
+        if self.surroundings.prepare(Needs::of(&plan)) {
+            self.waiting_plan = Some(plan);
+        } else {
+            self.waiting_plan = None;
+            self.start_plan(plan);
+        }
+    }
+
+    fn start_plan(&mut self, plan: VrrpPlan) {
+        self.settle = true;
         self.listeners = plan
             .routers
             .iter()
@@ -269,8 +341,13 @@ impl Driver {
                     Authentication::Header(_) => Speaks::Sealed,
                     Authentication::None | Authentication::Password(_) => Speaks::Plain(router.key.family),
                 };
-                (router.key.interface.clone(), speaks, group)
+                (router.advert_interface().to_owned(), speaks, group)
             })
+            .collect();
+        let multicast = self.listeners.iter().zip(&plan.routers);
+        self.spoken_for = multicast
+            .filter(|(_, router)| router.advert_link.is_some())
+            .filter_map(|((_, _, group), router)| Some((router.key.interface.clone(), (*group)?)))
             .collect();
         let signed = plan.routers.iter().any(|router| router.wire.hmac.is_some());
         self.day_offset = signed.then(|| self.day_offset.unwrap_or(i128::MAX));
@@ -307,6 +384,7 @@ impl Driver {
         }
         if interfaces_changed {
             self.open_sockets();
+            self.mend_surroundings();
         }
     }
 
@@ -329,6 +407,7 @@ impl Driver {
                 self.kernel.dump();
             }
             self.open_sockets();
+            self.mend_surroundings();
         }
         if self.orphaned_at.is_some_and(|at| now >= at + ORPHAN_LIMIT) {
             tracing::error!("the kernel did not give the addresses back in time; ending all the same");
@@ -391,6 +470,32 @@ impl Driver {
             let name = interface_name(&self.interfaces, index);
             let sentence =
                 format!("no {speaks} socket for advertisements on {name}: {error}; trying again each second");
+            self.complain(sentence.clone(), &sentence);
+            self.retry_at = Some(monotonic_now() + RETRY);
+        }
+        self.join_for_virtual_links();
+    }
+
+    fn join_for_virtual_links(&mut self) {
+        let interfaces = &self.interfaces;
+        let index = |name: &String| interfaces.link(name).map(|link| link.index);
+        let wanted: Vec<(u32, IpAddr)> =
+            self.spoken_for.iter().filter_map(|(name, group)| Some((index(name)?, *group))).collect();
+        self.memberships.retain(|key, _| wanted.contains(key));
+        let mut failures = Vec::new();
+        for key in wanted {
+            if let Entry::Vacant(place) = self.memberships.entry(key) {
+                match Membership::join(key.0, key.1) {
+                    Ok(membership) => drop(place.insert(membership)),
+                    Err(error) => failures.push((key, error)),
+                }
+            }
+        }
+        for ((index, group), error) in failures {
+            let name = interface_name(&self.interfaces, index);
+            let sentence = format!(
+                "cannot join {group} on {name}: {error}; a switch that filters multicast may keep advertisements away"
+            );
             self.complain(sentence.clone(), &sentence);
             self.retry_at = Some(monotonic_now() + RETRY);
         }

@@ -4,6 +4,9 @@ mod driver;
 mod kernel;
 mod leftovers;
 mod sockets;
+mod surroundings;
+mod sysctl;
+mod vmac;
 
 use crate::role::EXIT_STOPPED;
 use std::os::unix::net::UnixStream;
