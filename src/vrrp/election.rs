@@ -30,6 +30,8 @@ pub(super) enum Wait {
 }
 
 impl Timing {
+    //= RFC3768 6.1 M-82
+    //= RFC9568 6.1 M-84
     /// How long to wait.
     pub fn wait(self, wait: Wait) -> Duration {
         match wait {
@@ -38,6 +40,8 @@ impl Timing {
         }
     }
 
+    //= RFC3768 6.1 M-81
+    //= RFC9568 6.1 M-83
     /// Skew_Time: (256 - priority)/256 of a second in version 2 (RFC 3768 6.1), of the Master's interval in
     /// version 3 (RFC 9568 6.1).
     fn skew(self) -> Duration {
@@ -56,6 +60,7 @@ pub fn patience(plan: &RouterPlan) -> Duration {
     Timing { version, priority, down_timer_adverts, master_interval: interval }.wait(Wait::Down)
 }
 
+//= RFC9568 6.4.3 M-75
 /// Does the router that speaks beat the Master that hears it? The higher priority wins, then the higher
 /// primary address, compared as a number (RFC 9568 6.4.3).
 pub(super) fn outranks(theirs: (Priority, IpAddr), ours: (Priority, IpAddr)) -> bool {
@@ -75,6 +80,7 @@ mod tests {
         }
     }
 
+    //= RFC3768 6.1 M-81
     /// RFC 3768 6.1: whatever the interval.
     #[test]
     fn the_skew_of_version_2_is_part_of_a_second() {
@@ -86,6 +92,7 @@ mod tests {
         }
     }
 
+    //= RFC9568 6.1 M-83
     /// RFC 9568 6.1.
     #[test]
     fn the_skew_of_version_3_is_part_of_the_masters_interval() {
@@ -93,6 +100,8 @@ mod tests {
         assert_eq!(timing(Version::V3, 1, 4095).wait(Wait::Skew), Duration::from_nanos(40_790_039_062));
     }
 
+    //= RFC3768 6.1 M-82
+    //= RFC9568 6.1 M-84
     #[test]
     fn a_master_is_down_after_three_intervals_and_the_skew() {
         let seconds = |s| Duration::from_secs_f64(s);
@@ -102,6 +111,7 @@ mod tests {
         assert_eq!(five.wait(Wait::Down), seconds(5.609_375));
     }
 
+    //= RFC9568 6.4.3 M-75
     /// RFC 9568 6.4.3.
     #[test]
     fn priority_decides_before_the_address_and_the_address_as_a_number() {

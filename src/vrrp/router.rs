@@ -335,6 +335,8 @@ impl Router {
         }
     }
 
+    //= RFC9568 6.4.2 M-55
+    //= RFC9568 6.4.3 M-72
     /// A deadline has passed. First the election, then announcements, then the kernel.
     pub(super) fn timeout(&mut self, ctx: &mut Context) {
         let interval = self.own_interval().duration();
@@ -381,6 +383,10 @@ impl Router {
         self.transition(Phase::Master(master), cause, ctx);
     }
 
+    //= RFC9568 6.4.2 M-60
+    //= RFC9568 6.4.2 M-61
+    //= RFC9568 6.4.2 M-62
+    //= RFC9568 6.4.2 M-63
     /// RFC 9568 6.4.2.
     fn backup_hears(&mut self, heard: Heard, ctx: &mut Context) {
         let timing = self.timing();
@@ -412,6 +418,9 @@ impl Router {
         backup.arm(Wait::Down, timing, ctx.now);
     }
 
+    //= RFC9568 6.4.3 M-73
+    //= RFC9568 6.4.3 M-80
+    //= RFC9568 8.3.2 M-97
     /// RFC 9568 6.4.3.
     fn master_hears(&mut self, heard: Heard, ctx: &mut Context) {
         let ours = (self.priority, self.source.unwrap_or(heard.from));
@@ -438,6 +447,8 @@ impl Router {
         }
     }
 
+    //= RFC9568 6.4.3 M-74
+    //= RFC9568 6.4.3 M-76
     /// Yield at once, and wait for the stronger router's silence by its own interval.
     fn yield_to(&mut self, heard: Heard, ctx: &mut Context) {
         if self.plan.answer_higher_priority {
@@ -452,6 +463,7 @@ impl Router {
         self.transition(Phase::Backup(backup), cause, ctx);
     }
 
+    //= RFC9568 6.4.3 M-79
     /// RFC 9568 6.4.3: assert the Master's state to the weaker one and to learning bridges.
     fn stand_against(&mut self, heard: Heard, ctx: &mut Context) {
         self.stats.lower_priority_heard += 1;
@@ -493,6 +505,8 @@ impl Router {
         })));
     }
 
+    //= RFC9568 7.1 M-38
+    //= RFC9568 7.1 M-40
     /// Differences that are only counted and mentioned, as keepalived does (RFC 9568 7.1).
     pub(super) fn note_differences(&mut self, advert: &Advertisement, from: IpAddr, ctx: &mut Context) {
         if !self.carries_our_addresses(advert.addresses()) {
@@ -538,6 +552,8 @@ impl Router {
     }
 }
 
+//= RFC9568 6.1 M-85
+//= RFC9568 6.1 M-86
 /// Is a weaker Master left in peace? Always with `nopreempt`, and for `preempt_delay` from the first time
 /// it is heard. The owner preempts whatever is configured (RFC 9568 6.1).
 fn still_patient(backup: &mut Backup, plan: &RouterPlan, now: Instant) -> bool {
