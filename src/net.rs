@@ -15,6 +15,14 @@ pub enum AddressFamily {
 }
 
 impl AddressFamily {
+    /// 0.0.0.0 or ::.
+    pub const fn unspecified(self) -> IpAddr {
+        match self {
+            AddressFamily::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            AddressFamily::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        }
+    }
+
     /// The family of `address`.
     pub const fn of(address: IpAddr) -> AddressFamily {
         match address {

@@ -77,7 +77,7 @@ fn address(number: usize, family: AddressFamily, labelled: bool) -> VirtualAddre
     };
     let label = (labelled && family == AddressFamily::V4).then(|| "eth0:x".to_owned());
     let cidr = IpCidr::new(ip, 24).expect("24 fits");
-    VirtualAddress { cidr, interface: None, label, scope: None, broadcast: None }
+    VirtualAddress { label, ..VirtualAddress::new(cidr) }
 }
 
 /// A few routers out of few keys, and each address with one router or none.
@@ -179,7 +179,7 @@ impl Deeds {
                 Action::Kernel(_, AddressOp::Add { interface, cidr, .. }) => {
                     deeds.added.push((*interface, *cidr))
                 }
-                Action::Kernel(_, AddressOp::Remove { interface, cidr }) => {
+                Action::Kernel(_, AddressOp::Remove { interface, cidr, .. }) => {
                     deeds.removed.push((*interface, *cidr))
                 }
                 Action::Transmit(_, Frame::Advertisement { interface, source, bytes, .. })

@@ -31,13 +31,7 @@ fn vrid(number: u8) -> VirtualRouterId {
 
 fn plan(version: Version) -> RouterPlan {
     let key = RouterKey::new("eth0".to_owned(), AddressFamily::V4, vrid(51));
-    let address = VirtualAddress {
-        cidr: IpCidr::host(VIP.into()),
-        interface: None,
-        label: None,
-        scope: None,
-        broadcast: None,
-    };
+    let address = VirtualAddress::new(IpCidr::host(VIP.into()));
     RouterPlan { version, addresses: vec![address], ..RouterPlan::new("a".to_owned(), key) }
 }
 

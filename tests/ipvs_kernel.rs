@@ -370,13 +370,7 @@ fn a_connection_is_balanced_and_counted() {
     in_namespace(|mut ipvs| {
         let mut route = RouteSocket::open().unwrap();
         let cidr = holdfast::net::IpCidr::host([192, 0, 2, 1].into());
-        let vip = holdfast::vrrp::AddressOp::Add {
-            interface: LOOPBACK,
-            cidr,
-            label: None,
-            scope: None,
-            broadcast: None,
-        };
+        let vip = holdfast::vrrp::AddressOp::add(LOOPBACK, &holdfast::plan::vrrp::VirtualAddress::new(cidr));
         assert_eq!(route.apply(&[vip]), [Ok(())]);
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = server.local_addr().unwrap();

@@ -14,6 +14,10 @@
 //! link eth0 down | link eth0 up | gone eth0
 //! lost 10.0.0.100/24 eth0     somebody removed the address
 //! refuse 10.0.0.100/24        from now on the kernel fails to add or remove it; `accept` ends that
+//! router a routes=10.9.0.0/24@eth1,10.8.0.0/24! rules=1001,1002!   `!`: not tracked
+//! static addresses=10.0.0.5/24@eth0 routes=.. rules=..             into the plan
+//! unroute 10.9.0.0/24 | unroute 1001   somebody removed the route, the rule
+//! uncertain                   news about routes were lost
 //! hold | release              the kernel's answers wait | come
 //! stop release | stop retain | orphaned
 //! group g members=a,b track=eth2:-20 trackers=script/chk    a sync group into the plan; `ungroup g` takes it out

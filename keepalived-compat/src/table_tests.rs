@@ -203,11 +203,24 @@ fn company(place: Place, name: &str) -> &'static str {
     }
 }
 
+/// Places whose lines have no fields of their own, whatever is built.
+fn all_settings(place: Place) -> bool {
+    matches!(
+        place,
+        Place::VirtualRoutes
+            | Place::StaticRoutes
+            | Place::VirtualRules
+            | Place::StaticRules
+            | Place::StaticAddress
+            | Place::RouteEncap
+    )
+}
+
 /// Keywords that stand for what another place reads, and those that need more company than [`company`] gives.
 fn elsewhere(place: Place, keyword: &Keyword) -> bool {
     let name = keyword.name;
     name.starts_with('(')
-        || matches!(keyword.status, Status::Works)
+        || matches!(keyword.status, Status::Works) && !all_settings(place)
         || keyword.opens != Opens::Nothing
         || matches!(
             place,
@@ -348,4 +361,26 @@ fn bfd_instances_need_a_neighbor_of_their_own() {
     assert_eq!(codes(&(one.clone() + &bfd("b", "neighbor_ip 192.0.2.1"))), [Code::BadValue]);
     assert_eq!(codes(&(one + &bfd("a", "neighbor_ip 192.0.2.2"))), [Code::Duplicate]);
     assert_eq!(codes(&bfd("a", "neighbor_ip 192.0.2.1\nsource_ip ::1")), [Code::BadValue]);
+}
+
+#[test]
+fn every_default_is_a_value_of_its_keyword() {
+    let mut count = 0;
+    for (place, list) in keywords::places() {
+        for keyword in list {
+            let Some(text) = keywords::default(place, keyword.name) else { continue };
+            let value = crate::config::setting::default(place, keyword.name);
+            assert!(value.is_some(), "{} {} {text}", place.path(), keyword.name);
+            count += 1;
+            let Some((before, after)) = around(place) else { continue };
+            let with = company(place, keyword.name);
+            let line = format!("{before}{with}{} {text}{after}", keyword.name);
+            let said = parse(&line).diagnostics;
+            let wrong =
+                |c: Code| matches!(c, Code::BadValue | Code::Adjusted | Code::NotYet | Code::NoEffect);
+            let own = |d: &&crate::Diagnostic| wrong(d.code) && d.title.contains(keyword.name);
+            assert_eq!(said.iter().find(own).map(|d| &d.title), None, "{line}");
+        }
+    }
+    assert!(count > 90, "{count}");
 }

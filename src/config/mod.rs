@@ -7,6 +7,7 @@ mod bfd;
 mod check;
 pub mod effective;
 mod lvs;
+pub mod names;
 mod vrrp;
 
 #[cfg(test)]
@@ -16,6 +17,7 @@ use crate::plan::scripts::ScriptsPlan;
 use crate::plan::{Generation, GlobalPlan, Plans};
 use keepalived_compat::config::lvs::VirtualServer;
 use keepalived_compat::{Code, Config, Diagnostic, Span};
+use names::Names;
 use std::borrow::Borrow;
 
 /// Plans, and what was to be said on the way to them.
@@ -29,23 +31,24 @@ pub struct Lowered {
 
 /// Makes plans of a configuration.
 pub fn lower(config: &Config, generation: Generation) -> Lowered {
-    lower_servers(config, config.virtual_servers.iter(), generation)
+    lower_servers(config, config.virtual_servers.iter(), generation, &Names::default())
 }
 
-/// As [`lower`]; each virtual server is given up once its plan is made, because with a million real servers the two
+/// As [`lower`], with the names of tables and the like that are known here; each virtual server is given up once its plan is made, because with a million real servers the two
 /// beside each other would be twice the memory.
-pub fn lower_owned(mut config: Config, generation: Generation) -> Lowered {
+pub fn lower_owned(mut config: Config, generation: Generation, names: &Names) -> Lowered {
     let servers = std::mem::take(&mut config.virtual_servers);
-    lower_servers(&config, servers.into_iter(), generation)
+    lower_servers(&config, servers.into_iter(), generation, names)
 }
 
 fn lower_servers<V: Borrow<VirtualServer>>(
     config: &Config,
     servers: impl Iterator<Item = V>,
     generation: Generation,
+    names: &Names,
 ) -> Lowered {
     let mut out = Diagnostics(Vec::new());
-    let vrrp = vrrp::lower(config, generation, &mut out);
+    let vrrp = vrrp::lower(config, generation, names, &mut out);
     let lvs = lvs::lower(config, servers, generation, &mut out);
     let global = GlobalPlan { router_id: config.global.router_id.clone(), not_yet: Vec::new() };
     let scripts = ScriptsPlan { generation, ..ScriptsPlan::default() };

@@ -1,30 +1,45 @@
 //! `vrrp_instance` to [`RouterPlan`].
 
+mod address;
 mod groups;
+mod line;
+mod route;
+mod rule;
 mod settings;
+mod statics;
 mod track;
 mod transport;
 mod vmac;
 
 use super::Diagnostics;
-use crate::net::{AddressFamily, IpCidr, VirtualRouterId};
+use super::names::Names;
+use crate::net::{AddressFamily, VirtualRouterId};
 use crate::plan::Generation;
-use crate::plan::vrrp::{RouterKey, RouterPlan, Transport, VirtualAddress, VrrpPlan};
+use crate::plan::vrrp::{RouterKey, RouterPlan, Transport, VrrpPlan};
+use address::{addresses, excluded};
 use keepalived_compat::config::vrrp as conf;
-use keepalived_compat::config::vrrp::{Broadcast, VrrpInstance};
+use keepalived_compat::config::vrrp::VrrpInstance;
 use keepalived_compat::{Code, Config, Diagnostic};
+use statics::Routing;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 /// Addresses that one advertisement can carry: its count is one octet (RFC 9568 5.2.5).
 const MOST_ADDRESSES: usize = 255;
 
-pub(super) fn lower(config: &Config, generation: Generation, out: &mut Diagnostics) -> VrrpPlan {
+pub(super) fn lower(
+    config: &Config,
+    generation: Generation,
+    names: &Names,
+    out: &mut Diagnostics,
+) -> VrrpPlan {
+    let routing = Routing::new(config, names);
     let mut routers: Vec<RouterPlan> = Vec::new();
     let mut keys: BTreeMap<RouterKey, &VrrpInstance> = BTreeMap::new();
     let mut links = vmac::Links::new(config);
     for instance in &config.instances {
         let Some(mut router) = router(instance, &mut links, out) else { continue };
+        router.routing = routing.of_instance(&instance.settings.others, out);
         router.trackers = track::trackers(&instance.settings.others, config);
         if let Some(first) = keys.get(&router.key) {
             router.key.among = among(&router, &routers);
@@ -37,7 +52,8 @@ pub(super) fn lower(config: &Config, generation: Generation, out: &mut Diagnosti
         routers.push(router);
     }
     let groups = groups::groups(config, &mut routers);
-    VrrpPlan { generation, routers, groups, filter: vmac::filter(config) }
+    let statics = routing.statics(config, &mut routers, out);
+    VrrpPlan { generation, routers, groups, filter: vmac::filter(config), statics }
 }
 
 /// A second router of a key: keepalived takes it when unicast peers or groups tell it from the first.
@@ -164,63 +180,4 @@ fn interface(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<String> {
     };
     out.say(diagnostic.instead("interface NAME, the one that reaches the other routers"));
     None
-}
-
-/// The advertised addresses: one family, each once.
-fn addresses(
-    name: &str,
-    family: AddressFamily,
-    written: &[conf::VirtualAddress],
-    out: &mut Diagnostics,
-) -> Vec<VirtualAddress> {
-    let mut kept: Vec<VirtualAddress> = Vec::new();
-    for address in written {
-        if AddressFamily::of(address.address) != family {
-            let title = format!("vrrp_instance {name}: {} is not an {family} address", address.address);
-            let diagnostic =
-                Diagnostic::new(Code::BadValue, address.span, title, "it is left out, as in keepalived");
-            out.say(diagnostic.instead("put it into virtual_ipaddress_excluded"));
-            continue;
-        }
-        let plan = address_plan(address);
-        if kept.iter().any(|k| k.cidr.address() == plan.cidr.address() && k.interface == plan.interface) {
-            let title = format!("vrrp_instance {name}: {} is listed twice", address.address);
-            out.tell(Code::Duplicate, address.span, title, "it is used once");
-            continue;
-        }
-        kept.push(plan);
-    }
-    kept
-}
-
-fn excluded(written: &[conf::VirtualAddress]) -> Vec<VirtualAddress> {
-    let mut kept: Vec<VirtualAddress> = Vec::new();
-    for plan in written.iter().map(address_plan) {
-        if !kept.contains(&plan) {
-            kept.push(plan);
-        }
-    }
-    kept
-}
-
-fn address_plan(address: &conf::VirtualAddress) -> VirtualAddress {
-    let cidr = address.prefix.and_then(|p| IpCidr::new(address.address, p));
-    let cidr = cidr.unwrap_or(IpCidr::host(address.address));
-    VirtualAddress {
-        cidr,
-        interface: address.interface.as_ref().map(|i| i.value.clone()),
-        label: address.label.clone(),
-        scope: address.scope,
-        broadcast: address.broadcast.and_then(|b| broadcast(b, cidr)),
-    }
-}
-
-fn broadcast(written: Broadcast, cidr: IpCidr) -> Option<Ipv4Addr> {
-    let IpAddr::V4(address) = cidr.address() else { return None };
-    let hosts = u32::MAX.checked_shr(u32::from(cidr.prefix())).unwrap_or(0);
-    match written {
-        Broadcast::Address(address) => Some(address),
-        Broadcast::Ones => Some(Ipv4Addr::from(u32::from(address) | hosts)),
-        Broadcast::Zeros => Some(Ipv4Addr::from(u32::from(address) & !hosts)),
-    }
 }

@@ -3,7 +3,7 @@
 use super::client::{AskError, ask};
 use super::{Done, print_json, text};
 use crate::link::control::{Answer, Request};
-use crate::report::{AddressStatus, RouterStatus, Status, VrrpStatus};
+use crate::report::{AddressStatus, RouterStatus, RoutingStatus, Status, VrrpStatus};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -30,10 +30,13 @@ fn absence(status: &Status) -> String {
 
 /// All routers for people.
 pub(super) fn render(vrrp: &VrrpStatus) -> String {
-    if vrrp.routers.is_empty() {
+    if vrrp.routers.is_empty() && vrrp.statics.is_empty() {
         return "no virtual router is configured\n".to_owned();
     }
     let mut page: String = vrrp.routers.iter().map(router).collect();
+    for held in &vrrp.statics {
+        page += &text::block(0, &format!("static {}", routing(held)));
+    }
     if let Some(line) = counters(&vrrp.counters) {
         page += &text::block(0, &format!("not of one router: {line}"));
     }
@@ -81,6 +84,9 @@ fn router(router: &RouterStatus) -> String {
         let label = if number == 0 { "address" } else { "" };
         rows.push(vec![label.to_owned(), address(virtual_address)]);
     }
+    for held in &router.routing {
+        rows.push(vec![String::new(), routing(held)]);
+    }
     if let Some(line) = counters(&router.counters) {
         rows.push(vec!["counters".to_owned(), line]);
     }
@@ -94,6 +100,15 @@ fn address(status: &AddressStatus) -> String {
         (false, None) => "not held".to_owned(),
     };
     format!("{} on {}, {held}", status.address, status.interface)
+}
+
+fn routing(status: &RoutingStatus) -> String {
+    let held = match (status.installed, &status.error) {
+        (_, Some(error)) => format!("NOT INSTALLED: {error}"),
+        (true, None) => "held".to_owned(),
+        (false, None) => "not held".to_owned(),
+    };
+    format!("{}, {held}", status.what)
 }
 
 #[cfg(test)]
@@ -132,6 +147,11 @@ pub(super) mod tests {
                     error: Some("no such device".to_owned()),
                 },
             ],
+            routing: vec![RoutingStatus {
+                what: "route 10.0.0.0/24 via 192.0.2.254 dev eth0".to_owned(),
+                installed: false,
+                error: Some("Network is unreachable (errno 101)".to_owned()),
+            }],
             counters: [("advertisements_received".to_owned(), 12), ("checksum".to_owned(), 0)].into(),
         }
     }
@@ -140,6 +160,7 @@ pub(super) mod tests {
     fn the_first_line_says_what_and_why() {
         let text = render(&VrrpStatus {
             routers: vec![backup()],
+            statics: Vec::new(),
             counters: [("unknown_vrid".to_owned(), 4), ("lying_length".to_owned(), 0)].into(),
         });
         assert_eq!(
@@ -149,6 +170,7 @@ pub(super) mod tests {
              \x20 master    10.0.0.2 priority 150, down in 3204 ms\n\
              \x20 address   192.0.2.80/32 on eth0, not held\n\
              \x20           192.0.2.80/32 on eth1, NOT INSTALLED: no such device\n\
+             \x20           route 10.0.0.0/24 via 192.0.2.254 dev eth0, NOT INSTALLED: Network is unreachable (errno 101)\n\
              \x20 counters  advertisements_received 12\n\
              not of one router: unknown_vrid 4\n"
         );

@@ -1,7 +1,9 @@
 //! RTM_NEWADDR and RTM_DELADDR.
 
 use super::message::{Malformed, Request, attributes};
+use super::routing::ip;
 use crate::net::{AddressFamily, IpCidr};
+use crate::plan::vrrp::AddressOptions;
 use crate::vrrp::AddressOp;
 use std::net::IpAddr;
 
@@ -19,6 +21,10 @@ const IFA_PROTO: u16 = 11;
 /// Not the primary address of its subnet (IPv4).
 const IFA_F_SECONDARY: u32 = 0x01;
 const IFA_F_NODAD: u32 = 0x02;
+const IFA_F_HOMEADDRESS: u32 = 0x10;
+const IFA_F_MANAGETEMPADDR: u32 = 0x100;
+const IFA_F_NOPREFIXROUTE: u32 = 0x200;
+const IFA_F_MCAUTOJOIN: u32 = 0x400;
 const IFA_F_DADFAILED: u32 = 0x08;
 const IFA_F_TENTATIVE: u32 = 0x40;
 const IFA_F_OPTIMISTIC: u32 = 0x04;
@@ -93,30 +99,48 @@ pub(super) fn decode(payload: &[u8]) -> Result<Option<Address>, Malformed> {
 /// The request that performs `op`. An existing address is left as it is: it may be somebody's own.
 pub(super) fn encode(op: &AddressOp) -> Request {
     match op {
-        AddressOp::Add { interface, cidr, label, scope, broadcast } => {
+        AddressOp::Add { interface, cidr, label, scope, broadcast, options } => {
             let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
-            let mut request = header(RTM_NEWADDR, flags, *interface, *cidr, scope.unwrap_or(0));
-            match cidr.family() {
-                AddressFamily::V4 => {
-                    if let Some(label) = label {
-                        request.text(IFA_LABEL, label);
-                    }
-                    if let Some(broadcast) = broadcast {
-                        request.attribute(IFA_BROADCAST, &broadcast.octets());
-                    }
-                }
-                AddressFamily::V6 => {
-                    request.attribute(IFA_FLAGS, &IFA_F_NODAD.to_ne_bytes());
-                    if cidr.prefix() == AddressFamily::V6.host_prefix() {
-                        request.attribute(IFA_CACHEINFO, &deprecated_for_ever());
-                    }
-                }
+            let mut request = header(RTM_NEWADDR, flags, *interface, *cidr, options.peer, scope.unwrap_or(0));
+            if let (AddressFamily::V4, Some(label)) = (cidr.family(), label) {
+                request.text(IFA_LABEL, label);
+            }
+            if let (AddressFamily::V4, Some(broadcast)) = (cidr.family(), broadcast) {
+                request.attribute(IFA_BROADCAST, &broadcast.octets());
+            }
+            let flags = ifa_flags(cidr.family(), options);
+            if flags != 0 {
+                request.attribute(IFA_FLAGS, &flags.to_ne_bytes());
+            }
+            if let Some(preferred) = preferred_lifetime(*cidr, options) {
+                request.attribute(IFA_CACHEINFO, &valid_for_ever(preferred));
             }
             request.attribute(IFA_PROTO, &[PROTOCOL]);
             request
         }
-        AddressOp::Remove { interface, cidr } => header(RTM_DELADDR, 0, *interface, *cidr, 0),
+        AddressOp::Remove { interface, cidr, peer } => header(RTM_DELADDR, 0, *interface, *cidr, *peer, 0),
     }
+}
+
+fn ifa_flags(family: AddressFamily, options: &AddressOptions) -> u32 {
+    let detection = family == AddressFamily::V4 || options.detect_duplicates;
+    [
+        (!detection, IFA_F_NODAD),
+        (options.home, IFA_F_HOMEADDRESS),
+        (options.manage_temporary, IFA_F_MANAGETEMPADDR),
+        (options.no_prefix_route, IFA_F_NOPREFIXROUTE),
+        (options.autojoin, IFA_F_MCAUTOJOIN),
+    ]
+    .into_iter()
+    .filter_map(|(wanted, flag)| wanted.then_some(flag))
+    .fold(0, |flags, flag| flags | flag)
+}
+
+/// keepalived: a /128 address is deprecated from the start unless a lifetime is written.
+fn preferred_lifetime(cidr: IpCidr, options: &AddressOptions) -> Option<u32> {
+    let host = cidr.prefix() == AddressFamily::V6.host_prefix();
+    let lifetime = options.preferred_lifetime.or(host.then_some(0));
+    lifetime.filter(|_| cidr.family() == AddressFamily::V6)
 }
 
 /// Why a failed request is a success after all: the state that was asked for is there.
@@ -128,7 +152,7 @@ pub(super) fn is_already_so(op: &AddressOp, errno: i32) -> bool {
     }
 }
 
-fn header(kind: u16, flags: u16, interface: u32, cidr: IpCidr, scope: u8) -> Request {
+fn header(kind: u16, flags: u16, interface: u32, cidr: IpCidr, peer: Option<IpAddr>, scope: u8) -> Request {
     let family = match cidr.family() {
         AddressFamily::V4 => libc::AF_INET,
         AddressFamily::V6 => libc::AF_INET6,
@@ -136,37 +160,26 @@ fn header(kind: u16, flags: u16, interface: u32, cidr: IpCidr, scope: u8) -> Req
     let mut header = [family as u8, cidr.prefix(), 0, scope, 0, 0, 0, 0];
     header[4..].copy_from_slice(&interface.to_ne_bytes());
     let mut request = Request::new(kind, flags, &header);
-    match cidr.address() {
-        IpAddr::V4(address) => {
-            request.attribute(IFA_LOCAL, &address.octets()).attribute(IFA_ADDRESS, &address.octets())
-        }
-        IpAddr::V6(address) => {
-            request.attribute(IFA_LOCAL, &address.octets()).attribute(IFA_ADDRESS, &address.octets())
-        }
-    };
+    for (kind, address) in [(IFA_LOCAL, cidr.address()), (IFA_ADDRESS, peer.unwrap_or(cidr.address()))] {
+        super::routing::address(&mut request, kind, address);
+    }
     request
 }
 
-/// struct ifa_cacheinfo with a preferred lifetime of 0: valid for ever, but never picked as the source of outgoing
-/// connections. keepalived does so with /128 virtual addresses.
-fn deprecated_for_ever() -> [u8; 16] {
+/// struct ifa_cacheinfo: preferred for so many seconds, valid for ever. With a preferred lifetime of 0 it is never
+/// picked as the source of outgoing connections.
+fn valid_for_ever(preferred: u32) -> [u8; 16] {
     let mut info = [0; 16];
+    info[..4].copy_from_slice(&preferred.to_ne_bytes());
     info[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
     info
-}
-
-fn ip(family: AddressFamily, value: &[u8]) -> Result<IpAddr, Malformed> {
-    let wrong = Malformed("address of the wrong length");
-    match family {
-        AddressFamily::V4 => <[u8; 4]>::try_from(value).map(IpAddr::from).map_err(|_| wrong),
-        AddressFamily::V6 => <[u8; 16]>::try_from(value).map(IpAddr::from).map_err(|_| wrong),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::netlink::message::{Attribute, attributes};
+    use crate::plan::vrrp::VirtualAddress;
     use proptest::prelude::*;
 
     fn cidr(text: &str, prefix: u8) -> IpCidr {
@@ -174,7 +187,7 @@ mod tests {
     }
 
     fn add(cidr: IpCidr) -> AddressOp {
-        AddressOp::Add { interface: 2, cidr, label: None, scope: None, broadcast: None }
+        AddressOp::add(2, &VirtualAddress::new(cidr))
     }
 
     fn parts(request: &Request) -> Vec<Attribute<'_>> {
@@ -183,13 +196,15 @@ mod tests {
 
     #[test]
     fn an_ipv4_address_carries_label_scope_and_broadcast() {
-        let request = encode(&AddressOp::Add {
-            interface: 2,
-            cidr: cidr("192.0.2.1", 24),
-            label: Some("eth0:1".into()),
-            scope: Some(253),
-            broadcast: Some([192, 0, 2, 255].into()),
-        });
+        let request = encode(&AddressOp::add(
+            2,
+            &VirtualAddress {
+                label: Some("eth0:1".into()),
+                scope: Some(253),
+                broadcast: Some([192, 0, 2, 255].into()),
+                ..VirtualAddress::new(cidr("192.0.2.1", 24))
+            },
+        ));
         assert_eq!(request.payload()[..4], [2, 24, 0, 253]);
         assert_eq!(request.payload()[4..8], 2u32.to_ne_bytes());
         let found: Vec<_> = parts(&request).iter().map(|part| (part.kind, part.value.to_vec())).collect();
@@ -257,7 +272,7 @@ mod tests {
     #[test]
     fn a_state_that_is_already_so_is_a_success() {
         let add = add(cidr("192.0.2.1", 24));
-        let remove = AddressOp::Remove { interface: 2, cidr: cidr("192.0.2.1", 24) };
+        let remove = AddressOp::remove(2, &VirtualAddress::new(cidr("192.0.2.1", 24)));
         assert!(is_already_so(&add, libc::EEXIST) && !is_already_so(&remove, libc::EEXIST));
         assert!(is_already_so(&remove, libc::ENODEV) && !is_already_so(&add, libc::ENODEV));
         assert!(is_already_so(&remove, libc::EADDRNOTAVAIL) && !is_already_so(&remove, libc::EPERM));
@@ -269,7 +284,7 @@ mod tests {
             let [a, b, c, d, ..] = octets;
             let address = if v6 { IpAddr::from(octets) } else { IpAddr::from([a, b, c, d]) };
             let cidr = IpCidr::new(address, if v6 { prefix } else { prefix.min(32) }).unwrap();
-            let op = AddressOp::Add { interface, cidr, label: None, scope: Some(scope), broadcast: None };
+            let op = AddressOp::add(interface, &VirtualAddress { scope: Some(scope), ..VirtualAddress::new(cidr) });
             let decoded = decode(encode(&op).payload()).unwrap().unwrap();
             prop_assert_eq!((decoded.interface, decoded.cidr, decoded.scope), (interface, cidr, scope));
             prop_assert_eq!(decoded.protocol, Some(PROTOCOL));

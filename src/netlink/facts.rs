@@ -77,6 +77,7 @@ impl InterfaceTable {
                         }
                     }
                 }
+                MonitorEvent::RoutingGone(gone) => out.push(Event::RoutingGone(gone)),
                 MonitorEvent::Overrun => next = Next::Dump,
             }
         }

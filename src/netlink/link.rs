@@ -144,6 +144,33 @@ fn ipv6_forwarding(spec: &Attribute<'_>) -> Result<bool, Malformed> {
     Ok(false)
 }
 
+/// Name and table of a VRF interface; `None` for others.
+pub(super) fn vrf_table(payload: &[u8]) -> Result<Option<(String, u32)>, Malformed> {
+    const IFLA_VRF_TABLE: u16 = 1;
+    let Some(link) = decode(payload)?.filter(|link| link.kind.as_deref() == Some("vrf")) else {
+        return Ok(None);
+    };
+    for attribute in attributes(payload.get(HEADER..).unwrap_or_default()) {
+        let attribute = attribute?;
+        if attribute.kind != IFLA_LINKINFO {
+            continue;
+        }
+        for data in attribute.nested() {
+            let data = data?;
+            if data.kind != IFLA_INFO_DATA {
+                continue;
+            }
+            for part in data.nested() {
+                let part = part?;
+                if part.kind == IFLA_VRF_TABLE {
+                    return part.u32().map(|table| Some((link.name, table)));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// struct ifinfomsg for `index`, with the IFF_UP bit to be set or cleared when `up` is given.
 pub(super) fn header(index: u32, up: Option<bool>) -> [u8; HEADER] {
     let mut header = [0; HEADER];

@@ -13,6 +13,8 @@ pub mod message;
 pub mod monitor;
 pub mod nftables;
 pub mod route;
+pub mod routing;
+mod rule;
 mod socket;
 pub mod virtual_link;
 

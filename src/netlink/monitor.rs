@@ -4,7 +4,10 @@ use super::address::{self, Address};
 use super::link::{self, Link};
 use super::message::{Malformed, Message, messages};
 use super::socket::{NetlinkError, RECEIVE_ROOM};
+use super::{routing, rule};
 use crate::net::IpCidr;
+use crate::plan::route::PROTOCOL_KEEPALIVED;
+use crate::vrrp::RoutingGone;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
@@ -13,6 +16,11 @@ const RECEIVE_BUFFER: usize = 8 << 20;
 
 /// Datagrams per [`Monitor::read`]: the poller asks again, and other work gets its turn.
 const MAX_READS: usize = 1024;
+
+const GROUPS: &[u32] = &[libc::RTNLGRP_LINK, libc::RTNLGRP_IPV4_IFADDR, libc::RTNLGRP_IPV6_IFADDR];
+
+const ROUTING_GROUPS: &[u32] =
+    &[libc::RTNLGRP_IPV4_ROUTE, libc::RTNLGRP_IPV6_ROUTE, libc::RTNLGRP_IPV4_RULE, libc::RTNLGRP_IPV6_RULE];
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
@@ -36,6 +44,8 @@ pub enum MonitorEvent {
         /// The address.
         cidr: IpCidr,
     },
+    /// A route or rule of keepalived's protocol is gone.
+    RoutingGone(RoutingGone),
     /// Changes were lost, or arrived in a form that cannot be read: dump again. All that was queued has been read
     /// when this comes, so a dump that begins now misses nothing.
     Overrun,
@@ -52,7 +62,8 @@ pub struct MonitorCounters {
     pub foreign: u64,
 }
 
-/// A non-blocking socket in the groups LINK, IPV4_IFADDR and IPV6_IFADDR. Open it before the first dump.
+/// A non-blocking socket in the groups LINK, IPV4_IFADDR and IPV6_IFADDR, or in those of routes and rules. Open it
+/// before the first dump.
 #[derive(Debug)]
 pub struct Monitor {
     socket: netlink_sys::Socket,
@@ -67,9 +78,18 @@ impl Monitor {
         Monitor::with_receive_buffer(RECEIVE_BUFFER)
     }
 
+    /// Join the groups of routes and rules instead: what is removed of keepalived's protocol is told.
+    pub fn of_routing() -> Result<Monitor, NetlinkError> {
+        Monitor::join(RECEIVE_BUFFER, ROUTING_GROUPS)
+    }
+
     /// As [`Monitor::open`], with another size of the kernel's queue in octets (the kernel has a minimum).
     pub fn with_receive_buffer(octets: usize) -> Result<Monitor, NetlinkError> {
-        let socket = open(octets).map_err(|error| {
+        Monitor::join(octets, GROUPS)
+    }
+
+    fn join(octets: usize, groups: &[u32]) -> Result<Monitor, NetlinkError> {
+        let socket = open(octets, groups).map_err(|error| {
             let errno = error.raw_os_error().unwrap_or(libc::EIO);
             NetlinkError::new(errno, "cannot watch interfaces and addresses")
         })?;
@@ -155,13 +175,13 @@ impl AsRawFd for Monitor {
     }
 }
 
-fn open(receive_buffer: usize) -> io::Result<netlink_sys::Socket> {
+fn open(receive_buffer: usize, groups: &[u32]) -> io::Result<netlink_sys::Socket> {
     let mut socket = netlink_sys::Socket::new(libc::NETLINK_ROUTE as isize)?;
     socket.set_non_blocking(true)?;
     crate::sys::process::grow_receive_buffer(&socket, receive_buffer);
     socket.bind_auto()?;
-    for group in [libc::RTNLGRP_LINK, libc::RTNLGRP_IPV4_IFADDR, libc::RTNLGRP_IPV6_IFADDR] {
-        socket.add_membership(group)?;
+    for group in groups {
+        socket.add_membership(*group)?;
     }
     Ok(socket)
 }
@@ -176,6 +196,10 @@ fn decode(message: &Message<'_>) -> Result<Option<MonitorEvent>, Malformed> {
         }
         address::RTM_NEWADDR => address::decode(message.payload)?.map(MonitorEvent::AddressAdded),
         address::RTM_DELADDR => address::decode(message.payload)?.map(removed),
+        routing::RTM_DELROUTE => routing::decode_gone(message.payload, PROTOCOL_KEEPALIVED)?
+            .map(|route| MonitorEvent::RoutingGone(RoutingGone::Route(Box::new(route)))),
+        rule::RTM_DELRULE => rule::decode(message.payload, PROTOCOL_KEEPALIVED)?
+            .map(|rule| MonitorEvent::RoutingGone(RoutingGone::Rule(Box::new(rule)))),
         _ => None,
     })
 }
@@ -212,7 +236,7 @@ mod tests {
     #[test]
     fn a_removed_address_is_named_with_its_interface() {
         let cidr = IpCidr::host([192, 0, 2, 1].into());
-        let request = address::encode(&crate::vrrp::AddressOp::Remove { interface: 7, cidr });
+        let request = address::encode(&crate::vrrp::AddressOp::Remove { interface: 7, cidr, peer: None });
         let expected = MonitorEvent::AddressRemoved { interface: 7, cidr };
         assert_eq!(decoded(address::RTM_DELADDR, &request), Ok(Some(expected)));
     }

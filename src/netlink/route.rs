@@ -3,9 +3,10 @@
 use super::address::{self, Address};
 use super::link::{self, Link};
 use super::message::{Malformed, Request};
+use super::routing;
 use super::socket::{Answer, NetlinkError, NetlinkSocket};
 use super::virtual_link::{self, LinkChange, NewLink};
-use crate::vrrp::{AddressOp, KernelError};
+use crate::vrrp::{AddressOp, KernelError, RoutingOp};
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
@@ -15,6 +16,38 @@ const RTM_SETLINK: u16 = 19;
 const IFLA_EXT_MASK: u16 = 29;
 /// Leave the counters out of a dump of links: half of its size, and nobody here reads them.
 const RTEXT_FILTER_SKIP_STATS: u32 = 8;
+
+/// Something to be changed.
+#[derive(Clone, Copy, Debug)]
+pub enum Change<'a> {
+    /// An address.
+    Address(&'a AddressOp),
+    /// A route or rule.
+    Routing(&'a RoutingOp),
+}
+
+impl Change<'_> {
+    fn encode(&self) -> Result<Vec<Request>, KernelError> {
+        match self {
+            Change::Address(op) => Ok(vec![address::encode(op)]),
+            Change::Routing(op) => routing::encode(op),
+        }
+    }
+
+    fn removes(&self) -> bool {
+        match self {
+            Change::Address(op) => matches!(op, AddressOp::Remove { .. }),
+            Change::Routing(op) => !op.add,
+        }
+    }
+
+    fn is_already_so(&self, errno: i32) -> bool {
+        match self {
+            Change::Address(op) => address::is_already_so(op, errno),
+            Change::Routing(op) => routing::is_already_so(op, errno),
+        }
+    }
+}
 
 /// A socket for links and addresses in the network namespace of the thread that opened it. Blocking.
 #[derive(Debug)]
@@ -37,6 +70,15 @@ impl RouteSocket {
         decode_all(answers, RTM_NEWLINK, link::decode, context)
     }
 
+    /// The VRF interfaces with their tables.
+    pub fn vrf_tables(&mut self) -> Result<Vec<(String, u32)>, NetlinkError> {
+        let mut request = Request::new(RTM_GETLINK, 0, &link::header(0, None));
+        request.attribute(IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
+        let context = "cannot list the VRF interfaces";
+        let answers = self.socket.dump(&request, context)?;
+        decode_all(answers, RTM_NEWLINK, link::vrf_table, context)
+    }
+
     /// Every IPv4 and IPv6 address, per interface in the kernel's order.
     pub fn addresses(&mut self) -> Result<Vec<Address>, NetlinkError> {
         let request = Request::new(RTM_GETADDR, 0, &[0; address::HEADER]);
@@ -48,13 +90,34 @@ impl RouteSocket {
     /// Perform `ops` in order; one result each. "Already there" is success for adding; "not there", "no such
     /// interface" and "no IPv6 here" are success for removing. An existing address is not changed by adding it.
     pub fn apply(&mut self, ops: &[AddressOp]) -> Vec<Result<(), KernelError>> {
-        let requests = ops.iter().map(address::encode).collect();
+        let changes: Vec<Change<'_>> = ops.iter().map(Change::Address).collect();
+        self.perform(&changes)
+    }
+
+    /// Perform changes of addresses, routes and rules in order, many to a send; one result each. Repeating what is
+    /// done already is a success, as in [`RouteSocket::apply`].
+    pub fn perform(&mut self, changes: &[Change<'_>]) -> Vec<Result<(), KernelError>> {
+        let mut requests = Vec::new();
+        // For each change the last of its requests; none if there is nothing to do.
+        let mut ends: Vec<Result<Option<usize>, KernelError>> = Vec::new();
+        for change in changes {
+            ends.push(match change.encode() {
+                Ok(several) => {
+                    requests.extend(several);
+                    Ok(requests.len().checked_sub(1))
+                }
+                Err(_) if change.removes() => Ok(None),
+                Err(error) => Err(error),
+            });
+        }
         let results = self.socket.batch(requests, |_| String::new());
-        let judged = results.into_iter().zip(ops).map(|(result, op)| match result {
-            Err(error) if !address::is_already_so(op, error.errno) => {
-                Err(KernelError { errno: error.errno, message: error.message })
+        let judged = ends.into_iter().zip(changes).map(|(end, change)| {
+            match results.get(end?.unwrap_or(usize::MAX)) {
+                Some(Err(error)) if !change.is_already_so(error.errno) => {
+                    Err(KernelError { errno: error.errno, message: error.message.clone() })
+                }
+                _ => Ok(()),
             }
-            _ => Ok(()),
         });
         judged.collect()
     }

@@ -6,6 +6,7 @@ pub mod check;
 pub mod diff;
 pub mod lvs;
 pub mod notify;
+pub mod route;
 pub mod scripts;
 pub mod track;
 pub mod transport;

@@ -131,11 +131,8 @@ mod tests {
         let vrid = VirtualRouterId::new(1).expect("1 is not 0");
         let key = RouterKey::new("eth0".to_owned(), AddressFamily::V6, vrid);
         let address = |text: &str, interface: Option<&str>| VirtualAddress {
-            cidr: IpCidr::host(text.parse().expect("an address")),
             interface: interface.map(str::to_owned),
-            label: None,
-            scope: None,
-            broadcast: None,
+            ..VirtualAddress::new(IpCidr::host(text.parse().expect("an address")))
         };
         RouterPlan {
             accept,

@@ -2,6 +2,7 @@
 
 use crate::net::{AddressFamily, IpCidr, Priority, VirtualRouterId};
 use crate::plan::Generation;
+use crate::plan::route::Item;
 pub use crate::plan::track::TrackedObject;
 pub use crate::plan::transport::{HmacKey, HmacMode, HmacPolicy, OldChecksum, PeerLimits, WirePolicy};
 pub use crate::plan::vmac::{FilterSettings, VirtualLinkKind, VirtualLinkPlan};
@@ -23,6 +24,8 @@ pub struct VrrpPlan {
     pub groups: Vec<SyncGroupPlan>,
     /// How packets to addresses that are not accepted are dropped.
     pub filter: FilterSettings,
+    /// `static_ipaddress`, `static_routes`, `static_rules`: in this order, each in the order of the file.
+    pub statics: Vec<Item>,
 }
 
 /// A `vrrp_sync_group`.
@@ -111,6 +114,8 @@ pub struct RouterPlan {
     pub promote_secondaries: bool,
     /// How it speaks and what it believes.
     pub wire: WirePolicy,
+    /// `virtual_routes`, then `virtual_rules`: there while it is Master. No addresses among them.
+    pub routing: Vec<Item>,
 }
 
 impl RouterPlan {
@@ -142,6 +147,7 @@ impl RouterPlan {
             accept: true,
             promote_secondaries: false,
             wire: WirePolicy::default(),
+            routing: Vec::new(),
         }
     }
 
@@ -164,6 +170,44 @@ pub struct VirtualAddress {
     pub scope: Option<u8>,
     /// Broadcast address (IPv4 only).
     pub broadcast: Option<std::net::Ipv4Addr>,
+    /// Its rarer options.
+    pub options: AddressOptions,
+    /// Does losing it matter (`no_track` says no)?
+    pub tracked: bool,
+}
+
+impl VirtualAddress {
+    /// An address without options.
+    pub fn new(cidr: IpCidr) -> VirtualAddress {
+        VirtualAddress {
+            cidr,
+            interface: None,
+            label: None,
+            scope: None,
+            broadcast: None,
+            options: AddressOptions::default(),
+            tracked: true,
+        }
+    }
+}
+
+/// What else the kernel is told about an address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AddressOptions {
+    /// Far end of a point-to-point pair; the address has a host prefix then.
+    pub peer: Option<IpAddr>,
+    /// `home` (IFA_F_HOMEADDRESS).
+    pub home: bool,
+    /// `-nodad`: duplicate address detection runs (IPv6). Virtual addresses have none otherwise.
+    pub detect_duplicates: bool,
+    /// `mngtmpaddr` (IFA_F_MANAGETEMPADDR).
+    pub manage_temporary: bool,
+    /// `noprefixroute` (IFA_F_NOPREFIXROUTE).
+    pub no_prefix_route: bool,
+    /// `autojoin` (IFA_F_MCAUTOJOIN).
+    pub autojoin: bool,
+    /// Seconds until it is deprecated, `u32::MAX` for never (IPv6). When `None`: at once for /128, else never.
+    pub preferred_lifetime: Option<u32>,
 }
 
 /// Where advertisements go.

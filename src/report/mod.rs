@@ -104,6 +104,9 @@ pub struct RoleStatus {
 pub struct VrrpStatus {
     /// The routers in the order of the file.
     pub routers: Vec<RouterStatus>,
+    /// Static addresses, routes and rules.
+    #[serde(default)]
+    pub statics: Vec<RoutingStatus>,
     /// What concerns no single router: packets of unknown VRIDs, datagrams whose lengths lie, messages to the
     /// supervisor that were dropped, times the kernel's news were lost.
     pub counters: std::collections::BTreeMap<String, u64>,
@@ -138,6 +141,9 @@ pub struct RouterStatus {
     pub master: Option<MasterSeen>,
     /// Virtual addresses.
     pub addresses: Vec<AddressStatus>,
+    /// Virtual routes, then rules.
+    #[serde(default)]
+    pub routing: Vec<RoutingStatus>,
     /// Counters by name; see docs for their meaning. Sorted by name.
     pub counters: std::collections::BTreeMap<String, u64>,
 }
@@ -151,6 +157,17 @@ pub struct MasterSeen {
     pub priority: Priority,
     /// Milliseconds until it is considered down.
     pub down_in_ms: u64,
+}
+
+/// A route, a rule or a static address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutingStatus {
+    /// What it is, in the words of ip(8): `route 10.0.0.0/24 via 192.0.2.254 dev eth0`.
+    pub what: String,
+    /// Is it there, put there by us?
+    pub installed: bool,
+    /// Why the kernel refused it, in its words.
+    pub error: Option<String>,
 }
 
 /// A virtual address.

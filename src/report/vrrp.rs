@@ -1,13 +1,14 @@
 //! The vrrp core as a snapshot.
 
-use super::{AddressStatus, MasterSeen, RouterStatus, VrrpStatus};
+use super::{AddressStatus, MasterSeen, RouterStatus, RoutingStatus, VrrpStatus};
 use crate::time::Instant;
-use crate::vrrp::{AddressView, Core, Router};
+use crate::vrrp::{AddressView, Core, HeldView, Router};
 
 /// What the core knows at `now`.
 pub fn snapshot(core: &Core, now: Instant) -> VrrpStatus {
     VrrpStatus {
         routers: core.routers().map(|router| router_status(router, now)).collect(),
+        statics: core.statics().map(routing_status).collect(),
         counters: [("discarded_unknown_vrid".to_owned(), core.unknown_router_packets())].into(),
     }
 }
@@ -32,7 +33,16 @@ fn router_status(router: &Router, now: Instant) -> RouterStatus {
             down_in_ms: u64::try_from(down_at.saturating_duration_since(now).as_millis()).unwrap_or(u64::MAX),
         }),
         addresses: router.addresses().map(address_status).collect(),
+        routing: router.routing().map(routing_status).collect(),
         counters: router.stats().counters().map(|(name, value)| (name.to_owned(), value)).collect(),
+    }
+}
+
+fn routing_status(view: HeldView<'_>) -> RoutingStatus {
+    RoutingStatus {
+        what: view.item.to_string(),
+        installed: view.installed,
+        error: view.error.map(|error| format!("{} (errno {})", error.message, error.errno)),
     }
 }
 

@@ -6,6 +6,7 @@ mod files;
 mod interfaces;
 mod keys;
 mod machine;
+mod names;
 mod scripts;
 
 #[cfg(test)]
@@ -149,7 +150,7 @@ impl Outcome {
         interfaces::find_by_source(&mut parsed.config);
         let scripts = scripts::diagnose(&parsed.config);
         let interfaces = interfaces::diagnose(&parsed.config, request.interface_exists);
-        let lowered = lower_owned(parsed.config, request.generation);
+        let lowered = lower_owned(parsed.config, request.generation, &names::names());
         let mut plans = lowered.plans;
         let mut diagnostics = parsed.diagnostics;
         diagnostics.extend(lowered.diagnostics);

@@ -1,6 +1,6 @@
 //! What a router may use while it handles an event.
 
-use super::event::{Action, AddressOp, LogLevel, OpId, RouterId};
+use super::event::{Action, AddressOp, LogLevel, OpId, RouterId, RoutingOp};
 use super::interfaces::Interfaces;
 use super::samples::Samples;
 use crate::net::Priority;
@@ -41,6 +41,13 @@ impl Context<'_> {
     pub fn issue(&mut self, router: RouterId, slot: usize, op: AddressOp) -> OpId {
         let id = self.operations.begin(router, slot);
         self.actions.push(Action::Kernel(id, op));
+        id
+    }
+
+    /// The same for a route or rule.
+    pub fn issue_routing(&mut self, owner: RouterId, slot: usize, op: RoutingOp) -> OpId {
+        let id = self.operations.begin(owner, slot);
+        self.actions.push(Action::Routing(id, op));
         id
     }
 

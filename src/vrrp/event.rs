@@ -2,10 +2,12 @@
 
 use super::news::News;
 use crate::net::{IpCidr, MacAddr, Priority};
+use crate::plan::route::{Item, RulePlan};
 use crate::plan::track::{Sample, TrackerKey};
-use crate::plan::vrrp::{RouterKey, VrrpPlan};
+use crate::plan::vrrp::{AddressOptions, RouterKey, VirtualAddress, VrrpPlan};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Names a router inside one core, stable for as long as the router lives (never reused).
@@ -50,6 +52,10 @@ pub enum Event {
         /// The address.
         cidr: IpCidr,
     },
+    /// A route or rule of keepalived's protocol is gone (whoever removed it).
+    RoutingGone(RoutingGone),
+    /// The kernel's news about routes and rules were lost: any may be gone.
+    RoutingUncertain,
     /// What is known of a tracked thing changed; `None` when nothing is known (its role died, or has not looked yet).
     Tracker(TrackerKey, Option<Sample>),
     /// Why a tracked thing is as the next [`Event::Tracker`] says, a few words ("exit status 1"); it comes first.
@@ -130,6 +136,8 @@ pub enum Action {
     Transmit(RouterId, Frame),
     /// Change an address; answer with [`Event::KernelDone`].
     Kernel(OpId, AddressOp),
+    /// Change a route or rule; answer with [`Event::KernelDone`]. In one order with the changes of addresses.
+    Routing(OpId, RoutingOp),
     /// A router changed state.
     Notify(Transition),
     /// Something else that notify scripts and FIFOs tell.
@@ -200,6 +208,8 @@ pub enum AddressOp {
         scope: Option<u8>,
         /// Broadcast address.
         broadcast: Option<Ipv4Addr>,
+        /// What else is wanted.
+        options: AddressOptions,
     },
     /// Remove; "not there" counts as success.
     Remove {
@@ -207,7 +217,70 @@ pub enum AddressOp {
         interface: u32,
         /// Address and prefix.
         cidr: IpCidr,
+        /// Far end of a point-to-point pair.
+        peer: Option<IpAddr>,
     },
+}
+
+impl AddressOp {
+    /// Install `address` on the interface with this index.
+    pub fn add(interface: u32, address: &VirtualAddress) -> AddressOp {
+        let VirtualAddress { cidr, interface: _, label, scope, broadcast, options, tracked: _ } = address;
+        AddressOp::Add {
+            interface,
+            cidr: *cidr,
+            label: label.clone(),
+            scope: *scope,
+            broadcast: *broadcast,
+            options: *options,
+        }
+    }
+
+    /// Remove it from there.
+    pub fn remove(interface: u32, address: &VirtualAddress) -> AddressOp {
+        AddressOp::Remove { interface, cidr: address.cidr, peer: address.options.peer }
+    }
+}
+
+/// A change to the kernel's routes and rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutingOp {
+    /// Install or remove? "Already there" and "not there" are successes.
+    pub add: bool,
+    /// What; never an address.
+    pub item: Item,
+    /// Index of each interface that it names.
+    pub links: BTreeMap<String, u32>,
+}
+
+/// A route or rule that is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoutingGone {
+    /// A route, as the kernel described it.
+    Route(Box<GoneRoute>),
+    /// A rule.
+    Rule(Box<RulePlan>),
+}
+
+/// What the kernel says of a route that it removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoneRoute {
+    /// Destination.
+    pub destination: IpCidr,
+    /// Source prefix (IPv6).
+    pub source: Option<IpCidr>,
+    /// RTN_*.
+    pub kind: u8,
+    /// Table.
+    pub table: u32,
+    /// RTPROT_*.
+    pub protocol: u8,
+    /// Type of service.
+    pub tos: u8,
+    /// Metric; 0 in IPv4 when it has none.
+    pub metric: u32,
+    /// Gateway and interface of each hop.
+    pub hops: Vec<(Option<IpAddr>, Option<u32>)>,
 }
 
 /// A router's state, by name.
@@ -307,6 +380,11 @@ pub enum TransitionCause {
     AddressLost {
         /// The address.
         cidr: IpCidr,
+    },
+    /// A route or rule of ours was removed by somebody else.
+    RoutingLost {
+        /// The route or rule, in words.
+        what: String,
     },
     /// It is no longer in the configuration.
     Removed,

@@ -37,6 +37,7 @@ impl fmt::Display for TransitionCause {
             TransitionCause::Fault(reasons) => f.write_str(&reasons.join("; ")),
             TransitionCause::Recovered(reasons) => write!(f, "no longer: {}", reasons.join("; ")),
             TransitionCause::AddressLost { cidr } => write!(f, "somebody else removed {cidr}"),
+            TransitionCause::RoutingLost { what } => write!(f, "somebody else removed {what}"),
             TransitionCause::Removed => f.write_str("removed by the reload"),
             TransitionCause::Stopped => f.write_str("stopped"),
             TransitionCause::Orphaned => f.write_str("the supervisor is gone"),

@@ -20,14 +20,17 @@ mod election;
 mod event;
 mod explain;
 mod group;
+mod held;
 mod interfaces;
 mod news;
 mod receivers;
 mod reconfigure;
 mod router;
+mod routes;
 mod samples;
 mod speech;
 mod state;
+mod statics;
 mod stats;
 mod story;
 mod track;
@@ -44,10 +47,11 @@ mod testing;
 
 pub use election::patience;
 pub use event::{
-    Action, AddressOp, Command, Event, Frame, InterfaceFacts, KernelError, LogLevel, OpId, Received,
-    RouterId, State, Transition, TransitionCause,
+    Action, AddressOp, Command, Event, Frame, GoneRoute, InterfaceFacts, KernelError, LogLevel, OpId,
+    Received, RouterId, RoutingGone, RoutingOp, State, Transition, TransitionCause,
 };
 pub use group::Group;
+pub use held::HeldView;
 pub use news::{GroupTransition, News, PriorityNews, WeakerHeard};
 pub use router::Router;
 pub use state::ActiveRouter;
@@ -60,10 +64,12 @@ use crate::plan::track::{Sample, TrackerKey};
 use crate::time::Instant;
 use context::{Context, Operations, PriorityChange};
 use explain::priority_sentences;
+use held::{HeldList, comes_up};
 use interfaces::Interfaces;
 use receivers::Receivers;
 use samples::Samples;
 use state::Phase;
+use statics::STATICS;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All virtual routers of this node.
@@ -74,6 +80,8 @@ pub struct Core {
     /// The routers of the plan, in its order; `routers` also holds those that are ending.
     order: Vec<RouterId>,
     interfaces: Interfaces,
+    /// Static addresses, routes and rules.
+    statics: HeldList,
     /// What is known of tracked scripts, files, processes and BFD sessions.
     samples: Samples,
     groups: Vec<Group>,
@@ -153,11 +161,17 @@ impl Core {
             (_, Event::TrackerWords(key, words)) => self.samples.note_words(key, words),
             (_, Event::Tracker(key, sample)) => self.sampled(key, sample, now, actions),
             (_, Event::KernelDone { op, result }) => {
-                if let Some((id, slot)) = self.operations.finish(op) {
-                    self.with_router(id, now, actions, |r, ctx| r.operation_done(op, slot, result, ctx));
-                    self.end_if_idle(actions);
+                match self.operations.finish(op) {
+                    None => return,
+                    Some((STATICS, slot)) => self.statics_done(op, slot, result, now, actions),
+                    Some((id, slot)) => {
+                        self.with_router(id, now, actions, |r, ctx| r.operation_done(op, slot, result, ctx));
+                    }
                 }
+                self.end_if_idle(actions);
             }
+            (Life::Running, Event::RoutingGone(gone)) => self.routing_gone(&gone, now, actions),
+            (Life::Running, Event::RoutingUncertain) => self.assure_routing(now, actions),
             (Life::Running, Event::Command(Command::Stop { release: true })) => {
                 self.stop(TransitionCause::Stopped, now, actions);
             }
@@ -180,6 +194,7 @@ impl Core {
         for id in due {
             self.with_router(id, now, actions, Router::timeout);
         }
+        self.retry_statics(now, actions);
         self.settle_groups(now, actions);
     }
 
@@ -188,7 +203,7 @@ impl Core {
         if self.life != Life::Running {
             return None;
         }
-        self.deadlines.first().map(|(at, _)| *at)
+        [self.deadlines.first().map(|(at, _)| *at), self.statics_timeout()].into_iter().flatten().min()
     }
 
     /// Which configuration is in force.
@@ -227,10 +242,15 @@ impl Core {
         }
         let name = facts.name.clone();
         let mac_before = self.interfaces.get(&name).map(|interface| interface.mac);
+        let before = self.interfaces.get(&name).map(|interface| (interface.index, interface.up));
+        let comes_up = comes_up(before, &facts);
         if !self.interfaces.update(facts) {
             return;
         }
         self.reevaluate_watchers(&name, now, actions);
+        if comes_up && self.life == Life::Running {
+            self.link_up(&name, now, actions);
+        }
         let mac = self.interfaces.get(&name).map(|interface| interface.mac);
         if mac_before.is_some() && mac_before != mac {
             for id in self.interfaces.watchers(&name) {
@@ -242,8 +262,12 @@ impl Core {
     fn interface_gone(&mut self, index: u32, now: Instant, actions: &mut Vec<Action>) {
         let Some(name) = self.interfaces.remove(index) else { return };
         for id in self.interfaces.watchers(&name) {
-            self.with_router(id, now, actions, |router, _| router.addresses_gone(&name));
+            self.with_router(id, now, actions, |router, _| {
+                router.addresses_gone(&name);
+                router.routing.link_gone(&name);
+            });
         }
+        self.statics.link_gone(&name);
         self.reevaluate_watchers(&name, now, actions);
     }
 
@@ -277,6 +301,7 @@ impl Core {
                 }
             });
         }
+        self.static_address_gone(&name, cidr, now, actions);
     }
 
     fn stop(&mut self, cause: TransitionCause, now: Instant, actions: &mut Vec<Action>) {
@@ -285,7 +310,10 @@ impl Core {
         for id in all {
             self.with_router(id, now, actions, |router, ctx| match router.phase {
                 // Left the plan earlier; the kernel may have refused to let go of its addresses.
-                Phase::Initialize => router.withdraw_addresses(ctx),
+                Phase::Initialize => {
+                    router.withdraw_routing(ctx);
+                    router.withdraw_addresses(ctx);
+                }
                 _ => router.transition(Phase::Initialize, cause.clone(), ctx),
             });
         }
@@ -293,6 +321,7 @@ impl Core {
             self.change_group(index, State::Initialize, cause.to_string(), now, actions);
         }
         self.groups.clear();
+        self.release_statics(now, actions);
         self.end_if_idle(actions);
     }
 
@@ -357,7 +386,7 @@ impl Core {
             }
             router.bound = listens_on;
         }
-        if router.doomed && router.vips.is_empty() {
+        if router.doomed && router.vips.is_empty() && router.routing.items.is_empty() {
             if let Some(at) = router.queued {
                 self.deadlines.remove(&(at, id));
             }

@@ -38,6 +38,7 @@ impl Core {
             kept.push((id, router));
         }
         self.generation = plan.generation;
+        let statics = plan.statics;
         self.order = order;
         let left: Vec<RouterId> = known.into_values().collect();
         let mut shared = self.arrange_groups(plan.groups, &kept, now, actions);
@@ -51,8 +52,12 @@ impl Core {
             });
         }
         for (id, plan) in &kept {
-            self.with_router(*id, now, actions, |router, ctx| router.drop_addresses(plan, ctx));
+            self.with_router(*id, now, actions, |router, ctx| {
+                router.drop_routing(plan, ctx);
+                router.drop_addresses(plan, ctx);
+            });
         }
+        self.adopt_statics(&statics, now, actions);
         for (id, plan) in kept {
             let shared = shared.remove(&id).unwrap_or_default();
             if let Entry::Vacant(place) = self.routers.entry(id) {
@@ -147,6 +152,9 @@ impl Core {
                 self.interfaces.hold(address.cidr, name, *id, plan.priority.is_owner());
                 self.interfaces.watch(name, *id);
             }
+            for name in plan.routing.iter().flat_map(|item| item.interfaces()) {
+                self.interfaces.watch(name, *id);
+            }
         }
     }
 }
@@ -158,6 +166,7 @@ impl Router {
         for vip in &mut self.vips {
             vip.dropped = true;
         }
+        self.routing.drop_others([]);
         self.transition(Phase::Initialize, TransitionCause::Removed, ctx);
     }
 
@@ -177,6 +186,10 @@ impl Router {
     /// Go on with another plan of the same key. State, counters and the Master heard are kept.
     fn adopt(&mut self, plan: RouterPlan, shared: Shared, ctx: &mut Context) {
         if (&self.plan, &self.shared) == (&plan, &shared) {
+            // keepalived: a reload puts back what `no_track` left away.
+            if matches!(self.phase, Phase::Master(_)) {
+                self.install_routing(ctx);
+            }
             return;
         }
         let leaves = self.shared.group.is_some() && shared.group.is_none();
@@ -193,11 +206,20 @@ impl Router {
         {
             self.arrange_addresses();
         }
+        if old.routing != self.plan.routing {
+            self.routing.arrange(&self.plan.routing);
+        }
         self.adjust_timers(&old, ctx.now);
         self.reevaluate(ctx);
         match &self.phase {
-            Phase::Master(_) => self.install_addresses(ctx),
-            Phase::Initialize | Phase::Backup(_) | Phase::Fault => self.withdraw_addresses(ctx),
+            Phase::Master(_) => {
+                self.install_addresses(ctx);
+                self.install_routing(ctx);
+            }
+            Phase::Initialize | Phase::Backup(_) | Phase::Fault => {
+                self.withdraw_routing(ctx);
+                self.withdraw_addresses(ctx);
+            }
         }
     }
 

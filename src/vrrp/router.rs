@@ -5,6 +5,7 @@ use super::accept::Inbound;
 use super::context::Context;
 use super::election::{Timing, Wait, outranks};
 use super::event::{Action, Frame, LogLevel, RouterId, State, TransitionCause};
+use super::held::HeldList;
 use super::news::{News, WeakerHeard};
 use super::speech::Speech;
 use super::state::{ActiveRouter, Backup, Master, Phase};
@@ -48,6 +49,8 @@ pub struct Router {
     pub(super) priority: Priority,
     pub(super) vips: Vec<Vip>,
     pub(super) next_retry: Option<Instant>,
+    /// Routes and rules.
+    pub(super) routing: HeldList,
     /// What is to be told when the kernel is done, and the first address that it is not done with.
     pub(super) story: Option<Story>,
     pub(super) story_slot: usize,
@@ -127,6 +130,7 @@ impl Router {
             source: None,
             vips,
             next_retry: None,
+            routing: HeldList::new(&plan.routing),
             story: None,
             story_slot: 0,
             frames: Vec::new(),
@@ -197,7 +201,7 @@ impl Router {
                     .min()
             }
         };
-        [phase, self.next_retry].into_iter().flatten().min()
+        [phase, self.next_retry, self.routing.next_retry()].into_iter().flatten().min()
     }
 
     /// The numbers behind its timers. Version 2 knows one interval, its own.
@@ -360,6 +364,7 @@ impl Router {
         }
         self.announce_due(ctx);
         self.retry_addresses(ctx);
+        self.routing.retry(self.id, ctx);
     }
 
     /// Somebody removed an address of ours: keepalived resigns and lets the election decide, with everybody

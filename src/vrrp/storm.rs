@@ -97,6 +97,7 @@ impl World {
         for action in actions {
             match action {
                 Action::Kernel(op, order) => self.queue.push_back((op, order)),
+                Action::Routing(..) => unreachable!("the plans of a storm have no routes"),
                 Action::Stopped => self.stopped += 1,
                 Action::Transmit(..) | Action::Notify(_) | Action::News(_) | Action::Log(..) => {
                     assert!(self.stopped == 0, "the core acts after its end: {action:?}");
@@ -116,7 +117,7 @@ impl World {
         } else {
             match order {
                 AddressOp::Add { interface, cidr, .. } => self.held.insert((interface, cidr)),
-                AddressOp::Remove { interface, cidr } => self.held.remove(&(interface, cidr)),
+                AddressOp::Remove { interface, cidr, .. } => self.held.remove(&(interface, cidr)),
             };
             Ok(())
         };

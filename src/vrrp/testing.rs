@@ -18,13 +18,7 @@ pub(super) const ABOVE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 3);
 pub(super) const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 
 pub(super) fn vip(last: u8) -> VirtualAddress {
-    VirtualAddress {
-        cidr: IpCidr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)), 24).expect("24 is at most 32"),
-        interface: None,
-        label: None,
-        scope: None,
-        broadcast: None,
-    }
+    VirtualAddress::new(IpCidr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)), 24).expect("24 is at most 32"))
 }
 
 /// VRID 51 on eth0, version 3, 1 s, one address, one announcement.
@@ -123,7 +117,7 @@ impl Bench {
         let mut words = Vec::new();
         let mut ops = Vec::new();
         for action in actions {
-            if let Action::Kernel(op, _) = &action {
+            if let Action::Kernel(op, _) | Action::Routing(op, _) = &action {
                 ops.push(*op);
             }
             words.push(short(&action));
@@ -143,6 +137,7 @@ fn short(action: &Action) -> String {
         Action::Transmit(_, Frame::Ethernet { .. }) => "announce".to_owned(),
         Action::Kernel(_, AddressOp::Add { cidr, .. }) => format!("add {}", cidr.address()),
         Action::Kernel(_, AddressOp::Remove { cidr, .. }) => format!("remove {}", cidr.address()),
+        Action::Routing(_, op) => format!("{} {}", if op.add { "add" } else { "remove" }, op.item),
         Action::Notify(transition) => format!("{}", transition.to),
         Action::News(_) => "news".to_owned(),
         Action::Log(LogLevel::Error, _) => "error".to_owned(),

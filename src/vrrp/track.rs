@@ -5,6 +5,7 @@ use super::event::{Action, State};
 use super::interfaces::Interfaces;
 use super::news::{News, PriorityNews};
 use super::router::{Router, Shared};
+use super::routes::routing_faults;
 use super::samples::Effect;
 use super::state::Phase;
 use super::virtual_mac;
@@ -53,6 +54,7 @@ impl Outlook {
         let speaks = interfaces.get(plan.advert_interface());
         faults.extend(virtual_mac::link_fault(plan, speaks));
         faults.extend(address_faults(plan, interfaces));
+        faults.extend(routing_faults(plan, interfaces));
         let watched = || plan.track_interfaces.iter().chain(&shared.interfaces);
         faults.extend(watched().filter_map(|tracked| tracker_fault(tracked, interfaces)));
         let mut added: Vec<i32> =

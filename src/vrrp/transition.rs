@@ -9,8 +9,8 @@ impl Router {
     /// Leave the present state, enter `to`, tell everybody why.
     ///
     /// Leaving Master: resign if the others should not wait, then remove the addresses. Entering Master:
-    /// the advertisement first, then the addresses (RFC 9568 6.4.2, keepalived); each is announced when the
-    /// kernel has it. Entering any other state removes what an earlier run may have left.
+    /// the advertisement first, then the addresses (RFC 9568 6.4.2, keepalived), routes and rules; each address is
+    /// announced when the kernel has it. Entering any other state removes what an earlier run may have left.
     pub(super) fn transition(&mut self, to: Phase, cause: TransitionCause, ctx: &mut Context) {
         let (from, announced) = (self.phase.state(), self.stats.announcements_sent);
         if matches!(self.phase, Phase::Master(_)) {
@@ -35,7 +35,9 @@ impl Router {
             self.stats.became_master += 1;
             self.send_advertisement(ctx);
             self.install_addresses(ctx);
+            self.install_routing(ctx);
         } else {
+            self.withdraw_routing(ctx);
             self.withdraw_addresses(ctx);
         }
         ctx.actions.push(Action::Notify(Transition {
@@ -62,6 +64,7 @@ fn resigns(cause: &TransitionCause) -> bool {
         TransitionCause::Group { cause, .. } => resigns(cause),
         TransitionCause::Fault(_)
         | TransitionCause::AddressLost { .. }
+        | TransitionCause::RoutingLost { .. }
         | TransitionCause::Removed
         | TransitionCause::Stopped
         | TransitionCause::Orphaned => true,

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::event::{AddressOp, KernelError, LogLevel, OpId};
+use super::held::HINT;
 use super::router::Router;
 use super::state::Phase;
 use crate::net::IpCidr;
@@ -10,12 +11,12 @@ use crate::time::Instant;
 use std::time::Duration;
 
 /// First pause before a failed operation is tried again; it doubles with each failure.
-const RETRY_FIRST: Duration = Duration::from_secs(1);
+pub(super) const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// The pause grows to at most this many times the first: about half a minute.
-const RETRY_DOUBLINGS: u32 = 5;
+pub(super) const RETRY_DOUBLINGS: u32 = 5;
 /// A removal reported this soon after we asked for the address may be an echo of our own earlier removal
 /// (the kernel's news and its answers travel separately): the address is asked for again, nothing else.
-const ECHO_WINDOW: Duration = Duration::from_secs(2);
+pub(super) const ECHO_WINDOW: Duration = Duration::from_secs(2);
 
 /// One virtual address.
 #[derive(Clone, Debug)]
@@ -156,6 +157,16 @@ impl Router {
         result: Result<(), KernelError>,
         ctx: &mut Context,
     ) {
+        if hint & HINT != 0 {
+            let name = format!("({}) ", self.plan.name);
+            if !self.routing.done(op, hint, result.clone(), &name, ctx) {
+                return; // overtaken
+            }
+            if result.is_err() {
+                self.stats.kernel_failures += 1;
+            }
+            return self.tell_story(ctx);
+        }
         let is_it = |vip: &Vip| matches!(vip.state, VipState::Adding(o) | VipState::Removing(o) if o == op);
         let slot = match self.vips.get(hint) {
             Some(vip) if is_it(vip) => hint,
@@ -207,7 +218,8 @@ impl Router {
         self.next_retry = self.vips.iter().filter_map(Vip::retry_at).min();
     }
 
-    /// An address is gone from an interface. True if a Master lost it: somebody else removed it.
+    /// An address is gone from an interface. True if a Master lost it: somebody else removed it. One with `no_track`
+    /// just stays away, as with keepalived.
     pub(super) fn address_removed(&mut self, interface: &str, cidr: IpCidr, ctx: &mut Context) -> bool {
         let own = &self.plan.key.interface;
         let found = self.vips.iter().position(|vip| {
@@ -220,7 +232,7 @@ impl Router {
             return false;
         }
         vip.state = VipState::Absent;
-        matches!(self.phase, Phase::Master(_))
+        vip.address.tracked && matches!(self.phase, Phase::Master(_))
     }
 
     /// An interface is gone, and every address with it.
@@ -246,8 +258,7 @@ impl Router {
             vip.state = VipState::Absent;
             return;
         };
-        let VirtualAddress { cidr, label, scope, broadcast, .. } = vip.address.clone();
-        let op = AddressOp::Add { interface: interface.index, cidr, label, scope, broadcast };
+        let op = AddressOp::add(interface.index, &vip.address);
         vip.state = VipState::Adding(ctx.issue(self.id, slot, op));
     }
 
@@ -275,7 +286,7 @@ impl Router {
             }
             return;
         };
-        let op = AddressOp::Remove { interface: interface.index, cidr: vip.address.cidr };
+        let op = AddressOp::remove(interface.index, &vip.address);
         vip.state = VipState::Removing(ctx.issue(self.id, slot, op));
     }
 

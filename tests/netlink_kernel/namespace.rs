@@ -2,6 +2,7 @@
 
 use holdfast::net::IpCidr;
 use holdfast::netlink::route::RouteSocket;
+use holdfast::plan::vrrp::VirtualAddress;
 use holdfast::vrrp::AddressOp;
 use nix::sched::{CloneFlags, unshare};
 use std::process::Command;
@@ -67,11 +68,11 @@ pub fn cidr(text: &str) -> IpCidr {
 }
 
 pub fn add(text: &str) -> AddressOp {
-    AddressOp::Add { interface: 10, cidr: cidr(text), label: None, scope: None, broadcast: None }
+    AddressOp::add(10, &VirtualAddress::new(cidr(text)))
 }
 
 pub fn remove(text: &str) -> AddressOp {
-    AddressOp::Remove { interface: 10, cidr: cidr(text) }
+    AddressOp::remove(10, &VirtualAddress::new(cidr(text)))
 }
 
 pub fn wait_until<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {

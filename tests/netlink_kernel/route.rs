@@ -2,6 +2,7 @@
 
 use crate::namespace::{add, cidr, in_namespace, ip, ip_output, remove, wait_until};
 use holdfast::netlink::route::RouteSocket;
+use holdfast::plan::vrrp::VirtualAddress;
 use holdfast::vrrp::AddressOp;
 use std::time::{Duration, Instant};
 
@@ -32,13 +33,15 @@ fn links_are_listed_with_their_state() {
 fn virtual_addresses_come_and_go_and_repeating_it_is_a_success() {
     in_namespace(|| {
         let mut route = RouteSocket::open().unwrap();
-        let labelled = AddressOp::Add {
-            interface: 10,
-            cidr: cidr("192.0.2.1/24"),
-            label: Some("va:vip".into()),
-            scope: Some(253),
-            broadcast: Some([192, 0, 2, 255].into()),
-        };
+        let labelled = AddressOp::add(
+            10,
+            &VirtualAddress {
+                label: Some("va:vip".into()),
+                scope: Some(253),
+                broadcast: Some([192, 0, 2, 255].into()),
+                ..VirtualAddress::new(cidr("192.0.2.1/24"))
+            },
+        );
         let ops = [labelled, add("192.0.2.7/32"), add("2001:db8::7/128"), add("2001:db8:1::7/64")];
         assert_eq!(route.apply(&ops), [Ok(()), Ok(()), Ok(()), Ok(())]);
         assert_eq!(route.apply(&ops), [Ok(()), Ok(()), Ok(()), Ok(())], "already there");
@@ -71,14 +74,8 @@ fn virtual_addresses_come_and_go_and_repeating_it_is_a_success() {
 fn one_refused_address_does_not_stop_the_others_and_says_why() {
     in_namespace(|| {
         let mut route = RouteSocket::open().unwrap();
-        let nowhere = AddressOp::Add {
-            interface: 99,
-            cidr: cidr("192.0.2.1/24"),
-            label: None,
-            scope: None,
-            broadcast: None,
-        };
-        let gone = AddressOp::Remove { interface: 99, cidr: cidr("192.0.2.1/24") };
+        let nowhere = AddressOp::add(99, &VirtualAddress::new(cidr("192.0.2.1/24")));
+        let gone = AddressOp::remove(99, &VirtualAddress::new(cidr("192.0.2.1/24")));
         let results = route.apply(&[add("192.0.2.1/24"), nowhere, gone, add("192.0.2.2/24")]);
         let error = results[1].as_ref().unwrap_err();
         assert_eq!(error.errno, libc::ENODEV);

@@ -1,5 +1,8 @@
 //! One core with a kernel that obeys, driven by directives.
 
+#[path = "routing.rs"]
+mod routing;
+
 use holdfast::net::{AddressFamily, IpCidr, MacAddr, Priority, VirtualRouterId};
 use holdfast::plan::Generation;
 use holdfast::plan::track::{Sample, TrackerKey, TrackerKind};
@@ -15,6 +18,7 @@ use holdfast::vrrp::{
 };
 use holdfast::wire::ah::Sealed;
 use holdfast::wire::vrrp::{Addresses, Advertisement, Expectation, HOP_LIMIT, Path, decode};
+use routing::Order;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -29,7 +33,7 @@ pub struct World {
     plan: VrrpPlan,
     interfaces: BTreeMap<String, InterfaceFacts>,
     refused: BTreeSet<IpCidr>,
-    held: Option<Vec<(OpId, AddressOp)>>,
+    held: Option<Vec<(OpId, Order)>>,
 }
 
 /// The words of a directive: `key=value` pairs and flags.
@@ -89,6 +93,17 @@ impl World {
         match verb {
             "interface" => self.set_interface(first, &words, &mut said)?,
             "router" => self.set_router(first, &words)?,
+            "static" => {
+                words.only(&["addresses", "routes", "rules"])?;
+                let addresses = words.value("addresses").into_iter().flat_map(|text| text.split(','));
+                self.plan.statics = addresses.map(routing::address).collect::<Outcome<Vec<_>>>()?;
+                self.plan.statics.extend(routing::items(words.value("routes"), words.value("rules"))?);
+            }
+            "unroute" => {
+                let gone = self.unroute(first)?;
+                self.feed(gone, &mut said);
+            }
+            "uncertain" => self.feed(Event::RoutingUncertain, &mut said),
             "forget" => self.plan.routers.retain(|router| router.name != first),
             "plan" => {
                 self.plan.generation = Generation(self.plan.generation.0 + 1);
@@ -184,7 +199,12 @@ impl World {
                 Action::Transmit(id, frame) => format!("{} {}", self.name(id), self.show_frame(id, &frame)),
                 Action::Kernel(op, order) => {
                     let shown = self.show_order(&order);
-                    orders.push((op, order));
+                    orders.push((op, Order::Address(order)));
+                    shown
+                }
+                Action::Routing(op, order) => {
+                    let shown = routing::show(&order);
+                    orders.push((op, Order::Routing(order)));
                     shown
                 }
                 Action::Notify(t) => {
@@ -204,9 +224,8 @@ impl World {
         }
     }
 
-    fn answer(&mut self, op: OpId, order: &AddressOp, said: &mut Vec<String>) {
-        let (AddressOp::Add { cidr, .. } | AddressOp::Remove { cidr, .. }) = order;
-        let result = if self.refused.contains(cidr) {
+    fn answer(&mut self, op: OpId, order: &Order, said: &mut Vec<String>) {
+        let result = if order.prefix().is_some_and(|prefix| self.refused.contains(&prefix)) {
             Err(KernelError { errno: 1, message: "not permitted".to_owned() })
         } else {
             Ok(())
@@ -232,7 +251,7 @@ impl World {
                 let label = label.as_ref().map(|label| format!(" label {label}")).unwrap_or_default();
                 format!("kernel: add {cidr} to {}{label}", self.interface_name(*interface))
             }
-            AddressOp::Remove { interface, cidr } => {
+            AddressOp::Remove { interface, cidr, .. } => {
                 format!("kernel: remove {cidr} from {}", self.interface_name(*interface))
             }
         }
@@ -308,6 +327,14 @@ impl World {
                     (false, None) => "absent".to_owned(),
                 };
                 said.push(format!("  {} on {}: {state}", address.address, address.interface));
+            }
+            for route in router.routing {
+                let state = match (route.installed, route.error) {
+                    (_, Some(error)) => error,
+                    (true, None) => "installed".to_owned(),
+                    (false, None) => "absent".to_owned(),
+                };
+                said.push(format!("  {}: {state}", route.what));
             }
             for (name, value) in router.counters.into_iter().filter(|(_, value)| *value > 0) {
                 said.push(format!("  {name} {value}"));
@@ -439,6 +466,9 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
         "track",
         "trackers",
         "label",
+        "vip_untracked",
+        "routes",
+        "rules",
     ])?;
     let vips = words.cidrs("vips")?;
     let excluded = words.cidrs("excluded")?;
@@ -486,6 +516,7 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
         track_primary: !words.flag("dont_track_primary"),
         track_interfaces: items(words, "track", tracked)?,
         trackers: items(words, "trackers", tracked_object)?,
+        routing: routing::items(words.value("routes"), words.value("rules"))?,
         ..RouterPlan::new(name.to_owned(), key)
     })
 }
@@ -495,8 +526,8 @@ fn virtual_addresses(cidrs: Vec<IpCidr>, words: &Words) -> Vec<VirtualAddress> {
         cidr,
         interface: words.value("vip_iface").map(str::to_owned),
         label: words.value("label").map(str::to_owned),
-        scope: None,
-        broadcast: None,
+        tracked: !words.flag("vip_untracked"),
+        ..VirtualAddress::new(cidr)
     };
     cidrs.into_iter().map(address).collect()
 }

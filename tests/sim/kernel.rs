@@ -148,7 +148,7 @@ impl Kernel {
     /// Does the operation.
     pub fn perform(&mut self, rng: &mut Rng, op: &AddressOp) -> Outcome {
         let (index, cidr) = match op {
-            AddressOp::Add { interface, cidr, .. } | AddressOp::Remove { interface, cidr } => {
+            AddressOp::Add { interface, cidr, .. } | AddressOp::Remove { interface, cidr, .. } => {
                 (*interface, *cidr)
             }
         };

@@ -156,7 +156,7 @@ fn address(rng: &mut Rng, common: &Common, lans: usize, slot: usize) -> VirtualA
     };
     let elsewhere = slot > 0 && rng.chance(10);
     let interface = elsewhere.then(|| format!("eth{}", rng.index(lans)));
-    VirtualAddress { cidr, interface, label: None, scope: None, broadcast: None }
+    VirtualAddress { interface, ..VirtualAddress::new(cidr) }
 }
 
 /// Change a plan as an operator might: one thing about one router, or a router goes.

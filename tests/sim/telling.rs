@@ -35,6 +35,7 @@ impl World {
                     format!("announces on {interface}: {}", hex(bytes))
                 }
                 Action::Kernel(op, body) => format!("asks {} {body:?}", op.0),
+                Action::Routing(op, body) => format!("asks {} {body:?}", op.0),
                 Action::Notify(t) => {
                     format!("{} {} -> {} ({}) {:?}", label(&t.key), t.from, t.to, t.priority, t.cause)
                 }

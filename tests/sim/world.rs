@@ -331,6 +331,7 @@ impl World {
                 let at = self.nodes[node].kernel.schedule(&mut self.kernels, self.now);
                 self.schedule(at, What::Perform { node, incarnation, op: *op, body: body.clone() });
             }
+            Action::Routing(..) => unreachable!("the simulated plans have no routes"),
             Action::Notify(transition) => {
                 let known = self.nodes[node].state(&transition.key);
                 if known != transition.from || transition.from == transition.to {

@@ -41,13 +41,7 @@ fn a_reload_reaches_every_role_before_it_is_answered() {
 
 fn a_reload_says_what_it_changed() {
     let lab = Lab::new(2, 7);
-    let address = VirtualAddress {
-        cidr: IpCidr::host([10, 0, 0, 100].into()),
-        interface: None,
-        label: None,
-        scope: None,
-        broadcast: None,
-    };
+    let address = VirtualAddress::new(IpCidr::host([10, 0, 0, 100].into()));
     let with_address = format!("\"addresses\":[{}]", serde_json::to_string(&address).expect("plain data"));
     for (configuration, line) in [
         (compiled(1, 7), "configuration 2 is in force: -1 router (router2)"),

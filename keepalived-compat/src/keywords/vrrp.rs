@@ -38,7 +38,7 @@ pub(super) const PLACES: &[(Place, &[Keyword])] = &[
 
 #[rustfmt::skip]
 const TRACK_GROUP: &[Keyword] = &[
-    inner("group", 0, "{ INSTANCE ... }").list(Place::Words),
+    works("group", 0, "{ INSTANCE ... }").list(Place::Words),
 ];
 
 #[rustfmt::skip]
@@ -76,8 +76,8 @@ const VRRP_INSTANCE: &[Keyword] = &[
     works("promote_secondaries", 0, ""),
     accepted("linkbeat_use_polling", 0, "", "link state comes from netlink, nothing is polled"),
     works("v3_checksum_as_v2", 0, "[BOOL]").takes(Bool),
-    grave("virtual_routes", 0, "{ route lines }", "they are not set on the MASTER, so packets may take another way").list(Place::VirtualRoutes),
-    grave("virtual_rules", 0, "{ rule lines }", "they are not set on the MASTER, so packets may take another way").list(Place::VirtualRules),
+    works("virtual_routes", 0, "{ route lines }").list(Place::VirtualRoutes),
+    works("virtual_rules", 0, "{ rule lines }").list(Place::VirtualRules),
     works("accept", 0, ""),
     works("no_accept", 0, ""),
     accepted("skip_check_adv_addr", 0, "[BOOL] (any valid value sets it)", "a different address list never rejects an advertisement, as in keepalived 2.3.3 and later").takes(Bool),
@@ -160,34 +160,34 @@ const VIRTUAL_ADDRESS: &[Keyword] = &[
     works("broadcast", 1, "ADDR|+|-").takes(Text),
     works("brd", 1, "ADDR|+|-").takes(Text),
     works("label", 1, "NAME (<16 chars)").takes(Text),
-    grave("peer", 1, "ADDR", "the address is added without a peer").takes(Address),
-    later("home", 0, "", "the address is added without it"),
-    later("-nodad", 0, "", "the address is added without it"),
-    later("mngtmpaddr", 0, "", "the address is added without it"),
-    later("noprefixroute", 0, "", "the address is added without it"),
-    later("autojoin", 0, "", "the address is added without it"),
-    grave("no_track", 0, "", "the instance still gives up its place when the address is removed"),
-    later("preferred_lft", 1, "SECS|forever", "the address is added without it").takes(Text),
+    works("peer", 1, "ADDR").takes(Address),
+    works("home", 0, ""),
+    works("-nodad", 0, ""),
+    works("mngtmpaddr", 0, ""),
+    works("noprefixroute", 0, ""),
+    works("autojoin", 0, ""),
+    works("no_track", 0, ""),
+    works("preferred_lft", 1, "SECS|forever").takes(Text),
     works("use_vmac", 0, ""),
 ];
 
 #[rustfmt::skip]
 const STATIC_ADDRESS: &[Keyword] = &[
-    inner("(address)", 0, "ADDR[/PREFIX]").takes(Rest),
-    inner("dev", 1, "IFNAME").takes(Interface),
-    inner("scope", 1, "NAME|NUMBER (global, site, link, host, nowhere)").takes(Text),
-    inner("broadcast", 1, "ADDR|+|-").takes(Text),
-    inner("brd", 1, "ADDR|+|-").takes(Text),
-    inner("label", 1, "NAME (<16 chars)").takes(Text),
-    inner("peer", 1, "ADDR").takes(Address),
-    inner("home", 0, ""),
-    inner("-nodad", 0, ""),
-    inner("mngtmpaddr", 0, ""),
-    inner("noprefixroute", 0, ""),
-    inner("autojoin", 0, ""),
-    inner("no_track", 0, ""),
-    inner("preferred_lft", 1, "SECS|forever").takes(Text),
-    inner("track_group", 1, "NAME").takes(Text),
+    works("(address)", 0, "ADDR[/PREFIX]").takes(Rest),
+    works("dev", 1, "IFNAME").takes(Interface),
+    works("scope", 1, "NAME|NUMBER (global, site, link, host, nowhere)").takes(Text),
+    works("broadcast", 1, "ADDR|+|-").takes(Text),
+    works("brd", 1, "ADDR|+|-").takes(Text),
+    works("label", 1, "NAME (<16 chars)").takes(Text),
+    works("peer", 1, "ADDR").takes(Address),
+    works("home", 0, ""),
+    works("-nodad", 0, ""),
+    works("mngtmpaddr", 0, ""),
+    works("noprefixroute", 0, ""),
+    works("autojoin", 0, ""),
+    works("no_track", 0, ""),
+    works("preferred_lft", 1, "SECS|forever").takes(Text),
+    works("track_group", 1, "NAME").takes(Text),
 ];
 
 #[rustfmt::skip]

@@ -2,6 +2,7 @@
 
 use super::{Change, Weight, What, place};
 use crate::net::Priority;
+use crate::plan::route::Item;
 use crate::plan::vrrp::{
     Authentication, ChecksumDialect, HmacPolicy, OldChecksum, PeerLimits, RouterKey, RouterPlan,
     TrackedInterface, TrackedObject, Transport, Version, VirtualAddress, VirtualLinkKind, VirtualLinkPlan,
@@ -93,6 +94,15 @@ fn addresses(
     new.excluded_addresses.iter().for_each(|address| add(address, false));
 }
 
+/// Routes and rules, in words.
+fn items(items: &[Item]) -> String {
+    if items.is_empty() { "none".to_owned() } else { words_of(items) }
+}
+
+fn words_of(items: &[Item]) -> String {
+    items.iter().map(Item::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// Collects the settings that differ.
 struct Fields<'a> {
     router: &'a RouterPlan,
@@ -135,6 +145,7 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
         accept,
         promote_secondaries,
         wire,
+        routing,
     } = old;
     let mut to = Fields { router: new, changes };
     use Weight::{MayFailOver, Quiet};
@@ -259,6 +270,10 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
     }
     if *wire != new.wire {
         wire_policy(wire, &new.wire, &mut to);
+    }
+    if *routing != new.routing {
+        let meaning = "what left goes, then what is new comes; the rest is not touched";
+        to.say(MayFailOver, "virtual_routes, virtual_rules", items(routing), items(&new.routing), meaning);
     }
     order(old, new, &mut to);
 }

@@ -2,6 +2,7 @@
 
 use super::kernel::{self, Done, KernelWorker};
 use super::leftovers::Leftovers;
+use super::routes::{KernelChange, ROUTING, RoutingWatch};
 use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Speaks, Wanted};
 use super::surroundings::{Needs, Surroundings};
 use crate::link::{FromVrrp, ToVrrp};
@@ -70,6 +71,7 @@ pub struct Driver {
     /// Leave everything as it is at the end.
     keep: bool,
     memberships: BTreeMap<(u32, IpAddr), Membership>,
+    routing: RoutingWatch,
     timer: Timer,
     poller: Poller,
     /// What each router of the plan listens to: interface name, kind of packet, groups.
@@ -110,6 +112,7 @@ impl Driver {
             settle: false,
             keep: false,
             memberships: BTreeMap::new(),
+            routing: RoutingWatch::default(),
             timer: Timer::new()?,
             poller: Poller::new()?,
             listeners: Vec::new(),
@@ -177,6 +180,7 @@ impl Driver {
                 MONITOR => self.hear_monitor()?,
                 KERNEL => self.hear_kernel()?,
                 SURROUNDINGS => self.hear_surroundings()?,
+                ROUTING => self.hear_routing()?,
                 token if token >= FIRST_SOCKET_TOKEN => {
                     if let Err(error) = self.sockets.receive(token, &mut self.events) {
                         self.complain(
@@ -202,6 +206,14 @@ impl Driver {
         Ok(())
     }
 
+    /// An interface that went down took its routes along: that it is down is heard first.
+    fn hear_routing(&mut self) -> io::Result<()> {
+        if !self.dumping {
+            self.hear_monitor()?;
+        }
+        self.routing.read(&mut self.events)
+    }
+
     fn start_dump(&mut self) -> io::Result<()> {
         self.dumping = true;
         self.poller.delete(&self.monitor)?;
@@ -216,6 +228,7 @@ impl Driver {
         if !self.dumping {
             self.hear_monitor()?;
         }
+        self.routing.read(&mut self.events)?;
         for done in finished {
             match done {
                 Done::Change(op, result) => {
@@ -352,6 +365,9 @@ impl Driver {
         let signed = plan.routers.iter().any(|router| router.wire.hmac.is_some());
         self.day_offset = signed.then(|| self.day_offset.unwrap_or(i128::MAX));
         self.tell_time_of_day();
+        if let Err(error) = self.routing.follow(&plan, &self.poller) {
+            self.complain("routing".to_owned(), &format!("routes are not watched: {error}"));
+        }
         let generation: Generation = plan.generation;
         self.events.push(Event::Plan(plan));
         // What the core wants to send needs its socket now. Sockets that nothing needs any more stay open until the
@@ -436,8 +452,9 @@ impl Driver {
                 Action::Transmit(..) => {}
                 Action::Kernel(op, what) => {
                     self.leftovers.note(op, &what, &self.interfaces);
-                    self.kernel.change(op, what);
+                    self.kernel.change(op, KernelChange::Address(what));
                 }
+                Action::Routing(op, what) => self.kernel.change(op, KernelChange::Routing(what)),
                 Action::Notify(transition) => self.tell(transition),
                 Action::News(news) => self.link.send(&FromVrrp::News(news)),
                 Action::Log(LogLevel::Error, sentence) => tracing::error!("{sentence}"),

@@ -1,10 +1,11 @@
 //! The thread that talks to rtnetlink and waits for its answers, so that a slow kernel never delays an
 //! advertisement.
 
+use super::routes::KernelChange;
 use crate::netlink::route::RouteSocket;
 use crate::netlink::{Address, Link, NetlinkError};
 use crate::sys::poll::Waker;
-use crate::vrrp::{AddressOp, KernelError, OpId};
+use crate::vrrp::{KernelError, OpId};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -17,13 +18,13 @@ const BATCH: usize = 128;
 
 /// Something for the worker.
 enum Job {
-    Change(OpId, AddressOp),
+    Change(OpId, KernelChange),
     Dump,
 }
 
 /// Something the worker has done.
 pub enum Done {
-    /// An address was changed, or not.
+    /// An address, route or rule was changed, or not.
     Change(OpId, Result<(), KernelError>),
     /// All links and addresses.
     Dump(Result<Facts, NetlinkError>),
@@ -50,8 +51,8 @@ impl KernelWorker {
         Ok(KernelWorker { jobs, done, waker })
     }
 
-    /// Queues a change of an address; never blocks.
-    pub fn change(&self, op: OpId, what: AddressOp) {
+    /// Queues a change of an address, route or rule; never blocks.
+    pub fn change(&self, op: OpId, what: KernelChange) {
         self.submit(Job::Change(op, what));
     }
 
@@ -116,7 +117,8 @@ fn perform(socket: &mut Option<RouteSocket>, jobs: Vec<Job>) -> Vec<Done> {
     let mut done: Vec<Done> = Vec::new();
     match open(socket) {
         Ok(socket) => {
-            let results = if changes.is_empty() { Vec::new() } else { socket.apply(&changes) };
+            let changes: Vec<_> = changes.iter().map(KernelChange::borrow).collect();
+            let results = if changes.is_empty() { Vec::new() } else { socket.perform(&changes) };
             done.extend(ids.into_iter().zip(results).map(|(id, result)| Done::Change(id, result)));
             if dumps {
                 done.push(Done::Dump(dump(socket)));

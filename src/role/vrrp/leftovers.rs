@@ -26,7 +26,7 @@ impl Leftovers {
             AddressOp::Add { interface, cidr, .. } => {
                 self.asked_for.insert((*interface, *cidr));
             }
-            AddressOp::Remove { interface, cidr } => {
+            AddressOp::Remove { interface, cidr, .. } => {
                 let there = interfaces.addresses(*interface).iter().any(|address| address.cidr == *cidr);
                 if !self.asked_for.remove(&(*interface, *cidr)) && there {
                     let name = interfaces.facts(*interface).map(|facts| facts.name).unwrap_or_default();
@@ -62,6 +62,7 @@ impl Leftovers {
 mod tests {
     use super::*;
     use crate::netlink::{Address, Link};
+    use crate::plan::vrrp::VirtualAddress;
 
     fn cidr(last: u8) -> IpCidr {
         IpCidr::host(std::net::IpAddr::from([10, 0, 0, last]))
@@ -93,14 +94,14 @@ mod tests {
     }
 
     fn remove(last: u8) -> AddressOp {
-        AddressOp::Remove { interface: 2, cidr: cidr(last) }
+        AddressOp::remove(2, &VirtualAddress::new(cidr(last)))
     }
 
     #[test]
     fn only_what_was_there_and_is_not_ours_is_left_over() {
         let mut leftovers = Leftovers::default();
         let table = table(3);
-        let add = AddressOp::Add { interface: 2, cidr: cidr(1), label: None, scope: None, broadcast: None };
+        let add = AddressOp::add(2, &VirtualAddress::new(cidr(1)));
         leftovers.note(OpId(0), &add, &table);
         for last in 1..=4 {
             leftovers.note(OpId(last.into()), &remove(last), &table);

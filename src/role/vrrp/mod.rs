@@ -3,6 +3,7 @@
 mod driver;
 mod kernel;
 mod leftovers;
+mod routes;
 mod sockets;
 mod surroundings;
 mod sysctl;

@@ -198,11 +198,8 @@ mod tests {
             group: None,
         };
         let address = VirtualAddress {
-            cidr: IpCidr::host(vip.parse().expect("an address")),
             interface: Some("vrrp.51".to_owned()),
-            label: None,
-            scope: None,
-            broadcast: None,
+            ..VirtualAddress::new(IpCidr::host(vip.parse().expect("an address")))
         };
         RouterPlan { virtual_links: vec![link], addresses: vec![address], ..RouterPlan::new("r".into(), key) }
     }
