@@ -1,6 +1,7 @@
 //! The house rules that a compiler does not check: who may import whom, what pure code may name, where
 //! unsafe code may stand, how large a file may grow.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -169,5 +170,82 @@ fn no_file_is_too_large() {
         .filter(|(_, text)| text.lines().count() > MAX_LINES)
         .map(|(file, text)| format!("{file}: {} lines, at most {MAX_LINES}", text.lines().count()))
         .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// A citation: `//= RFC9568 6.4.2 M-55` in Rust, `#= ...` in scenarios and scripts.
+fn citations(line: &str) -> impl Iterator<Item = &str> {
+    let line = line.trim_start();
+    let cites = line.strip_prefix("//=").or_else(|| line.strip_prefix("#=")).unwrap_or("");
+    cites.split([' ', ',', ';']).filter(|word| {
+        word.strip_prefix("M-").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+/// Every text file below `under`.
+fn texts(under: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(under)];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(&folder).expect("a readable folder").map(|e| e.expect("an entry").path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Ok(text) = fs::read_to_string(&path) {
+                found.push((relative(&path), text));
+            }
+        }
+    }
+    found
+}
+
+/// Requirements cited in code and in tests. A module of tests inside a source file is a test.
+fn cited() -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut code, mut tests) = (BTreeSet::new(), BTreeSet::new());
+    for (_, text) in rust_files("src") {
+        let (kept, proved) = text.split_once("#[cfg(test)]\nmod tests {").unwrap_or((&text, ""));
+        code.extend(kept.lines().flat_map(citations).map(str::to_owned));
+        tests.extend(proved.lines().flat_map(citations).map(str::to_owned));
+    }
+    for (file, text) in texts("tests").into_iter().chain(texts("netns-scripts")) {
+        if file != "tests/tidy.rs" {
+            tests.extend(text.lines().flat_map(citations).map(str::to_owned));
+        }
+    }
+    (code, tests)
+}
+
+/// `tests/requirements.tsv` lists every requirement with its standing. Each that is kept is cited where it is kept and
+/// where that is proven; each MUST and SHOULD that is not kept says why; nothing unknown is cited.
+#[test]
+fn every_requirement_is_cited_in_code_and_in_a_test() {
+    let list = fs::read_to_string(root().join("tests/requirements.tsv")).expect("the list of requirements");
+    let (code, tests) = cited();
+    let mut known = BTreeSet::new();
+    let mut faults = Vec::new();
+    for line in list.lines().filter(|line| !line.starts_with('#')) {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let [id, _, level, standing, _, reason @ ..] = columns.as_slice() else {
+            faults.push(format!("a line without its columns: {line}"));
+            continue;
+        };
+        if !known.insert((*id).to_owned()) {
+            faults.push(format!("{id} stands there twice"));
+        }
+        match *standing {
+            "kept" => {
+                let places = [(&code, "below src"), (&tests, "in a test")];
+                let lacking = places.into_iter().filter(|(cited, _)| !cited.contains(*id));
+                faults.extend(lacking.map(|(_, place)| format!("{id} is cited nowhere {place}")));
+            }
+            "uncited" if matches!(*level, "D" | "K") => {}
+            "deviates" | "kernel" | "operator" | "later" if reason.iter().any(|r| !r.is_empty()) => {}
+            other => {
+                faults.push(format!("{id}: standing `{other}` without a reason, or not allowed for {level}"))
+            }
+        }
+    }
+    let unknown = code.union(&tests).filter(|id| !known.contains(*id));
+    faults.extend(unknown.map(|id| format!("{id} is cited but not in tests/requirements.tsv")));
+    assert!(known.len() >= 118, "only {} requirements are listed", known.len());
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

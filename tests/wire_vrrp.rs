@@ -67,6 +67,9 @@ fn altered(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     message
 }
 
+//= RFC9568 5.2.1 M-09
+//= RFC3768 5.3.8 M-20
+//= RFC3768 5.3.10 M-25
 #[test]
 fn version_2_vectors_of_other_programs_decode_and_encode() {
     let cases = [
@@ -84,6 +87,8 @@ fn version_2_vectors_of_other_programs_decode_and_encode() {
     }
 }
 
+//= RFC9568 5.2.6 M-17
+//= RFC9568 5.2.8 M-22
 #[test]
 fn version_3_vectors_carry_the_pseudo_header() {
     let four = (
@@ -145,6 +150,8 @@ fn what_keepalived_sends_is_accepted_and_sent_alike() {
     }
 }
 
+//= RFC9568 5.2.8 M-21
+//= RFC9568 5.2.8 M-43
 /// RFC 9568 5.2.8: over IPv4 the sum covers the message only.
 #[test]
 fn the_message_only_dialect_reads_both_forms_and_writes_its_own() {
@@ -226,6 +233,7 @@ fn version_2_does_not_exist_over_ipv6() {
     assert_eq!(decode(&message, path("fe80::1", "ff02::12"), v2()), Err(Discard::Version));
 }
 
+//= RFC9568 5.2.6 M-42
 /// RFC 9568 5.2.6.
 #[test]
 fn reserved_bits_are_ignored() {

@@ -43,11 +43,18 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "a route to everything through the link cuts the machine off",
     },
     Difference {
-        key: "auth-ah",
-        when: "`auth_type AH`",
-        theirs: "runs the instance",
-        ours: "leaves the instance out, and says so",
-        reason: "not built: unauthenticated adverts would make two masters",
+        key: "unicast-without-interface",
+        when: "a unicast instance has `unicast_src_ip` and no `interface`",
+        theirs: "2.2.7 refuses it (status 5); later versions bind to no interface",
+        ours: "it uses the interface that has the address when the file is read; without one the instance is left out, and said",
+        reason: "addresses and announcements need an interface",
+    },
+    Difference {
+        key: "old-checksum-learned",
+        when: "a unicast VRRPv3 peer sums as keepalived before 1.3.7 did",
+        theirs: "from then on only that form is accepted, even from the other peers (seen with 2.2.7)",
+        ours: "both forms are accepted, and the old one is sent",
+        reason: "one old or forged advertisement must not make the node deaf to the others",
     },
     Difference {
         key: "endless-definition",

@@ -4,6 +4,8 @@
   packets.py garbage INTERFACE COUNT SEED SOURCE4 VERSION VRID
                                         sends malformed VRRP packets of every sort from SOURCE4 and over IPv6; VERSION
                                         is that of the IPv4 adverts they are made from
+  packets.py flood INTERFACE SECONDS SOURCE4 VERSION VRID PRIORITY
+                                        sends one valid IPv4 advert as often as it can; prints how many
 Times are seconds of the monotonic clock, so that lines compare with each other and nothing else.
 """
 
@@ -189,6 +191,29 @@ def garbage(interface, count, seed, source, version, vrid):
             time.sleep(0.01)
 
 
+def flood(interface, seconds, source, version, vrid, priority):
+    """Two processes send: one cannot make a hundred thousand a second everywhere."""
+    import os
+    interval = 1 if version == 2 else 100
+    packet = ipv4(source, 255, advert(version, vrid, priority, interval, ["192.0.2.100"], source, GROUP4))
+    frame = bytes.fromhex("01005e0000120200deadbeef0800") + packet
+    sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    sender.bind((interface, 0))
+    child = os.fork()
+    count, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        for _ in range(64):
+            try:
+                sender.send(frame)
+                count += 1
+            except OSError:  # the queue is full for a moment
+                pass
+    if child == 0:
+        os._exit(min(255, count >> 14))
+    _, status = os.waitpid(child, 0)
+    print(count + (os.waitstatus_to_exitcode(status) << 14))
+
+
 def main():
     verb = sys.argv[1]
     if verb == "sniff":
@@ -196,6 +221,9 @@ def main():
     elif verb == "garbage":
         count, seed, version, vrid = (int(sys.argv[index]) for index in (3, 4, 6, 7))
         garbage(sys.argv[2], count, seed, sys.argv[5], version, vrid)
+    elif verb == "flood":
+        seconds, version, vrid, priority = (int(sys.argv[index]) for index in (3, 5, 6, 7))
+        flood(sys.argv[2], seconds, sys.argv[4], version, vrid, priority)
     else:
         sys.exit(__doc__)
 

@@ -11,9 +11,11 @@ use super::lower;
 use crate::plan::lvs::VirtualServer;
 use crate::plan::vrrp::RouterPlan;
 use crate::plan::{Generation, Plans};
+use keepalived_compat::config::setting::Value;
+use keepalived_compat::config::vrrp::HmacSecret;
 use keepalived_compat::print::{Line, text};
 use keepalived_compat::source::encode;
-use keepalived_compat::{Options, Reader, parse};
+use keepalived_compat::{Config, Options, Reader, Spanned, parse};
 use tables::{CHECKER_BLOCKS, CHECKERS, INSTANCE, REAL_SERVER, Setting, VIRTUAL_SERVER};
 
 /// How a value that holds without its line is marked.
@@ -103,8 +105,25 @@ fn alone(block: &Line, index: usize, shared: &[(usize, &Line)], needed: impl Fn(
     };
     let parts: Vec<Line> = around(true).chain([block]).chain(around(false)).cloned().collect();
     let options = Options { config_id: "", vrrp: true, checker: true };
-    let parsed = parse(&mut Text(encode(&text(&parts, true))), "", options);
+    let mut parsed = parse(&mut Text(encode(&text(&parts, true))), "", options);
+    stand_in(&mut parsed.config);
     lower(&parsed.config, Generation::default()).plans
+}
+
+/// What only the machine knows, and what is not printed: keys that are in files, and the interface of a unicast instance
+/// that names none. Anything will do.
+fn stand_in(config: &mut Config) {
+    for instance in &mut config.instances {
+        let settings = &mut instance.settings;
+        if let (None, Some(source)) = (&settings.interface, settings.unicast_source) {
+            settings.interface = Some(Spanned::new(String::new(), source.span));
+        }
+        for setting in settings.others.iter_mut().flat_map(|s| &mut s.block) {
+            if let Value::HmacKey(key) = &mut setting.value {
+                key.secret = HmacSecret::Octets(Vec::new());
+            }
+        }
+    }
 }
 
 /// One file in memory.

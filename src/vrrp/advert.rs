@@ -52,6 +52,8 @@ impl Router {
         Interval::from_centiseconds(sayable).unwrap_or(Interval::ONE_SECOND)
     }
 
+    //= RFC9568 5.2.9 M-23
+    //= RFC9568 5.2.9 M-24
     /// The addresses that are advertised. A count field has one octet: a longer list is cut.
     pub(super) fn advertised(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.plan.addresses.iter().map(|address| address.cidr.address()).take(MAX_ADDRESSES)

@@ -368,6 +368,8 @@ impl Router {
         }
     }
 
+    //= RFC9568 6.4.2 M-55
+    //= RFC9568 6.4.3 M-72
     /// A deadline has passed. First the election, then announcements, then the kernel.
     //= RFC9568 6.4.3 M-28
     //= RFC9568 6.4.3 M-72
@@ -423,6 +425,10 @@ impl Router {
         self.transition(Phase::Master(master), cause, ctx);
     }
 
+    //= RFC9568 6.4.2 M-60
+    //= RFC9568 6.4.2 M-61
+    //= RFC9568 6.4.2 M-62
+    //= RFC9568 6.4.2 M-63
     /// RFC 9568 6.4.2.
     //= RFC9568 6.4.2 M-60
     //= RFC9568 6.4.2 M-61
@@ -459,6 +465,9 @@ impl Router {
         backup.arm(Wait::Down, timing, ctx.now);
     }
 
+    //= RFC9568 6.4.3 M-73
+    //= RFC9568 6.4.3 M-80
+    //= RFC9568 8.3.2 M-97
     /// RFC 9568 6.4.3.
     //= RFC9568 6.4.3 M-73
     //= RFC9568 6.4.3 M-75
@@ -513,6 +522,8 @@ impl Router {
         }
     }
 
+    //= RFC9568 6.4.3 M-74
+    //= RFC9568 6.4.3 M-76
     /// Yield at once, and wait for the stronger router's silence by its own interval.
     //= RFC9568 6.4.3 M-74
     //= RFC9568 6.4.3 M-76
@@ -529,6 +540,7 @@ impl Router {
         self.transition(Phase::Backup(backup), cause, ctx);
     }
 
+    //= RFC9568 6.4.3 M-79
     /// RFC 9568 6.4.3: assert the Master's state to the weaker one and to learning bridges.
     //= RFC9568 6.4.3 M-78
     //= RFC9568 6.4.3 M-79
@@ -572,6 +584,8 @@ impl Router {
         })));
     }
 
+    //= RFC9568 7.1 M-38
+    //= RFC9568 7.1 M-40
     /// Differences that are only counted and mentioned, as keepalived does (RFC 9568 7.1).
     //= RFC9568 7.1 M-38
     //= RFC9568 7.1 M-40
@@ -623,6 +637,8 @@ fn addresses_of(list: &Addresses) -> Vec<IpAddr> {
     }
 }
 
+//= RFC9568 6.1 M-85
+//= RFC9568 6.1 M-86
 /// Is a weaker Master left in peace? Always with `nopreempt`, and for `preempt_delay` from the first time
 /// it is heard. The owner preempts whatever is configured (RFC 9568 6.1).
 fn still_patient(backup: &mut Backup, plan: &RouterPlan, now: Instant) -> bool {

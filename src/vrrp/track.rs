@@ -143,6 +143,8 @@ impl Router {
     }
 }
 
+//= RFC9568 5.2.4 M-12
+//= RFC9568 5.2.4 M-13
 /// keepalived's arithmetic: base plus contributions, kept in 1..=254; an owner never changes.
 fn effective_priority(base: Priority, added: &[i32]) -> Priority {
     if base.is_owner() {
@@ -209,6 +211,7 @@ fn is_up(name: &str, interfaces: &Interfaces) -> bool {
 mod tests {
     use super::*;
 
+    //= RFC9568 5.2.4 M-13
     /// keepalived: the total is kept in 1..=254, the owner is left alone.
     #[test]
     fn weights_add_up_and_stay_in_range() {

@@ -114,6 +114,9 @@ impl Router {
         })
     }
 
+    //= RFC9568 6.4.3 M-65
+    //= RFC9568 6.4.3 M-66
+    //= RFC9568 8.3.1 M-96
     /// Ask for every address that is not there yet.
     pub(super) fn install_addresses(&mut self, ctx: &mut Context) {
         for slot in 0..self.vips.len() {
@@ -125,6 +128,9 @@ impl Router {
         }
     }
 
+    //= RFC9568 6.4.2 M-51
+    //= RFC9568 6.4.2 M-52
+    //= RFC9568 6.4.2 M-54
     /// Remove every address that is, or may be, there. At start that is what an earlier run left over.
     pub(super) fn withdraw_addresses(&mut self, ctx: &mut Context) {
         for slot in 0..self.vips.len() {

@@ -38,6 +38,7 @@ pub struct Envelope {
     pub sequence: u32,
 }
 
+//= RFC2338 5.3.6 M-103
 /// The whole IPv4 packet for `message`, complete but for the header checksum, which the kernel writes.
 pub fn seal(envelope: Envelope, key: &[u8; 8], message: &[u8]) -> Vec<u8> {
     let total = IP_HEADER + AH_HEADER + message.len();

@@ -194,6 +194,13 @@ impl Advertisement {
         &self.addresses
     }
 
+    //= RFC9568 5.2.1 M-09
+    //= RFC9568 5.2.2 M-10
+    //= RFC9568 5.2.5 M-15
+    //= RFC3768 5.3.8 M-20
+    //= RFC9568 5.2.8 M-21
+    //= RFC9568 5.2.8 M-22
+    //= RFC3768 5.3.10 M-25
     /// The message with its checksum. Both addresses enter the checksum of version 3 over IPv6, and over IPv4
     /// as `dialect` says; version 2 needs neither.
     pub fn encode(&self, source: IpAddr, destination: IpAddr, dialect: ChecksumDialect) -> Vec<u8> {
@@ -225,6 +232,10 @@ impl Advertisement {
         bytes
     }
 
+    //= RFC3768 5.3.6 M-16
+    //= RFC9568 5.2.6 M-17
+    //= RFC3768 5.3.7 M-18
+    //= RFC9568 5.2.7 M-19
     /// Version 2: auth type and seconds. Version 3: four reserved bits, sent as zero, and centiseconds.
     fn fifth_and_sixth_octet(&self) -> [u8; 2] {
         match self.version {
@@ -290,6 +301,11 @@ pub fn split_trailer(bytes: &[u8], family: AddressFamily) -> Option<(&[u8], Opti
     }
 }
 
+//= RFC9568 7.1 M-30
+//= RFC9568 7.1 M-31
+//= RFC9568 7.1 M-32
+//= RFC3768 7.1 M-37
+//= RFC9568 5.2.6 M-42
 /// Read a message. The order of the checks is keepalived's: the first that fails is the reason given.
 ///
 /// A count of 0 is accepted, as keepalived does (RFC 9568 5.2.5 would ignore the message): it sends such
@@ -351,6 +367,8 @@ const fn address_len(family: AddressFamily) -> usize {
     }
 }
 
+//= RFC3768 7.1 M-36
+//= RFC2338 5.3.6 M-102
 /// RFC 2338 7.1. `rest` is what follows the addresses; `None` if the message ends before.
 fn check_authentication(kind: u8, rest: Option<&[u8]>, expected: &Authentication) -> Result<(), Discard> {
     match expected {
@@ -367,6 +385,8 @@ fn check_authentication(kind: u8, rest: Option<&[u8]>, expected: &Authentication
     }
 }
 
+//= RFC9568 7.1 M-33
+//= RFC9568 5.2.8 M-43
 /// keepalived with `v3_checksum_as_v2` accepts any IPv4 checksum; here one of the two forms must fit.
 fn checksum_fits(bytes: &[u8], path: Path, expected: Expectation<'_>) -> bool {
     let message = || Checksum::new().with(bytes).finish() == 0;

@@ -180,3 +180,6 @@ fn hmac(
     let window = u16::try_from(seconds).ok().filter(|_| written.anti_replay == AntiReplay::Time);
     Some(HmacPolicy { keys, active, window, mode: if strict { HmacMode::Enforce } else { mode } })
 }
+
+#[cfg(test)]
+mod tests;
