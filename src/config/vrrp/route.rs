@@ -2,7 +2,7 @@
 
 use super::line::Line;
 use crate::config::Diagnostics;
-use crate::config::names::{NameKind, Names, number_of};
+use crate::config::names::{NameKind, Names};
 use crate::net::AddressFamily;
 use crate::plan::route::{
     Encapsulation, Insertion, NextHop, PROTOCOL_KEEPALIVED, RoutePlan, TABLE_MAIN, kind,
@@ -194,17 +194,19 @@ fn encapsulation(line: &mut Line, written: &Setting) -> Result<Encapsulation, ()
         }
         Some("ila") => text("ila").and_then(locator).map(Encapsulation::Ila),
         Some(family) => {
-            let octet = |name: &str| text(name).and_then(number_of).and_then(|n| u8::try_from(n).ok());
+            let number = |name: &str| options.number(name).and_then(|n| u64::try_from(n).ok());
+            let address = |name: &str| options.find(name).and_then(gateway);
+            let octet = |name: &str| number(name).and_then(|n| u8::try_from(n).ok());
             let tos = text("tos").or(text("tc"));
             let tos = tos.and_then(|tos| line.names.number(NameKind::DsField, tos));
             Some(Encapsulation::Ip {
                 family: if family == "ip6" { AddressFamily::V6 } else { AddressFamily::V4 },
-                id: text("id").and_then(|id| id.parse().ok()),
-                destination: text("dst").and_then(|a| a.parse().ok()),
-                source: text("src").and_then(|a| a.parse().ok()),
+                id: number("id"),
+                destination: address("dst"),
+                source: address("src"),
                 tos: tos.and_then(|tos| u8::try_from(tos).ok()),
                 ttl: octet("ttl").or(octet("hoplimit")),
-                flags: text("flags").and_then(number_of).and_then(|n| u16::try_from(n).ok()),
+                flags: number("flags").and_then(|n| u16::try_from(n).ok()),
             })
         }
         None => None,
