@@ -86,6 +86,7 @@ fn vrrp_plan() -> impl Strategy<Value = VrrpPlan> {
         interface: INTERFACES[interface].to_owned(),
         family: if v6 { AddressFamily::V6 } else { AddressFamily::V4 },
         vrid: VirtualRouterId::new(vrid).expect("not 0"),
+        among: None,
     });
     let share = prop::collection::vec((0usize..8, any::<bool>(), any::<bool>()), ADDRESSES);
     (prop::collection::btree_map(key, drawn(), 0..6), share).prop_map(|(routers, share)| {
@@ -312,7 +313,7 @@ fn one_changed(before: Drawn, after: Drawn, which: u8) -> Drawn {
 /// A plan of one IPv4 router with one address.
 fn speaker(drawn: Drawn) -> VrrpPlan {
     let vrid = VirtualRouterId::new(1).expect("not 0");
-    let key = RouterKey { interface: "eth0".to_owned(), family: AddressFamily::V4, vrid };
+    let key = RouterKey::new("eth0".to_owned(), AddressFamily::V4, vrid);
     let mut router = router(key, drawn);
     router.addresses.push(address(1, AddressFamily::V4, false));
     VrrpPlan { generation: Generation(1), routers: vec![router], ..VrrpPlan::default() }

@@ -32,6 +32,8 @@ fn v2() -> Expectation<'static> {
         interval: Interval::ONE_SECOND,
         checksum: ChecksumDialect::PseudoHeader,
         hop_limit_255: true,
+        trailer: Ok(()),
+        header: Ok(()),
     }
 }
 
@@ -325,6 +327,8 @@ proptest! {
             interval: advert.interval(),
             checksum,
             hop_limit_255: true,
+            trailer: Ok(()),
+            header: Ok(()),
         };
         let other = Authentication::Password(word);
         if advert.version() == Version::V2 && password != other {

@@ -175,14 +175,14 @@ fn a_password_is_eight_octets_and_not_for_version_3() {
 #[test]
 fn an_instance_that_could_not_hear_its_peers_is_not_started() {
     for block in [
-        "authentication { \n auth_type AH \n auth_pass abc \n }",
-        "auth_hmac { \n key 1 0123456789abcdef0123456789abcdef \n active_key 1 \n }",
+        "auth_hmac { \n key 1 0123456789abcdef0123456789abcdef \n active_key 2 \n }",
+        "auth_hmac { \n active_key 1 \n }",
     ] {
         let text = format!(
             "vrrp_instance A {{ \n interface eth0 \n virtual_router_id 1 \n virtual_ipaddress {{ 192.0.2.1 }} \n {block} \n }}"
         );
         let (plans, codes) = lowered(&text);
-        assert_eq!((plans.vrrp.routers.len(), codes), (0, vec![Code::NotYetTraffic]), "{block}");
+        assert_eq!((plans.vrrp.routers.len(), codes), (0, vec![Code::BadValue]), "{block}");
     }
 }
 
@@ -208,7 +208,7 @@ fn strict_mode_takes_away_what_the_rfc_does_not_know() {
         )
     };
     assert_eq!(routers(&text("")).0.authentication, Authentication::None);
-    assert_eq!(lowered(&text("strict_mode off")).0.vrrp.routers.len(), 0, "AH is not built");
+    assert_eq!(routers(&text("strict_mode off")).0.authentication, Authentication::Header(*b"abc\0\0\0\0\0"));
     // Without an address strict mode refuses.
     let (_, codes) = lowered("vrrp_instance A {\ninterface eth0\nvirtual_router_id 1\nstrict_mode\n}");
     assert!(codes.contains(&Code::Incomplete), "{codes:?}");
@@ -337,7 +337,17 @@ fn one_vrid_is_one_router() {
     assert_eq!((plans.vrrp.routers.len(), codes), (1, vec![Code::Duplicate]));
     let peer = "unicast_peer { 192.0.2.7 }";
     let (plans, codes) = lowered(&(instance("A", peer, "192.0.2.1") + &instance("B", peer, "192.0.2.2")));
-    assert_eq!((plans.vrrp.routers.len(), codes), (1, vec![Code::NotYetTraffic]));
+    assert_eq!((plans.vrrp.routers.len(), codes), (1, vec![Code::Conflict]));
+    let other = "unicast_peer { 192.0.2.8 }";
+    let (plans, codes) = lowered(&(instance("A", peer, "192.0.2.1") + &instance("B", other, "192.0.2.2")));
+    assert_eq!(codes, []);
+    let among: Vec<_> = plans.vrrp.routers.iter().map(|r| r.key.among).collect();
+    assert_eq!(among, [None, Some("192.0.2.8".parse().expect("an address"))]);
+    let group = "mcast_dst_ip 224.0.0.19";
+    let (plans, codes) = lowered(&(instance("A", "", "192.0.2.1") + &instance("B", group, "192.0.2.2")));
+    assert_eq!((plans.vrrp.routers.len(), codes), (2, vec![]));
+    let (plans, codes) = lowered(&(instance("A", group, "192.0.2.1") + &instance("B", group, "192.0.2.2")));
+    assert_eq!((plans.vrrp.routers.len(), codes), (1, vec![Code::Conflict]));
 }
 
 #[test]
@@ -547,7 +557,6 @@ fn what_is_not_built_of_tracking_is_said() {
         [
             Code::NotYet,
             Code::UnknownKeyword,
-            Code::NotYetTraffic,
             // The group has one member.
             Code::Adjusted,
         ]
@@ -587,7 +596,10 @@ fn routing(block: &str, lines: &str) -> Vec<crate::plan::route::Item> {
 #[test]
 fn a_tunnel_keeps_all_its_options() {
     use crate::plan::route::{Encapsulation, Item};
-    let items = routing("virtual_routes", "10.0.10.0/24 dev eth0 encap ip id 5 dst 1.2.3.4 src 4.3.2.1 ttl 9 tos 3 flags 16");
+    let items = routing(
+        "virtual_routes",
+        "10.0.10.0/24 dev eth0 encap ip id 5 dst 1.2.3.4 src 4.3.2.1 ttl 9 tos 3 flags 16",
+    );
     let [Item::Route(route)] = items.as_slice() else { panic!("{items:?}") };
     let encap = route.hops.first().and_then(|hop| hop.encap.clone());
     let expected = Encapsulation::Ip {

@@ -8,6 +8,8 @@ mod rule;
 mod settings;
 mod statics;
 mod track;
+mod transport;
+mod vmac;
 
 use super::Diagnostics;
 use super::names::Names;
@@ -17,7 +19,7 @@ use crate::plan::vrrp::{RouterKey, RouterPlan, Transport, VrrpPlan};
 use address::{addresses, excluded};
 use keepalived_compat::config::vrrp as conf;
 use keepalived_compat::config::vrrp::VrrpInstance;
-use keepalived_compat::{Code, Config, Diagnostic, Spanned};
+use keepalived_compat::{Code, Config, Diagnostic};
 use statics::Routing;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -34,58 +36,68 @@ pub(super) fn lower(
     let routing = Routing::new(config, names);
     let mut routers: Vec<RouterPlan> = Vec::new();
     let mut keys: BTreeMap<RouterKey, &VrrpInstance> = BTreeMap::new();
+    let mut links = vmac::Links::new(config);
     for instance in &config.instances {
-        let Some(mut router) = router(instance, out) else { continue };
+        let Some(mut router) = router(instance, &mut links, out) else { continue };
         router.routing = routing.of_instance(&instance.settings.others, out);
         router.trackers = track::trackers(&instance.settings.others, config);
-        match keys.get(&router.key) {
-            Some(first) => conflict(first, instance, &router, &routers, out),
-            None => {
-                keys.insert(router.key.clone(), instance);
-                routers.push(router);
+        if let Some(first) = keys.get(&router.key) {
+            router.key.among = among(&router, &routers);
+            if router.key.among.is_none() {
+                conflict(first, instance, &router, out);
+                continue;
             }
         }
+        keys.insert(router.key.clone(), instance);
+        routers.push(router);
     }
     let groups = groups::groups(config, &mut routers);
     let statics = routing.statics(config, &mut routers, out);
-    VrrpPlan { generation, routers, groups, statics }
+    VrrpPlan { generation, routers, groups, statics, filter: vmac::filter(config) }
 }
 
-/// Two instances are one virtual router. keepalived refuses that, except between unicast instances, which it
-/// tells apart by the sender; that is not built.
-fn conflict(
-    first: &VrrpInstance,
-    second: &VrrpInstance,
-    router: &RouterPlan,
-    routers: &[RouterPlan],
-    out: &mut Diagnostics,
-) {
-    let RouterKey { interface, family, vrid } = &router.key;
+/// A second router of a key: keepalived takes it when unicast peers or groups tell it from the first.
+fn among(router: &RouterPlan, others: &[RouterPlan]) -> Option<IpAddr> {
+    let here = || others.iter().filter(|o| RouterKey { among: None, ..o.key.clone() } == router.key);
+    match &router.transport {
+        Transport::Unicast { peers, .. } => {
+            let taken = |peer: &IpAddr| {
+                here()
+                    .any(|o| matches!(&o.transport, Transport::Unicast { peers, .. } if peers.contains(peer)))
+            };
+            peers.first().copied().filter(|_| !peers.iter().any(taken))
+        }
+        Transport::Multicast { .. } => {
+            let group = |given: &Option<IpAddr>| given.unwrap_or_else(|| router.key.family.vrrp_group());
+            let own = group(&router.transport.group_given());
+            let taken = here().any(|o| match &o.transport {
+                Transport::Multicast { group: given, .. } => group(given) == own,
+                Transport::Unicast { .. } => false,
+            });
+            (!taken).then_some(own)
+        }
+    }
+}
+
+/// Two instances are one virtual router: keepalived refuses that.
+fn conflict(first: &VrrpInstance, second: &VrrpInstance, router: &RouterPlan, out: &mut Diagnostics) {
+    let RouterKey { interface, family, vrid, .. } = &router.key;
     let place = |i: &VrrpInstance| i.settings.vrid.map_or(i.name.span, |v| v.span);
-    let unicast = |r: &RouterPlan| matches!(r.transport, Transport::Unicast { .. });
-    let both_unicast = unicast(router) && routers.iter().any(|r| r.key == router.key && unicast(r));
     let names = (&first.name.value, &second.name.value);
-    let (code, now) = if both_unicast {
-        (
-            Code::NotYetTraffic,
-            "the second is not started: instances with the same VRID and different peers are not built yet",
-        )
-    } else {
-        (Code::Conflict, "the configuration is refused, as in keepalived")
-    };
     let title = format!(
         "vrrp_instance {} and {} both use VRID {vrid} with {family} on {interface}",
         names.0, names.1
     );
+    let now = "the configuration is refused, as in keepalived";
     out.say(
-        Diagnostic::new(code, place(second), title, now)
+        Diagnostic::new(Code::Conflict, place(second), title, now)
             .related(place(first), "the first one")
             .instead("give one of them another virtual_router_id, on all nodes"),
     );
 }
 
 /// One router; `None` (said) when it cannot be started.
-fn router(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<RouterPlan> {
+fn router(instance: &VrrpInstance, links: &mut vmac::Links, out: &mut Diagnostics) -> Option<RouterPlan> {
     let name = instance.name.value.clone();
     let settings = &instance.settings;
     let family = family(settings);
@@ -101,13 +113,14 @@ fn router(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<RouterPlan> 
         out.tell(Code::Limit, instance.name.span, title, now);
         excluded_addresses.splice(0..0, addresses.split_off(MOST_ADDRESSES));
     }
-    let authentication = settings::authentication(instance, version, out)?;
+    let authentication = settings::authentication(instance, family, version, out);
     let priority = settings::priority(settings);
+    let transport = transport::transport(instance, family, out)?;
     let (preempt, preempt_delay) = settings::preemption(instance, priority, out);
     settings::note_strict_state(instance, priority, out);
     let (answer_lower_priority, answer_higher_priority) = settings::answers(instance);
-    let key = RouterKey { interface, family, vrid };
-    Some(RouterPlan {
+    let key = RouterKey::new(interface, family, vrid);
+    let mut router = RouterPlan {
         interval: settings::interval(instance, version, out),
         preempt,
         preempt_delay,
@@ -117,7 +130,8 @@ fn router(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<RouterPlan> 
         addresses,
         excluded_addresses,
         authentication,
-        transport: transport(instance, family, out)?,
+        wire: transport::wire_policy(instance, family, version, &transport, out)?,
+        transport,
         checksum: settings::checksum(instance, family, version),
         announce: settings::announce(instance),
         answer_lower_priority,
@@ -125,7 +139,13 @@ fn router(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<RouterPlan> 
         track_primary: !settings.dont_track_primary,
         track_interfaces: settings::track_interfaces(instance, &key.interface, out),
         ..RouterPlan::new(name, key)
-    })
+    };
+    if !vmac::virtual_links(instance, &mut router, links, out) {
+        return None;
+    }
+    router.accept = vmac::accept(instance, &router, out);
+    router.promote_secondaries = vmac::promote_secondaries(instance, &router);
+    Some(router)
 }
 
 /// The family of the first address that is written, whatever it is for; else IPv4.
@@ -151,52 +171,13 @@ fn interface(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<String> {
     let name = &instance.name;
     let unicast = instance.settings.unicast_source.is_some() && !instance.settings.unicast_peers.is_empty();
     let diagnostic = if unicast {
-        let title =
-            format!("vrrp_instance {}: unicast without `interface` is not built in holdfast yet", name.value);
-        Diagnostic::new(Code::NotYetTraffic, name.span, title, "the instance is not started")
+        let title = format!("vrrp_instance {}: no interface has its unicast_src_ip now", name.value);
+        let now = "the instance is not started; reload when there is one";
+        Diagnostic::new(Code::NotYetTraffic, name.span, title, now)
     } else {
         let title = format!("vrrp_instance {} has no interface", name.value);
         Diagnostic::new(Code::Incomplete, name.span, title, "the configuration is refused, as in keepalived")
     };
     out.say(diagnostic.instead("interface NAME, the one that reaches the other routers"));
     None
-}
-
-fn transport(instance: &VrrpInstance, family: AddressFamily, out: &mut Diagnostics) -> Option<Transport> {
-    let settings = &instance.settings;
-    let name = &instance.name.value;
-    let mut fits = |what: &str, address: &Spanned<IpAddr>| {
-        let fits = AddressFamily::of(address.value) == family;
-        if !fits {
-            let title =
-                format!("vrrp_instance {name}: the {what} {} is not an {family} address", address.value);
-            out.tell(Code::BadValue, address.span, title, "it is left out, as in keepalived");
-        }
-        fits
-    };
-    let source = settings.unicast_source.filter(|s| fits("unicast_src_ip", s)).map(|s| s.value);
-    let source = source.or(settings.mcast_source.filter(|s| fits("mcast_src_ip", s)).map(|s| s.value));
-    let peers: Vec<IpAddr> =
-        settings.unicast_peers.iter().filter(|p| fits("peer", p)).map(|p| p.value).collect();
-    let group = settings.mcast_group.filter(|g| fits("mcast_dst_ip", g));
-    if !peers.is_empty() {
-        return Some(Transport::Unicast { source, peers });
-    }
-    if settings.peers_written {
-        let title = format!("vrrp_instance {name}: no line of its unicast_peer can be used");
-        let now = "the instance is not started: by multicast its peers would not hear it, and both would hold the addresses";
-        let span = settings.unicast.unwrap_or(instance.name.span);
-        out.tell(Code::BadValue, span, title, now);
-        return None;
-    }
-    if let Some(span) = settings.unicast.or(settings.unicast_source.map(|s| s.span)) {
-        let title = format!("vrrp_instance {name} has a unicast keyword but no peer");
-        out.tell(Code::Deprecated, span, title, "it speaks multicast, as in keepalived");
-    }
-    let default = match family {
-        AddressFamily::V4 => instance.defaults.group4,
-        AddressFamily::V6 => instance.defaults.group6,
-    };
-    let group = group.or(default).map(|g| g.value);
-    Some(Transport::Multicast { source, group: group.filter(|g| *g != family.vrrp_group()) })
 }

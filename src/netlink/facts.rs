@@ -127,6 +127,11 @@ impl InterfaceTable {
         self.interfaces.values().map(|interface| &interface.link).find(|link| link.name == name)
     }
 
+    /// Every link, by index.
+    pub fn links(&self) -> impl Iterator<Item = &Link> {
+        self.interfaces.values().map(|interface| &interface.link)
+    }
+
     /// The addresses of the interface with this index, in the kernel's order; none if it is unknown.
     pub fn addresses(&self, index: u32) -> &[Address] {
         self.interfaces.get(&index).map(|interface| interface.addresses.as_slice()).unwrap_or_default()
@@ -257,7 +262,17 @@ mod tests {
     fn link(index: u32, running: bool) -> Link {
         let name = format!("eth{index}");
         let mac = MacAddr([2, 0, 0, 0, 0, 1]);
-        Link { index, name, up: true, running, mac, mtu: 1500, ipv6_forwarding: false, kind: None }
+        Link {
+            index,
+            name,
+            up: true,
+            running,
+            mac,
+            mtu: 1500,
+            ipv6_forwarding: false,
+            kind: None,
+            ties: Default::default(),
+        }
     }
 
     fn cidr(text: &str) -> IpCidr {

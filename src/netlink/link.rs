@@ -6,14 +6,20 @@ use crate::net::MacAddr;
 /// Octets of struct ifinfomsg.
 pub(super) const HEADER: usize = 16;
 
-const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
+pub(super) const IFLA_ADDRESS: u16 = 1;
+pub(super) const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+pub(super) const IFLA_LINK: u16 = 5;
+pub(super) const IFLA_MASTER: u16 = 10;
 const IFLA_WIRELESS: u16 = 11;
-const IFLA_LINKINFO: u16 = 18;
-const IFLA_INFO_KIND: u16 = 1;
-const IFLA_INFO_DATA: u16 = 2;
-const IFLA_AF_SPEC: u16 = 26;
+pub(super) const IFLA_LINKINFO: u16 = 18;
+pub(super) const IFLA_INFO_KIND: u16 = 1;
+pub(super) const IFLA_INFO_DATA: u16 = 2;
+pub(super) const IFLA_MACVLAN_MODE: u16 = 1;
+pub(super) const MACVLAN_MODE_PRIVATE: u32 = 1;
+pub(super) const IFLA_IFALIAS: u16 = 20;
+pub(super) const IFLA_AF_SPEC: u16 = 26;
+pub(super) const IFLA_GROUP: u16 = 27;
 const IFLA_INET6_CONF: u16 = 2;
 
 const IFF_UP: u32 = 0x1;
@@ -38,6 +44,23 @@ pub struct Link {
     pub ipv6_forwarding: bool,
     /// What made it: "veth", "macvlan", "dummy" ...; none for hardware.
     pub kind: Option<String>,
+    /// How it hangs together with others.
+    pub ties: LinkTies,
+}
+
+/// What ties an interface to others; most of it absent for most interfaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinkTies {
+    /// The interface that it is made on (IFLA_LINK).
+    pub base: Option<u32>,
+    /// The bridge, bond or VRF that it belongs to (IFLA_MASTER).
+    pub master: Option<u32>,
+    /// Link group.
+    pub group: u32,
+    /// Is it a macvlan in private mode?
+    pub private_macvlan: bool,
+    /// The text that an operator or a program attached (IFLA_IFALIAS).
+    pub alias: Option<String>,
 }
 
 /// Decode what follows the message header.
@@ -60,6 +83,7 @@ pub(super) fn decode(payload: &[u8]) -> Result<Option<Link>, Malformed> {
         mtu: 0,
         ipv6_forwarding: false,
         kind: None,
+        ties: LinkTies::default(),
     };
     for attribute in attributes(rest) {
         let attribute = attribute?;
@@ -69,14 +93,11 @@ pub(super) fn decode(payload: &[u8]) -> Result<Option<Link>, Malformed> {
             IFLA_ADDRESS => link.mac = attribute.value.try_into().map(MacAddr).unwrap_or_default(),
             IFLA_IFNAME => link.name = attribute.text(),
             IFLA_MTU => link.mtu = attribute.u32()?,
-            IFLA_LINKINFO => {
-                for info in attribute.nested() {
-                    let info = info?;
-                    if info.kind == IFLA_INFO_KIND {
-                        link.kind = Some(info.text());
-                    }
-                }
-            }
+            IFLA_LINK => link.ties.base = Some(attribute.u32()?),
+            IFLA_MASTER => link.ties.master = Some(attribute.u32()?),
+            IFLA_IFALIAS => link.ties.alias = Some(attribute.text()),
+            IFLA_GROUP => link.ties.group = attribute.u32()?,
+            IFLA_LINKINFO => link_info(&attribute, &mut link)?,
             IFLA_AF_SPEC => link.ipv6_forwarding = ipv6_forwarding(&attribute)?,
             _ => {}
         }
@@ -85,6 +106,25 @@ pub(super) fn decode(payload: &[u8]) -> Result<Option<Link>, Malformed> {
         return Err(Malformed("link without index or name"));
     }
     Ok(Some(link))
+}
+
+fn link_info(attribute: &Attribute<'_>, link: &mut Link) -> Result<(), Malformed> {
+    for info in attribute.nested() {
+        let info = info?;
+        match info.kind {
+            IFLA_INFO_KIND => link.kind = Some(info.text()),
+            IFLA_INFO_DATA if link.kind.as_deref() == Some("macvlan") => {
+                for data in info.nested() {
+                    let data = data?;
+                    if data.kind == IFLA_MACVLAN_MODE {
+                        link.ties.private_macvlan = data.u32()? == MACVLAN_MODE_PRIVATE;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The first of the interface's IPv6 settings (IFLA_AF_SPEC, AF_INET6, IFLA_INET6_CONF) is `forwarding`.
@@ -178,8 +218,30 @@ mod tests {
             mtu: 1500,
             ipv6_forwarding: true,
             kind: Some("veth".into()),
+            ties: LinkTies::default(),
         };
         assert_eq!(decode(&payload), Ok(Some(expected)));
+    }
+
+    #[test]
+    fn a_macvlan_says_what_it_is_made_on() {
+        let payload = message(0, 0x1, |request| {
+            request.text(IFLA_IFNAME, "vrrp.51").attribute(IFLA_LINK, &2u32.to_ne_bytes());
+            request.text(IFLA_IFALIAS, "ours").attribute(IFLA_GROUP, &7u32.to_ne_bytes());
+            request.nest(IFLA_LINKINFO, |info| {
+                info.text(IFLA_INFO_KIND, "macvlan").nest(IFLA_INFO_DATA, |data| {
+                    data.attribute(IFLA_MACVLAN_MODE, &MACVLAN_MODE_PRIVATE.to_ne_bytes());
+                });
+            });
+        });
+        let expected = LinkTies {
+            base: Some(2),
+            master: None,
+            group: 7,
+            private_macvlan: true,
+            alias: Some("ours".into()),
+        };
+        assert_eq!(decode(&payload).unwrap().map(|link| link.ties), Some(expected));
     }
 
     #[test]

@@ -11,11 +11,13 @@ pub mod ipvs_codec;
 mod link;
 pub mod message;
 pub mod monitor;
+pub mod nftables;
 pub mod route;
 pub mod routing;
 mod rule;
 mod socket;
+pub mod virtual_link;
 
 pub use address::Address;
-pub use link::Link;
+pub use link::{Link, LinkTies};
 pub use socket::{NetlinkError, NetlinkSocket};

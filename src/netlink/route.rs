@@ -5,6 +5,7 @@ use super::link::{self, Link};
 use super::message::{Malformed, Request};
 use super::routing;
 use super::socket::{Answer, NetlinkError, NetlinkSocket};
+use super::virtual_link::{self, LinkChange, NewLink};
 use crate::vrrp::{AddressOp, KernelError, RoutingOp};
 
 const RTM_NEWLINK: u16 = 16;
@@ -119,6 +120,24 @@ impl RouteSocket {
             }
         });
         judged.collect()
+    }
+
+    /// Make an interface on another one; it is down then.
+    pub fn create_link(&mut self, new: &NewLink<'_>) -> Result<(), NetlinkError> {
+        let context = format!("cannot make the interface {}", new.name);
+        self.socket.call(virtual_link::create(new), &context).map(drop)
+    }
+
+    /// Change an interface that [`RouteSocket::create_link`] made.
+    pub fn change_link(&mut self, index: u32, change: LinkChange<'_>) -> Result<(), NetlinkError> {
+        let context = format!("cannot set {change:?} on interface {index}");
+        self.socket.call(virtual_link::change(index, change), &context).map(drop)
+    }
+
+    /// Remove an interface, and with it all that was on it.
+    pub fn delete_link(&mut self, index: u32) -> Result<(), NetlinkError> {
+        let context = format!("cannot remove interface {index}");
+        self.socket.call(virtual_link::delete(index), &context).map(drop)
     }
 
     /// Set an interface administratively up or down.

@@ -171,6 +171,45 @@ impl NetlinkSocket {
         results
     }
 
+    /// Requests that are performed together or not at all (nfnetlink's batches): `requests` begin and end with the
+    /// messages that open and close the batch, only the one before the last is acknowledged. The first refusal is
+    /// the result.
+    pub fn transaction(&mut self, requests: Vec<Request>, context: &str) -> Result<(), NetlinkError> {
+        let Some(judged) = requests.len().checked_sub(2) else { return Ok(()) };
+        let first = self.sequence.wrapping_add(1);
+        let mut bytes = Vec::new();
+        for (number, request) in requests.into_iter().enumerate() {
+            let acknowledge = if number == judged { NLM_F_ACK } else { 0 };
+            bytes.extend(request.finish(self.next_sequence(), NLM_F_REQUEST | acknowledge));
+        }
+        crate::sys::process::grow_send_buffer(&self.socket, bytes.len().saturating_mul(2));
+        let last = first.wrapping_add(u32::try_from(judged).unwrap_or(u32::MAX));
+        let result = self.send(&bytes).and_then(|()| self.judgement(first, last));
+        self.conclude(result, context)
+    }
+
+    /// Read until the request `last` has its verdict, or the opening message `first` was refused.
+    fn judgement(&mut self, first: u32, last: u32) -> Result<(), Failure> {
+        let mut refusal = None;
+        loop {
+            self.receive()?;
+            for message in messages(&self.buffer) {
+                let message = message.map_err(|_| Failure::Transport(libc::EBADMSG))?;
+                let ours = message.sequence.wrapping_sub(first) <= last.wrapping_sub(first);
+                if message.kind != NLMSG_ERROR || !ours {
+                    continue;
+                }
+                if let Err((errno, words)) = verdict(&message)? {
+                    refusal.get_or_insert(Failure::Refused(errno, words));
+                }
+                let opening = message.sequence == first && refusal.is_some();
+                if message.sequence == last || opening {
+                    return refusal.map_or(Ok(()), Err);
+                }
+            }
+        }
+    }
+
     fn next_sequence(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);
         self.sequence

@@ -9,6 +9,8 @@ pub mod notify;
 pub mod route;
 pub mod scripts;
 pub mod track;
+pub mod transport;
+pub mod vmac;
 pub mod vrrp;
 
 use serde::{Deserialize, Serialize};

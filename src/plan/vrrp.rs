@@ -4,6 +4,8 @@ use crate::net::{AddressFamily, IpCidr, Priority, VirtualRouterId};
 use crate::plan::Generation;
 use crate::plan::route::Item;
 pub use crate::plan::track::TrackedObject;
+pub use crate::plan::transport::{HmacKey, HmacMode, HmacPolicy, OldChecksum, PeerLimits, WirePolicy};
+pub use crate::plan::vmac::{FilterSettings, VirtualLinkKind, VirtualLinkPlan};
 use crate::time::Interval;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -22,6 +24,8 @@ pub struct VrrpPlan {
     pub groups: Vec<SyncGroupPlan>,
     /// `static_ipaddress`, `static_routes`, `static_rules`: in this order, each in the order of the file.
     pub statics: Vec<Item>,
+    /// How packets to addresses that are not accepted are dropped.
+    pub filter: FilterSettings,
 }
 
 /// A `vrrp_sync_group`.
@@ -46,6 +50,16 @@ pub struct RouterKey {
     pub family: AddressFamily,
     /// The identifier.
     pub vrid: VirtualRouterId,
+    /// Tells a second router of that VRID, family and interface from the first, which has `None` here: a unicast peer
+    /// or a multicast group of its own (keepalived allows both).
+    pub among: Option<IpAddr>,
+}
+
+impl RouterKey {
+    /// The only router of its VRID and family on the interface, or the first.
+    pub fn new(interface: String, family: AddressFamily, vrid: VirtualRouterId) -> RouterKey {
+        RouterKey { interface, family, vrid, among: None }
+    }
 }
 
 /// One `vrrp_instance`.
@@ -91,6 +105,17 @@ pub struct RouterPlan {
     pub trackers: Vec<TrackedObject>,
     /// `virtual_routes`, then `virtual_rules`: there while it is Master. No addresses among them.
     pub routing: Vec<Item>,
+    /// Interfaces that are made for this router (`use_vmac`, `use_ipvlan`, `use_vmac_addr`). Addresses that they hold
+    /// name them as their interface.
+    pub virtual_links: Vec<VirtualLinkPlan>,
+    /// The one of them that advertisements leave and enter by; the router's own interface when `None`.
+    pub advert_link: Option<String>,
+    /// Accept packets to the virtual addresses (RFC 9568 6.1, Accept_Mode)? Always true for an owner.
+    pub accept: bool,
+    /// Set `promote_secondaries` on the interface, so that a removed address takes no other with it.
+    pub promote_secondaries: bool,
+    /// How it speaks and what it believes.
+    pub wire: WirePolicy,
 }
 
 impl RouterPlan {
@@ -118,7 +143,17 @@ impl RouterPlan {
             track_interfaces: Vec::new(),
             trackers: Vec::new(),
             routing: Vec::new(),
+            virtual_links: Vec::new(),
+            advert_link: None,
+            accept: true,
+            promote_secondaries: false,
+            wire: WirePolicy::default(),
         }
+    }
+
+    /// The interface that advertisements leave and enter by.
+    pub fn advert_interface(&self) -> &str {
+        self.advert_link.as_deref().unwrap_or(&self.key.interface)
     }
 }
 
@@ -192,6 +227,16 @@ pub enum Transport {
         /// The peers; at least one.
         peers: Vec<IpAddr>,
     },
+}
+
+impl Transport {
+    /// The multicast group, if another one than the standard one is given.
+    pub fn group_given(&self) -> Option<IpAddr> {
+        match self {
+            Transport::Multicast { group, .. } => *group,
+            Transport::Unicast { .. } => None,
+        }
+    }
 }
 
 /// When addresses are announced by gratuitous ARP or unsolicited neighbour advertisement.

@@ -4,6 +4,7 @@
 mod effective;
 mod files;
 mod interfaces;
+mod keys;
 mod machine;
 mod names;
 mod scripts;
@@ -140,17 +141,20 @@ impl Outcome {
         // Absolute, because ${_PWD} of a file is used inside it as the start of other names.
         let file = std::path::absolute(&request.file).unwrap_or_else(|_| request.file.clone());
         let file = file.to_string_lossy();
-        let parsed = match machine {
+        let mut parsed = match machine {
             Some(machine) => keepalived_compat::parse_and_lint(&mut Files, &file, options, machine),
             None => keepalived_compat::parse(&mut Files, &file, options),
         };
         let lints = machine.map(|machine| machine::lint(&parsed.config, machine)).unwrap_or_default();
+        let keys = keys::read(&mut parsed.config);
+        interfaces::find_by_source(&mut parsed.config);
         let scripts = scripts::diagnose(&parsed.config);
         let interfaces = interfaces::diagnose(&parsed.config, request.interface_exists);
         let lowered = lower_owned(parsed.config, request.generation, &names::names());
         let mut plans = lowered.plans;
         let mut diagnostics = parsed.diagnostics;
         diagnostics.extend(lowered.diagnostics);
+        diagnostics.extend(keys);
         diagnostics.extend(scripts);
         diagnostics.extend(interfaces);
         diagnostics.extend(lints);

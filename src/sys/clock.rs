@@ -11,6 +11,14 @@ pub fn monotonic_now() -> Instant {
     Instant(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
 }
 
+/// Nanoseconds since 1970 by CLOCK_REALTIME, which jumps when somebody sets it.
+pub fn unix_nanoseconds() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_REALTIME).expect("CLOCK_REALTIME exists on every Linux");
+    let seconds = u64::try_from(now.tv_sec()).unwrap_or(0);
+    let nanoseconds = u64::try_from(now.tv_nsec()).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,8 +15,8 @@ pub(super) const NAME_ROOM: usize = 32;
 /// Room for the control messages received: pktinfo and hop limit of IPv6 take 40 + 24 octets.
 pub(super) const CONTROL_ROOM: usize = 128;
 
-/// Room for the one control message sent: pktinfo of IPv6 takes 40 octets.
-pub(super) const SEND_CONTROL_ROOM: usize = 40;
+/// Room for the control messages sent: pktinfo of IPv6 takes 40 octets, a hop limit 24.
+pub(super) const SEND_CONTROL_ROOM: usize = 64;
 
 /// A short octet string, aligned as the kernel wants addresses and control messages.
 #[repr(C, align(8))]

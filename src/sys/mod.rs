@@ -6,6 +6,7 @@
 pub mod bfd_socket;
 pub mod child;
 pub mod clock;
+pub mod membership;
 mod mmsg;
 mod option;
 pub mod packet_socket;

@@ -10,6 +10,11 @@ pub fn grow_receive_buffer(socket: &impl AsFd, octets: usize) {
     option::grow_receive_buffer(socket, octets);
 }
 
+/// Ask for a send buffer of `octets`, beyond net.core.wmem_max if the process may; best effort.
+pub fn grow_send_buffer(socket: &impl AsFd, octets: usize) {
+    option::grow_send_buffer(socket, octets);
+}
+
 /// Keep every page that is or will be touched in memory (MCL_ONFAULT: untouched ones cost nothing).
 /// EPERM or ENOMEM without CAP_IPC_LOCK and beyond RLIMIT_MEMLOCK: the process then runs on unlocked.
 pub fn lock_memory() -> io::Result<()> {

@@ -8,11 +8,18 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-/// VRRP's IP protocol number (RFC 9568 5.1.1.4).
+//= RFC9568 5.1.1.4 M-04
+//= RFC9568 5.1.2.4 M-08
+/// VRRP's IP protocol number.
 const PROTOCOL: libc::c_int = 112;
 
-/// TTL and hop limit of every advertisement (RFC 9568 5.1.1.3, 5.1.2.3).
-const HOP_LIMIT: libc::c_int = 255;
+/// That of the authentication header (RFC 2402).
+const SEALED_PROTOCOL: libc::c_int = 51;
+
+//= RFC9568 5.1.1.3 M-03
+//= RFC9568 5.1.2.3 M-07
+/// TTL and hop limit of every advertisement that does not ask for another.
+const HOP_LIMIT: u8 = 255;
 
 /// Internetwork control, as keepalived marks its advertisements.
 const TRAFFIC_CLASS: libc::c_int = 0xc0;
@@ -54,6 +61,8 @@ pub struct Outgoing<'a> {
     pub source: IpAddr,
     /// Group or peer.
     pub destination: IpAddr,
+    /// TTL or hop limit. 255, except where a unicast instance asks for another.
+    pub hop_limit: u8,
     /// The VRRP message with its checksum, without an IP header.
     pub bytes: &'a [u8],
 }
@@ -81,11 +90,28 @@ impl VrrpSocket {
     /// Open for the interface `index` called `name`. Needs CAP_NET_RAW. ENODEV if there is no such interface,
     /// EAFNOSUPPORT if the kernel has no IPv6.
     pub fn open(index: u32, name: &str, family: AddressFamily) -> io::Result<VrrpSocket> {
+        VrrpSocket::open_protocol(index, name, family, PROTOCOL)
+    }
+
+    /// Open for VRRP behind an authentication header, which exists with IPv4 only: whole packets go out by
+    /// [`VrrpSocket::send_packets`] and come in by [`Buffers::whole_packets`].
+    pub fn open_sealed(index: u32, name: &str) -> io::Result<VrrpSocket> {
+        let opened = VrrpSocket::open_protocol(index, name, AddressFamily::V4, SEALED_PROTOCOL)?;
+        set(&opened.socket, libc::IPPROTO_IP, libc::IP_HDRINCL, &1)?;
+        Ok(opened)
+    }
+
+    fn open_protocol(
+        index: u32,
+        name: &str,
+        family: AddressFamily,
+        protocol: libc::c_int,
+    ) -> io::Result<VrrpSocket> {
         let domain = match family {
             AddressFamily::V4 => Domain::IPV4,
             AddressFamily::V6 => Domain::IPV6,
         };
-        let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(PROTOCOL)))?;
+        let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(protocol)))?;
         socket.bind_device(Some(name.as_bytes()))?;
         socket.set_nonblocking(true)?;
         grow_receive_buffer(&socket, RECEIVE_BUFFER);
@@ -122,9 +148,9 @@ impl VrrpSocket {
         }
     }
 
-    /// Send one message from `source` to `destination`.
+    /// Send one message from `source` to `destination`, with hop limit 255.
     pub fn send(&self, source: IpAddr, destination: IpAddr, bytes: &[u8]) -> io::Result<()> {
-        match self.send_batch(&[Outgoing { source, destination, bytes }]).pop() {
+        match self.send_batch(&[Outgoing { source, destination, hop_limit: HOP_LIMIT, bytes }]).pop() {
             None => Ok(()),
             Some((_, error)) => Err(error),
         }
@@ -134,6 +160,13 @@ impl VrrpSocket {
     /// others are sent. WouldBlock means the send queue is full: nothing after that position was tried.
     pub fn send_batch(&self, messages: &[Outgoing<'_>]) -> Vec<(usize, io::Error)> {
         mmsg::send_many(&self.socket, messages, |message| self.encode(message))
+    }
+
+    /// As [`VrrpSocket::send_batch`], for whole IPv4 packets and where they go, on a socket that was opened for them.
+    pub fn send_packets(&self, packets: &[(Ipv4Addr, &[u8])]) -> Vec<(usize, io::Error)> {
+        mmsg::send_many(&self.socket, packets, |(destination, packet)| {
+            Ok(Message { name: name_v4(*destination), control: Small::EMPTY, payload: packet })
+        })
     }
 
     /// Receive up to 64 packets. Returns how many the kernel gave, 0 when there are none; malformed ones are among
@@ -155,8 +188,8 @@ impl VrrpSocket {
 
     fn set_up_v4(&self) -> io::Result<()> {
         let integers = [
-            (libc::IP_TTL, HOP_LIMIT),
-            (libc::IP_MULTICAST_TTL, HOP_LIMIT),
+            (libc::IP_TTL, libc::c_int::from(HOP_LIMIT)),
+            (libc::IP_MULTICAST_TTL, libc::c_int::from(HOP_LIMIT)),
             (libc::IP_TOS, TRAFFIC_CLASS),
             (libc::IP_MULTICAST_LOOP, 0),
             (libc::IP_MULTICAST_ALL, 0),
@@ -173,8 +206,8 @@ impl VrrpSocket {
 
     fn set_up_v6(&self) -> io::Result<()> {
         let integers = [
-            (libc::IPV6_UNICAST_HOPS, HOP_LIMIT),
-            (libc::IPV6_MULTICAST_HOPS, HOP_LIMIT),
+            (libc::IPV6_UNICAST_HOPS, libc::c_int::from(HOP_LIMIT)),
+            (libc::IPV6_MULTICAST_HOPS, libc::c_int::from(HOP_LIMIT)),
             (libc::IPV6_TCLASS, TRAFFIC_CLASS),
             (libc::IPV6_MULTICAST_LOOP, 0),
             (libc::IPV6_MULTICAST_IF, self.interface as libc::c_int),
@@ -223,6 +256,10 @@ impl VrrpSocket {
             }
             _ => return Err(other_family()),
         };
+        let control = match message.hop_limit {
+            HOP_LIMIT => control,
+            other => Small::of(&[control.as_slice(), hops(self.family, other).as_slice()]),
+        };
         Ok(Message { name, control, payload: message.bytes })
     }
 }
@@ -256,6 +293,14 @@ impl Buffers {
     }
 }
 
+impl Buffers {
+    /// Whole packets from the IP header on, of a socket opened by [`VrrpSocket::open_sealed`]. `None` as in
+    /// [`Buffers::packets`].
+    pub fn whole_packets(&self) -> impl Iterator<Item = Option<&[u8]>> {
+        self.slots.datagrams().map(|datagram| (!datagram.truncated).then_some(datagram.payload))
+    }
+}
+
 impl Default for Buffers {
     fn default() -> Buffers {
         Buffers::new()
@@ -281,6 +326,15 @@ fn name_v6(address: Ipv6Addr, scope: u32) -> Small<NAME_ROOM> {
 
 fn needs_scope(address: Ipv6Addr) -> bool {
     address.is_unicast_link_local() || address.is_multicast()
+}
+
+/// A hop limit for one message.
+fn hops(family: AddressFamily, limit: u8) -> Small<{ mmsg::SEND_CONTROL_ROOM }> {
+    let limit = libc::c_int::from(limit).to_ne_bytes();
+    match family {
+        AddressFamily::V4 => mmsg::control_message(libc::IPPROTO_IP, libc::IP_TTL, &limit),
+        AddressFamily::V6 => mmsg::control_message(libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT, &limit),
+    }
 }
 
 /// in_pktinfo: interface, source, unused destination.

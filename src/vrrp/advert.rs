@@ -4,27 +4,42 @@ use super::context::Context;
 use super::event::{Action, Frame};
 use super::router::Router;
 use crate::net::{AddressFamily, Priority};
-use crate::plan::vrrp::Transport;
+use crate::plan::vrrp::{Authentication, OldChecksum, Transport};
 use crate::time::Interval;
-use crate::wire::vrrp::{Addresses, Advertisement, MAX_ADDRESSES, MAX_V3_INTERVAL, Version};
+use crate::wire::ah::{self, Envelope};
+use crate::wire::trailer;
+use crate::wire::vrrp::{Addresses, Advertisement, HOP_LIMIT, MAX_ADDRESSES, MAX_V3_INTERVAL, Version};
 use std::net::IpAddr;
 
 impl Router {
     /// Send an advertisement with the priority in force.
     pub(super) fn send_advertisement(&mut self, ctx: &mut Context) {
-        if self.frames.is_empty() {
-            self.frames = self.build_frames(self.priority);
-        }
-        self.stats.sent += self.frames.len() as u64;
-        ctx.actions.extend(self.frames.iter().cloned().map(|frame| Action::Transmit(self.id, frame)));
+        let built;
+        let frames = if self.repeats_itself() {
+            if self.frames.is_empty() {
+                self.frames = self.build_frames(self.priority, ctx);
+            }
+            &self.frames
+        } else {
+            built = self.build_frames(self.priority, ctx);
+            &built
+        };
+        self.stats.sent += frames.len() as u64;
+        ctx.actions.extend(frames.iter().cloned().map(|frame| Action::Transmit(self.id, frame)));
     }
 
     /// Say that this router stops being Master: priority 0 (RFC 9568 5.2.4).
+    //= RFC9568 5.2.4 M-14
     pub(super) fn send_resignation(&mut self, ctx: &mut Context) {
-        let frames = self.build_frames(Priority::RESIGN);
+        let frames = self.build_frames(Priority::RESIGN, ctx);
         self.stats.sent += frames.len() as u64;
         self.stats.resignations_sent += frames.len() as u64;
         ctx.actions.extend(frames.into_iter().map(|frame| Action::Transmit(self.id, frame)));
+    }
+
+    /// Is one advertisement like the next? Not when each has a number of its own.
+    fn repeats_itself(&self) -> bool {
+        self.signs().is_none() && !matches!(self.plan.authentication, Authentication::Header(_))
     }
 
     /// The interval as the version in use can say it.
@@ -52,22 +67,57 @@ impl Router {
         }
     }
 
-    /// One frame per destination; none while there is no interface or no source address.
-    fn build_frames(&self, priority: Priority) -> Vec<Frame> {
+    /// One frame per destination; none while there is no interface or no source address. What is signed or numbered
+    /// is so once for all destinations, as keepalived does it.
+    fn build_frames(&mut self, priority: Priority, ctx: &Context) -> Vec<Frame> {
         let (Some(interface), Some(source), Some(message)) = (self.link, self.source, self.message(priority))
         else {
             return Vec::new();
         };
-        let frame = |destination: IpAddr| Frame::Advertisement {
-            interface,
-            source,
-            destination,
-            bytes: message.encode(source, destination, self.plan.checksum),
+        let (hop_limit, destinations) = match (&self.plan.transport, self.group()) {
+            (Transport::Unicast { peers, .. }, _) => (self.plan.wire.unicast_hop_limit, peers.clone()),
+            (Transport::Multicast { .. }, group) => (HOP_LIMIT, group.into_iter().collect()),
         };
-        match (&self.plan.transport, self.group()) {
-            (Transport::Unicast { peers, .. }, _) => peers.iter().copied().map(frame).collect(),
-            (Transport::Multicast { .. }, group) => group.into_iter().map(frame).collect(),
-        }
+        let trailer = self.sign(source, &message, ctx);
+        let seal = match self.plan.authentication {
+            Authentication::Header(key) => Some((key, self.speech.next_header())),
+            Authentication::None | Authentication::Password(_) => None,
+        };
+        let sums_group = self.sums_as_before().then(|| self.plan.key.family.vrrp_group());
+        let checksum = self.plan.checksum;
+        let frame = |destination: IpAddr| {
+            let mut bytes = message.encode(source, sums_group.unwrap_or(destination), checksum);
+            bytes.extend(trailer.iter().flatten());
+            match (seal, source, destination) {
+                (Some((key, (sequence, identification))), IpAddr::V4(source), IpAddr::V4(destination)) => {
+                    let envelope = Envelope { source, destination, hop_limit, identification, sequence };
+                    Frame::Sealed { interface, destination, packet: ah::seal(envelope, &key, &bytes) }
+                }
+                _ => Frame::Advertisement { interface, source, destination, hop_limit, bytes },
+            }
+        };
+        destinations.into_iter().map(frame).collect()
+    }
+
+    /// The trailer of `auth_hmac`. It does not cover the checksum, so the destination does not matter.
+    fn sign(&mut self, source: IpAddr, message: &Advertisement, ctx: &Context) -> Option<[u8; trailer::LEN]> {
+        let policy = self.signs()?;
+        let (active, window) = (policy.active, policy.window);
+        let key = policy.key(active)?.to_vec();
+        let sequence = self.speech.next_trailer(window, ctx.unix_nanoseconds());
+        let bytes = message.encode(source, source, self.plan.checksum);
+        Some(trailer::sign(source, &bytes, active, &key, sequence))
+    }
+
+    /// Unicast VRRPv3 over IPv4 with the group in the pseudo-header: configured, or heard from a peer.
+    fn sums_as_before(&self) -> bool {
+        let unicast = matches!(self.plan.transport, Transport::Unicast { .. });
+        let old = match self.plan.wire.old_checksum {
+            OldChecksum::Detect => self.speech.old_checksum,
+            OldChecksum::Always => true,
+            OldChecksum::Never => false,
+        };
+        old && unicast && self.plan.version == Version::V3 && self.plan.key.family == AddressFamily::V4
     }
 
     fn message(&self, priority: Priority) -> Option<Advertisement> {

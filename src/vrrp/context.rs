@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 /// The moment, the surroundings, and where actions go.
 pub(super) struct Context<'a> {
     pub now: Instant,
+    /// Time of day less `now`, in nanoseconds; 0 while nobody has told it.
+    pub day_offset: i64,
     pub interfaces: &'a Interfaces,
     pub samples: &'a Samples,
     pub operations: &'a mut Operations,
@@ -30,6 +32,11 @@ pub(super) struct PriorityChange {
 }
 
 impl Context<'_> {
+    /// Nanoseconds since 1970.
+    pub fn unix_nanoseconds(&self) -> u64 {
+        self.now.0.saturating_add_signed(self.day_offset)
+    }
+
     /// Ask the kernel for a change; `slot` is where the router keeps the address, a hint for the answer.
     pub fn issue(&mut self, router: RouterId, slot: usize, op: AddressOp) -> OpId {
         let id = self.operations.begin(router, slot);

@@ -25,6 +25,19 @@ pub enum Event {
     Plan(VrrpPlan),
     /// A packet of IP protocol 112 arrived.
     Advertisement(Received),
+    /// An IPv4 packet of protocol 51 (authentication header) arrived.
+    Sealed {
+        /// Index of the interface it came in on.
+        interface: u32,
+        /// The whole packet from the IP header on.
+        packet: Vec<u8>,
+    },
+    /// The time of day, for `auth_hmac` only: nanoseconds since 1970 at the moment of this event. Sent before the first
+    /// plan and whenever it went another way than the monotonic clock.
+    TimeOfDay {
+        /// Nanoseconds since 1970.
+        unix_nanoseconds: u64,
+    },
     /// The kernel's facts about an interface: sent for each at start and at every change.
     Interface(InterfaceFacts),
     /// The interface with this index is gone.
@@ -157,8 +170,19 @@ pub enum Frame {
         source: IpAddr,
         /// Group or peer.
         destination: IpAddr,
+        /// TTL or hop limit; multicast ones always have 255.
+        hop_limit: u8,
         /// The VRRP message with its checksum.
         bytes: Vec<u8>,
+    },
+    /// A whole IPv4 packet behind an authentication header; only its header checksum is left to the kernel.
+    Sealed {
+        /// Interface index.
+        interface: u32,
+        /// Group or peer.
+        destination: Ipv4Addr,
+        /// From the IP header on.
+        packet: Vec<u8>,
     },
     /// A whole Ethernet frame (gratuitous ARP or unsolicited neighbour advertisement).
     Ethernet {

@@ -1,7 +1,8 @@
 //! Sentences for people.
 
+use super::accept::Inbound;
 use super::context::PriorityChange;
-use super::event::{Received, TransitionCause};
+use super::event::TransitionCause;
 use crate::wire::vrrp::Discard;
 use std::fmt;
 
@@ -69,13 +70,38 @@ fn seconds(ms: u64) -> String {
 }
 
 /// Why a packet was not acted upon, and what to look at.
-pub(super) fn discard_sentence(name: &str, packet: &Received, reason: Discard) -> String {
-    let Received { source, destination, hop_limit, bytes, .. } = packet;
+pub(super) fn discard_sentence(name: &str, packet: Inbound<'_>, reason: Discard) -> String {
+    let Inbound { source, destination, hop_limit, bytes, sealed } = packet;
     let what = match reason {
         Discard::Length => format!("its length, {} octets, is wrong", bytes.len()),
         Discard::HopLimit => format!("its TTL is {hop_limit}, not 255: it crossed a router or is forged"),
         Discard::Version => {
             format!("it speaks VRRP version {}", bytes.first().map_or(0, |first| first >> 4))
+        }
+        Discard::HeaderPresence if sealed.is_some() => {
+            "it comes behind an authentication header (auth_type AH), and ours have none".to_owned()
+        }
+        Discard::HeaderPresence => "it has no authentication header (auth_type AH)".to_owned(),
+        Discard::TrailerMissing => "it is not signed (auth_hmac)".to_owned(),
+        Discard::TrailerMalformed => "its signature is of an unknown type (auth_hmac)".to_owned(),
+        Discard::TrailerKey => "it is signed with a key that is not configured here (auth_hmac)".to_owned(),
+        Discard::TrailerStale => {
+            "it was signed too long ago or in the future: compare the clocks (auth_hmac time_window)".to_owned()
+        }
+        Discard::TrailerHmac => "its signature is wrong: another key, or a forgery (auth_hmac)".to_owned(),
+        Discard::TrailerReplay => "it was sent before: a replay (auth_hmac)".to_owned(),
+        Discard::HeaderIndex => "the index in its authentication header is not its sender".to_owned(),
+        Discard::HeaderReplay => {
+            "the sequence number of its authentication header was used before: a replay, or its sender began anew"
+                .to_owned()
+        }
+        Discard::HeaderValue => {
+            "the check value of its authentication header is wrong: another password, or a forgery".to_owned()
+        }
+        Discard::Owner => "this router owns the addresses and listens to nobody".to_owned(),
+        Discard::Sender => "its sender is not one of our unicast peers".to_owned(),
+        Discard::PeerHopLimit => {
+            format!("its TTL, {hop_limit}, is outside min_ttl and max_ttl of that peer")
         }
         Discard::AuthType => "its authentication type is not ours".to_owned(),
         Discard::AuthMismatch => "its password is not ours".to_owned(),
@@ -101,9 +127,22 @@ fn splits_the_router(reason: Discard) -> bool {
         Discard::Version
         | Discard::AuthType
         | Discard::AuthMismatch
+        | Discard::HeaderPresence
+        | Discard::HeaderValue
+        | Discard::TrailerMissing
+        | Discard::TrailerMalformed
+        | Discard::TrailerKey
+        | Discard::TrailerStale
+        | Discard::TrailerHmac
+        | Discard::Sender
+        | Discard::PeerHopLimit
         | Discard::Checksum
         | Discard::Interval => true,
         Discard::Length
+        | Discard::HeaderIndex
+        | Discard::HeaderReplay
+        | Discard::TrailerReplay
+        | Discard::Owner
         | Discard::HopLimit
         | Discard::Type
         | Discard::Destination

@@ -12,6 +12,7 @@
 //! Within: `router` decides, `transition` performs entry and exit, `election` compares, `track` looks at
 //! the surroundings, `vips` and `announce` care for the addresses, `reconfigure` compares plans.
 
+mod accept;
 mod advert;
 mod announce;
 mod context;
@@ -22,10 +23,12 @@ mod group;
 mod held;
 mod interfaces;
 mod news;
+mod receivers;
 mod reconfigure;
 mod router;
 mod routes;
 mod samples;
+mod speech;
 mod state;
 mod statics;
 mod stats;
@@ -33,6 +36,7 @@ mod story;
 mod track;
 mod transition;
 mod vips;
+mod virtual_mac;
 
 #[cfg(test)]
 mod pairs;
@@ -54,15 +58,15 @@ pub use state::ActiveRouter;
 pub use stats::Stats;
 pub use vips::AddressView;
 
-use crate::net::{AddressFamily, IpCidr, VirtualRouterId};
+use crate::net::IpCidr;
 use crate::plan::Generation;
 use crate::plan::track::{Sample, TrackerKey};
 use crate::time::Instant;
-use crate::wire::vrrp::peek_vrid;
 use context::{Context, Operations, PriorityChange};
 use explain::priority_sentences;
 use held::{HeldList, comes_up};
 use interfaces::Interfaces;
+use receivers::Receivers;
 use samples::Samples;
 use state::Phase;
 use statics::STATICS;
@@ -87,13 +91,15 @@ pub struct Core {
     alarmed: Option<(usize, RouterId)>,
     operations: Operations,
     /// Who a packet is for.
-    receivers: BTreeMap<(u32, AddressFamily, VirtualRouterId), RouterId>,
+    receivers: Receivers,
     /// When each router has something to do next.
     deadlines: BTreeSet<(Instant, RouterId)>,
     next_router: u32,
     priorities: Vec<PriorityChange>,
     life: Life,
     unknown_router: u64,
+    /// Time of day less monotonic time, in nanoseconds.
+    day_offset: i64,
 }
 
 /// How far the end is.
@@ -143,6 +149,10 @@ impl Core {
             (Life::Stopped, _) => {}
             (Life::Running, Event::Plan(plan)) => self.adopt(plan, now, actions),
             (Life::Running, Event::Advertisement(packet)) => self.receive(&packet, now, actions),
+            (Life::Running, Event::Sealed { interface, packet }) => {
+                self.receive_sealed(interface, &packet, now, actions);
+            }
+            (_, Event::TimeOfDay { unix_nanoseconds }) => self.take_time_of_day(unix_nanoseconds, now),
             (Life::Running, Event::AddressRemoved { index, cidr }) => {
                 self.address_removed(index, cidr, now, actions);
             }
@@ -224,16 +234,6 @@ impl Core {
     /// Has the order to stop been carried out?
     pub fn is_stopped(&self) -> bool {
         self.life == Life::Stopped
-    }
-
-    fn receive(&mut self, packet: &Received, now: Instant, actions: &mut Vec<Action>) {
-        let family = AddressFamily::of(packet.source);
-        let id = peek_vrid(&packet.bytes)
-            .and_then(|vrid| self.receivers.get(&(packet.interface, family, vrid)).copied());
-        match id {
-            Some(id) => self.with_router(id, now, actions, |router, ctx| router.receive(packet, ctx)),
-            None => self.unknown_router += 1,
-        }
     }
 
     fn interface(&mut self, facts: InterfaceFacts, now: Instant, actions: &mut Vec<Action>) {
@@ -353,7 +353,8 @@ impl Core {
         let Some(router) = self.routers.get_mut(&id) else { return };
         let (interfaces, operations) = (&self.interfaces, &mut self.operations);
         let (priorities, samples) = (&mut self.priorities, &self.samples);
-        work(router, &mut Context { now, interfaces, samples, operations, actions, priorities });
+        let day_offset = self.day_offset;
+        work(router, &mut Context { now, day_offset, interfaces, samples, operations, actions, priorities });
         if std::mem::take(&mut router.stirred)
             && let Some(group) = router.shared.group
         {
@@ -378,7 +379,7 @@ impl Core {
         if router.bound != listens_on {
             let key = |link| (link, router.plan.key.family, router.plan.key.vrid);
             if let Some(old) = router.bound {
-                self.receivers.remove(&key(old));
+                self.receivers.remove(key(old), id);
             }
             if let Some(new) = listens_on {
                 self.receivers.insert(key(new), id);

@@ -25,7 +25,7 @@ impl Core {
         let mut seen = BTreeSet::new();
         for router in plan.routers {
             if !seen.insert(router.key.clone()) {
-                let RouterKey { interface, family, vrid } = &router.key;
+                let RouterKey { interface, family, vrid, .. } = &router.key;
                 let what = format!("({}) {family} VRID {vrid} on {interface} is taken: ignored", router.name);
                 actions.push(Action::Log(LogLevel::Error, what));
                 continue;
@@ -142,6 +142,7 @@ impl Core {
         self.interfaces.clear_dependants();
         for (id, plan) in routers {
             self.interfaces.watch(&plan.key.interface, *id);
+            self.interfaces.watch(plan.advert_interface(), *id);
             let common = shared.get(id).into_iter().flat_map(|shared| &shared.interfaces);
             for tracked in plan.track_interfaces.iter().chain(common) {
                 self.interfaces.watch(&tracked.interface, *id);

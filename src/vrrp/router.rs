@@ -1,12 +1,13 @@
 //! One virtual router: what each event means in each state. It only decides; every change of state goes
 //! through `transition`, every effect through the files beside this one.
 
+use super::accept::Inbound;
 use super::context::Context;
 use super::election::{Timing, Wait, outranks};
-use super::event::{Action, Frame, LogLevel, Received, RouterId, State, TransitionCause};
-use super::explain::discard_sentence;
+use super::event::{Action, Frame, LogLevel, RouterId, State, TransitionCause};
 use super::held::HeldList;
 use super::news::{News, WeakerHeard};
+use super::speech::Speech;
 use super::state::{ActiveRouter, Backup, Master, Phase};
 use super::stats::Stats;
 use super::story::Story;
@@ -14,7 +15,7 @@ use super::vips::Vip;
 use crate::net::{AddressFamily, Priority};
 use crate::plan::vrrp::{RouterPlan, TrackedInterface, TrackedObject};
 use crate::time::{Instant, Interval};
-use crate::wire::vrrp::{Addresses, Advertisement, Discard, Expectation, Path, Version, decode};
+use crate::wire::vrrp::{Addresses, Advertisement, Version};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub struct Router {
     pub(super) story_slot: usize,
     /// The advertisement, encoded; empty when something in it changed.
     pub(super) frames: Vec<Frame>,
+    /// Sequence numbers and checksums, sent and heard.
+    pub(super) speech: Speech,
     pub(super) stats: Stats,
     /// Kinds of sentence said since the last change of state.
     pub(super) said: Said,
@@ -85,7 +88,7 @@ pub(super) struct Said(u32);
 
 impl Said {
     /// True the first time only.
-    fn first(&mut self, bit: u32) -> bool {
+    pub(super) fn first(&mut self, bit: u32) -> bool {
         let mask = 1 << bit;
         let first = self.0 & mask == 0;
         self.0 |= mask;
@@ -131,6 +134,7 @@ impl Router {
             story: None,
             story_slot: 0,
             frames: Vec::new(),
+            speech: Speech::default(),
             stats: Stats::default(),
             said: Said::default(),
             weaker_said_at: None,
@@ -325,26 +329,13 @@ impl Router {
     }
 
     /// A packet for this router.
-    pub(super) fn receive(&mut self, packet: &Received, ctx: &mut Context) {
-        match self.accept(packet) {
-            Ok(advert) => {
-                self.stats.received += 1;
-                self.note_differences(&advert, packet.source, ctx);
-                let heard =
-                    Heard { from: packet.source, priority: advert.priority(), interval: advert.interval() };
-                match &self.phase {
-                    Phase::Backup(_) => self.backup_hears(heard, ctx),
-                    Phase::Master(_) => self.master_hears(heard, ctx),
-                    Phase::Initialize | Phase::Fault => {} // `accept` let nothing through
-                }
-            }
-            Err(reason) => {
-                self.stats.discard(reason);
-                let quiet = matches!(reason, Discard::NotListening | Discard::OwnPacket);
-                if !quiet && self.said.first(reason as u32) {
-                    ctx.log(LogLevel::Warning, discard_sentence(&self.plan.name, packet, reason));
-                }
-            }
+    pub(super) fn receive(&mut self, packet: Inbound<'_>, ctx: &mut Context) {
+        let Some(advert) = self.accept(packet, ctx) else { return };
+        let heard = Heard { from: packet.source, priority: advert.priority(), interval: advert.interval() };
+        match &self.phase {
+            Phase::Backup(_) => self.backup_hears(heard, ctx),
+            Phase::Master(_) => self.master_hears(heard, ctx),
+            Phase::Initialize | Phase::Fault => {} // `accept` let nothing through
         }
     }
 
@@ -507,37 +498,8 @@ impl Router {
         })));
     }
 
-    /// Is the packet one to act upon?
-    fn accept(&self, packet: &Received) -> Result<Advertisement, Discard> {
-        if matches!(self.phase, Phase::Initialize | Phase::Fault) {
-            return Err(Discard::NotListening);
-        }
-        let group = self.group();
-        let path =
-            Path { source: packet.source, destination: packet.destination, hop_limit: packet.hop_limit };
-        let expected = Expectation {
-            version: self.plan.version,
-            authentication: &self.plan.authentication,
-            interval: self.own_interval(),
-            checksum: self.plan.checksum,
-            hop_limit_255: group.is_some(),
-        };
-        let advert = decode(&packet.bytes, path, expected)?;
-        let suits = match group {
-            Some(group) => packet.destination == group,
-            None => !packet.destination.is_multicast(),
-        };
-        if !suits {
-            return Err(Discard::Destination);
-        }
-        if Some(packet.source) == self.source {
-            return Err(Discard::OwnPacket);
-        }
-        Ok(advert)
-    }
-
     /// Differences that are only counted and mentioned, as keepalived does (RFC 9568 7.1).
-    fn note_differences(&mut self, advert: &Advertisement, from: IpAddr, ctx: &mut Context) {
+    pub(super) fn note_differences(&mut self, advert: &Advertisement, from: IpAddr, ctx: &mut Context) {
         if !self.carries_our_addresses(advert.addresses()) {
             self.stats.address_list_mismatch += 1;
             if self.said.first(SAID_ADDRESSES) {

@@ -23,6 +23,8 @@ pub struct Stats {
     pub address_list_mismatch: u64,
     /// Accepted advertisements whose interval is not ours (version 3).
     pub interval_mismatch: u64,
+    /// Accepted advertisements without the signature that is configured (`auth_hmac`, not enforced).
+    pub unsigned_accepted: u64,
     /// Gratuitous ARPs and neighbour advertisements sent.
     pub announcements_sent: u64,
     /// Kernel operations that failed.
@@ -55,6 +57,7 @@ impl Stats {
             ("lower_priority_heard", self.lower_priority_heard),
             ("address_list_mismatch", self.address_list_mismatch),
             ("interval_mismatch", self.interval_mismatch),
+            ("unsigned_accepted", self.unsigned_accepted),
             ("announcements_sent", self.announcements_sent),
             ("kernel_failures", self.kernel_failures),
         ];
@@ -80,6 +83,6 @@ mod tests {
             assert_eq!(stats.discarded(reason), times, "{reason:?}");
         }
         let names: std::collections::BTreeSet<_> = stats.counters().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), 11 + Discard::ALL.len() - 1);
+        assert_eq!(names.len(), 12 + Discard::ALL.len() - 1);
     }
 }

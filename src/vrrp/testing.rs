@@ -27,6 +27,7 @@ pub(super) fn router_plan(priority: u8) -> RouterPlan {
         interface: "eth0".to_owned(),
         family: AddressFamily::V4,
         vrid: VirtualRouterId::new(51).expect("not 0"),
+        among: None,
     };
     RouterPlan {
         version: Version::V3,
@@ -132,6 +133,7 @@ impl Bench {
 fn short(action: &Action) -> String {
     match action {
         Action::Transmit(_, Frame::Advertisement { bytes, .. }) => format!("advert {}", bytes[2]),
+        Action::Transmit(_, Frame::Sealed { packet, .. }) => format!("sealed advert {}", packet[46]),
         Action::Transmit(_, Frame::Ethernet { .. }) => "announce".to_owned(),
         Action::Kernel(_, AddressOp::Add { cidr, .. }) => format!("add {}", cidr.address()),
         Action::Kernel(_, AddressOp::Remove { cidr, .. }) => format!("remove {}", cidr.address()),

@@ -8,6 +8,7 @@ use super::router::{Router, Shared};
 use super::routes::routing_faults;
 use super::samples::Effect;
 use super::state::Phase;
+use super::virtual_mac;
 use crate::net::{AddressFamily, Priority};
 use crate::plan::vrrp::{RouterPlan, TrackedInterface, Transport};
 use std::net::IpAddr;
@@ -15,7 +16,7 @@ use std::net::IpAddr;
 /// What the surroundings say about a router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Outlook {
-    /// Index of the router's interface.
+    /// Index of the interface that advertisements leave and enter by.
     link: Option<u32>,
     /// Address to send from.
     source: Option<IpAddr>,
@@ -38,6 +39,9 @@ impl Outlook {
             _ => own.and_then(|interface| interface.source(plan.key.family)),
         };
         let mut faults = Vec::new();
+        if plan.wire.lacks_peers {
+            faults.push("no unicast peer is configured (unicast_fault_no_peer)".to_owned());
+        }
         let name = &plan.key.interface;
         match own {
             None => faults.push(format!("interface {name} does not exist")),
@@ -47,6 +51,8 @@ impl Outlook {
             Some(_) if source.is_none() => faults.push(no_source(plan)),
             Some(_) => {}
         }
+        let speaks = interfaces.get(plan.advert_interface());
+        faults.extend(virtual_mac::link_fault(plan, speaks));
         faults.extend(address_faults(plan, interfaces));
         faults.extend(routing_faults(plan, interfaces));
         let watched = || plan.track_interfaces.iter().chain(&shared.interfaces);
@@ -65,7 +71,7 @@ impl Outlook {
             }
         }
         Outlook {
-            link: own.map(|interface| interface.index),
+            link: speaks.map(|interface| interface.index),
             source,
             priority: effective_priority(plan.priority, &added),
             faults,
@@ -171,7 +177,8 @@ fn address_faults(plan: &RouterPlan, interfaces: &Interfaces) -> Vec<String> {
         let Some(name) = address.interface.as_ref().filter(|name| **name != plan.key.interface) else {
             continue;
         };
-        if seen.contains(&name) || is_up(name, interfaces) {
+        let told = plan.advert_link.as_ref() == Some(name);
+        if told || seen.contains(&name) || is_up(name, interfaces) {
             continue;
         }
         seen.push(name);

@@ -291,6 +291,7 @@ impl Router {
             Transport::Multicast { source, .. } | Transport::Unicast { source, .. } => source,
         };
         self.plan.priority.is_owner()
+            && vip.interface(&self.plan.key.interface) == self.plan.key.interface
             && configured.is_none()
             && self.source == Some(vip.address.cidr.address())
             && (vip.real || vip.state == VipState::Unknown)

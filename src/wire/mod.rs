@@ -1,8 +1,11 @@
 //! Bytes to values and back. Pure, total: no input whatever makes it panic.
 
+pub mod ah;
 pub mod arp;
 pub mod bfd;
 pub mod checksum;
+pub mod discard;
 pub mod icmp;
 pub mod ndp;
+pub mod trailer;
 pub mod vrrp;

@@ -3,6 +3,8 @@
 use crate::net::{AddressFamily, Priority, VirtualRouterId};
 use crate::time::Interval;
 use crate::wire::checksum::Checksum;
+pub use crate::wire::discard::Discard;
+use crate::wire::trailer;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -22,6 +24,9 @@ const AUTH_LEN: usize = 8;
 const TYPE_ADVERTISEMENT: u8 = 1;
 const AUTH_NONE: u8 = 0;
 const AUTH_PASSWORD: u8 = 1;
+const AUTH_HEADER: u8 = 2;
+/// Where a message says for which virtual router it is.
+pub(super) const VRID_OFFSET: usize = 1;
 
 /// The protocol version an instance speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +54,8 @@ pub enum Authentication {
     None,
     /// Auth type 1: eight octets, zero padded.
     Password([u8; 8]),
+    /// Auth type 2: an IPsec authentication header around the message ([`crate::wire::ah`]) with this key, zero padded.
+    Header([u8; 8]),
 }
 
 impl std::fmt::Debug for Authentication {
@@ -56,6 +63,7 @@ impl std::fmt::Debug for Authentication {
         f.write_str(match self {
             Authentication::None => "None",
             Authentication::Password(_) => "Password(hidden)",
+            Authentication::Header(_) => "Header(hidden)",
         })
     }
 }
@@ -201,7 +209,7 @@ impl Advertisement {
         }
         if self.version == Version::V2 {
             bytes.extend(match self.authentication {
-                Authentication::None => [0; AUTH_LEN],
+                Authentication::None | Authentication::Header(_) => [0; AUTH_LEN],
                 Authentication::Password(word) => word,
             });
         }
@@ -227,6 +235,7 @@ impl Advertisement {
                 match self.authentication {
                     Authentication::None => [AUTH_NONE, seconds],
                     Authentication::Password(_) => [AUTH_PASSWORD, seconds],
+                    Authentication::Header(_) => [AUTH_HEADER, seconds],
                 }
             }
         }
@@ -257,76 +266,28 @@ pub struct Expectation<'a> {
     pub checksum: ChecksumDialect,
     /// Must the hop limit be 255? Not for unicast, as keepalived has it.
     pub hop_limit_255: bool,
-}
-
-/// Why a packet was not acted upon: one counter each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Discard {
-    /// Too short, or not exactly as long as its count of addresses says.
-    Length,
-    /// TTL or hop limit is not 255.
-    HopLimit,
-    /// Another version than the router's.
-    Version,
-    /// Version 2: another authentication type.
-    AuthType,
-    /// Version 2: another password.
-    AuthMismatch,
-    /// Version 2: another interval; version 3: an interval of zero.
-    Interval,
-    /// Not an advertisement.
-    Type,
-    /// Wrong checksum.
-    Checksum,
-    /// Unicast to a multicast router, multicast to a unicast one, or another group.
-    Destination,
-    /// Sent by this router itself.
-    OwnPacket,
-    /// The router does not take part (INIT or FAULT).
-    NotListening,
-    /// No router here has that interface, family and VRID.
-    UnknownRouter,
-}
-
-impl Discard {
-    /// Every kind, in the order of the checks.
-    pub const ALL: [Discard; 12] = [
-        Discard::Length,
-        Discard::HopLimit,
-        Discard::Version,
-        Discard::AuthType,
-        Discard::AuthMismatch,
-        Discard::Interval,
-        Discard::Type,
-        Discard::Checksum,
-        Discard::Destination,
-        Discard::OwnPacket,
-        Discard::NotListening,
-        Discard::UnknownRouter,
-    ];
-
-    /// Name of its counter.
-    pub const fn counter(self) -> &'static str {
-        match self {
-            Discard::Length => "discard_length",
-            Discard::HopLimit => "discard_hop_limit",
-            Discard::Version => "discard_version",
-            Discard::AuthType => "discard_auth_type",
-            Discard::AuthMismatch => "discard_auth_mismatch",
-            Discard::Interval => "discard_interval",
-            Discard::Type => "discard_type",
-            Discard::Checksum => "discard_checksum",
-            Discard::Destination => "discard_destination",
-            Discard::OwnPacket => "discard_own_packet",
-            Discard::NotListening => "discard_not_listening",
-            Discard::UnknownRouter => "discard_unknown_router",
-        }
-    }
+    /// What was found about a trailer ([`crate::wire::trailer`]), which the message no longer has: told after the
+    /// version, as keepalived does.
+    pub trailer: Result<(), Discard>,
+    /// What was found about an authentication header ([`crate::wire::ah`]): told after the authentication type.
+    pub header: Result<(), Discard>,
 }
 
 /// The VRID of a message, to find the router it is for; `None` if it is too short or the field is 0.
 pub fn peek_vrid(bytes: &[u8]) -> Option<VirtualRouterId> {
-    bytes.get(1).and_then(|&vrid| VirtualRouterId::new(vrid))
+    bytes.get(VRID_OFFSET).and_then(|&vrid| VirtualRouterId::new(vrid))
+}
+
+/// The message and its HMAC trailer, recognised by the length alone: 28 octets more than the count of addresses says.
+/// `family` is that of the packet. `None` when the length is neither that of a message nor that of a signed one.
+pub fn split_trailer(bytes: &[u8], family: AddressFamily) -> Option<(&[u8], Option<&[u8; trailer::LEN]>)> {
+    let [first, _, _, count, ..] = *bytes else { return None };
+    let authentication = if first >> 4 == Version::V2.number() { AUTH_LEN } else { 0 };
+    let length = HEADER_LEN + usize::from(count) * address_len(family) + authentication;
+    match bytes.split_at_checked(length)? {
+        (message, []) => Some((message, None)),
+        (message, rest) => Some((message, Some(rest.try_into().ok()?))),
+    }
 }
 
 /// Read a message. The order of the checks is keepalived's: the first that fails is the reason given.
@@ -346,10 +307,12 @@ pub fn decode(bytes: &[u8], path: Path, expected: Expectation<'_>) -> Result<Adv
     {
         return Err(Discard::Version);
     }
+    expected.trailer?;
     let list_len = usize::from(count) * address_len(family);
     let interval = match expected.version {
         Version::V2 => {
             check_authentication(fifth, body.get(list_len..), expected.authentication)?;
+            expected.header?;
             let interval = Interval::from_seconds(sixth).ok_or(Discard::Interval)?;
             if interval != expected.interval {
                 return Err(Discard::Interval);
@@ -392,6 +355,7 @@ const fn address_len(family: AddressFamily) -> usize {
 fn check_authentication(kind: u8, rest: Option<&[u8]>, expected: &Authentication) -> Result<(), Discard> {
     match expected {
         Authentication::None if kind == AUTH_NONE => Ok(()),
+        Authentication::Header(_) if kind == AUTH_HEADER => Ok(()),
         Authentication::Password(word) if kind == AUTH_PASSWORD => {
             match rest.and_then(|rest| rest.first_chunk::<AUTH_LEN>()) {
                 None => Err(Discard::Length),

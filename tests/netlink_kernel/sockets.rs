@@ -45,8 +45,10 @@ fn exchange(family: AddressFamily, here: &str) {
     assert_eq!(receive(&b, 1), [(here, group, 255, b"to the group".to_vec())]);
 
     let many: Vec<Vec<u8>> = (0..1000u32).map(|n| n.to_be_bytes().repeat(5)).collect();
-    let batch: Vec<_> =
-        many.iter().map(|bytes| Outgoing { source: here, destination: group, bytes }).collect();
+    let batch: Vec<_> = many
+        .iter()
+        .map(|bytes| Outgoing { source: here, destination: group, hop_limit: 255, bytes })
+        .collect();
     let started = Instant::now();
     assert!(a.send_batch(&batch).is_empty());
     let sent = started.elapsed();
@@ -65,8 +67,8 @@ fn exchange(family: AddressFamily, here: &str) {
 
     let wrong: IpAddr = if family == AddressFamily::V4 { [0u16; 8].into() } else { [0; 4].into() };
     let last = [
-        Outgoing { source: wrong, destination: group, bytes: b"x" },
-        Outgoing { source: here, destination: group, bytes: b"y" },
+        Outgoing { source: wrong, destination: group, hop_limit: 255, bytes: b"x" },
+        Outgoing { source: here, destination: group, hop_limit: 255, bytes: b"y" },
     ];
     let failures = a.send_batch(&last);
     assert!(matches!(&failures[..], [(0, error)] if error.kind() == std::io::ErrorKind::InvalidInput));

@@ -16,6 +16,7 @@ use holdfast::vrrp::{
     Action, AddressOp, Command, Core, Event, Frame, InterfaceFacts, KernelError, LogLevel, News, OpId,
     Received, RouterId,
 };
+use holdfast::wire::ah::Sealed;
 use holdfast::wire::vrrp::{Addresses, Advertisement, Expectation, HOP_LIMIT, Path, decode};
 use routing::Order;
 use std::collections::{BTreeMap, BTreeSet};
@@ -270,6 +271,13 @@ impl World {
                 };
                 format!("{what} is at {mac} on {}", self.interface_name(*interface))
             }
+            Frame::Sealed { destination, packet, .. } => {
+                let sealed = Sealed::parse(packet).expect("our own packet is right");
+                format!(
+                    "sealed advert priority {} number {} to {destination}",
+                    sealed.message[2], sealed.sequence
+                )
+            }
             Frame::Advertisement { source, destination, bytes, .. } => {
                 let Some(plan) = self.core.router(id).map(|router| router.plan()) else {
                     return format!("advert priority {} (last)", bytes[2]);
@@ -281,6 +289,8 @@ impl World {
                     interval: plan.interval,
                     checksum: plan.checksum,
                     hop_limit_255: true,
+                    trailer: Ok(()),
+                    header: Ok(()),
                 };
                 let advert = decode(bytes, path, expected).expect("our own advertisement is right");
                 let list = match advert.addresses() {
@@ -472,6 +482,7 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
         interface: words.value("iface").unwrap_or("eth0").to_owned(),
         family,
         vrid: VirtualRouterId::new(words.get("vrid")?.unwrap_or(51)).ok_or("vrid 0")?,
+        among: None,
     };
     Ok(RouterPlan {
         version: words.value("version").map_or(Ok(default_version), version)?,

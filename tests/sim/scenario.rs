@@ -45,7 +45,7 @@ fn draw_commons(rng: &mut Rng, nodes: usize, lans: usize) -> Vec<Common> {
         let family = *rng.pick(&[AddressFamily::V4, AddressFamily::V4, AddressFamily::V6]);
         // Few VRIDs: the same one on two LANs and in two families is two virtual routers.
         let vrid = VirtualRouterId::new(*rng.pick(&[1, 51, 255])).expect("none of them is 0");
-        let key = RouterKey { interface: format!("eth{}", rng.index(lans)), family, vrid };
+        let key = RouterKey::new(format!("eth{}", rng.index(lans)), family, vrid);
         if commons.iter().any(|c| c.key == key) {
             continue;
         }

@@ -28,6 +28,9 @@ impl World {
                 Action::Transmit(_, Frame::Advertisement { interface, destination, bytes, .. }) => {
                     format!("says to {destination} on {interface}: {}", hex(bytes))
                 }
+                Action::Transmit(_, Frame::Sealed { interface, packet, .. }) => {
+                    format!("says behind a header on {interface}: {}", hex(packet))
+                }
                 Action::Transmit(_, Frame::Ethernet { interface, bytes }) => {
                     format!("announces on {interface}: {}", hex(bytes))
                 }

@@ -67,7 +67,9 @@ impl World {
 
     pub(super) fn transmit(&mut self, node: usize, frame: &Frame) {
         let index = match frame {
-            Frame::Advertisement { interface, .. } | Frame::Ethernet { interface, .. } => *interface,
+            Frame::Advertisement { interface, .. }
+            | Frame::Sealed { interface, .. }
+            | Frame::Ethernet { interface, .. } => *interface,
         };
         let Some(at) = self.nodes[node].kernel.by_index(index) else {
             // Fair while the process has not heard yet that the interface went.

@@ -235,7 +235,7 @@ fn transition() -> Transition {
     let vrid = VirtualRouterId::new(51).expect("51 is not 0");
     Transition {
         router: RouterId(1),
-        key: RouterKey { interface: "eth0".to_owned(), family: AddressFamily::V4, vrid },
+        key: RouterKey::new("eth0".to_owned(), AddressFamily::V4, vrid),
         name: "web".to_owned(),
         from: State::Backup,
         to: State::Master,

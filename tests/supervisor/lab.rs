@@ -263,7 +263,7 @@ fn json(compiled: &Compiled) -> String {
 
 fn router(number: usize) -> RouterPlan {
     let vrid = u8::try_from(number).ok().and_then(VirtualRouterId::new).expect("few and not 0");
-    let key = RouterKey { interface: "eth0".to_owned(), family: AddressFamily::V4, vrid };
+    let key = RouterKey::new("eth0".to_owned(), AddressFamily::V4, vrid);
     RouterPlan::new(format!("router{number}"), key)
 }
 

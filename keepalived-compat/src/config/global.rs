@@ -43,6 +43,10 @@ pub struct InstanceDefaults {
     pub group4: Option<Spanned<IpAddr>>,
     /// `vrrp_mcast_group6`.
     pub group6: Option<Spanned<IpAddr>>,
+    /// `vrrp_check_unicast_src`.
+    pub check_unicast_source: bool,
+    /// `vrrp_owner_ignore_adverts`.
+    pub owner_ignore_adverts: Option<bool>,
     /// `vrrp_strict`, and where.
     pub strict: Option<Span>,
 }
@@ -138,6 +142,8 @@ impl Global {
             "router_id" => self.router_id = statement.arguments().first().map(|w| w.text.clone()),
             "vrrp_version" => set(&mut defaults.version, cx.argument(statement, 2..=3).map(|n| n as u8)),
             "v3_checksum_as_v2" => defaults.checksum_as_v2 = true,
+            "vrrp_check_unicast_src" => defaults.check_unicast_source = true,
+            "vrrp_owner_ignore_adverts" => set(&mut defaults.owner_ignore_adverts, cx.flag(statement)),
             "vrrp_down_timer_adverts" => {
                 set(&mut defaults.down_timer_adverts, cx.argument(statement, 1..=100).map(|n| n as u8));
             }
@@ -155,6 +161,9 @@ impl Global {
             // The preprocessor has heeded them where they stood.
             "include_check" | "random_seed" => cx.leave(),
             "lvs_flush" => self.lvs_flush = true,
+            "nftables" | "nftables_priority" | "nftables_counters" | "vmac_prefix" | "vmac_addr_prefix" => {
+                self.others.extend(cx.setting(keyword, statement));
+            }
             "enable_script_security" => self.script_security = true,
             name => {
                 let name = name.strip_prefix("vrrp_").unwrap_or(name);

@@ -151,7 +151,7 @@ impl VrrpInstance {
     fn keyword(&mut self, cx: &mut Context, keyword: &'static Keyword, statement: &Statement) {
         let who = format!("vrrp_instance {}", self.name.value);
         match keyword.name {
-            "track_script" | "track_file" | "track_process" | "track_bfd" | "auth_hmac" => {
+            "track_script" | "track_file" | "track_process" | "track_bfd" => {
                 cx.not_built(keyword, statement, &who);
                 cx.leave();
             }
@@ -204,8 +204,13 @@ impl Settings {
                 address::read(cx, Place::ExcludedAddress, statement.body(), &mut self.excluded);
             }
             "no_virtual_ipaddress" => self.no_virtual_ipaddress = true,
-            // Packets to the virtual addresses are accepted anyway, as without strict mode in keepalived.
-            "accept" => {}
+            "accept"
+            | "no_accept"
+            | "promote_secondaries"
+            | "use_vmac"
+            | "use_vmac_addr"
+            | "vmac_xmit_base"
+            | "use_ipvlan" => self.others.extend(cx.setting(keyword, statement)),
             "unicast_peer" => {
                 self.unicast = Some(statement.keyword().span);
                 self.peers_written |= !statement.body().is_empty();
@@ -233,6 +238,12 @@ impl Settings {
             "higher_prio_send_advert" => set(&mut self.higher_prio_send_advert, cx.flag(statement)),
             "v3_checksum_as_v2" => set(&mut self.checksum_as_v2, cx.flag(statement)),
             "authentication" => self.authentication = Some(authentication(cx, statement)),
+            "auth_hmac"
+            | "unicast_ttl"
+            | "check_unicast_src"
+            | "unicast_fault_no_peer"
+            | "old_unicast_checksum"
+            | "owner_ignore_adverts" => self.others.extend(cx.setting(keyword, statement)),
             name => {
                 if !self.garp.read(cx, name, statement) {
                     cx.leave();

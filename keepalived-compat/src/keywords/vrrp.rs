@@ -43,14 +43,14 @@ const TRACK_GROUP: &[Keyword] = &[
 
 #[rustfmt::skip]
 const VRRP_INSTANCE: &[Keyword] = &[
-    grave("use_vmac", 0, "[[name] IFNAME] [MAC 5 or 6 octets] [netlink_notify_msg] [group G]", "the addresses are held by the interface itself with its own MAC address, so neighbours learn a new MAC at each takeover").takes(Vmac),
-    accepted("use_vmac_addr", 0, "", "no macvlan is made yet"),
-    accepted("vmac_xmit_base", 0, "", "no macvlan is made yet"),
-    grave("use_ipvlan", 0, "[[name] IFNAME] [ADDR] [bridge|private|vepa] [group G]", "the addresses are held by the interface itself").takes(Ipvlan),
+    works("use_vmac", 0, "[[name] IFNAME] [MAC 5 or 6 octets] [netlink_notify_msg] [group G]").takes(Vmac),
+    works("use_vmac_addr", 0, ""),
+    works("vmac_xmit_base", 0, ""),
+    works("use_ipvlan", 0, "[[name] IFNAME] [ADDR] [bridge|private|vepa] [group G]").takes(Ipvlan),
     works("unicast_peer", 0, "{ ADDR [min_ttl N] [max_ttl N] ... }").list(Place::UnicastPeer),
-    grave("unicast_fault_no_peer", 0, "", "an instance without peers speaks multicast"),
-    grave("check_unicast_src", 0, "", "advertisements from senders that are not configured peers are obeyed too"),
-    grave("old_unicast_checksum", 0, "[never]", "the checksum of unicast advertisements covers the real addresses; a peer older than 1.3.7 refuses it").takes(MaybeOneOf(&["never"])),
+    works("unicast_fault_no_peer", 0, ""),
+    works("check_unicast_src", 0, ""),
+    works("old_unicast_checksum", 0, "[never]").takes(MaybeOneOf(&["never"])),
     works("native_ipv6", 0, ""),
     works("state", 1, "MASTER|BACKUP").takes(OneOf(&["MASTER", "BACKUP"])),
     works("interface", 1, "IFNAME (not loopback)").takes(Interface),
@@ -66,22 +66,22 @@ const VRRP_INSTANCE: &[Keyword] = &[
     works("mcast_dst_ip", 1, "multicast ADDR (IPv6 link-local scope)").takes(Address),
     grave("track_src_ip", 0, "", "the instance runs although its source address may be missing"),
     works("virtual_router_id", 1, "1..255").takes(Number(1, 255)),
-    later("unicast_ttl", 1, "0..255", "unicast advertisements leave with TTL 255").takes(Number(0, 255)),
+    works("unicast_ttl", 1, "0..255").takes(Number(0, 255)),
     works("version", 1, "2|3").takes(OneOf(&["2", "3"])),
     works("priority", 1, "1..255").takes(Number(1, 255)),
     works("advert_int", 1, "SECS 0.01..255; v2 whole seconds, v3 to 40.95").takes(Decimal(10_000, 255 * SECOND)),
     works("virtual_ipaddress", 0, "{ address lines }").list(Place::VirtualAddress),
     works("virtual_ipaddress_excluded", 0, "{ address lines }").list(Place::ExcludedAddress),
     works("no_virtual_ipaddress", 0, ""),
-    later("promote_secondaries", 0, "", "the sysctl is left as it is"),
+    works("promote_secondaries", 0, ""),
     accepted("linkbeat_use_polling", 0, "", "link state comes from netlink, nothing is polled"),
     works("v3_checksum_as_v2", 0, "[BOOL]").takes(Bool),
     works("virtual_routes", 0, "{ route lines }").list(Place::VirtualRoutes),
     works("virtual_rules", 0, "{ rule lines }").list(Place::VirtualRules),
     works("accept", 0, ""),
-    grave("no_accept", 0, "", "packets to the virtual addresses are accepted"),
+    works("no_accept", 0, ""),
     accepted("skip_check_adv_addr", 0, "[BOOL] (any valid value sets it)", "a different address list never rejects an advertisement, as in keepalived 2.3.3 and later").takes(Bool),
-    each("strict_mode", 0, "[BOOL]", "its rules are kept, except that packets to the virtual addresses are accepted and an owner listens to others").takes(Bool),
+    each("strict_mode", 0, "[BOOL]", "its rules are kept, except that an owner listens to others").takes(Bool),
     works("preempt", 0, ""),
     works("nopreempt", 0, ""),
     works("preempt_delay", 1, "SECS 0..1000 decimal").takes(Decimal(0, 1000 * SECOND)),
@@ -109,10 +109,10 @@ const VRRP_INSTANCE: &[Keyword] = &[
     later("vmac_garp_intvl", 0, "[all] SECS", "addresses on other interfaces are announced like the rest, once").takes(ExtraInterface),
     works("lower_prio_no_advert", 0, "[BOOL]").takes(Bool),
     works("higher_prio_send_advert", 0, "[BOOL]").takes(Bool),
-    grave("owner_ignore_adverts", 0, "[BOOL] (owner only; off is overridden to on)", "an address owner listens to the advertisements of others").takes(Bool),
+    works("owner_ignore_adverts", 0, "[BOOL] (owner only; off is overridden to on)").takes(Bool),
     accepted("kernel_rx_buf_size", 1, "BYTES", "receive buffers have the size the system gives them").takes(Number(0, U32)).lenient(),
     works("authentication", 0, "{ block }").block(Place::Authentication),
-    each("auth_hmac", 0, "{ block }", "the instance is not started, because it could neither sign nor check").block(Place::AuthHmac),
+    works("auth_hmac", 0, "{ block }").block(Place::AuthHmac),
 ];
 
 #[rustfmt::skip]
@@ -123,17 +123,17 @@ const AUTHENTICATION: &[Keyword] = &[
 
 #[rustfmt::skip]
 const AUTH_HMAC: &[Keyword] = &[
-    inner("key", 1, "ID 1..255, VALUE 32..64 bytes: ASCII | hex:DIGITS | file:PATH").takes(HmacKey),
-    inner("active_key", 1, "1..255").takes(Number(1, 255)),
-    inner("time_window", 1, "SECS 1..300").takes(Seconds(1, 300)),
-    inner("anti_replay", 1, "time|monotonic").takes(OneOf(&["time", "monotonic"])),
-    inner("mode", 1, "enforce|permissive|receive-only").takes(OneOf(&["enforce", "permissive", "receive-only"])),
+    works("key", 1, "ID 1..255, VALUE 32..64 bytes: ASCII | hex:DIGITS | file:PATH").takes(HmacKey),
+    works("active_key", 1, "1..255").takes(Number(1, 255)),
+    works("time_window", 1, "SECS 1..300").takes(Seconds(1, 300)),
+    works("anti_replay", 1, "time|monotonic").takes(OneOf(&["time", "monotonic"])),
+    works("mode", 1, "enforce|permissive|receive-only").takes(OneOf(&["enforce", "permissive", "receive-only"])),
 ];
 
 #[rustfmt::skip]
 const UNICAST_PEER: &[Keyword] = &[
-    grave("min_ttl", 1, "0..255", "advertisements from the peer are obeyed whatever their TTL").takes(Number(0, 255)),
-    grave("max_ttl", 1, "0..255", "advertisements from the peer are obeyed whatever their TTL").takes(Number(0, 255)),
+    works("min_ttl", 1, "0..255").takes(Number(0, 255)),
+    works("max_ttl", 1, "0..255").takes(Number(0, 255)),
 ];
 
 #[rustfmt::skip]
@@ -168,7 +168,7 @@ const VIRTUAL_ADDRESS: &[Keyword] = &[
     works("autojoin", 0, ""),
     works("no_track", 0, ""),
     works("preferred_lft", 1, "SECS|forever").takes(Text),
-    grave("use_vmac", 0, "", "the address is held by the interface itself"),
+    works("use_vmac", 0, ""),
 ];
 
 #[rustfmt::skip]

@@ -155,48 +155,44 @@ pub(super) fn interval(instance: &VrrpInstance, version: Version, out: &mut Diag
     Interval::from_centiseconds(centiseconds).unwrap_or(Interval::ONE_SECOND)
 }
 
-/// `None` (said) when the instance must not be started: without its authentication it would be deaf to its
-/// peers and they to it, and both would hold the addresses.
+/// VRRPv2 authentication. `auth_hmac` takes its place, strict mode and version 3 take it away.
 pub(super) fn authentication(
     instance: &VrrpInstance,
+    family: AddressFamily,
     version: Version,
     out: &mut Diagnostics,
-) -> Option<Authentication> {
+) -> Authentication {
     let name = &instance.name.value;
+    let Some(auth) = &instance.settings.authentication else { return Authentication::None };
+    let Some(kind) = auth.kind else { return Authentication::None };
     if instance.settings.others.find("auth_hmac").is_some() {
-        // The keyword has been reported.
-        return None;
+        let title = format!("vrrp_instance {name}: `authentication` does not go with `auth_hmac`");
+        out.tell(Code::Cleared, auth.span, title, "auth_hmac is used, as in keepalived");
+        return Authentication::None;
     }
-    let Some(auth) = &instance.settings.authentication else { return Some(Authentication::None) };
-    let Some(kind) = auth.kind else { return Some(Authentication::None) };
     if strict(instance) {
         not_strict(instance, "authentication", "it is left out, as in keepalived", out);
-        return Some(Authentication::None);
+        return Authentication::None;
     }
-    if version == Version::V3 {
+    if version == Version::V3 || family == AddressFamily::V6 {
         let title = format!("vrrp_instance {name}: version 3 has no authentication");
         out.tell(Code::Cleared, auth.span, title, "it is left out, as in keepalived");
-        return Some(Authentication::None);
+        return Authentication::None;
     }
     let password = auth.password.as_deref().filter(|p| !p.is_empty());
     let Some(password) = password else {
         let title = format!("vrrp_instance {name}: authentication without auth_pass");
         out.tell(Code::BadValue, auth.span, title, "advertisements are not authenticated, as in keepalived");
-        return Some(Authentication::None);
+        return Authentication::None;
     };
-    if kind == AuthType::Ah {
-        let title =
-            format!("vrrp_instance {name}: `auth_type AH` is known to keepalived, not built in holdfast yet");
-        let now = "the instance is not started: it and its peers would not hear each other";
-        let diagnostic = Diagnostic::new(Code::NotYetTraffic, auth.span, title, now);
-        out.say(diagnostic.instead("auth_type PASS on all nodes"));
-        return None;
-    }
     let mut octets = [0; 8];
     for (octet, written) in octets.iter_mut().zip(password) {
         *octet = *written;
     }
-    Some(Authentication::Password(octets))
+    match kind {
+        AuthType::Pass => Authentication::Password(octets),
+        AuthType::Ah => Authentication::Header(octets),
+    }
 }
 
 /// `v3_checksum_as_v2` matters only for version 3 over IPv4.

@@ -4,8 +4,9 @@ use super::{Change, Weight, What, place};
 use crate::net::Priority;
 use crate::plan::route::Item;
 use crate::plan::vrrp::{
-    Authentication, ChecksumDialect, RouterKey, RouterPlan, TrackedInterface, TrackedObject, Transport,
-    Version, VirtualAddress, VrrpPlan,
+    Authentication, ChecksumDialect, HmacPolicy, OldChecksum, PeerLimits, RouterKey, RouterPlan,
+    TrackedInterface, TrackedObject, Transport, Version, VirtualAddress, VirtualLinkKind, VirtualLinkPlan,
+    VrrpPlan, WirePolicy,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -140,6 +141,11 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
         track_interfaces,
         trackers,
         routing,
+        virtual_links,
+        advert_link,
+        accept,
+        promote_secondaries,
+        wire,
     } = old;
     let mut to = Fields { router: new, changes };
     use Weight::{MayFailOver, Quiet};
@@ -188,9 +194,11 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
         let kind = |a: &Authentication| match a {
             Authentication::None => "none".to_owned(),
             Authentication::Password(_) => "a password".to_owned(),
+            Authentication::Header(_) => "an authentication header".to_owned(),
         };
         let after = match (authentication, &new.authentication) {
-            (Authentication::Password(_), Authentication::Password(_)) => "another password".to_owned(),
+            (Authentication::Password(_), Authentication::Password(_))
+            | (Authentication::Header(_), Authentication::Header(_)) => "another password".to_owned(),
             (_, after) => kind(after),
         };
         let meaning =
@@ -250,7 +258,101 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
         let meaning = "what left goes, then what is new comes; the rest is not touched";
         to.say(MayFailOver, "virtual_routes, virtual_rules", items(routing), items(&new.routing), meaning);
     }
+    if (virtual_links, advert_link) != (&new.virtual_links, &new.advert_link) {
+        let meaning =
+            "neighbours learn another MAC address; peers whose settings differ may not hear this node";
+        to.say(MayFailOver, "use_vmac", links(old), links(new), meaning);
+    }
+    if *accept != new.accept {
+        let meaning = "packets to the virtual addresses are accepted, or dropped by the packet filter";
+        to.say(Weight::Shifts, "accept", on(*accept), on(new.accept), meaning);
+    }
+    if *promote_secondaries != new.promote_secondaries {
+        let meaning = "the sysctl of the interface changes";
+        let (a, b) = (on(*promote_secondaries), on(new.promote_secondaries));
+        to.say(Quiet, "promote_secondaries", a, b, meaning);
+    }
+    if *wire != new.wire {
+        wire_policy(wire, &new.wire, &mut to);
+    }
     order(old, new, &mut to);
+}
+
+/// The virtual interfaces, each with what it is made on; the one of the advertisements is marked.
+fn links(router: &RouterPlan) -> String {
+    let one = |link: &VirtualLinkPlan| {
+        let what = match &link.kind {
+            VirtualLinkKind::Macvlan { mac } => mac.to_string(),
+            VirtualLinkKind::Ipvlan { .. } => "ipvlan".to_owned(),
+        };
+        let carries = router.advert_link.as_ref() == Some(&link.name);
+        let adverts = if carries { ", with the advertisements" } else { "" };
+        format!("{} on {} ({what}{adverts})", link.name, link.base)
+    };
+    let all: Vec<String> = router.virtual_links.iter().map(one).collect();
+    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+}
+
+/// What advertisements are believed, and how unicast ones are sent. Exhaustive on purpose.
+fn wire_policy(old: &WirePolicy, new: &WirePolicy, to: &mut Fields) {
+    let WirePolicy {
+        unicast_hop_limit,
+        check_source,
+        peer_limits,
+        old_checksum,
+        owner_ignores,
+        lacks_peers,
+        hmac,
+    } = old;
+    use Weight::{MayFailOver, Quiet};
+    if *unicast_hop_limit != new.unicast_hop_limit {
+        let meaning = "a peer with min_ttl or max_ttl may refuse the advertisements";
+        let (a, b) = (unicast_hop_limit.to_string(), new.unicast_hop_limit.to_string());
+        to.say(MayFailOver, "unicast_ttl", a, b, meaning);
+    }
+    if (check_source, peer_limits) != (&new.check_source, &new.peer_limits) {
+        let words = |check: bool, limits: &[PeerLimits]| {
+            let each = limits.iter().map(|l| format!("{} TTL {} to {}", l.peer, l.least, l.most));
+            let all: Vec<String> = check.then(|| "only peers".to_owned()).into_iter().chain(each).collect();
+            if all.is_empty() { "anybody".to_owned() } else { all.join(", ") }
+        };
+        let meaning = "a Master that is no longer believed is replaced: two nodes may be Master";
+        let (a, b) = (words(*check_source, peer_limits), words(new.check_source, &new.peer_limits));
+        to.say(MayFailOver, "check_unicast_src, min_ttl, max_ttl", a, b, meaning);
+    }
+    if *old_checksum != new.old_checksum {
+        let word = |o: OldChecksum| match o {
+            OldChecksum::Detect => "detected",
+            OldChecksum::Always => "always",
+            OldChecksum::Never => "never",
+        };
+        let meaning = "peers of another kind of checksum may refuse it: two nodes may be Master";
+        let (a, b) = (word(*old_checksum).to_owned(), word(new.old_checksum).to_owned());
+        to.say(MayFailOver, "old_unicast_checksum", a, b, meaning);
+    }
+    if *owner_ignores != new.owner_ignores {
+        let meaning = "counts for the owner of the addresses (priority 255)";
+        to.say(Quiet, "owner_ignore_adverts", on(*owner_ignores), on(new.owner_ignores), meaning);
+    }
+    if *lacks_peers != new.lacks_peers {
+        let meaning = "without a peer the router is in FAULT";
+        to.say(MayFailOver, "unicast_fault_no_peer", on(*lacks_peers), on(new.lacks_peers), meaning);
+    }
+    if *hmac != new.hmac {
+        let word = |hmac: &Option<HmacPolicy>| match hmac {
+            None => "none".to_owned(),
+            Some(hmac) => {
+                let ids: Vec<String> = hmac.keys.iter().map(|key| key.id.to_string()).collect();
+                let window = hmac.window.map_or("monotonic".to_owned(), |w| format!("within {w} s"));
+                format!("keys {}, signs with {}, {window}, {:?}", ids.join(" "), hmac.active, hmac.mode)
+            }
+        };
+        let (a, b) = (word(hmac), word(&new.hmac));
+        let b = if a == b { "another key of the same number".to_owned() } else { b };
+        let meaning =
+            "peers that sign or verify otherwise are not heard: two nodes may be Master until all fit";
+        to.say(MayFailOver, "auth_hmac", a, b, meaning);
+    }
 }
 
 /// Addresses that stay, in another order or moved between advertised and excluded.

@@ -2,9 +2,11 @@
 
 use keepalived_compat::config::setting::{Setting, Settings as _};
 use keepalived_compat::config::vrrp::VrrpInstance;
-use keepalived_compat::{Code, Config, Diagnostic, Span};
+use keepalived_compat::{Code, Config, Diagnostic, Span, Spanned};
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::if_nametoindex;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// Is there an interface of this name in the network namespace of this process?
 pub fn interface_exists(name: &str) -> bool {
@@ -26,6 +28,28 @@ pub(super) fn diagnose(config: &Config, exists: fn(&str) -> bool) -> Vec<Diagnos
     }
     search.delays(config);
     search.found
+}
+
+/// A unicast instance without `interface` uses the one that holds its `unicast_src_ip` now.
+pub(super) fn find_by_source(config: &mut Config) {
+    for instance in &mut config.instances {
+        let settings = &mut instance.settings;
+        if let (None, Some(source), false) =
+            (&settings.interface, settings.unicast_source, settings.unicast_peers.is_empty())
+        {
+            settings.interface = holder(source.value).map(|name| Spanned::new(name, source.span));
+        }
+    }
+}
+
+/// The interface that has the address.
+fn holder(address: IpAddr) -> Option<String> {
+    let has = |entry: &InterfaceAddress| match (address, &entry.address) {
+        (IpAddr::V4(address), Some(here)) => here.as_sockaddr_in().is_some_and(|a| a.ip() == address),
+        (IpAddr::V6(address), Some(here)) => here.as_sockaddr_in6().is_some_and(|a| a.ip() == address),
+        (_, None) => false,
+    };
+    getifaddrs().ok()?.find(has).map(|entry| entry.interface_name)
 }
 
 /// Looks names up, each once.

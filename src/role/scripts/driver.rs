@@ -143,10 +143,8 @@ impl State {
     }
 
     /// Scripts, FIFOs and mail that are to hear of it belong here.
-    fn news(&mut self, news: News) {
-        match news {
-            _ => self.news += 1,
-        }
+    fn news(&mut self, _news: News) {
+        self.news += 1;
     }
 
     fn ended(&mut self, run: RunId, ending: Ending, output: String) {

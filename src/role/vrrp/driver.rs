@@ -3,17 +3,18 @@
 use super::kernel::{self, Done, KernelWorker};
 use super::leftovers::Leftovers;
 use super::routes::{KernelChange, ROUTING, RoutingWatch};
-use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Wanted};
+use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Speaks, Wanted};
+use super::surroundings::{Needs, Surroundings};
 use crate::link::{FromVrrp, ToVrrp};
-use crate::net::AddressFamily;
 use crate::netlink::facts::{InterfaceTable, Next};
 use crate::netlink::monitor::Monitor;
 use crate::netlink::route::RouteSocket;
 use crate::plan::Generation;
-use crate::plan::vrrp::{Transport, VrrpPlan};
+use crate::plan::vrrp::{Authentication, Transport, VrrpPlan};
 use crate::report;
 use crate::role::supervisor_link::{LinkState, SupervisorLink};
-use crate::sys::clock::monotonic_now;
+use crate::sys::clock::{monotonic_now, unix_nanoseconds};
+use crate::sys::membership::Membership;
 use crate::sys::poll::{Interest, Poller};
 use crate::sys::process;
 use crate::sys::timer::Timer;
@@ -30,6 +31,7 @@ const LINK: u64 = 0;
 const MONITOR: u64 = 1;
 const KERNEL: u64 = 2;
 const TIMER: u64 = 3;
+const SURROUNDINGS: u64 = 4;
 
 /// A deadline handled later than this is worth a line: the peers' patience is three intervals.
 const LATE: Duration = Duration::from_millis(500);
@@ -39,6 +41,10 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// After the supervisor is gone: how long the kernel may take to give the addresses back.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(5);
+
+/// The time of day is told again when it has moved so far from the monotonic clock: well within the seconds that
+/// `auth_hmac` allows.
+const DAY_DRIFT: Duration = Duration::from_millis(50);
 
 /// Rounds of hearing before time is looked at: a flood must not stop the clock.
 const MAX_HEARINGS: usize = 8;
@@ -58,10 +64,22 @@ pub struct Driver {
     kernel: KernelWorker,
     leftovers: Leftovers,
     routing: RoutingWatch,
+    surroundings: Surroundings,
+    /// A plan whose virtual interfaces are being made.
+    waiting_plan: Option<VrrpPlan>,
+    /// A plan has come into force: what it does not need can go once the last words are sent.
+    settle: bool,
+    /// Leave everything as it is at the end.
+    keep: bool,
+    memberships: BTreeMap<(u32, IpAddr), Membership>,
     timer: Timer,
     poller: Poller,
-    /// What each router of the plan listens to: interface name, family, groups.
-    listeners: Vec<(String, AddressFamily, Option<IpAddr>)>,
+    /// What each router of the plan listens to: interface name, kind of packet, groups.
+    listeners: Vec<(String, Speaks, Option<IpAddr>)>,
+    /// Groups that a base interface must be a member of, because its virtual interface says nothing to switches.
+    spoken_for: Vec<(String, IpAddr)>,
+    /// `auth_hmac` needs the time of day: its difference to the monotonic clock as last told to the core.
+    day_offset: Option<i128>,
     events: Vec<Event>,
     actions: Vec<Action>,
     /// The sockets may be more than the plan needs.
@@ -90,9 +108,16 @@ impl Driver {
             kernel: KernelWorker::start()?,
             leftovers: Leftovers::default(),
             routing: RoutingWatch::default(),
+            surroundings: Surroundings::start()?,
+            waiting_plan: None,
+            settle: false,
+            keep: false,
+            memberships: BTreeMap::new(),
             timer: Timer::new()?,
             poller: Poller::new()?,
             listeners: Vec::new(),
+            spoken_for: Vec::new(),
+            day_offset: None,
             events: Vec::new(),
             actions: Vec::new(),
             surplus_sockets: false,
@@ -105,6 +130,7 @@ impl Driver {
         driver.poller.add(&driver.monitor, MONITOR, Interest::Read)?;
         driver.poller.add(&driver.kernel, KERNEL, Interest::Read)?;
         driver.poller.add(&driver.timer, TIMER, Interest::Read)?;
+        driver.poller.add(&driver.surroundings, SURROUNDINGS, Interest::Read)?;
         // Nothing is elected yet, so this one dump may block.
         let mut socket = RouteSocket::open().map_err(io::Error::other)?;
         let (links, addresses) = kernel::dump(&mut socket).map_err(io::Error::other)?;
@@ -119,7 +145,13 @@ impl Driver {
             self.let_time_pass();
             self.perform();
             self.close_surplus_sockets();
+            if std::mem::take(&mut self.settle) {
+                self.surroundings.settle();
+            }
             if self.stopped {
+                if !self.keep {
+                    self.surroundings.tear_down();
+                }
                 self.link.farewell(&FromVrrp::Stopped);
                 return Ok(());
             }
@@ -148,6 +180,7 @@ impl Driver {
                 MONITOR => self.hear_monitor()?,
                 KERNEL => self.hear_kernel()?,
                 ROUTING => self.hear_routing()?,
+                SURROUNDINGS => self.hear_surroundings()?,
                 token if token >= FIRST_SOCKET_TOKEN => {
                     if let Err(error) = self.sockets.receive(token, &mut self.events) {
                         self.complain(
@@ -206,6 +239,7 @@ impl Driver {
                     self.interfaces.resync(links, addresses, &mut self.events);
                     self.dumping = false;
                     self.poller.add(&self.monitor, MONITOR, Interest::Read)?;
+                    self.start_waiting_plan();
                 }
                 Done::Dump(Err(error)) => {
                     self.complain("dump".to_owned(), &error.to_string());
@@ -217,6 +251,36 @@ impl Driver {
             tracing::info!("{sentence}");
         }
         Ok(())
+    }
+
+    /// What was made is news of the kernel: the core hears that first, then the plan that waited for it.
+    fn hear_surroundings(&mut self) -> io::Result<()> {
+        if !self.surroundings.collect()? {
+            return Ok(());
+        }
+        if !self.dumping {
+            self.hear_monitor()?;
+            self.start_waiting_plan();
+        }
+        if self.surroundings.is_missing_any(&self.interfaces) {
+            self.retry_at = Some(monotonic_now() + RETRY);
+        }
+        Ok(())
+    }
+
+    fn start_waiting_plan(&mut self) {
+        if self.surroundings.is_idle()
+            && let Some(plan) = self.waiting_plan.take()
+        {
+            self.start_plan(plan);
+        }
+    }
+
+    /// A virtual interface that is gone while its base is there (or back) is made again.
+    fn mend_surroundings(&mut self) {
+        if self.surroundings.is_idle() && self.surroundings.is_missing_any(&self.interfaces) {
+            self.surroundings.mend();
+        }
     }
 
     fn hear_link(&mut self, writable: bool) -> io::Result<()> {
@@ -243,7 +307,10 @@ impl Driver {
     fn obey(&mut self, message: ToVrrp) {
         match message {
             ToVrrp::Plan(plan) => self.take_plan(plan),
-            ToVrrp::Stop { release } => self.events.push(Event::Command(Command::Stop { release })),
+            ToVrrp::Stop { release } => {
+                self.keep = !release;
+                self.events.push(Event::Command(Command::Stop { release }));
+            }
             ToVrrp::Tracker(key, sample) => self.events.push(Event::Tracker(key, sample)),
             ToVrrp::TrackerWords(key, words) => self.events.push(Event::TrackerWords(key, words)),
             ToVrrp::AreYouThere(number) => self.link.send(&FromVrrp::Alive(number)),
@@ -261,7 +328,18 @@ impl Driver {
         }
     }
 
+    /// A plan that needs virtual interfaces or a filter waits until they are there; the old one stays in force.
     fn take_plan(&mut self, plan: VrrpPlan) {
+        if self.surroundings.prepare(Needs::of(&plan)) {
+            self.waiting_plan = Some(plan);
+        } else {
+            self.waiting_plan = None;
+            self.start_plan(plan);
+        }
+    }
+
+    fn start_plan(&mut self, plan: VrrpPlan) {
+        self.settle = true;
         self.listeners = plan
             .routers
             .iter()
@@ -272,12 +350,24 @@ impl Driver {
                     }
                     Transport::Unicast { .. } => None,
                 };
-                (router.key.interface.clone(), router.key.family, group)
+                let speaks = match router.authentication {
+                    Authentication::Header(_) => Speaks::Sealed,
+                    Authentication::None | Authentication::Password(_) => Speaks::Plain(router.key.family),
+                };
+                (router.advert_interface().to_owned(), speaks, group)
             })
             .collect();
         if let Err(error) = self.routing.follow(&plan, &self.poller) {
             self.complain("routing".to_owned(), &format!("routes are not watched: {error}"));
         }
+        let multicast = self.listeners.iter().zip(&plan.routers);
+        self.spoken_for = multicast
+            .filter(|(_, router)| router.advert_link.is_some())
+            .filter_map(|((_, _, group), router)| Some((router.key.interface.clone(), (*group)?)))
+            .collect();
+        let signed = plan.routers.iter().any(|router| router.wire.hmac.is_some());
+        self.day_offset = signed.then(|| self.day_offset.unwrap_or(i128::MAX));
+        self.tell_time_of_day();
         let generation: Generation = plan.generation;
         self.events.push(Event::Plan(plan));
         // What the core wants to send needs its socket now. Sockets that nothing needs any more stay open until the
@@ -288,8 +378,20 @@ impl Driver {
         self.link.send(&FromVrrp::Applied(generation));
     }
 
+    /// Tells the core when the time of day went another way than the monotonic clock, if any router signs.
+    fn tell_time_of_day(&mut self) {
+        let Some(known) = self.day_offset else { return };
+        let unix_nanoseconds = unix_nanoseconds();
+        let offset = i128::from(unix_nanoseconds) - i128::from(monotonic_now().0);
+        if offset.abs_diff(known) > DAY_DRIFT.as_nanos() {
+            self.day_offset = Some(offset);
+            self.events.insert(0, Event::TimeOfDay { unix_nanoseconds });
+        }
+    }
+
     /// Hands the collected events to the core.
     fn feed(&mut self) {
+        self.tell_time_of_day();
         let now = monotonic_now();
         let mut interfaces_changed = false;
         for event in std::mem::take(&mut self.events) {
@@ -298,6 +400,7 @@ impl Driver {
         }
         if interfaces_changed {
             self.open_sockets();
+            self.mend_surroundings();
         }
     }
 
@@ -320,6 +423,7 @@ impl Driver {
                 self.kernel.dump();
             }
             self.open_sockets();
+            self.mend_surroundings();
         }
         if self.orphaned_at.is_some_and(|at| now >= at + ORPHAN_LIMIT) {
             tracing::error!("the kernel did not give the addresses back in time; ending all the same");
@@ -379,10 +483,36 @@ impl Driver {
     /// are still to be sent: `close_surplus_sockets` follows them.
     fn open_sockets(&mut self) {
         self.surplus_sockets = true;
-        for ((index, family), error) in self.sockets.open_all(&self.wanted_sockets(), &self.poller) {
+        for ((index, speaks), error) in self.sockets.open_all(&self.wanted_sockets(), &self.poller) {
             let name = interface_name(&self.interfaces, index);
             let sentence =
-                format!("no {family} socket for advertisements on {name}: {error}; trying again each second");
+                format!("no {speaks} socket for advertisements on {name}: {error}; trying again each second");
+            self.complain(sentence.clone(), &sentence);
+            self.retry_at = Some(monotonic_now() + RETRY);
+        }
+        self.join_for_virtual_links();
+    }
+
+    fn join_for_virtual_links(&mut self) {
+        let interfaces = &self.interfaces;
+        let index = |name: &String| interfaces.link(name).map(|link| link.index);
+        let wanted: Vec<(u32, IpAddr)> =
+            self.spoken_for.iter().filter_map(|(name, group)| Some((index(name)?, *group))).collect();
+        self.memberships.retain(|key, _| wanted.contains(key));
+        let mut failures = Vec::new();
+        for key in wanted {
+            if let Entry::Vacant(place) = self.memberships.entry(key) {
+                match Membership::join(key.0, key.1) {
+                    Ok(membership) => drop(place.insert(membership)),
+                    Err(error) => failures.push((key, error)),
+                }
+            }
+        }
+        for ((index, group), error) in failures {
+            let name = interface_name(&self.interfaces, index);
+            let sentence = format!(
+                "cannot join {group} on {name}: {error}; a switch that filters multicast may keep advertisements away"
+            );
             self.complain(sentence.clone(), &sentence);
             self.retry_at = Some(monotonic_now() + RETRY);
         }
@@ -396,9 +526,9 @@ impl Driver {
 
     fn wanted_sockets(&self) -> BTreeMap<SocketKey, Wanted> {
         let mut wanted: BTreeMap<SocketKey, Wanted> = BTreeMap::new();
-        for (name, family, group) in &self.listeners {
+        for (name, speaks, group) in &self.listeners {
             let Some(index) = self.interfaces.link(name).map(|link| link.index) else { continue };
-            let entry = wanted.entry((index, *family)).or_default();
+            let entry = wanted.entry((index, *speaks)).or_default();
             entry.name.clone_from(name);
             entry.groups.extend(*group);
         }

@@ -78,6 +78,7 @@ mod tests {
             mtu: 1500,
             ipv6_forwarding: false,
             kind: None,
+            ties: Default::default(),
         };
         let addresses = (1..=count).map(|last| Address {
             interface: 2,

@@ -5,6 +5,9 @@ mod kernel;
 mod leftovers;
 mod routes;
 mod sockets;
+mod surroundings;
+mod sysctl;
+mod vmac;
 
 use crate::role::EXIT_STOPPED;
 use std::os::unix::net::UnixStream;

@@ -7,7 +7,7 @@ use crate::sys::vrrp_socket::{Buffers, Outgoing, VrrpSocket};
 use crate::vrrp::{Event, Frame, Received};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Batches taken from one socket per wake-up: a flood on one interface must not starve the others. Level-triggered
 /// polling brings the rest.
@@ -16,8 +16,26 @@ const MAX_BATCHES: usize = 4;
 /// Tokens from here on belong to sockets.
 pub const FIRST_SOCKET_TOKEN: u64 = 16;
 
-/// Which socket: interface index and family.
-pub type SocketKey = (u32, AddressFamily);
+/// What a socket speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Speaks {
+    /// VRRP in packets of a family.
+    Plain(AddressFamily),
+    /// VRRP behind an authentication header, IPv4 only.
+    Sealed,
+}
+
+impl std::fmt::Display for Speaks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Speaks::Plain(family) => family.fmt(f),
+            Speaks::Sealed => f.write_str("IPv4 AH"),
+        }
+    }
+}
+
+/// Which socket: interface index and what it speaks.
+pub type SocketKey = (u32, Speaks);
 
 /// What a socket must hear.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,7 +101,10 @@ impl Sockets {
             }
             return Ok(());
         }
-        let socket = VrrpSocket::open(key.0, &want.name, key.1)?;
+        let socket = match key.1 {
+            Speaks::Plain(family) => VrrpSocket::open(key.0, &want.name, family)?,
+            Speaks::Sealed => VrrpSocket::open_sealed(key.0, &want.name)?,
+        };
         for group in &want.groups {
             socket.join(*group)?;
         }
@@ -94,10 +115,22 @@ impl Sockets {
 
     /// Takes what the socket with this token has, as events.
     pub fn receive(&mut self, token: u64, events: &mut Vec<Event>) -> io::Result<()> {
-        let Some((socket, _)) = key_of(token).and_then(|key| self.open.get(&key)) else { return Ok(()) };
+        let Some(key) = key_of(token) else { return Ok(()) };
+        let Some((socket, _)) = self.open.get(&key) else { return Ok(()) };
         for _ in 0..MAX_BATCHES {
             if socket.receive_batch(&mut self.buffers)? == 0 {
                 break;
+            }
+            if key.1 == Speaks::Sealed {
+                for packet in self.buffers.whole_packets() {
+                    match packet {
+                        Some(packet) => {
+                            events.push(Event::Sealed { interface: key.0, packet: packet.to_vec() });
+                        }
+                        None => self.malformed += 1,
+                    }
+                }
+                continue;
             }
             for packet in self.buffers.packets() {
                 match packet {
@@ -119,33 +152,48 @@ impl Sockets {
     /// in which `name` says what an interface is called.
     pub fn transmit(&self, frames: &[&Frame], name: impl Fn(u32) -> String) -> Vec<String> {
         let mut adverts: BTreeMap<SocketKey, Vec<Outgoing<'_>>> = BTreeMap::new();
+        let mut sealed: BTreeMap<SocketKey, Vec<(Ipv4Addr, &[u8])>> = BTreeMap::new();
         let mut ethernet: Vec<(u32, &[u8])> = Vec::new();
         for frame in frames {
             match frame {
-                Frame::Advertisement { interface, source, destination, bytes } => {
-                    let key = (*interface, AddressFamily::of(*destination));
-                    let message = Outgoing { source: *source, destination: *destination, bytes };
+                Frame::Advertisement { interface, source, destination, hop_limit, bytes } => {
+                    let key = (*interface, Speaks::Plain(AddressFamily::of(*destination)));
+                    let (source, destination, hop_limit) = (*source, *destination, *hop_limit);
+                    let message = Outgoing { source, destination, hop_limit, bytes };
                     adverts.entry(key).or_default().push(message);
+                }
+                Frame::Sealed { interface, destination, packet } => {
+                    sealed.entry((*interface, Speaks::Sealed)).or_default().push((*destination, packet));
                 }
                 Frame::Ethernet { interface, bytes } => ethernet.push((*interface, bytes)),
             }
         }
         let mut failures = Vec::new();
+        let mut missing = |key: &SocketKey| {
+            let sentence =
+                format!("advertisement on {} not sent: its {} socket is not open", name(key.0), key.1);
+            failures.push(sentence);
+        };
+        let mut refused: Vec<(SocketKey, IpAddr, io::Error)> = Vec::new();
         for (key, messages) in &adverts {
-            match self.open.get(key) {
-                Some((socket, _)) => {
-                    failures.extend(socket.send_batch(messages).into_iter().map(|(at, error)| {
-                        let destination = messages[at].destination;
-                        format!("advertisement to {destination} on {} not sent: {error}", name(key.0))
-                    }))
-                }
-                None => failures.push(format!(
-                    "advertisement on {} not sent: its {} socket is not open",
-                    name(key.0),
-                    key.1
-                )),
-            }
+            let Some((socket, _)) = self.open.get(key) else {
+                missing(key);
+                continue;
+            };
+            let failed = socket.send_batch(messages).into_iter();
+            refused.extend(failed.map(|(at, error)| (*key, messages[at].destination, error)));
         }
+        for (key, packets) in &sealed {
+            let Some((socket, _)) = self.open.get(key) else {
+                missing(key);
+                continue;
+            };
+            let failed = socket.send_packets(packets).into_iter();
+            refused.extend(failed.map(|(at, error)| (*key, IpAddr::V4(packets[at].0), error)));
+        }
+        failures.extend(refused.into_iter().map(|(key, destination, error)| {
+            format!("advertisement to {destination} on {} not sent: {error}", name(key.0))
+        }));
         failures.extend(self.ethernet.send_batch(&ethernet).into_iter().map(|(at, error)| {
             format!("gratuitous ARP or neighbour advertisement on {} not sent: {error}", name(ethernet[at].0))
         }));
@@ -158,14 +206,23 @@ impl Sockets {
     }
 }
 
-fn token((index, family): SocketKey) -> u64 {
-    FIRST_SOCKET_TOKEN + u64::from(index) * 2 + u64::from(family == AddressFamily::V6)
+fn token((index, speaks): SocketKey) -> u64 {
+    let kind = match speaks {
+        Speaks::Plain(AddressFamily::V4) => 0,
+        Speaks::Plain(AddressFamily::V6) => 1,
+        Speaks::Sealed => 2,
+    };
+    FIRST_SOCKET_TOKEN + u64::from(index) * 3 + kind
 }
 
 fn key_of(token: u64) -> Option<SocketKey> {
     let number = token.checked_sub(FIRST_SOCKET_TOKEN)?;
-    let family = if number % 2 == 1 { AddressFamily::V6 } else { AddressFamily::V4 };
-    Some((u32::try_from(number / 2).ok()?, family))
+    let speaks = match number % 3 {
+        0 => Speaks::Plain(AddressFamily::V4),
+        1 => Speaks::Plain(AddressFamily::V6),
+        _ => Speaks::Sealed,
+    };
+    Some((u32::try_from(number / 3).ok()?, speaks))
 }
 
 #[cfg(test)]
@@ -174,7 +231,8 @@ mod tests {
 
     #[test]
     fn a_token_names_its_socket() {
-        for key in [(1, AddressFamily::V4), (1, AddressFamily::V6), (u32::MAX, AddressFamily::V6)] {
+        let (four, six) = (Speaks::Plain(AddressFamily::V4), Speaks::Plain(AddressFamily::V6));
+        for key in [(1, four), (1, six), (1, Speaks::Sealed), (u32::MAX, six)] {
             assert_eq!(key_of(token(key)), Some(key));
         }
         assert_eq!(key_of(FIRST_SOCKET_TOKEN - 1), None);
