@@ -45,9 +45,22 @@ fn example(code: Code) -> PathBuf {
     configs("codes").join(format!("{code}.conf"))
 }
 
+/// The main example of a code and those named `HF0013-some-words.conf`.
+fn examples(code: Code) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(configs("codes")).expect("the directory is there");
+    let paths = files.filter_map(Result::ok).map(|f| f.path());
+    let of_code = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&format!("{code}-")) && name.ends_with(".conf")
+    };
+    let mut more: Vec<PathBuf> = paths.filter(of_code).collect();
+    more.sort();
+    std::iter::once(example(code)).chain(more).collect()
+}
+
 /// All that is said about an example, names of files without their directory.
-fn said(code: Code) -> String {
-    let examined = examined(&example(code));
+fn said(example: &Path) -> String {
+    let examined = examined(example);
     let directory = configs("codes/").to_string_lossy().into_owned();
     let rendered = examined.diagnostics.iter().map(|d| d.render(&examined.sources) + "\n");
     rendered.collect::<Vec<_>>().join("\n").replace(&directory, "")
@@ -70,9 +83,11 @@ fn kept(file: &Path, text: &str) {
 fn every_code_has_an_example_that_looks_as_kept() {
     for code in Code::ALL.iter().copied() {
         assert!(example(code).exists(), "{code} has no example in tests/configs/codes/{code}.conf");
-        let found = examined(&example(code)).diagnostics;
-        assert!(found.iter().any(|d| d.code == code), "{code} does not come: {found:?}");
-        kept(&example(code).with_extension("expected"), &said(code));
+        for example in examples(code) {
+            let found = examined(&example).diagnostics;
+            assert!(found.iter().any(|d| d.code == code), "{code} does not come: {found:?}");
+            kept(&example.with_extension("expected"), &said(&example));
+        }
     }
 }
 
@@ -80,7 +95,7 @@ fn every_code_has_an_example_that_looks_as_kept() {
 fn no_example_is_left_over() {
     let files = std::fs::read_dir(configs("codes")).expect("the directory is there");
     for name in files.filter_map(Result::ok).map(|f| f.file_name().to_string_lossy().into_owned()) {
-        let code = name.split('.').next().unwrap_or_default();
+        let code = name.split(['.', '-']).next().unwrap_or_default();
         assert!(Code::ALL.iter().any(|c| c.to_string() == code), "{name} belongs to no code");
     }
 }
@@ -90,7 +105,7 @@ fn diagnostics_page_is_up_to_date() {
     let shown = |code: Code| {
         let text = std::fs::read_to_string(example(code)).ok()?;
         // A line that nobody reads to its end is not worth printing.
-        (text.lines().all(|line| line.len() < 200)).then(|| (text, said(code)))
+        (text.lines().all(|line| line.len() < 200)).then(|| (text, said(&example(code))))
     };
     kept(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/diagnostics.md"), &page(shown));
 }

@@ -64,13 +64,6 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "no input may crash it",
     },
     Difference {
-        key: "empty-group",
-        when: "a `vrrp_sync_group` loses all its members, and names notification scripts that exist",
-        theirs: "removes the group before it looks at its scripts (status 5)",
-        ours: "asks for `enable_script_security` all the same (status 6)",
-        reason: "the next member brings the scripts back",
-    },
-    Difference {
         key: "script-not-run",
         when: "an instance tracks a script",
         theirs: "enters no state until the script has ended once",

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod command;
+pub mod complete;
 pub mod config;
 pub mod diagnostics;
 pub mod document;

@@ -123,7 +123,9 @@ impl Reading<'_> {
         let length = if line.len() > 4 * MAX_LINE { line.len() } else { crate::source::encode(line).len() };
         if length > MAX_LINE || line.contains('\0') {
             let span = Span { file, start, end: start.saturating_add(1) };
-            let title = if length > MAX_LINE {
+            let title = if length > MAX_LINE && line.contains('\0') {
+                format!("the line has {length} bytes, NUL bytes among them: this is no text")
+            } else if length > MAX_LINE {
                 format!("the line has {length} bytes, more than {MAX_LINE}")
             } else {
                 "the line holds a NUL byte".to_owned()

@@ -362,3 +362,25 @@ fn bfd_instances_need_a_neighbor_of_their_own() {
     assert_eq!(codes(&(one + &bfd("a", "neighbor_ip 192.0.2.2"))), [Code::Duplicate]);
     assert_eq!(codes(&bfd("a", "neighbor_ip 192.0.2.1\nsource_ip ::1")), [Code::BadValue]);
 }
+
+#[test]
+fn every_default_is_a_value_of_its_keyword() {
+    let mut count = 0;
+    for (place, list) in keywords::places() {
+        for keyword in list {
+            let Some(text) = keywords::default(place, keyword.name) else { continue };
+            let value = crate::config::setting::default(place, keyword.name);
+            assert!(value.is_some(), "{} {} {text}", place.path(), keyword.name);
+            count += 1;
+            let Some((before, after)) = around(place) else { continue };
+            let with = company(place, keyword.name);
+            let line = format!("{before}{with}{} {text}{after}", keyword.name);
+            let said = parse(&line).diagnostics;
+            let wrong =
+                |c: Code| matches!(c, Code::BadValue | Code::Adjusted | Code::NotYet | Code::NoEffect);
+            let own = |d: &&crate::Diagnostic| wrong(d.code) && d.title.contains(keyword.name);
+            assert_eq!(said.iter().find(own).map(|d| &d.title), None, "{line}");
+        }
+    }
+    assert!(count > 90, "{count}");
+}

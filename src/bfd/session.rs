@@ -67,6 +67,8 @@ pub struct Session {
     detect_at: Option<Instant>,
     /// When "down" is said if nothing else was; `None` once something was said.
     verdict_at: Option<Instant>,
+    /// What trackers were told last.
+    told: Option<Sample>,
     /// It was taken down for good, and ends here at the latest.
     leave_at: Option<Instant>,
 }
@@ -96,6 +98,7 @@ impl Session {
             send_at: None,
             detect_at: None,
             verdict_at: Some(cx.now + plan.idle_tx * FIRST_VERDICT_INTERVALS),
+            told: None,
             leave_at: None,
             plan,
         };
@@ -154,7 +157,7 @@ impl Session {
             self.fall_silent(cx);
         }
         if self.verdict_at.is_some_and(|at| at <= cx.now) {
-            self.tell_trackers(cx);
+            self.tell_trackers(Sample::Down, cx);
         }
         if self.send_at.is_some_and(|at| at <= cx.now) {
             self.send(false, cx);
@@ -170,8 +173,8 @@ impl Session {
         let old = std::mem::replace(&mut self.plan, plan);
         // Who listens from now on under that name has not heard it.
         let tracked = |p: &BfdSessionPlan| (p.name.clone(), p.to_vrrp, p.to_checker);
-        if tracked(&old) != tracked(&self.plan) && self.verdict_at.is_none() {
-            self.tell_trackers(cx);
+        if let Some(told) = self.told.filter(|_| tracked(&old) != tracked(&self.plan)) {
+            self.tell_trackers(told, cx);
         }
         let changed = self.advertise();
         // RFC 5880 6.8.7: what differs from the last packet is said at once.
@@ -219,8 +222,12 @@ impl Session {
         self.advertise();
         let (name, neighbor) = (self.plan.name.clone(), self.plan.neighbor);
         cx.actions.push(Action::Notify(Transition { name, neighbor, from, to, reason, at: cx.now }));
-        if (from == State::Up || to == State::Up) && to != State::AdminDown {
-            self.tell_trackers(cx);
+        // RFC 5882 4.2, and keepalived: an operator's decision at either end is no failure of the path.
+        let decided = to == State::AdminDown || reason == Reason::NeighborAdminDown;
+        if to == State::Up {
+            self.tell_trackers(Sample::Up, cx);
+        } else if from == State::Up && !decided {
+            self.tell_trackers(Sample::Down, cx);
         }
     }
 
@@ -250,9 +257,9 @@ impl Session {
         self.schedule(cx);
     }
 
-    fn tell_trackers(&mut self, cx: &mut Context) {
+    fn tell_trackers(&mut self, sample: Sample, cx: &mut Context) {
         self.verdict_at = None;
-        let sample = if self.state == State::Up { Sample::Up } else { Sample::Down };
+        self.told = Some(sample);
         cx.actions.push(Action::Sample { tracker: self.plan.tracker(), sample });
     }
 

@@ -355,8 +355,19 @@ fn trackers_hear_down_only_after_the_session_had_time_to_come_up() {
     assert_eq!(lab.samples(), [Sample::Down], "once");
     lab.bring_up();
     assert_eq!(lab.samples(), [Sample::Down, Sample::Up]);
-    lab.hear(from(State::AdminDown));
+    lab.hear(from(State::Down));
     assert_eq!(lab.samples(), [Sample::Down, Sample::Up, Sample::Down]);
+}
+
+#[test]
+fn a_neighbor_that_is_taken_down_by_its_operator_is_no_failure() {
+    let mut lab = Lab::in_state(State::Up);
+    lab.hear(from(State::AdminDown));
+    assert_eq!((lab.state(), lab.samples()), (Some(State::Down), vec![]));
+    lab.advance(Duration::from_secs(60));
+    assert_eq!(lab.samples(), [], "nor is its silence after that");
+    lab.reload(vec![BfdSessionPlan { name: "c".into(), ..plan() }]);
+    assert_eq!(lab.samples(), [Sample::Up], "who asks hears what holds");
 }
 
 #[test]

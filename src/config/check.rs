@@ -87,8 +87,8 @@ fn kind(checker: &Checker, server: &RealServer, virtual_server: &VirtualServer) 
     let outer =
         http.virtualhost.as_ref().or(server.virtualhost.as_ref()).or(virtual_server.virtualhost.as_ref());
     let url = |url: &conf::Url| HttpUrl {
-        path: url.path.clone().unwrap_or_else(|| "/".to_owned()),
-        host: url.virtualhost.as_ref().or(outer).cloned(),
+        path: url.path.as_deref().unwrap_or("/").to_owned(),
+        host: url.virtualhost.as_ref().or(outer).map(|host| host.to_string()),
         status: if url.status.is_empty() { vec![200..=299] } else { url.status.clone() },
         digest: url.digest,
     };

@@ -4,6 +4,7 @@
 //! lowered twice, alone with the global settings: as written, and without the keywords of the tables below. A value
 //! that is equal in both is marked as default: it holds without the line.
 
+mod defaults;
 mod tables;
 
 use super::lower;
@@ -25,7 +26,10 @@ pub const NOT_RUN: &str = "not run, see holdfastctl check";
 pub fn with_values(lines: &[Line]) -> Vec<Line> {
     let shared = |line: &Line| matches!(line.keyword(), "global_defs" | "virtual_server_group");
     let shared: Vec<(usize, &Line)> = lines.iter().enumerate().filter(|(_, line)| shared(line)).collect();
-    lines.iter().enumerate().map(|(index, line)| with_values_at(line, index, &shared)).collect()
+    let with_values = |(index, line)| with_values_at(line, index, &shared);
+    let mut lines: Vec<Line> = lines.iter().enumerate().map(with_values).collect();
+    defaults::write(&mut lines);
+    lines
 }
 
 fn with_values_at(line: &Line, index: usize, shared: &[(usize, &Line)]) -> Line {

@@ -53,7 +53,7 @@ pub(super) fn lower(
     }
     let groups = groups::groups(config, &mut routers);
     let statics = routing.statics(config, &mut routers, out);
-    VrrpPlan { generation, routers, groups, statics, filter: vmac::filter(config) }
+    VrrpPlan { generation, routers, groups, filter: vmac::filter(config), statics }
 }
 
 /// A second router of a key: keepalived takes it when unicast peers or groups tell it from the first.

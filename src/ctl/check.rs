@@ -3,6 +3,7 @@
 mod format;
 
 use super::Done;
+use super::keywords::{OneOf, code_names};
 use crate::plan::Generation;
 use crate::role::compile::{self, CompileRequest, Examined, ThisMachine, examine};
 use clap::{Args, ValueEnum};
@@ -28,7 +29,8 @@ pub(super) struct Check {
     #[arg(long, value_enum, default_value = "human")]
     format: Format,
     /// Tell the story of a code such as HF0007, and check nothing
-    #[arg(long, value_name = "CODE", conflicts_with_all = ["file", "format"])]
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["file", "format"],
+          hide_possible_values = true, value_parser = OneOf(code_names))]
     explain: Option<String>,
 }
 

@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod diff;
 mod ipvs;
+mod keywords;
 mod reload;
 mod show;
 mod status;
@@ -90,6 +91,14 @@ enum Verb {
     /// What is configured; needs no daemon
     #[command(subcommand)]
     Show(show::What),
+    /// The keywords of keepalived.conf, what they take and whether they work here; or what may be written at the cursor
+    /// of an editor
+    Keywords(keywords::Keywords),
+    /// Print a script that completes the words of holdfastctl in a shell
+    Completion {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
     /// Read the configuration again; if it cannot be run, the old one goes on
     Reload(Form),
 }
@@ -114,6 +123,8 @@ pub fn main() -> ExitCode {
         Verb::Check(check) => check::run(check),
         Verb::Diff(arguments) => diff::run(arguments),
         Verb::Show(what) => show::run(what),
+        Verb::Keywords(arguments) => keywords::run(arguments),
+        Verb::Completion { shell } => keywords::completion(shell),
         Verb::Reload(form) => reload::run(&socket, form.json),
     };
     match done {

@@ -3,6 +3,7 @@
 //! It states the rules of `vrrp/reconfigure.rs`, `lvs/director.rs` and `check` in words; tests/diff.rs runs those cores
 //! and compares.
 
+mod bfd;
 mod groups;
 mod lvs;
 mod vrrp;
@@ -133,6 +134,13 @@ pub enum What {
         /// Is it carried in advertisements?
         advertised: bool,
     },
+    /// A BFD session starts, ends or changes.
+    BfdSession {
+        /// Its name in the new plan, or in the old one when it ends.
+        session: String,
+        /// What that means, a sentence without its full stop.
+        meaning: String,
+    },
     /// A service leaves the kernel's table with its destinations.
     ServiceRemoved {
         /// The virtual server as written.
@@ -233,6 +241,7 @@ pub fn diff(old: &Plans, new: &Plans) -> Vec<Change> {
     vrrp::compare(&old.vrrp, &new.vrrp, &mut changes);
     groups::compare(&old.vrrp, &new.vrrp, &mut changes);
     lvs::compare(&old.lvs, &new.lvs, &mut changes);
+    bfd::compare(&old.bfd, &new.bfd, &mut changes);
     let (before, after) = (&old.global.router_id, &new.global.router_id);
     if before != after {
         let what = What::RouterId { old: before.clone(), new: after.clone() };
@@ -247,7 +256,13 @@ pub fn diff(old: &Plans, new: &Plans) -> Vec<Change> {
 fn roles(old: &Plans, new: &Plans, changes: &mut Vec<Change>) {
     let vrrp = |plans: &Plans| !plans.vrrp.routers.is_empty();
     let checker = |plans: &Plans| !plans.lvs.virtual_servers.is_empty();
-    for (role, before, after) in [("vrrp", vrrp(old), vrrp(new)), ("checker", checker(old), checker(new))] {
+    let bfd = |plans: &Plans| !plans.bfd.sessions.is_empty();
+    let all = [
+        ("vrrp", vrrp(old), vrrp(new)),
+        ("checker", checker(old), checker(new)),
+        ("bfd", bfd(old), bfd(new)),
+    ];
+    for (role, before, after) in all {
         if before != after {
             changes.push(Change::new(Weight::Quiet, What::Role { role, starts: after }));
         }

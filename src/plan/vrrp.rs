@@ -22,10 +22,10 @@ pub struct VrrpPlan {
     pub routers: Vec<RouterPlan>,
     /// Routers that change state together.
     pub groups: Vec<SyncGroupPlan>,
-    /// `static_ipaddress`, `static_routes`, `static_rules`: in this order, each in the order of the file.
-    pub statics: Vec<Item>,
     /// How packets to addresses that are not accepted are dropped.
     pub filter: FilterSettings,
+    /// `static_ipaddress`, `static_routes`, `static_rules`: in this order, each in the order of the file.
+    pub statics: Vec<Item>,
 }
 
 /// A `vrrp_sync_group`.
@@ -103,8 +103,6 @@ pub struct RouterPlan {
     pub track_interfaces: Vec<TrackedInterface>,
     /// Scripts, files, processes and BFD sessions to watch.
     pub trackers: Vec<TrackedObject>,
-    /// `virtual_routes`, then `virtual_rules`: there while it is Master. No addresses among them.
-    pub routing: Vec<Item>,
     /// Interfaces that are made for this router (`use_vmac`, `use_ipvlan`, `use_vmac_addr`). Addresses that they hold
     /// name them as their interface.
     pub virtual_links: Vec<VirtualLinkPlan>,
@@ -116,6 +114,8 @@ pub struct RouterPlan {
     pub promote_secondaries: bool,
     /// How it speaks and what it believes.
     pub wire: WirePolicy,
+    /// `virtual_routes`, then `virtual_rules`: there while it is Master. No addresses among them.
+    pub routing: Vec<Item>,
 }
 
 impl RouterPlan {
@@ -142,12 +142,12 @@ impl RouterPlan {
             track_primary: true,
             track_interfaces: Vec::new(),
             trackers: Vec::new(),
-            routing: Vec::new(),
             virtual_links: Vec::new(),
             advert_link: None,
             accept: true,
             promote_secondaries: false,
             wire: WirePolicy::default(),
+            routing: Vec::new(),
         }
     }
 

@@ -74,6 +74,8 @@ pub fn trackers(plans: &Plans) -> BTreeSet<TrackerKey> {
     let scripts = plans.scripts.scripts.iter().map(|script| key(TrackerKind::Script, &script.name));
     let files = plans.scripts.files.iter().map(|file| key(TrackerKind::File, &file.name));
     let processes = plans.scripts.processes.iter().map(|process| key(TrackerKind::Process, &process.name));
-    let sessions = plans.bfd.sessions.iter().map(|session| key(TrackerKind::Bfd, &session.name));
+    // A session that is for checkers alone is nothing that a virtual router hears of.
+    let sessions = plans.bfd.sessions.iter().filter(|session| session.to_vrrp);
+    let sessions = sessions.map(|session| key(TrackerKind::Bfd, &session.name));
     scripts.chain(files).chain(processes).chain(sessions).collect()
 }

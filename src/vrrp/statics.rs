@@ -122,8 +122,10 @@ impl Core {
         let (interfaces, operations) = (&self.interfaces, &mut self.operations);
         let (samples, priorities) = (&self.samples, &mut self.priorities);
         let day_offset = self.day_offset;
-        let mut ctx = Context { now, day_offset, interfaces, samples, operations, actions, priorities };
-        work(&mut self.statics, &mut ctx);
+        work(
+            &mut self.statics,
+            &mut Context { now, day_offset, interfaces, samples, operations, actions, priorities },
+        );
     }
 }
 

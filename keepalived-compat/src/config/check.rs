@@ -117,7 +117,7 @@ pub struct Http {
     /// `http_protocol`.
     pub version: HttpVersion,
     /// `virtualhost`.
-    pub virtualhost: Option<String>,
+    pub virtualhost: Option<Box<str>>,
     /// `url` blocks; at least one.
     pub urls: Vec<Url>,
 }
@@ -138,13 +138,13 @@ pub enum HttpVersion {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Url {
     /// `path`.
-    pub path: Option<String>,
+    pub path: Option<Box<str>>,
     /// `digest`.
     pub digest: Option<[u8; 16]>,
     /// `status_code`; empty when not written.
     pub status: Vec<RangeInclusive<u16>>,
     /// `virtualhost`.
-    pub virtualhost: Option<String>,
+    pub virtualhost: Option<Box<str>>,
     /// All else, in the order of the file.
     pub others: Vec<Setting>,
 }
@@ -222,7 +222,7 @@ fn port(cx: &mut Context, statement: &Statement) -> Option<u16> {
 impl Http {
     fn keyword(&mut self, cx: &mut Context, who: Who<'_>, name: &str, s: &Statement) -> bool {
         match name {
-            "virtualhost" => self.virtualhost = s.arguments().first().map(|w| w.text.clone()),
+            "virtualhost" => self.virtualhost = s.arguments().first().map(|w| w.text.as_str().into()),
             "http_protocol" => {
                 let Some(word) = s.arguments().first() else { return true };
                 match word.text.as_str() {
@@ -266,7 +266,7 @@ impl Url {
                     self.status.extend(status(cx, word));
                 }
             }
-            "virtualhost" => self.virtualhost = first.map(|w| w.text.clone()),
+            "virtualhost" => self.virtualhost = first.map(|w| w.text.as_str().into()),
             "regex" | "regex_no_match" => {
                 cx.not_built(keyword, s, &who.to_string());
                 cx.leave();
@@ -277,12 +277,12 @@ impl Url {
 }
 
 /// A request target goes into a request line: no blanks, no controls.
-fn path(cx: &mut Context, word: &Word) -> Option<String> {
+fn path(cx: &mut Context, word: &Word) -> Option<Box<str>> {
     if word.text.is_empty() || word.text.chars().any(|c| c.is_control() || c == ' ') {
         cx.bad(word, "path", "a path like /index.html, without blanks");
         return None;
     }
-    Some(word.text.clone())
+    Some(word.text.as_str().into())
 }
 
 fn digest(cx: &mut Context, word: &Word) -> Option<[u8; 16]> {

@@ -1,9 +1,9 @@
 //! Walks blocks by the keyword table and says what it finds.
 
 use super::setting::Setting;
-use super::value::shortened;
+use super::value::{boolean, shortened};
 use crate::diagnostics::{Code, Diagnostic, keep};
-use crate::keywords::{self, Keyword, Opens, Place, Say, Status};
+use crate::keywords::{self, Keyword, Opens, Place, Say, Shape, Status};
 use crate::lexer::Word;
 use crate::source::Span;
 use crate::tree::Statement;
@@ -126,6 +126,9 @@ impl<'a> Context<'a> {
 
     /// An unknown keyword, with the best advice there is.
     fn say_unknown(&mut self, place: Place, word: &Word, block: bool, now: &str) {
+        if self.diagnostics.len() > crate::MAX_DIAGNOSTICS {
+            return; // It would not be kept, and the search for what was meant is the slowest thing here.
+        }
         let title = format!("unknown keyword `{}`", shortened(&word.text));
         let diagnostic = Diagnostic::new(Code::UnknownKeyword, word.span, title, now);
         let diagnostic = if block && place != Place::Root && keywords::find(Place::Root, &word.text).is_some()
@@ -189,7 +192,8 @@ impl<'a> Context<'a> {
                 )
             }
         };
-        if self.said.insert((place, keyword.name)) {
+        // Who writes the default loses nothing.
+        if !says_default(place, keyword, statement) && self.said.insert((place, keyword.name)) {
             self.tell(code, statement.keyword().span, title, now);
         }
         false
@@ -209,6 +213,16 @@ impl<'a> Context<'a> {
             self.tell(code, word.span, title, meaning);
         }
         true
+    }
+}
+
+/// Does the line say what holds without it?
+fn says_default(place: Place, keyword: &Keyword, statement: &Statement) -> bool {
+    let Some(default) = keywords::default(place, keyword.name) else { return false };
+    match statement.arguments() {
+        [word] if keyword.shape == Shape::Bool => boolean(&word.text) == boolean(default),
+        [word] => word.text == default,
+        _ => false,
     }
 }
 

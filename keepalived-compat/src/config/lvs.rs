@@ -133,7 +133,7 @@ pub struct VirtualServer {
     /// `inhibit_on_failure`.
     pub inhibit_on_failure: bool,
     /// `virtualhost`.
-    pub virtualhost: Option<String>,
+    pub virtualhost: Option<Box<str>>,
     /// Defaults of the checks.
     pub timing: Timing,
     /// `sorry_server`.
@@ -211,7 +211,7 @@ impl VirtualServer {
             "alpha" => self.alpha = true,
             "omega" => self.omega = true,
             "inhibit_on_failure" => self.inhibit_on_failure = true,
-            "virtualhost" => self.virtualhost = first.map(|w| w.text.clone()),
+            "virtualhost" => self.virtualhost = first.map(|w| w.text.as_str().into()),
             "sorry_server" => set(&mut self.sorry_server, SorryServer::read(cx, s)),
             "sorry_server_inhibit" | "sorry_server_lvs_method" => {
                 server::sorry_option(cx, s, &mut self.sorry_server)

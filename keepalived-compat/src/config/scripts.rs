@@ -4,10 +4,11 @@ use super::name_of;
 use crate::command;
 use crate::keywords::{self, Place};
 use crate::lexer::is_script;
-use crate::source::Spanned;
+use crate::source::{Span, Spanned};
 use crate::tree::Statement;
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
+use std::ops::Range;
 
 /// Scripts by name, and the commands in use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Scripts {
     pub tracked: BTreeSet<String>,
     /// All commands that are defined, in use or not, with the account that their block or line names.
     pub commands: Vec<Command>,
+    /// Which of them, and of the programs, belong to a `vrrp_sync_group`; by where it begins.
+    of_groups: Vec<(Span, Range<usize>, Range<usize>)>,
 }
 
 /// A command and who is to run it.
@@ -55,12 +58,35 @@ impl Finder {
             }
             ("vrrp_script", None) => {}
             (keyword, _) if keywords::find(Place::Root, keyword).is_none() => {}
-            _ => scripts.of_block(statement.body(), &self.defined),
+            (keyword, _) => {
+                let (programs, commands) = (scripts.programs.len(), scripts.commands.len());
+                scripts.of_block(statement.body(), &self.defined);
+                if keyword == "vrrp_sync_group" {
+                    let (programs, commands) =
+                        (programs..scripts.programs.len(), commands..scripts.commands.len());
+                    scripts.of_groups.push((statement.span(), programs, commands));
+                }
+            }
         }
     }
 }
 
 impl Scripts {
+    /// Forgets what the sync groups that begin at these places name: groups that are left out run nothing.
+    pub(super) fn without_groups(&mut self, groups: &[Span]) {
+        let groups: Vec<_> =
+            std::mem::take(&mut self.of_groups).into_iter().filter(|(at, ..)| groups.contains(at)).collect();
+        let (mut program, mut command) = (0.., 0..);
+        self.programs.retain(|_| {
+            let index = program.next();
+            !groups.iter().any(|(_, programs, _)| index.is_some_and(|i| programs.contains(&i)))
+        });
+        self.commands.retain(|_| {
+            let index = command.next();
+            !groups.iter().any(|(.., commands)| index.is_some_and(|i| commands.contains(&i)))
+        });
+    }
+
     fn command(&mut self, program: Option<Spanned<String>>, user: Option<&Statement>) {
         let user = user.and_then(|s| s.arguments().first());
         let user = user.map(|w| Spanned::new(w.text.clone(), w.span));

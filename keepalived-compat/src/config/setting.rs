@@ -409,6 +409,16 @@ impl Context<'_> {
     }
 }
 
+/// What holds when the keyword is not written at this place, typed; `None` where that depends on something else.
+pub fn default(place: Place, keyword: &str) -> Option<Value> {
+    let text = keywords::default(place, keyword)?;
+    match keywords::find(place, keyword)?.shape {
+        Shape::Weight(_) => digits(text).map(|weight| Value::Weight(weight, None)),
+        Shape::Clamped(..) | Shape::Cut(_) => digits(text).map(Value::Number),
+        shape => plain(shape, text),
+    }
+}
+
 /// A value of one word.
 pub(super) fn plain(shape: Shape, text: &str) -> Option<Value> {
     let one = |list: &[&str]| list.contains(&text).then(|| Value::Text(text.to_owned()));

@@ -45,6 +45,9 @@ pub(super) fn groups(cx: &mut Context, config: &mut Config) {
         }
     }
     weights(cx, config, &member_of);
+    let left_out: Vec<_> =
+        empty.iter().filter_map(|index| config.others.get(*index)).map(|g| g.span).collect();
+    config.scripts.without_groups(&left_out);
     let mut index = 0..;
     config.others.retain(|_| index.next().is_none_or(|i| !empty.contains(&i)));
 }

@@ -238,12 +238,6 @@ impl Settings {
             "higher_prio_send_advert" => set(&mut self.higher_prio_send_advert, cx.flag(statement)),
             "v3_checksum_as_v2" => set(&mut self.checksum_as_v2, cx.flag(statement)),
             "authentication" => self.authentication = Some(authentication(cx, statement)),
-            "auth_hmac"
-            | "unicast_ttl"
-            | "check_unicast_src"
-            | "unicast_fault_no_peer"
-            | "old_unicast_checksum"
-            | "owner_ignore_adverts" => self.others.extend(cx.setting(keyword, statement)),
             name => {
                 if !self.garp.read(cx, name, statement) {
                     cx.leave();

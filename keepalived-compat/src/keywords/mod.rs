@@ -1,6 +1,7 @@
 //! The one table of keywords: it drives parsing, and docs/compat.md is printed from it.
 
 mod check;
+mod defaults;
 mod global;
 mod lvs;
 mod routes;
@@ -374,6 +375,17 @@ fn indexed(place: Place) -> Option<&'static Index> {
     index.get(place as usize)?.as_ref()
 }
 
+/// Keywords of a place with what holds when they are not written, as it would be written. Not those whose default depends
+/// on something else.
+pub fn defaults(place: Place) -> &'static [(&'static str, &'static str)] {
+    defaults::DEFAULTS.iter().find(|(at, _)| *at == place).map_or(&[], |(_, list)| list)
+}
+
+/// What holds when the keyword is not written at this place.
+pub fn default(place: Place, name: &str) -> Option<&'static str> {
+    defaults(place).iter().find(|(keyword, _)| *keyword == name).map(|(_, value)| *value)
+}
+
 /// Every place that knows `name`, for hints about misplaced keywords.
 pub fn places_of(name: &str) -> impl Iterator<Item = Place> {
     places().filter(move |(_, keywords)| keywords.iter().any(|k| k.name == name)).map(|(place, _)| place)
@@ -390,6 +402,18 @@ mod tests {
             let names: BTreeSet<&str> = keywords.iter().map(|k| k.name).collect();
             // "ip", "ip6" and the like stand once each; "unicast" and "from" too.
             assert_eq!(names.len(), keywords.len(), "at {}", place.path());
+        }
+    }
+
+    #[test]
+    fn defaults_are_those_of_keywords_and_of_each_once() {
+        for (place, list) in defaults::DEFAULTS {
+            let names: BTreeSet<&str> = list.iter().map(|(name, _)| *name).collect();
+            assert_eq!(names.len(), list.len(), "{}", place.path());
+            assert_eq!(defaults(*place), *list, "{} stands there twice", place.path());
+            for (name, _) in *list {
+                assert!(find(*place, name).is_some(), "{} {name}", place.path());
+            }
         }
     }
 

@@ -39,9 +39,8 @@ impl Linter {
         match statement.keyword().text.as_str() {
             "vrrp_instance" => self.routers.instance(statement),
             "vrrp_sync_group" => self.routers.group(statement),
-            "vrrp_script" => self.routers.script(statement),
             "virtual_server" => servers::lint(statement, &mut self.diagnostics),
-            _ => {}
+            _ => self.routers.tracked(statement),
         }
     }
 

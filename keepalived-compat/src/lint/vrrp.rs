@@ -4,6 +4,7 @@ use super::{Facts, last, number, word};
 use crate::Code;
 use crate::config::value_seconds;
 use crate::diagnostics::{Diagnostic, keep};
+use crate::lexer::Word;
 use crate::source::{Span, Spanned};
 use crate::tree::Statement;
 use std::collections::BTreeMap;
@@ -25,12 +26,34 @@ struct Address {
     span: Span,
 }
 
-/// A line of `track_script`.
+/// A line of `track_script` and its kin.
 #[derive(Debug)]
 struct Track {
-    script: String,
-    weight: Option<Spanned<i64>>,
+    /// The keyword of the list.
+    list: &'static str,
+    name: String,
+    weight: Option<Weight>,
 }
+
+/// `weight N [reverse]`.
+#[derive(Clone, Copy, Debug)]
+struct Weight {
+    /// The number, negated by `reverse`: positive when it can only raise the priority, negative when it can only lower it.
+    direction: i64,
+    span: Span,
+}
+
+/// Lists of tracked things, and the blocks that define them with a weight of their own.
+const TRACKED: &[(&str, &str)] = &[
+    ("track_script", "vrrp_script"),
+    ("track_interface", ""),
+    ("track_process", "vrrp_track_process"),
+    ("track_bfd", "bfd_instance"),
+    ("track_file", "track_file"),
+];
+
+/// What a file holds is multiplied by its weight, so that it goes both ways.
+const FILES: &str = "track_file";
 
 #[derive(Debug)]
 struct Instance {
@@ -48,8 +71,8 @@ pub(super) struct Routers {
     instances: Vec<Instance>,
     /// Members by group.
     groups: Vec<(String, Vec<String>)>,
-    /// Weights of scripts.
-    scripts: BTreeMap<String, Option<Spanned<i64>>>,
+    /// Weights of scripts and the like, by the keyword of the list that names them.
+    weights: BTreeMap<(&'static str, String), Option<Weight>>,
 }
 
 impl Routers {
@@ -66,7 +89,10 @@ impl Routers {
             interval,
             priority: number(body, "priority"),
             addresses: addresses.iter().filter_map(address).collect(),
-            tracks: lines("track_script").iter().map(track).collect(),
+            tracks: TRACKED
+                .iter()
+                .flat_map(|(list, _)| lines(list).iter().map(|line| track(list, line)))
+                .collect(),
         });
     }
 
@@ -77,9 +103,13 @@ impl Routers {
         self.groups.push((name.text.clone(), members));
     }
 
-    pub(super) fn script(&mut self, statement: &Statement) {
-        if let Some(name) = statement.arguments().first() {
-            self.scripts.insert(name.text.clone(), number(statement.body(), "weight"));
+    /// A block that defines something to track; any other is overlooked.
+    pub(super) fn tracked(&mut self, statement: &Statement) {
+        let keyword = statement.keyword().text.as_str();
+        let list = TRACKED.iter().find(|(_, block)| *block == keyword).map(|(list, _)| *list);
+        if let (Some(list), Some(name)) = (list, statement.arguments().first()) {
+            let line = last(statement.body(), "weight");
+            self.weights.insert((list, name.text.clone()), line.and_then(|s| weight(&s.words)));
         }
     }
 
@@ -115,17 +145,25 @@ impl Routers {
 
     fn weights(&self, instance: &Instance, diagnostics: &mut Vec<Diagnostic>) {
         let Some(priority) = instance.priority else { return };
+        let weight = |track: &Track| {
+            let general = || self.weights.get(&(track.list, track.name.clone())).copied().flatten();
+            track.weight.or_else(general).filter(|w| w.direction != 0)
+        };
+        let goes = |up: bool| {
+            let other = |t: &Track| t.list == FILES || weight(t).is_some_and(|w| (w.direction > 0) == up);
+            instance.tracks.iter().any(other)
+        };
+        let (up, down) = (goes(true), goes(false));
         for track in &instance.tracks {
-            let general = || self.scripts.get(&track.script).copied().flatten();
-            let Some(weight) = track.weight.or_else(general).filter(|w| w.value != 0) else { continue };
-            let now = match (priority.value, weight.value) {
+            let Some(weight) = weight(track) else { continue };
+            let now = match (priority.value, weight.direction) {
                 (OWNER, _) => "nothing changes a priority of 255",
-                (254, 1..) => "no priority rises above 254",
-                (1, ..0) => "no priority falls below 1",
+                (254, 1..) if !down => "no priority rises above 254",
+                (1, ..0) if !up => "no priority falls below 1",
                 _ => continue,
             };
             let title =
-                format!("vrrp_instance {}: the weight of {} has no effect", instance.name, track.script);
+                format!("vrrp_instance {}: the weight of {} has no effect", instance.name, track.name);
             let diagnostic = Diagnostic::new(Code::WeightIgnored, weight.span, title, now)
                 .related(priority.span, "the priority");
             keep(diagnostics, diagnostic.instead("a priority that leaves room for the weight"));
@@ -133,11 +171,17 @@ impl Routers {
     }
 }
 
-fn track(line: &Statement) -> Track {
-    let words = &line.words;
-    let weight = words.iter().position(|w| w.text == "weight").and_then(|at| words.get(at + 1));
-    let weight = weight.and_then(|w| w.text.parse().ok().map(|n| Spanned::new(n, w.span)));
-    Track { script: line.keyword().text.clone(), weight }
+fn track(list: &'static str, line: &Statement) -> Track {
+    Track { list, name: line.keyword().text.clone(), weight: weight(&line.words) }
+}
+
+/// `weight N [reverse]` among words.
+fn weight(words: &[Word]) -> Option<Weight> {
+    let at = words.iter().position(|w| w.text == "weight")?;
+    let number = words.get(at + 1)?;
+    let value: i64 = number.text.parse().ok()?;
+    let reverse = words.get(at + 2).is_some_and(|w| w.text == "reverse");
+    Some(Weight { direction: if reverse { value.saturating_neg() } else { value }, span: number.span })
 }
 
 fn address(line: &Statement) -> Option<Address> {

@@ -140,12 +140,12 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
         track_primary,
         track_interfaces,
         trackers,
-        routing,
         virtual_links,
         advert_link,
         accept,
         promote_secondaries,
         wire,
+        routing,
     } = old;
     let mut to = Fields { router: new, changes };
     use Weight::{MayFailOver, Quiet};
@@ -254,10 +254,6 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
             "the priority may change, or the router may enter or leave FAULT, as the tracked things are";
         to.say(MayFailOver, "trackers", objects(trackers), objects(&new.trackers), meaning);
     }
-    if *routing != new.routing {
-        let meaning = "what left goes, then what is new comes; the rest is not touched";
-        to.say(MayFailOver, "virtual_routes, virtual_rules", items(routing), items(&new.routing), meaning);
-    }
     if (virtual_links, advert_link) != (&new.virtual_links, &new.advert_link) {
         let meaning =
             "neighbours learn another MAC address; peers whose settings differ may not hear this node";
@@ -274,6 +270,10 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
     }
     if *wire != new.wire {
         wire_policy(wire, &new.wire, &mut to);
+    }
+    if *routing != new.routing {
+        let meaning = "what left goes, then what is new comes; the rest is not touched";
+        to.say(MayFailOver, "virtual_routes, virtual_rules", items(routing), items(&new.routing), meaning);
     }
     order(old, new, &mut to);
 }

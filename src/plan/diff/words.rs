@@ -60,6 +60,7 @@ impl fmt::Display for Change {
                     "virtual_server {virtual_server}{many}: real_server {endpoint}: {field} {old} -> {new}, in place"
                 )
             }
+            What::BfdSession { session, meaning } => write!(f, "bfd_instance {session}: {meaning}"),
             What::CheckEnds { question } => write!(f, "check ends: {question}"),
             What::CheckStarts { question } => write!(
                 f,

@@ -63,7 +63,6 @@ pub struct Driver {
     sockets: Sockets,
     kernel: KernelWorker,
     leftovers: Leftovers,
-    routing: RoutingWatch,
     surroundings: Surroundings,
     /// A plan whose virtual interfaces are being made.
     waiting_plan: Option<VrrpPlan>,
@@ -72,6 +71,7 @@ pub struct Driver {
     /// Leave everything as it is at the end.
     keep: bool,
     memberships: BTreeMap<(u32, IpAddr), Membership>,
+    routing: RoutingWatch,
     timer: Timer,
     poller: Poller,
     /// What each router of the plan listens to: interface name, kind of packet, groups.
@@ -107,12 +107,12 @@ impl Driver {
             sockets: Sockets::new()?,
             kernel: KernelWorker::start()?,
             leftovers: Leftovers::default(),
-            routing: RoutingWatch::default(),
             surroundings: Surroundings::start()?,
             waiting_plan: None,
             settle: false,
             keep: false,
             memberships: BTreeMap::new(),
+            routing: RoutingWatch::default(),
             timer: Timer::new()?,
             poller: Poller::new()?,
             listeners: Vec::new(),
@@ -179,8 +179,8 @@ impl Driver {
                 LINK => self.hear_link(readiness.writable)?,
                 MONITOR => self.hear_monitor()?,
                 KERNEL => self.hear_kernel()?,
-                ROUTING => self.hear_routing()?,
                 SURROUNDINGS => self.hear_surroundings()?,
+                ROUTING => self.hear_routing()?,
                 token if token >= FIRST_SOCKET_TOKEN => {
                     if let Err(error) = self.sockets.receive(token, &mut self.events) {
                         self.complain(
@@ -357,9 +357,6 @@ impl Driver {
                 (router.advert_interface().to_owned(), speaks, group)
             })
             .collect();
-        if let Err(error) = self.routing.follow(&plan, &self.poller) {
-            self.complain("routing".to_owned(), &format!("routes are not watched: {error}"));
-        }
         let multicast = self.listeners.iter().zip(&plan.routers);
         self.spoken_for = multicast
             .filter(|(_, router)| router.advert_link.is_some())
@@ -368,6 +365,9 @@ impl Driver {
         let signed = plan.routers.iter().any(|router| router.wire.hmac.is_some());
         self.day_offset = signed.then(|| self.day_offset.unwrap_or(i128::MAX));
         self.tell_time_of_day();
+        if let Err(error) = self.routing.follow(&plan, &self.poller) {
+            self.complain("routing".to_owned(), &format!("routes are not watched: {error}"));
+        }
         let generation: Generation = plan.generation;
         self.events.push(Event::Plan(plan));
         // What the core wants to send needs its socket now. Sockets that nothing needs any more stay open until the

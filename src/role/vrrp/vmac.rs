@@ -8,7 +8,6 @@ use crate::netlink::route::RouteSocket;
 use crate::netlink::virtual_link::{LinkChange, NewLink};
 use crate::netlink::{Link, NetlinkError};
 use crate::plan::vmac::{Filter, FilterSettings, VirtualLinkKind, VirtualLinkPlan};
-use crate::plan::vrrp::VirtualAddress;
 use crate::vrrp::AddressOp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -221,7 +220,14 @@ impl Workshop {
     }
 
     fn add_address(&mut self, interface: u32, cidr: IpCidr) -> io::Result<()> {
-        let op = AddressOp::add(interface, &VirtualAddress::new(cidr));
+        let op = AddressOp::Add {
+            interface,
+            cidr,
+            label: None,
+            scope: None,
+            broadcast: None,
+            options: Default::default(),
+        };
         let results = self.socket().map_err(io::Error::other)?.apply(&[op]);
         results.into_iter().try_for_each(|result| {
             result.map_err(|error| io::Error::other(format!("cannot add {cidr}: {}", error.message)))

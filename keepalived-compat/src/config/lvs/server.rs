@@ -67,7 +67,7 @@ pub struct RealServer {
     /// `alpha`.
     pub alpha: Option<bool>,
     /// `virtualhost`.
-    pub virtualhost: Option<String>,
+    pub virtualhost: Option<Box<str>>,
     /// Defaults of its checks; few servers have any.
     pub timing: Option<Box<Timing>>,
     /// The checks that are built.
@@ -117,7 +117,7 @@ impl RealServer {
             "lthreshold" => set(&mut self.lower_threshold, cx.argument_u32(s, 0..=u32::MAX)),
             "inhibit_on_failure" => set(&mut self.inhibit_on_failure, cx.flag(s)),
             "alpha" => set(&mut self.alpha, cx.flag(s)),
-            "virtualhost" => self.virtualhost = s.arguments().first().map(|w| w.text.clone()),
+            "virtualhost" => self.virtualhost = s.arguments().first().map(|w| w.text.as_str().into()),
             "TCP_CHECK" | "PING_CHECK" | "HTTP_GET" => self.checkers.extend(Checker::read(cx, who, s)),
             "MISC_CHECK" | "SMTP_CHECK" | "UDP_CHECK" | "SSL_GET" | "DNS_CHECK" | "FILE_CHECK"
             | "BFD_CHECK" => {
