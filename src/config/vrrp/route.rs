@@ -65,7 +65,9 @@ fn lower(line: &mut Line) -> Result<RoutePlan, ()> {
             KINDS.iter().find(|(name, _)| *name == option.keyword).map(|(_, number)| *number)
         });
     let kind = number.unwrap_or(kind::UNICAST);
-    let tracked = !line.options.is_on("no_track");
+    // keepalived 2.2.7 cannot track a route without an interface.
+    let named = line.find(&["dev", "oif", "nexthop"]).is_some();
+    let tracked = named && !line.options.is_on("no_track");
     let protocol = line.named(NameKind::Protocol, &["protocol"])?.filter(|_| !tracked);
     let table = match line.text(&["vrf"]) {
         Some(_) => line.named(NameKind::Vrf, &["vrf"])?,

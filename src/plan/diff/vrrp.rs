@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>) {
+    statics(old, new, changes);
     let by_key = |plan: &'_ VrrpPlan| -> BTreeMap<RouterKey, usize> {
         plan.routers.iter().enumerate().map(|(index, r)| (r.key.clone(), index)).collect()
     };
@@ -40,6 +41,18 @@ pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>)
                 fields(old, router, changes);
             }
         }
+    }
+}
+
+/// Static things are compared with all they say: what changed goes and comes.
+fn statics(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>) {
+    let (before, after): (HashSet<&Item>, HashSet<&Item>) =
+        (old.statics.iter().collect(), new.statics.iter().collect());
+    for item in old.statics.iter().filter(|item| !after.contains(item)) {
+        changes.push(Change::new(Weight::Stops, What::Static { item: item.clone(), comes: false }));
+    }
+    for item in new.statics.iter().filter(|item| !before.contains(item)) {
+        changes.push(Change::new(Weight::Shifts, What::Static { item: item.clone(), comes: true }));
     }
 }
 
