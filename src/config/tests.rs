@@ -582,3 +582,33 @@ fn an_owner_has_no_delay_before_it_preempts() {
     let (router, codes) = router("priority 255\npreempt_delay 5");
     assert_eq!((router.preempt_delay, codes), (Duration::ZERO, vec![Code::Cleared]));
 }
+
+/// The routing of the instance that has these lines.
+fn routing(block: &str, lines: &str) -> Vec<crate::plan::route::Item> {
+    let text = format!(
+        "vrrp_instance a {{\ninterface eth0\nvirtual_router_id 1\nvirtual_ipaddress {{\n192.0.2.1\n}}\n{block} {{\n{lines}\n}}\n}}\n"
+    );
+    let (plans, _) = lowered(&text);
+    plans.vrrp.routers.first().map(|router| router.routing.clone()).unwrap_or_default()
+}
+
+#[test]
+fn a_tunnel_keeps_all_its_options() {
+    use crate::plan::route::{Encapsulation, Item};
+    let items = routing(
+        "virtual_routes",
+        "10.0.10.0/24 dev eth0 encap ip id 5 dst 1.2.3.4 src 4.3.2.1 ttl 9 tos 3 flags 16",
+    );
+    let [Item::Route(route)] = items.as_slice() else { panic!("{items:?}") };
+    let encap = route.hops.first().and_then(|hop| hop.encap.clone());
+    let expected = Encapsulation::Ip {
+        family: AddressFamily::V4,
+        id: Some(5),
+        destination: "1.2.3.4".parse().ok(),
+        source: "4.3.2.1".parse().ok(),
+        tos: Some(3),
+        ttl: Some(9),
+        flags: Some(0x10),
+    };
+    assert_eq!(encap, Some(expected));
+}

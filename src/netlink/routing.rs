@@ -381,3 +381,68 @@ pub(super) fn ip(family: AddressFamily, value: &[u8]) -> Result<IpAddr, Malforme
 pub(super) fn cidr(address: IpAddr, prefix: u8) -> Result<IpCidr, Malformed> {
     IpCidr::new(address, prefix).ok_or(Malformed("prefix longer than the address"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::route::PROTOCOL_KEEPALIVED;
+    use proptest::prelude::*;
+
+    fn route() -> RoutePlan {
+        let destination = IpCidr::new([10, 0, 0, 0].into(), 24).expect("24 is at most 32");
+        let hop = NextHop {
+            gateway: Some([192, 0, 2, 254].into()),
+            interface: Some("eth0".to_owned()),
+            ..NextHop::default()
+        };
+        RoutePlan { hops: vec![hop], table: 70_000, metric: Some(5), ..RoutePlan::new(destination) }
+    }
+
+    fn op(route: RoutePlan, add: bool) -> RoutingOp {
+        RoutingOp { add, item: Item::Route(Box::new(route)), links: [("eth0".to_owned(), 3)].into() }
+    }
+
+    #[test]
+    fn what_tells_a_route_from_others_is_read_back() {
+        let requests = encode(&op(route(), false)).expect("its interface is known");
+        let [request] = requests.as_slice() else { panic!("one request removes a route") };
+        let gone = decode_gone(request.payload(), PROTOCOL_KEEPALIVED).expect("well formed").expect("ours");
+        assert_eq!((gone.destination, gone.table, gone.metric), (route().destination, 70_000, 5));
+        assert_eq!(gone.hops, [(Some([192, 0, 2, 254].into()), Some(3))]);
+        assert_eq!(decode_gone(request.payload(), 4), Ok(None), "a static route of somebody else");
+    }
+
+    #[test]
+    fn a_multipath_route_names_each_hop() {
+        let two = RoutePlan { multipath: true, hops: vec![route().hops[0].clone(); 2], ..route() };
+        let requests = encode(&op(two, true)).expect("its interface is known");
+        let gone =
+            decode_gone(requests[0].payload(), PROTOCOL_KEEPALIVED).expect("well formed").expect("ours");
+        assert_eq!(gone.hops.len(), 2);
+        assert!(gone.hops.iter().all(|hop| *hop == (Some([192, 0, 2, 254].into()), Some(3))));
+    }
+
+    /// keepalived asks for blackholes and `add` with NLM_F_EXCL: what an earlier run left is removed first.
+    #[test]
+    fn an_only_route_makes_room_for_itself() {
+        let only = RoutePlan { insertion: Insertion::Add, ..route() };
+        let requests = encode(&op(only.clone(), true)).expect("its interface is known");
+        assert_eq!(requests.len(), 2);
+        assert!(!is_already_so(&op(only, true), libc::EEXIST), "then it is somebody else's");
+        assert!(is_already_so(&op(route(), true), libc::EEXIST));
+        assert!(is_already_so(&op(route(), false), libc::ESRCH));
+    }
+
+    #[test]
+    fn an_interface_that_does_not_exist_is_named() {
+        let error = encode(&RoutingOp { links: BTreeMap::new(), ..op(route(), true) }).expect_err("no eth0");
+        assert_eq!((error.errno, error.message.as_str()), (libc::ENODEV, "interface eth0 does not exist"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_are_a_route_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
+            let _ = decode_gone(&bytes, 18);
+        }
+    }
+}

@@ -127,6 +127,13 @@ pub enum What {
         /// What that means, a sentence without its full stop.
         meaning: String,
     },
+    /// A static address, route or rule comes or goes.
+    Static {
+        /// It.
+        item: crate::plan::route::Item,
+        /// Does it come?
+        comes: bool,
+    },
     /// A router that stays no longer holds an address (or holds it with another prefix, label, ...).
     AddressRemoved {
         /// The router.

@@ -2,7 +2,7 @@
 
 use super::line::Line;
 use crate::config::Diagnostics;
-use crate::config::names::{NameKind, Names, number_of};
+use crate::config::names::{NameKind, Names};
 use crate::net::AddressFamily;
 use crate::plan::route::{
     Encapsulation, Insertion, NextHop, PROTOCOL_KEEPALIVED, RoutePlan, TABLE_MAIN, kind,
@@ -65,7 +65,9 @@ fn lower(line: &mut Line) -> Result<RoutePlan, ()> {
             KINDS.iter().find(|(name, _)| *name == option.keyword).map(|(_, number)| *number)
         });
     let kind = number.unwrap_or(kind::UNICAST);
-    let tracked = !line.options.is_on("no_track");
+    // keepalived 2.2.7 cannot track a route without an interface.
+    let named = line.find(&["dev", "oif", "nexthop"]).is_some();
+    let tracked = named && !line.options.is_on("no_track");
     let protocol = line.named(NameKind::Protocol, &["protocol"])?.filter(|_| !tracked);
     let table = match line.text(&["vrf"]) {
         Some(_) => line.named(NameKind::Vrf, &["vrf"])?,
@@ -194,17 +196,19 @@ fn encapsulation(line: &mut Line, written: &Setting) -> Result<Encapsulation, ()
         }
         Some("ila") => text("ila").and_then(locator).map(Encapsulation::Ila),
         Some(family) => {
-            let octet = |name: &str| text(name).and_then(number_of).and_then(|n| u8::try_from(n).ok());
+            let number = |name: &str| options.number(name).and_then(|n| u64::try_from(n).ok());
+            let address = |name: &str| options.find(name).and_then(gateway);
+            let octet = |name: &str| number(name).and_then(|n| u8::try_from(n).ok());
             let tos = text("tos").or(text("tc"));
             let tos = tos.and_then(|tos| line.names.number(NameKind::DsField, tos));
             Some(Encapsulation::Ip {
                 family: if family == "ip6" { AddressFamily::V6 } else { AddressFamily::V4 },
-                id: text("id").and_then(|id| id.parse().ok()),
-                destination: text("dst").and_then(|a| a.parse().ok()),
-                source: text("src").and_then(|a| a.parse().ok()),
+                id: number("id"),
+                destination: address("dst"),
+                source: address("src"),
                 tos: tos.and_then(|tos| u8::try_from(tos).ok()),
                 ttl: octet("ttl").or(octet("hoplimit")),
-                flags: text("flags").and_then(number_of).and_then(|n| u16::try_from(n).ok()),
+                flags: number("flags").and_then(|n| u16::try_from(n).ok()),
             })
         }
         None => None,

@@ -17,6 +17,7 @@ pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>)
         let what = What::Filter { old: filter(&old.filter), new: filter(&new.filter) };
         changes.push(Change::new(Weight::Quiet, what));
     }
+    statics(old, new, changes);
     let by_key = |plan: &'_ VrrpPlan| -> BTreeMap<RouterKey, usize> {
         plan.routers.iter().enumerate().map(|(index, r)| (r.key.clone(), index)).collect()
     };
@@ -51,6 +52,18 @@ pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>)
 fn filter(settings: &FilterSettings) -> String {
     let FilterSettings { table, priority, counters } = settings;
     format!("table {table}, priority {priority}{}", if *counters { ", with counters" } else { "" })
+}
+
+/// Static things are compared with all they say: what changed goes and comes.
+fn statics(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>) {
+    let (before, after): (HashSet<&Item>, HashSet<&Item>) =
+        (old.statics.iter().collect(), new.statics.iter().collect());
+    for item in old.statics.iter().filter(|item| !after.contains(item)) {
+        changes.push(Change::new(Weight::Stops, What::Static { item: item.clone(), comes: false }));
+    }
+    for item in new.statics.iter().filter(|item| !before.contains(item)) {
+        changes.push(Change::new(Weight::Shifts, What::Static { item: item.clone(), comes: true }));
+    }
 }
 
 /// Everything a router holds as Master.

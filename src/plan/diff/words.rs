@@ -105,6 +105,9 @@ fn router(what: &What, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         What::GroupField { group, field, old, new, meaning } => {
             write!(f, "vrrp_sync_group {group}: {field} {old} -> {new}: {meaning}")
         }
+        What::Static { item, comes } => {
+            write!(f, "static {item}: {}", if *comes { "is added" } else { "is removed" })
+        }
         What::AddressRemoved { router, key, address, moves_to } => {
             let place = super::place(address, key).1;
             write!(f, "vrrp_instance {router}: a Master removes {} from {place}", written(address))?;
