@@ -2,7 +2,7 @@
 
 use super::shape::Shape::*;
 use super::shape::{EVER, SECOND, U32};
-use super::{Keyword, Place, accepted, each, grave, inner, later, works};
+use super::{Keyword, Place, accepted, each, grave, inner, works};
 
 /// The places of this file and their keywords.
 pub(super) const PLACES: &[(Place, &[Keyword])] = &[

@@ -222,7 +222,7 @@ mod tests {
         for (name, code, words) in [
             ("", Code::MainFile, "it is not a regular file"),
             ("huge", Code::MainFile, "larger than 256 MiB"),
-            ("nul", Code::Line, "1048576 bytes, more than 1023"),
+            ("nul", Code::Line, "1048576 bytes, NUL bytes among them"),
             ("long", Code::Line, "1048576 bytes, more than 1023"),
             ("binary", Code::Line, "NUL"),
             ("fifo", Code::MainFile, "it is not a regular file"),
