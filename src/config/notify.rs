@@ -155,7 +155,7 @@ fn hooks_of_instance(instance: &VrrpInstance, groups: &[&Setting], defaults: &De
     }
 }
 
-fn members<'a>(group: &'a Setting) -> impl Iterator<Item = &'a String> {
+fn members(group: &Setting) -> impl Iterator<Item = &String> {
     let lists = group.block.iter().filter(|setting| setting.keyword == "group");
     lists.flat_map(|list| &list.block).filter_map(|member| match &member.value {
         Value::Text(name) => Some(name),

@@ -339,7 +339,10 @@ pub(super) fn decode_gone(payload: &[u8], protocol: u8) -> Result<Option<GoneRou
     Ok(Some(route))
 }
 
-fn hops(family: AddressFamily, mut bytes: &[u8]) -> Result<Vec<(Option<IpAddr>, Option<u32>)>, Malformed> {
+/// Gateway and interface of a next hop.
+type Hop = (Option<IpAddr>, Option<u32>);
+
+fn hops(family: AddressFamily, mut bytes: &[u8]) -> Result<Vec<Hop>, Malformed> {
     const HOP: usize = 8;
     let mut found = Vec::new();
     while let Some(header) = bytes.first_chunk::<HOP>() {

@@ -71,11 +71,11 @@ impl World {
             return Ok(Event::RoutingGone(RoutingGone::Rule(rule)));
         };
         let known = self.plan.routers.iter().flat_map(|router| &router.routing).chain(&self.plan.statics);
-        let routes = known.into_iter().filter_map(|item| match item {
+        let mut routes = known.into_iter().filter_map(|item| match item {
             Item::Route(route) if route.destination == prefix => Some(route),
             _ => None,
         });
-        let route = routes.last().ok_or("no such route")?;
+        let route = routes.next_back().ok_or("no such route")?;
         let index = |hop: &NextHop| Some(self.interfaces.get(hop.interface.as_ref()?)?.index);
         let gone = GoneRoute {
             destination: prefix,
