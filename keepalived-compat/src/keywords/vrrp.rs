@@ -2,7 +2,7 @@
 
 use super::shape::Shape::*;
 use super::shape::{EVER, SECOND, U32};
-use super::{Keyword, Place, accepted, each, grave, inner, works};
+use super::{Keyword, Place, accepted, grave, inner, works};
 
 /// The places of this file and their keywords.
 pub(super) const PLACES: &[(Place, &[Keyword])] = &[
@@ -81,7 +81,7 @@ const VRRP_INSTANCE: &[Keyword] = &[
     works("accept", 0, ""),
     works("no_accept", 0, ""),
     accepted("skip_check_adv_addr", 0, "[BOOL] (any valid value sets it)", "a different address list never rejects an advertisement, as in keepalived 2.3.3 and later").takes(Bool),
-    each("strict_mode", 0, "[BOOL]", "its rules are kept, except that an owner listens to others").takes(Bool),
+    works("strict_mode", 0, "[BOOL]").takes(Bool),
     works("preempt", 0, ""),
     works("nopreempt", 0, ""),
     works("preempt_delay", 1, "SECS 0..1000 decimal").takes(Decimal(0, 1000 * SECOND)),
