@@ -175,8 +175,16 @@ impl Ipvs {
     pub fn stop_daemon(&mut self, role: SyncRole) -> Result<(), NetlinkError> {
         self.again_if_reloaded(|ipvs| {
             let context = format!("cannot stop the {role} synchronisation daemon");
-            let request = codec::stop_daemon(ipvs.netlink.family, role);
-            ipvs.netlink.socket.call(request, &context).map(drop).map_err(explain_daemon)
+            let family = ipvs.netlink.family;
+            // One that has not run yet ends "interrupted", which the kernel does not acknowledge: a question behind
+            // it tells that it is done.
+            let requests = vec![codec::stop_daemon(family, role), codec::request(family, command::GET_INFO)];
+            let results = ipvs.netlink.socket.batch(requests, |_| context.clone());
+            match results.into_iter().next() {
+                Some(Err(error)) if error.errno == libc::EINTR => Ok(()),
+                Some(result) => result.map_err(explain_daemon),
+                None => Ok(()), // two were asked
+            }
         })
     }
 

@@ -299,6 +299,11 @@ impl NetlinkSocket {
                 {
                     *slot = Some(verdict(&message)?);
                     missing -= 1;
+                    // Verdicts come in order. The kernel keeps one to itself: that a request was interrupted.
+                    for skipped in results.iter_mut().take(index).filter(|slot| slot.is_none()) {
+                        *skipped = Some(Err((libc::EINTR, None)));
+                        missing -= 1;
+                    }
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Raw sockets of IP protocol 112: one per interface and family, for receiving and for sending.
 
+pub use super::mmsg::BATCH;
 use super::mmsg::{self, Datagram, Message, NAME_ROOM, Slots, Small};
 use super::option::{grow_receive_buffer, grow_send_buffer, set};
 use crate::net::AddressFamily;

@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::context::Context;
-use super::event::{Action, LogLevel, Received, RouterId};
+use super::event::{Action, LogLevel, Packet, RouterId};
 use super::explain::discard_sentence;
 use super::router::Router;
 use super::state::Phase;
@@ -39,8 +39,8 @@ struct Accepted {
 
 impl Core {
     /// A packet of IP protocol 112.
-    pub(super) fn receive(&mut self, packet: &Received, now: Instant, actions: &mut Vec<Action>) {
-        let Received { interface, source, destination, hop_limit, ref bytes } = *packet;
+    pub(super) fn receive(&mut self, packet: Packet<'_>, now: Instant, actions: &mut Vec<Action>) {
+        let Packet { interface, source, destination, hop_limit, bytes } = packet;
         let inbound = Inbound { source, destination, hop_limit, bytes, sealed: None };
         self.dispatch(interface, inbound, now, actions);
     }
