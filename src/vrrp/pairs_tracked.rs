@@ -171,7 +171,7 @@ fn master() {
             ("another script down", Master, &[]),
             ("the clock is set", Master, &[]),
             ("sealed packet", Master, &[]),
-            ("rule gone", Backup, &["advert 0", "remove 10.0.0.100", "BACKUP"]),
+            ("rule gone", Backup, &["advert 0", "remove 10.0.0.100", "BACKUP", "info"]),
             ("another rule gone", Master, &[]),
             ("routing uncertain", Master, &[ADD_RULE]),
             ("stronger", Backup, &[REMOVE_RULE, "remove 10.0.0.100", "BACKUP", "info"]),
