@@ -407,7 +407,7 @@ fn lvs_plan() -> impl Strategy<Value = LvsPlan> {
                 real_servers,
             });
         }
-        LvsPlan { generation: Generation(1), virtual_servers, flush_at_start: false, init_notifies: false }
+        LvsPlan { generation: Generation(1), virtual_servers, ..LvsPlan::default() }
     })
 }
 

@@ -1,5 +1,6 @@
 //! `virtual_server` to [`plan::VirtualServer`](crate::plan::lvs::VirtualServer).
 
+mod kernel;
 mod server;
 
 use super::{Diagnostics, notify};
@@ -40,6 +41,7 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
         virtual_servers,
         flush_at_start: config.global.lvs_flush,
         init_notifies: config.global.others.is_on("rs_init_notifies"),
+        kernel: kernel::settings(config, out),
     }
 }
 

@@ -5,9 +5,10 @@
 
 use super::genl::GenericSocket;
 use super::ipvs_codec::{self as codec, command};
-pub use super::ipvs_codec::{DestinationEntry, Info, ServiceRecord, Stats, SyncDaemon};
+pub use super::ipvs_codec::{DestinationEntry, Info, ServiceRecord, Stats};
 use super::message::Malformed;
 use super::socket::NetlinkError;
+pub use crate::lvs::sync::SyncDaemon;
 use crate::lvs::table::{Service, ServiceSettings, Table, TableOp};
 use crate::plan::lvs::{ServiceKey, SyncRole, SyncSettings, Timeouts};
 

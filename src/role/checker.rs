@@ -180,6 +180,7 @@ impl State {
             ToChecker::AreYouThere(number) => self.outbox.alive = Some(number),
             ToChecker::Snapshot(number) => self.outbox.snapshot = Some(number),
             ToChecker::Plan(plan) => self.plan(plan),
+            ToChecker::Master(master) => self.worker.master(master),
             ToChecker::Stop { release } => self.stop(release),
         }
     }
@@ -220,7 +221,7 @@ impl State {
         say(events);
         let changes = self.changes();
         let Some(director) = &self.director else { return };
-        self.worker.plan(director.plan().generation, changes);
+        self.worker.plan(director.plan().generation, &director.plan().kernel, changes);
         let questions = check::questions(director.plan());
         let event = check::Event::Plan { questions, random: random() };
         self.checks_event(event);
