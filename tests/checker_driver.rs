@@ -14,14 +14,14 @@ use holdfast::plan::Generation;
 use holdfast::plan::check::{CheckKind, HttpCheck, HttpUrl, HttpVersion};
 use holdfast::plan::lvs::{
     ForwardingMethod, KernelSettings, LvsPlan, RealServer, ServiceKey, SorryServer, SyncPlan, SyncRole,
-    SyncSettings, Timeouts,
+    SyncSettings, Timeouts, VirtualServer,
 };
 use holdfast::report::CheckerStatus;
 use holdfast::role::checker::run_with;
 use holdfast::role::ipvs_worker::{Opener, StoreError, TableStore};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -518,4 +518,47 @@ fn synchronisation_follows_the_virtual_router_and_ends_with_the_daemon() {
     role.stop(true);
     assert_eq!(roles(), []);
     assert!(kernel.with(|state| state.flushed && state.table == Table::default()));
+}
+
+/// What `ip` does in the network namespace of thread `thread` of this process.
+fn ip_in(thread: i32, arguments: &str) {
+    let namespace = format!("--net=/proc/{}/task/{thread}/ns/net", std::process::id());
+    let mut command = Command::new("nsenter");
+    let status = command.arg(namespace).arg("ip").args(arguments.split(' ')).status();
+    assert!(status.expect("nsenter is installed").success(), "ip {arguments}");
+}
+
+#[test]
+fn the_checks_of_ha_suspend_run_only_where_the_address_is() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: this test makes a network namespace, which needs root");
+        return;
+    }
+    let kernel = Kernel::default();
+    let opener = kernel.opener();
+    let (tell, hear) = std::sync::mpsc::channel();
+    let mut role = Role::start(move |link| {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("root may make a network namespace");
+        tell.send(nix::unistd::gettid().as_raw()).expect("the test waits");
+        run_with(link, opener)
+    });
+    let thread = hear.recv().expect("the role starts");
+    ip_in(thread, "link set lo up");
+    let other = VirtualServer { keys: vec![key(8443)], ..tcp_servers(&[closed_port()]) };
+    let server = VirtualServer { ha_suspend: true, ..tcp_servers(&[closed_port()]) };
+    role.plan(1, vec![server, other]);
+    role.wait_for_state("suspended");
+    wait("the other one to be asked", || {
+        let state = role.status().virtual_servers[1].real_servers[0].checkers[0].state.clone();
+        (state == "down").then_some(())
+    });
+    assert_eq!(role.checker().state, "suspended");
+    assert!(role.status().virtual_servers[0].real_servers[0].up, "it keeps the state it had");
+    ip_in(thread, "address add 198.51.100.1/32 dev lo");
+    role.wait_for_state("down");
+    ip_in(thread, "address delete 198.51.100.1/32 dev lo");
+    role.wait_for_state("suspended");
+    let up = role.status().virtual_servers[0].real_servers[0].up;
+    assert!(!up, "what was found out stays");
+    role.stop(false);
 }

@@ -404,6 +404,7 @@ fn lvs_plan() -> impl Strategy<Value = LvsPlan> {
                 sorry_server: None,
                 alpha,
                 omega: false,
+                ha_suspend: false,
                 real_servers,
             });
         }

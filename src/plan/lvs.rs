@@ -4,6 +4,7 @@ use crate::net::{AddressFamily, TransportProtocol};
 use crate::plan::Generation;
 use crate::plan::check::CheckerPlan;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -218,6 +219,19 @@ pub struct VirtualServer {
     pub omega: bool,
     /// The real servers in the order of the file; endpoints are unique.
     pub real_servers: Vec<RealServer>,
+    /// `ha_suspend`: checks run only while a virtual address is on this node.
+    pub ha_suspend: bool,
+}
+
+impl VirtualServer {
+    /// Do its checks rest when this node has the addresses `held`? As keepalived: those of marks never do.
+    pub fn is_suspended(&self, held: &BTreeSet<IpAddr>) -> bool {
+        let elsewhere = |key: &ServiceKey| match key {
+            ServiceKey::Endpoint { address, .. } => !held.contains(address),
+            ServiceKey::FwMark { .. } => false,
+        };
+        self.ha_suspend && self.keys.iter().all(elsewhere)
+    }
 }
 
 /// The server of last resort.

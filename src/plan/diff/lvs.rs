@@ -102,6 +102,7 @@ impl Pair<'_> {
             alpha,
             omega,
             real_servers: _,
+            ha_suspend,
         } = self.old;
         let new = self.new;
         use Weight::{Quiet, Shifts};
@@ -124,6 +125,7 @@ impl Pair<'_> {
         self.field(Shifts, "sorry_server", sorry(sorry_server), sorry(&new.sorry_server), false);
         self.field(Quiet, "alpha", alpha.to_string(), new.alpha.to_string(), false);
         self.field(Quiet, "omega", omega.to_string(), new.omega.to_string(), false);
+        self.field(Quiet, "ha_suspend", ha_suspend.to_string(), new.ha_suspend.to_string(), false);
     }
 
     fn servers(&mut self) {
