@@ -64,6 +64,8 @@ pub enum FromVrrp {
 pub enum ToChecker {
     /// Do this from now on.
     Plan(LvsPlan),
+    /// Is the virtual router that `lvs_sync_daemon` names master? Comes before the plan when it is.
+    Master(bool),
     /// Send a [`FromChecker::Snapshot`] with this number.
     Snapshot(u64),
     /// Send a [`FromChecker::Alive`] with this number.

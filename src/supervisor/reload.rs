@@ -128,6 +128,7 @@ impl Supervisor {
         self.refused_reload = None;
         (self.plans, self.errors) = (plans, errors);
         self.retrack();
+        self.tell_master();
         for slot in &mut self.slots {
             if let Some(child) = slot.child.as_mut()
                 && !child.send_plan(&self.plans)

@@ -14,7 +14,7 @@ pub(super) use encode::{about, request};
 use super::message::Malformed;
 use crate::lvs::table::{Destination, ServiceSettings};
 use crate::net::AddressFamily;
-use crate::plan::lvs::{ServiceKey, SyncRole, SyncSettings};
+use crate::plan::lvs::ServiceKey;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// IPVS_CMD_*.
@@ -150,15 +150,6 @@ pub struct Stats {
     pub in_byte_rate: u64,
     /// Octets to clients per second.
     pub out_byte_rate: u64,
-}
-
-/// A connection synchronisation daemon that runs. All its settings are known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyncDaemon {
-    /// Does it tell or hear?
-    pub role: SyncRole,
-    /// How.
-    pub settings: SyncSettings,
 }
 
 /// A service as the kernel lists it.
