@@ -3,8 +3,8 @@
 mod decode;
 mod encode;
 
-pub(super) use decode::decode_info;
 pub use decode::{decode_destination, decode_service};
+pub(super) use decode::{decode_info, decode_stats};
 pub use encode::encode;
 pub(super) use encode::{list_destinations, request};
 
