@@ -4,6 +4,7 @@
 //! (`ipvs_worker`). The end of the link means *retain*: the process ends and the table stays as it is.
 
 use super::ipvs_worker::{IpvsWorker, Opener, Report, open_kernel};
+use super::scheduling::Scheduling;
 use super::{EXIT_STOPPED, probe_io};
 use crate::check::probe::{Mark, Outcome, words};
 use crate::check::{self, Action, CheckId, Checks, Verdict};
@@ -97,6 +98,7 @@ struct State {
     conversations: HashMap<CheckId, AbortHandle>,
     on_finished: mpsc::Sender<Finished>,
     outbox: Outbox,
+    scheduling: Scheduling,
     stopping: bool,
     /// What to say last; the role ends when it is set.
     farewell: Option<FromChecker>,
@@ -121,6 +123,7 @@ impl Role {
             conversations: HashMap::new(),
             on_finished,
             outbox: Outbox::new(writer),
+            scheduling: Scheduling::new(super::Role::Checker.ident(), false),
             stopping: false,
             farewell: None,
         };
@@ -177,7 +180,11 @@ impl State {
 
     fn hear(&mut self, message: ToChecker) {
         match message {
-            ToChecker::AreYouThere(number) => self.outbox.alive = Some(number),
+            ToChecker::AreYouThere(number) => {
+                self.scheduling.look();
+                self.outbox.alive = Some(number);
+            }
+            ToChecker::Process(plan) => self.scheduling.adopt(plan),
             ToChecker::Snapshot(number) => self.outbox.snapshot = Some(number),
             ToChecker::Plan(plan) => self.plan(plan),
             ToChecker::Stop { release } => self.stop(release),
