@@ -51,7 +51,7 @@ mod testing;
 
 pub use election::patience;
 pub use event::{
-    Action, AddressOp, Command, Event, Frame, GoneRoute, InterfaceFacts, KernelError, LogLevel, OpId,
+    Action, AddressOp, Command, Event, Frame, GoneRoute, InterfaceFacts, KernelError, LogLevel, OpId, Packet,
     Received, RouterId, RoutingGone, RoutingOp, State, Transition, TransitionCause,
 };
 pub use group::Group;
@@ -138,9 +138,21 @@ impl Core {
         self.act_on(event, now, actions);
         self.settle_groups(now, actions);
         let cause = cause.or_else(|| tracked.map(|key| self.samples.sentence(&key)));
+        self.tell_priorities(cause.as_deref().unwrap_or("reload"), actions);
+    }
+
+    fn tell_priorities(&mut self, cause: &str, actions: &mut Vec<Action>) {
         let changes = std::mem::take(&mut self.priorities);
-        let sentences = priority_sentences(&changes, cause.as_deref().unwrap_or("reload"));
-        actions.extend(sentences.map(|what| Action::Log(LogLevel::Info, what)));
+        actions.extend(priority_sentences(&changes, cause).map(|what| Action::Log(LogLevel::Info, what)));
+    }
+
+    /// The same as handling an [`Event::Advertisement`], without a copy of the packet.
+    pub fn hear(&mut self, packet: Packet<'_>, now: Instant, actions: &mut Vec<Action>) {
+        if self.life == Life::Running {
+            self.receive(packet, now, actions);
+            self.settle_groups(now, actions);
+            self.tell_priorities("an advertisement", actions);
+        }
     }
 
     /// The event as the cause of a changed priority; `None` when only a new plan can be it.
@@ -160,7 +172,7 @@ impl Core {
         match (self.life, event) {
             (Life::Stopped, _) => {}
             (Life::Running, Event::Plan(plan)) => self.adopt(plan, now, actions),
-            (Life::Running, Event::Advertisement(packet)) => self.receive(&packet, now, actions),
+            (Life::Running, Event::Advertisement(packet)) => self.receive((&packet).into(), now, actions),
             (Life::Running, Event::Sealed { interface, packet }) => {
                 self.receive_sealed(interface, &packet, now, actions);
             }
@@ -205,7 +217,11 @@ impl Core {
         let due: Vec<RouterId> =
             self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
         for id in due {
-            self.with_router(id, now, actions, Router::timeout);
+            let Some(router) = self.routers.get_mut(&id) else { continue };
+            match router.deadline() {
+                Some(at) if at <= now => self.with_router(id, now, actions, Router::timeout),
+                deadline => requeue(&mut self.deadlines, router, deadline),
+            }
         }
         self.retry_statics(now, actions);
         self.settle_groups(now, actions);
@@ -223,7 +239,7 @@ impl Core {
         }
     }
 
-    /// The earliest moment at which there is something to do.
+    /// No later than the earliest moment at which there is something to do: it may be a deadline that has moved since.
     pub fn next_timeout(&self) -> Option<Instant> {
         if self.life != Life::Running {
             return None;
@@ -348,6 +364,7 @@ impl Core {
         self.static_address_gone(&name, cidr, now, actions);
     }
 
+    //= keepalived M-117
     fn stop(&mut self, cause: TransitionCause, now: Instant, actions: &mut Vec<Action>) {
         self.life = Life::Stopping;
         let all: Vec<RouterId> = self.routers.keys().copied().collect();
@@ -424,15 +441,11 @@ impl Core {
         {
             self.alarmed.get_or_insert((group, id));
         }
+        // A deadline that moves away, as a Backup's does with every advertisement, is put right when the old one comes.
         let deadline = router.deadline();
-        if router.queued != deadline {
-            if let Some(old) = router.queued {
-                self.deadlines.remove(&(old, id));
-            }
-            if let Some(new) = deadline {
-                self.deadlines.insert((new, id));
-            }
-            router.queued = deadline;
+        let later = matches!((router.queued, deadline), (Some(old), Some(new)) if now < old && old <= new);
+        if !later && router.queued != deadline {
+            requeue(&mut self.deadlines, router, deadline);
         }
         let listens_on = if router.doomed { None } else { router.link };
         if router.bound != listens_on {
@@ -452,4 +465,15 @@ impl Core {
             self.routers.remove(&id);
         }
     }
+}
+
+/// Put `router` under its deadline.
+fn requeue(deadlines: &mut BTreeSet<(Instant, RouterId)>, router: &mut Router, deadline: Option<Instant>) {
+    if let Some(old) = router.queued {
+        deadlines.remove(&(old, router.id));
+    }
+    if let Some(new) = deadline {
+        deadlines.insert((new, router.id));
+    }
+    router.queued = deadline;
 }

@@ -2,7 +2,7 @@
 
 use super::shape::Shape::*;
 use super::shape::{EVER, I32, SECOND, U32};
-use super::{Keyword, Place, accepted, each, grave, inner, later, works};
+use super::{Keyword, Place, accepted, grave, inner, later, works};
 
 /// The places of this file and their keywords.
 pub(super) const PLACES: &[(Place, &[Keyword])] = &[
@@ -75,7 +75,7 @@ const GLOBAL_DEFS: &[Keyword] = &[
     works("checker_process_name", 1, "NAME (cut to 15)").takes(Text),
     works("lvs_process_name", 1, "NAME").takes(Text),
     works("bfd_process_name", 1, "NAME (cut to 15)").takes(Text),
-    accepted("use_symlink_paths", 0, "[BOOL]", "a program is run by the path that is written").takes(Bool),
+    accepted("use_symlink_paths", 0, "[BOOL]", "no script is run yet").takes(Bool),
     works("set_supplementary_groups", 0, "[BOOL]").takes(Bool),
     works("router_id", 1, "STRING").takes(Text).lenient(),
     works("notification_email_from", 1, "ADDR or quoted \"Name <addr>\"").takes(Text).lenient(),
@@ -127,7 +127,7 @@ const GLOBAL_DEFS: &[Keyword] = &[
     accepted("nftables_ifindex", 0, "", "rules name interfaces, which stays true when one is made anew"),
     works("vrrp_check_unicast_src", 0, ""),
     accepted("vrrp_skip_check_adv_addr", 0, "[BOOL]", "a different address list never rejects an advertisement, as in keepalived 2.3.3 and later").takes(MaybeText),
-    each("vrrp_strict", 0, "[BOOL]", "its rules are kept, except that an owner listens to others").takes(Bool),
+    works("vrrp_strict", 0, "[BOOL]").takes(Bool),
     works("vrrp_priority", 1, "-20..19").takes(Number(-20, 19)).lenient(),
     works("vrrp_no_swap", 0, ""),
     works("vrrp_rt_priority", 1, "1..99 (clamped)").takes(Clamped(1, 99)).lenient(),

@@ -145,7 +145,7 @@ fn instance(facts: &Facts, plan: &RouterPlan, status: &RouterStatus) -> Instance
         vmac_ifname: words::virtual_interface(plan).unwrap_or_default().to_owned(),
         ifp_ifname: words::interface(plan).to_owned(),
         master_priority: status.master.as_ref().map_or(0, |master| master.priority.0),
-        last_transition: facts.transition(&plan.name).as_secs_f64(),
+        last_transition: facts.transition(&plan.name).as_micros() as f64 / 1e6,
         garp_delay: announce.delay.as_secs(),
         garp_refresh: announce.refresh.map_or(0, |refresh| refresh.as_secs()),
         garp_rep: announce.repeat,

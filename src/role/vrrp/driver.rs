@@ -1,5 +1,6 @@
 //! The loop: hear everything that is queued, then let time pass, then perform.
 
+use super::breath::Breath;
 use super::kernel::{self, Done, KernelWorker};
 use super::leftovers::Leftovers;
 use super::routes::{KernelChange, ROUTING, RoutingWatch};
@@ -17,7 +18,7 @@ use crate::role::scheduling::Scheduling;
 use crate::role::supervisor_link::{LinkState, SupervisorLink};
 use crate::sys::clock::{monotonic_now, unix_nanoseconds};
 use crate::sys::membership::Membership;
-use crate::sys::poll::{Interest, Poller};
+use crate::sys::poll::{Interest, Poller, Readiness};
 use crate::sys::process;
 use crate::sys::timer::Timer;
 use crate::time::Instant;
@@ -27,6 +28,7 @@ use std::collections::btree_map::Entry;
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
+use std::thread;
 use std::time::Duration;
 
 const LINK: u64 = 0;
@@ -75,7 +77,14 @@ pub struct Driver {
     memberships: BTreeMap<(u32, IpAddr), Membership>,
     routing: RoutingWatch,
     timer: Timer,
+    /// What the timer is set to, until it fires; it may be earlier than what comes first.
+    armed: Option<Instant>,
+    /// The moment up to which everything was heard: a deadline after it is not believed yet.
+    believed: Instant,
     poller: Poller,
+    link_interest: Interest,
+    ready: Vec<Readiness>,
+    breath: Breath,
     /// What each router of the plan listens to: interface name, kind of packet, groups.
     listeners: Vec<(String, Speaks, Option<IpAddr>)>,
     /// Groups that a base interface must be a member of, because its virtual interface says nothing to switches.
@@ -117,7 +126,12 @@ impl Driver {
             memberships: BTreeMap::new(),
             routing: RoutingWatch::default(),
             timer: Timer::new()?,
+            armed: None,
+            believed: Instant::ZERO,
             poller: Poller::new()?,
+            link_interest: Interest::Read,
+            ready: Vec::new(),
+            breath: Breath::default(),
             listeners: Vec::new(),
             spoken_for: Vec::new(),
             day_offset: None,
@@ -160,10 +174,13 @@ impl Driver {
                 return Ok(());
             }
             self.arm()?;
+            if let Some(pause) = self.breath.take(monotonic_now(), self.armed) {
+                thread::sleep(pause);
+            }
             self.hear(None)?;
             // A packet that came while the first ones were read is heard before any timer is believed.
             for _ in 0..MAX_HEARINGS {
-                if !self.hear(Some(Duration::ZERO))? {
+                if !self.is_something_due() || !self.hear(Some(Duration::ZERO))? {
                     break;
                 }
             }
@@ -172,12 +189,15 @@ impl Driver {
 
     /// Waits and collects events. False if there was nothing but the timer.
     fn hear(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
-        let ready: Vec<_> = self.poller.wait(timeout)?.collect();
-        let mut heard = false;
-        for readiness in ready {
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.clear();
+        ready.extend(self.poller.wait(timeout)?);
+        let (mut heard, mut adverts) = (false, false);
+        for readiness in &ready {
             match readiness.token {
                 TIMER => {
-                    self.timer.consume()?;
+                    // `arm` sets it again, which also clears its readability.
+                    self.armed = None;
                     continue;
                 }
                 LINK => self.hear_link(readiness.writable)?,
@@ -186,18 +206,36 @@ impl Driver {
                 SURROUNDINGS => self.hear_surroundings()?,
                 ROUTING => self.hear_routing()?,
                 token if token >= FIRST_SOCKET_TOKEN => {
-                    if let Err(error) = self.sockets.receive(token, &mut self.events) {
-                        self.complain(
-                            "receive".to_owned(),
-                            &format!("cannot receive advertisements: {error}"),
-                        );
-                    }
+                    self.hear_socket(token);
+                    adverts = true;
                 }
                 _ => {}
             }
             heard = true;
         }
+        if adverts {
+            self.breath.heard(monotonic_now());
+        }
+        self.ready = ready;
         Ok(heard)
+    }
+
+    /// Is a deadline of the core in the past? What was queued by now is to be heard first.
+    fn is_something_due(&mut self) -> bool {
+        self.believed = monotonic_now();
+        self.core.next_timeout().is_some_and(|due| due <= self.believed)
+    }
+
+    /// What happened before is fed before; then each packet from where the kernel put it to the core.
+    fn hear_socket(&mut self, token: u64) {
+        if !self.events.is_empty() {
+            self.feed();
+        }
+        let now = monotonic_now();
+        let Driver { sockets, core, actions, events, .. } = self;
+        if let Err(error) = sockets.receive(token, events, |packet| core.hear(packet, now, actions)) {
+            self.complain("receive".to_owned(), &format!("cannot receive advertisements: {error}"));
+        }
     }
 
     fn hear_monitor(&mut self) -> io::Result<()> {
@@ -348,6 +386,7 @@ impl Driver {
 
     fn start_plan(&mut self, plan: VrrpPlan) {
         self.settle = true;
+        self.breath.adopt(&plan);
         self.listeners = plan
             .routers
             .iter()
@@ -414,7 +453,7 @@ impl Driver {
 
     fn let_time_pass(&mut self) {
         let now = monotonic_now();
-        if let Some(due) = self.core.next_timeout().filter(|due| *due <= now) {
+        if let Some(due) = self.core.next_timeout().filter(|due| *due <= self.believed) {
             let late = now.saturating_duration_since(due);
             self.scheduling.woke(late);
             if late >= LATE {
@@ -548,10 +587,16 @@ impl Driver {
     fn arm(&mut self) -> io::Result<()> {
         let orphan_end = self.orphaned_at.map(|at| at + ORPHAN_LIMIT);
         let next = [self.core.next_timeout(), self.retry_at, orphan_end].into_iter().flatten().min();
-        self.timer.set(next)?;
-        if self.orphaned_at.is_none() {
-            let interest = if self.link.has_backlog() { Interest::ReadWrite } else { Interest::Read };
+        // An earlier end than needed costs one look; a later one is set only when that has come. A Backup's deadline
+        // moves with every advertisement.
+        if !matches!((self.armed, next), (Some(armed), Some(next)) if armed <= next) {
+            self.timer.set(next)?;
+            self.armed = next;
+        }
+        let interest = if self.link.has_backlog() { Interest::ReadWrite } else { Interest::Read };
+        if self.orphaned_at.is_none() && interest != self.link_interest {
             self.poller.modify(&self.link, LINK, interest)?;
+            self.link_interest = interest;
         }
         Ok(())
     }
