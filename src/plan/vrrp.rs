@@ -48,6 +48,9 @@ pub struct SyncGroupPlan {
 }
 
 /// What identifies a virtual router on this node, across reloads. Names may change, this may not.
+//= RFC9568 1 M-98
+//= RFC9568 1 M-99
+//= RFC3768 5.3.3 M-100
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RouterKey {
     /// The interface that carries the advertisements.

@@ -141,6 +141,9 @@ impl Router {
     }
 
     /// Everything up to the moment at which keepalived counts an advertisement as received.
+    //= RFC9568 7.1 M-46
+    //= RFC9568 8.4 M-101
+    //= keepalived M-109
     fn judge(&self, packet: Inbound<'_>, unix_nanoseconds: u64) -> Result<Accepted, Discard> {
         if matches!(self.phase, Phase::Initialize | Phase::Fault) {
             return Err(Discard::NotListening);
@@ -234,6 +237,7 @@ impl Router {
     }
 
     /// Unicast: is the sender a peer, and as far away as it should be? Looked at only when one of them is configured.
+    //= keepalived M-108
     fn judge_sender(&self, packet: Inbound<'_>) -> Result<(), Discard> {
         let Transport::Unicast { peers, .. } = &self.plan.transport else { return Ok(()) };
         let wire = &self.plan.wire;

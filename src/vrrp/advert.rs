@@ -43,6 +43,7 @@ impl Router {
     }
 
     /// The interval as the version in use can say it.
+    //= RFC9568 6.1 M-77
     pub(super) fn own_interval(&self) -> Interval {
         let centiseconds = self.plan.interval.centiseconds();
         let sayable = match self.plan.version {

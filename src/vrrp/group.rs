@@ -69,6 +69,7 @@ impl Group {
 
 impl Core {
     /// Let the groups whose members stirred come to an agreement.
+    //= keepalived M-111
     pub(super) fn settle_groups(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if let Some((index, by)) = self.alarmed.take() {
             let others = self.groups.get(index).map(|group| group.members.clone()).unwrap_or_default();

@@ -147,6 +147,8 @@ impl Interfaces {
         }
     }
 
+    //= RFC9568 5.1.1.1 M-01
+    //= RFC9568 5.1.2.1 M-05
     fn first_source(&self, mut addresses: impl Iterator<Item = IpAddr> + Clone) -> Option<IpAddr> {
         let real = addresses.clone().find(|address| self.is_owned(*address).is_none());
         real.or_else(|| addresses.find(|address| self.is_owned(*address) == Some(true)))

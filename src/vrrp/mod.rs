@@ -365,6 +365,7 @@ impl Core {
         self.static_address_gone(&name, cidr, now, actions);
     }
 
+    //= keepalived M-117
     fn stop(&mut self, cause: TransitionCause, now: Instant, actions: &mut Vec<Action>) {
         self.life = Life::Stopping;
         let all: Vec<RouterId> = self.routers.keys().copied().collect();

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 impl Core {
     /// Take over a plan. Routers that left go first, then addresses that left their router, then everything
     /// else: an address may move from one router to another in one step.
+    //= keepalived M-114
     pub(super) fn adopt(&mut self, plan: VrrpPlan, now: Instant, actions: &mut Vec<Action>) {
         let mut known: BTreeMap<RouterKey, RouterId> =
             self.order.iter().filter_map(|id| Some((self.routers.get(id)?.plan.key.clone(), *id))).collect();
@@ -185,7 +186,7 @@ impl Router {
         let wanted: HashSet<&VirtualAddress> =
             plan.addresses.iter().chain(&plan.excluded_addresses).collect();
         for vip in &mut self.vips {
-            vip.dropped = !wanted.contains(&vip.address);
+            vip.take_back_or_drop(!wanted.contains(&vip.address));
         }
         self.withdraw_dropped(ctx);
     }

@@ -234,6 +234,7 @@ impl Router {
     /// the router has no state yet, as in keepalived.
     //= RFC9568 6.4.1 M-48
     //= RFC9568 6.4.1 M-49
+    //= keepalived M-110
     pub(super) fn start(&mut self, ctx: &mut Context) {
         self.look_around(ctx);
         self.stirred = true;
@@ -370,7 +371,6 @@ impl Router {
     }
 
     //= RFC9568 6.4.2 M-55
-    //= RFC9568 6.4.3 M-72
     /// A deadline has passed. First the election, then announcements, then the kernel.
     //= RFC9568 6.4.3 M-28
     //= RFC9568 6.4.3 M-72
@@ -426,10 +426,6 @@ impl Router {
         self.transition(Phase::Master(master), cause, ctx);
     }
 
-    //= RFC9568 6.4.2 M-60
-    //= RFC9568 6.4.2 M-61
-    //= RFC9568 6.4.2 M-62
-    //= RFC9568 6.4.2 M-63
     /// RFC 9568 6.4.2.
     //= RFC9568 6.4.2 M-60
     //= RFC9568 6.4.2 M-61
@@ -466,8 +462,6 @@ impl Router {
         backup.arm(Wait::Down, timing, ctx.now);
     }
 
-    //= RFC9568 6.4.3 M-73
-    //= RFC9568 6.4.3 M-80
     //= RFC9568 8.3.2 M-97
     /// RFC 9568 6.4.3.
     //= RFC9568 6.4.3 M-73
@@ -523,8 +517,6 @@ impl Router {
         }
     }
 
-    //= RFC9568 6.4.3 M-74
-    //= RFC9568 6.4.3 M-76
     /// Yield at once, and wait for the stronger router's silence by its own interval.
     //= RFC9568 6.4.3 M-74
     //= RFC9568 6.4.3 M-76
@@ -541,7 +533,6 @@ impl Router {
         self.transition(Phase::Backup(backup), cause, ctx);
     }
 
-    //= RFC9568 6.4.3 M-79
     /// RFC 9568 6.4.3: assert the Master's state to the weaker one and to learning bridges.
     //= RFC9568 6.4.3 M-78
     //= RFC9568 6.4.3 M-79
@@ -585,8 +576,6 @@ impl Router {
         })));
     }
 
-    //= RFC9568 7.1 M-38
-    //= RFC9568 7.1 M-40
     /// Differences that are only counted and mentioned, as keepalived does (RFC 9568 7.1).
     //= RFC9568 7.1 M-38
     //= RFC9568 7.1 M-40
