@@ -69,6 +69,8 @@ pub enum ToChecker {
     Process(ProcessPlan),
     /// Do this from now on.
     Plan(LvsPlan),
+    /// Is the virtual router that `lvs_sync_daemon` names master? Comes before the plan when it is.
+    Master(bool),
     /// Send a [`FromChecker::Snapshot`] with this number.
     Snapshot(u64),
     /// Send a [`FromChecker::Alive`] with this number.

@@ -3,6 +3,7 @@
 pub mod bfd;
 pub mod checker;
 pub mod compile;
+mod held_addresses;
 pub mod ipvs_worker;
 pub mod logging;
 pub mod namespace;

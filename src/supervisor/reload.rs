@@ -132,6 +132,7 @@ impl Supervisor {
         (self.plans, self.errors) = (plans, errors);
         super::life::adopt(&mut self.settings, &self.plans.global);
         self.retrack();
+        self.tell_master();
         for slot in &mut self.slots {
             if let Some(child) = slot.child.as_mut()
                 && !child.send_plan(&self.plans)

@@ -44,6 +44,8 @@ pub struct Supervisor {
     /// What the configuration in force tracks.
     pub(super) tracked: BTreeSet<TrackerKey>,
     pub(super) samples: Samples,
+    /// The virtual routers that are master, by name.
+    pub(super) masters: BTreeSet<String>,
     pub(super) reload: Option<Reload>,
     pub(super) queued_reload: Option<QueuedReload>,
     pub(super) refused_reload: Option<String>,
@@ -114,6 +116,7 @@ impl Supervisor {
             generation: plans.vrrp.generation.max(plans.lvs.generation),
             tracked: trackers(&plans),
             samples: Samples::new(),
+            masters: BTreeSet::new(),
             plans,
             errors,
             slots: START_ORDER.map(Slot::new),
@@ -194,6 +197,7 @@ impl Supervisor {
                     }
                     Report::Transition(transition) => {
                         self.remember(&transition);
+                        self.relay_state(&transition);
                         if let Some(news) = News::of_transition(&transition) {
                             self.relay_news(news);
                         }

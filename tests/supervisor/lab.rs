@@ -305,6 +305,7 @@ fn virtual_server(number: usize) -> VirtualServer {
         sorry_server: None,
         alpha: false,
         omega: false,
+        ha_suspend: false,
         real_servers: Vec::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::shape::Shape::*;
 use super::shape::{EVER, I32, SECOND, U32};
-use super::{Keyword, Place, accepted, grave, inner, later, works};
+use super::{Keyword, Place, accepted, grave, later, works};
 
 /// The places of this file and their keywords.
 pub(super) const PLACES: &[(Place, &[Keyword])] = &[
@@ -98,11 +98,11 @@ const GLOBAL_DEFS: &[Keyword] = &[
     works("default_interface", 1, "IFNAME").takes(Interface).lenient(),
     later("disable_local_igmp", 0, "", "the sysctl is left as it is"),
     works("v3_checksum_as_v2", 0, "flag (argument ignored)"),
-    later("lvs_timeouts", 0, "[tcp S] [tcpfin S] [udp S], 0..2678400", "the kernel keeps its connection timeouts").takes(Timeouts),
+    works("lvs_timeouts", 0, "[tcp S] [tcpfin S] [udp S], 0..2678400").takes(Timeouts),
     works("lvs_flush", 0, ""),
-    later("lvs_flush_on_stop", 0, "[VS]", "at a stop the services of this configuration are removed and no others").takes(MaybeOneOf(&["VS"])),
-    later("lvs_flush_onstop", 0, "[VS]", "at a stop the services of this configuration are removed and no others").takes(MaybeOneOf(&["VS"])),
-    grave("lvs_sync_daemon", 1, "IFNAME [[inst] VRRP_INST] [id N] [maxlen N] [port N] [ttl N] [group ADDR]", "connections are not synchronised, so a takeover breaks the established ones").takes(SyncDaemon).lenient(),
+    works("lvs_flush_on_stop", 0, "[VS]").takes(MaybeOneOf(&["VS"])),
+    works("lvs_flush_onstop", 0, "[VS]").takes(MaybeOneOf(&["VS"])),
+    works("lvs_sync_daemon", 1, "IFNAME [[inst] VRRP_INST] [id N] [maxlen N] [port N] [ttl N] [group ADDR]").takes(SyncDaemon).lenient(),
     works("vrrp_mcast_group4", 1, "IPv4 multicast ADDR").takes(Address),
     works("vrrp_mcast_group6", 1, "IPv6 multicast ADDR (warns unless link-local)").takes(Address),
     works("vrrp_garp_master_delay", 1, "SECS integer, 0 = no second burst").takes(Seconds(0, 4294)),
@@ -214,19 +214,19 @@ const GLOBAL_DEFS: &[Keyword] = &[
 
 #[rustfmt::skip]
 const LVS_SYNC_DAEMON: &[Keyword] = &[
-    inner("inst", 1, "VRRP_INSTANCE").takes(Text),
-    inner("id", 1, "0..255").takes(Number(0, 255)),
-    inner("maxlen", 1, "1..65507").takes(Number(1, 65507)),
-    inner("port", 1, "1..65535").takes(Number(1, 65535)),
-    inner("ttl", 1, "1..255").takes(Number(1, 255)),
-    inner("group", 1, "multicast ADDR v4|v6").takes(Address),
+    works("inst", 1, "VRRP_INSTANCE").takes(Text),
+    works("id", 1, "0..255").takes(Number(0, 255)),
+    works("maxlen", 1, "1..65507").takes(Number(1, 65507)),
+    works("port", 1, "1..65535").takes(Number(1, 65535)),
+    works("ttl", 1, "1..255").takes(Number(1, 255)),
+    works("group", 1, "multicast ADDR v4|v6").takes(Address),
 ];
 
 #[rustfmt::skip]
 const LVS_TIMEOUTS: &[Keyword] = &[
-    inner("tcp", 1, "SECS 0..2678400").takes(Seconds(0, 2678400)),
-    inner("tcpfin", 1, "SECS 0..2678400").takes(Seconds(0, 2678400)),
-    inner("udp", 1, "SECS 0..2678400").takes(Seconds(0, 2678400)),
+    works("tcp", 1, "SECS 0..2678400").takes(Seconds(0, 2678400)),
+    works("tcpfin", 1, "SECS 0..2678400").takes(Seconds(0, 2678400)),
+    works("udp", 1, "SECS 0..2678400").takes(Seconds(0, 2678400)),
 ];
 
 #[rustfmt::skip]
