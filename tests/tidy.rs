@@ -53,6 +53,18 @@ const CONFIG_USERS: &[&str] = &[
     "src/ctl/diff.rs",
 ];
 
+/// Files that may ask for the wall clock, and what for. It jumps when somebody sets it: no deadline may depend on it.
+const WALL_CLOCK: &[(&str, &str)] = &[
+    ("src/role/compile/files.rs", "the seed of `random_seed`"),
+    ("src/role/logging.rs", "the time of a log line"),
+    ("src/role/probe_io/tls.rs", "the validity of certificates"),
+    ("src/role/scripts/notify/mod.rs", "the date of a mail"),
+    ("src/role/vrrp/driver.rs", "the time window of auth_hmac"),
+    ("src/supervisor/dump.rs", "the times in keepalived's data files"),
+    ("src/supervisor/status.rs", "the times of day in the status"),
+    ("src/sys/clock.rs", "the function for those above"),
+];
+
 /// No file holds more than a head can.
 const MAX_LINES: usize = 700;
 
@@ -160,6 +172,23 @@ fn unsafe_code_stands_in_sys_only() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     let compat = fs::read_to_string(root().join("keepalived-compat/src/lib.rs")).expect("the crate root");
     assert!(compat.contains("#![forbid(unsafe_code)]"));
+}
+
+#[test]
+fn deadlines_know_no_wall_clock() {
+    let asks = |line: &str| {
+        ["SystemTime::now", "CLOCK_REALTIME", "= unix_nanoseconds()"].iter().any(|w| code(line).contains(w))
+    };
+    let faults: Vec<String> = rust_files("src")
+        .into_iter()
+        .filter(|(file, text)| {
+            text.lines().any(asks) && !WALL_CLOCK.iter().any(|(allowed, _)| allowed == file)
+        })
+        .map(|(file, _)| {
+            format!("{file}: asks for the wall clock, which jumps; if it may, say why in WALL_CLOCK")
+        })
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
