@@ -5,6 +5,10 @@ usage: cost.py load SECONDS EXPECTED_PER_SECOND MASTER_PID BACKUP_PID INTERFACE.
            `MASTER_US_PER_ADVERT BACKUP_US_PER_ADVERT ADVERTS_PER_SECOND`
        cost.py memory PID
            prints the proportional memory (Pss) of the process tree in KiB
+       cost.py settled EXPECTED_PER_SECOND INTERFACE...
+           waits as `load` does
+       cost.py sent SECONDS INTERFACE...
+           prints how many packets left in that time
 """
 
 import os
@@ -82,7 +86,17 @@ def load(seconds, expected, master, backup, interfaces):
     print("%.3f %.3f %d" % (used[0], used[1], adverts / seconds))
 
 
+def sent(seconds, interfaces):
+    before = packets(interfaces)[1]
+    time.sleep(seconds)
+    print(packets(interfaces)[1] - before)
+
+
 if sys.argv[1] == "load":
     load(float(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]), sys.argv[6:])
+elif sys.argv[1] == "settled":
+    wait_until_stable(float(sys.argv[2]), sys.argv[3:])
+elif sys.argv[1] == "sent":
+    sent(float(sys.argv[2]), sys.argv[3:])
 else:
     print(pss(tree(int(sys.argv[2]))))

@@ -160,6 +160,12 @@ impl RouterPlan {
         }
     }
 
+    /// Give spare room back: a list that was read grew by doubling, from four places on.
+    pub fn shrink(&mut self) {
+        self.addresses.shrink_to_fit();
+        self.excluded_addresses.shrink_to_fit();
+    }
+
     /// The interface that advertisements leave and enter by.
     pub fn advert_interface(&self) -> &str {
         self.advert_link.as_deref().unwrap_or(&self.key.interface)

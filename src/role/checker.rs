@@ -5,6 +5,7 @@
 
 use super::held_addresses::HeldAddresses;
 use super::ipvs_worker::{IpvsWorker, Opener, Report, open_kernel};
+use super::scheduling::Scheduling;
 use super::{EXIT_STOPPED, probe_io};
 use crate::check::probe::{Mark, Outcome, words};
 use crate::check::{self, Action, CheckId, Checks, Verdict};
@@ -114,6 +115,7 @@ struct State {
     conversations: HashMap<CheckId, AbortHandle>,
     on_finished: mpsc::Sender<Finished>,
     outbox: Outbox,
+    scheduling: Scheduling,
     stopping: bool,
     /// What to say last; the role ends when it is set.
     farewell: Option<FromChecker>,
@@ -140,6 +142,7 @@ impl Role {
             conversations: HashMap::new(),
             on_finished,
             outbox: Outbox::new(writer),
+            scheduling: Scheduling::new(super::Role::Checker.ident(), false),
             stopping: false,
             farewell: None,
         };
@@ -207,7 +210,11 @@ impl State {
 
     fn hear(&mut self, message: ToChecker) {
         match message {
-            ToChecker::AreYouThere(number) => self.outbox.alive = Some(number),
+            ToChecker::AreYouThere(number) => {
+                self.scheduling.look();
+                self.outbox.alive = Some(number);
+            }
+            ToChecker::Process(plan) => self.scheduling.adopt(plan),
             ToChecker::Snapshot(number) => self.outbox.snapshot = Some(number),
             ToChecker::Plan(plan) => self.plan(plan),
             ToChecker::Master(master) => self.worker.master(master),

@@ -102,6 +102,7 @@ impl TableStore for Ipvs {
 
 /// Opens the kernel's own table.
 pub fn open_kernel() -> Result<Box<dyn TableStore>, StoreError> {
+    crate::role::namespace::enter_ipvs().map_err(StoreError)?;
     Ok(Box::new(Ipvs::open()?))
 }
 

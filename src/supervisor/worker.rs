@@ -187,6 +187,18 @@ impl Worker {
         }
     }
 
+    /// How it is scheduled, as a frame that goes before the plan. The scripts role, which keepalived does not have, is
+    /// scheduled as the system says.
+    pub fn process_frame(self, plans: &Plans) -> Result<Vec<u8>, FrameError> {
+        let processes = &plans.global.processes;
+        match self {
+            Worker::Checker => encode(&ToChecker::Process(processes.checker.clone())),
+            Worker::Vrrp => encode(&ToVrrp::Process(processes.vrrp.clone())),
+            Worker::Bfd => encode(&ToBfd::Process(processes.bfd.clone())),
+            Worker::Scripts => Ok(Vec::new()),
+        }
+    }
+
     /// An order as a frame.
     pub fn order_frame(self, order: Order) -> Result<Vec<u8>, FrameError> {
         match self {

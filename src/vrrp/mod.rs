@@ -45,6 +45,8 @@ mod meetings;
 #[cfg(test)]
 mod pairs;
 #[cfg(test)]
+mod pairs_tracked;
+#[cfg(test)]
 mod storm;
 #[cfg(test)]
 mod testing;
@@ -82,7 +84,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub struct Core {
     generation: Generation,
-    routers: BTreeMap<RouterId, Router>,
+    /// Boxed: the nodes of the map are half empty.
+    routers: BTreeMap<RouterId, Box<Router>>,
     /// The routers of the plan, in its order; `routers` also holds those that are ending.
     order: Vec<RouterId>,
     interfaces: Interfaces,
@@ -256,12 +259,12 @@ impl Core {
 
     /// The routers in the order of the plan.
     pub fn routers(&self) -> impl Iterator<Item = &Router> {
-        self.order.iter().filter_map(|id| self.routers.get(id))
+        self.order.iter().filter_map(|id| self.router(*id))
     }
 
     /// One router, also one that is ending.
     pub fn router(&self, id: RouterId) -> Option<&Router> {
-        self.routers.get(&id)
+        self.routers.get(&id).map(|router| &**router)
     }
 
     /// The sync groups in the order of the plan.
@@ -337,7 +340,7 @@ impl Core {
         }
         let names_it = |router: &Router| !router.doomed && router.trackers().any(|t| t.tracker == key);
         let watchers: Vec<RouterId> =
-            self.routers.values().filter(|router| names_it(router)).map(Router::id).collect();
+            self.routers.values().filter(|router| names_it(router)).map(|router| router.id).collect();
         for id in watchers {
             self.with_router(id, now, actions, Router::reevaluate);
         }

@@ -116,7 +116,8 @@ struct Heard {
 
 impl Router {
     /// A router in INIT; `start` moves it.
-    pub(super) fn new(id: RouterId, plan: RouterPlan, now: Instant) -> Router {
+    pub(super) fn new(id: RouterId, mut plan: RouterPlan, now: Instant) -> Router {
+        plan.shrink();
         let vips = plan.addresses.iter().chain(&plan.excluded_addresses).cloned().map(Vip::new).collect();
         Router {
             id,

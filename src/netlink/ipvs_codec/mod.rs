@@ -6,8 +6,8 @@ mod encode;
 
 pub use config::decode_daemon;
 pub(super) use config::{decode_timeouts, start_daemon, stop_daemon, timeouts};
-pub(super) use decode::decode_info;
 pub use decode::{decode_destination, decode_service};
+pub(super) use decode::{decode_info, decode_stats};
 pub use encode::encode;
 pub(super) use encode::{about, request};
 

@@ -11,8 +11,10 @@ use crate::netlink::facts::{InterfaceTable, Next};
 use crate::netlink::monitor::Monitor;
 use crate::netlink::route::RouteSocket;
 use crate::plan::Generation;
-use crate::plan::vrrp::{Authentication, Transport, VrrpPlan};
+use crate::plan::vrrp::{Authentication, RouterPlan, Transport, VrrpPlan};
 use crate::report;
+use crate::role::Role;
+use crate::role::scheduling::Scheduling;
 use crate::role::supervisor_link::{LinkState, SupervisorLink};
 use crate::sys::clock::{monotonic_now, unix_nanoseconds};
 use crate::sys::membership::Membership;
@@ -21,8 +23,8 @@ use crate::sys::process;
 use crate::sys::timer::Timer;
 use crate::time::Instant;
 use crate::vrrp::{Action, Command, Core, Event, Frame, LogLevel, Transition};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
@@ -83,8 +85,8 @@ pub struct Driver {
     link_interest: Interest,
     ready: Vec<Readiness>,
     breath: Breath,
-    /// What each router of the plan listens to: interface name, kind of packet, groups.
-    listeners: Vec<(String, Speaks, Option<IpAddr>)>,
+    /// What routers of the plan listen to: interface name, kind of packet, groups.
+    listeners: BTreeSet<(String, Speaks, Option<IpAddr>)>,
     /// Groups that a base interface must be a member of, because its virtual interface says nothing to switches.
     spoken_for: Vec<(String, IpAddr)>,
     /// `auth_hmac` needs the time of day: its difference to the monotonic clock as last told to the core.
@@ -96,6 +98,7 @@ pub struct Driver {
     retry_at: Option<Instant>,
     orphaned_at: Option<Instant>,
     complained: BTreeMap<String, Instant>,
+    scheduling: Scheduling,
     stopped: bool,
 }
 
@@ -129,7 +132,7 @@ impl Driver {
             link_interest: Interest::Read,
             ready: Vec::new(),
             breath: Breath::default(),
-            listeners: Vec::new(),
+            listeners: BTreeSet::new(),
             spoken_for: Vec::new(),
             day_offset: None,
             events: Vec::new(),
@@ -138,6 +141,7 @@ impl Driver {
             retry_at: None,
             orphaned_at: None,
             complained: BTreeMap::new(),
+            scheduling: Scheduling::new(Role::Vrrp.ident(), true),
             stopped: false,
         };
         driver.poller.add(&driver.link, LINK, Interest::Read)?;
@@ -344,6 +348,7 @@ impl Driver {
 
     fn obey(&mut self, message: ToVrrp) {
         match message {
+            ToVrrp::Process(plan) => self.scheduling.adopt(plan),
             ToVrrp::Plan(plan) => self.take_plan(plan),
             ToVrrp::Stop { release } => {
                 self.keep = !release;
@@ -351,7 +356,10 @@ impl Driver {
             }
             ToVrrp::Tracker(key, sample) => self.events.push(Event::Tracker(key, sample)),
             ToVrrp::TrackerWords(key, words) => self.events.push(Event::TrackerWords(key, words)),
-            ToVrrp::AreYouThere(number) => self.link.send(&FromVrrp::Alive(number)),
+            ToVrrp::AreYouThere(number) => {
+                self.scheduling.look();
+                self.link.send(&FromVrrp::Alive(number));
+            }
             ToVrrp::Snapshot(number) => {
                 let mut snapshot = report::vrrp::snapshot(&self.core, monotonic_now());
                 let own = [
@@ -379,27 +387,14 @@ impl Driver {
     fn start_plan(&mut self, plan: VrrpPlan) {
         self.settle = true;
         self.breath.adopt(&plan);
-        self.listeners = plan
-            .routers
-            .iter()
-            .map(|router| {
-                let group = match &router.transport {
-                    Transport::Multicast { group, .. } => {
-                        Some(group.unwrap_or_else(|| router.key.family.vrrp_group()))
-                    }
-                    Transport::Unicast { .. } => None,
-                };
-                let speaks = match router.authentication {
-                    Authentication::Header(_) => Speaks::Sealed,
-                    Authentication::None | Authentication::Password(_) => Speaks::Plain(router.key.family),
-                };
-                (router.advert_interface().to_owned(), speaks, group)
-            })
-            .collect();
-        let multicast = self.listeners.iter().zip(&plan.routers);
-        self.spoken_for = multicast
-            .filter(|(_, router)| router.advert_link.is_some())
-            .filter_map(|((_, _, group), router)| Some((router.key.interface.clone(), (*group)?)))
+        let listener = |router: &RouterPlan| {
+            let (speaks, group) = listens_to(router);
+            (router.advert_interface().to_owned(), speaks, group)
+        };
+        self.listeners = plan.routers.iter().map(listener).collect();
+        let virtual_links = plan.routers.iter().filter(|router| router.advert_link.is_some());
+        self.spoken_for = virtual_links
+            .filter_map(|router| Some((router.key.interface.clone(), listens_to(router).1?)))
             .collect();
         let signed = plan.routers.iter().any(|router| router.wire.hmac.is_some());
         self.day_offset = signed.then(|| self.day_offset.unwrap_or(i128::MAX));
@@ -447,6 +442,7 @@ impl Driver {
         let now = monotonic_now();
         if let Some(due) = self.core.next_timeout().filter(|due| *due <= self.believed) {
             let late = now.saturating_duration_since(due);
+            self.scheduling.woke(late);
             if late >= LATE {
                 let sentence = format!(
                     "woke {} ms late: this process was stopped or the machine is overloaded; advertisements were late too",
@@ -601,6 +597,19 @@ impl Driver {
             tracing::warn!("{sentence}");
         }
     }
+}
+
+/// Which kind of packets, and which group.
+fn listens_to(router: &RouterPlan) -> (Speaks, Option<IpAddr>) {
+    let group = match &router.transport {
+        Transport::Multicast { group, .. } => Some(group.unwrap_or_else(|| router.key.family.vrrp_group())),
+        Transport::Unicast { .. } => None,
+    };
+    let speaks = match router.authentication {
+        Authentication::Header(_) => Speaks::Sealed,
+        Authentication::None | Authentication::Password(_) => Speaks::Plain(router.key.family),
+    };
+    (speaks, group)
 }
 
 /// The interface's name, for people; its index if it is gone.
