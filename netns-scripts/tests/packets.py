@@ -18,6 +18,7 @@ import time
 
 ETH_P_ALL = 0x0003
 VRRP = 112
+AH = 51
 GROUP4 = "224.0.0.18"
 GROUP6 = "ff02::12"
 # Packets a second of a flood, and packets to a system call.
@@ -74,7 +75,11 @@ def describe(frame):
     if kind == 0x0800 and len(body) >= 20:
         header = (body[0] & 15) * 4
         length = struct.unpack("!H", body[2:4])[0]
-        if body[9] == VRRP:
+        protocol = body[9]
+        if protocol == AH and len(body) >= header + 12:
+            # Behind an authentication header, whose length is in units of four octets, less two.
+            protocol, header = body[header], header + (body[header + 1] + 2) * 4
+        if protocol == VRRP:
             source, destination = (str(ipaddress.ip_address(body[i:i + 4])) for i in (12, 16))
             return describe_advert(source, destination, body[8], body[header:length]) + " mac=" + mac
     elif kind == 0x86DD and len(body) >= 40:
@@ -97,6 +102,8 @@ def sniff(interface):
     watcher = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     watcher.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
     watcher.bind((interface, ETH_P_ALL))
+    # What a bridge sends from port to port reaches the bridge itself only so: SOL_PACKET, PACKET_ADD_MEMBERSHIP.
+    watcher.setsockopt(263, 1, struct.pack("iHH8s", socket.if_nametoindex(interface), 1, 0, b""))
     print("%.6f ready" % time.monotonic(), flush=True)
     while True:
         frame, address = watcher.recvfrom(65535)

@@ -91,7 +91,7 @@ impl Defaults {
         CommandPlan { words: command.argv.clone(), account, ..CommandPlan::default() }
     }
 
-    fn find(&self, settings: &[Setting], keyword: &str) -> Option<CommandPlan> {
+    pub(super) fn find(&self, settings: &[Setting], keyword: &str) -> Option<CommandPlan> {
         settings.command(keyword).map(|command| self.command(command))
     }
 

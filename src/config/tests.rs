@@ -20,7 +20,7 @@ impl Reader for Memory<'_> {
 }
 
 /// Parses and lowers; all codes in the order they were said.
-pub(super) fn lowered(text: &str) -> (Plans, Vec<Code>) {
+pub(crate) fn lowered(text: &str) -> (Plans, Vec<Code>) {
     let options = Options { config_id: "lb1", vrrp: true, checker: true };
     let parsed = keepalived_compat::parse(&mut Memory(text), "main", options);
     let lowered = lower(&parsed.config, Generation(7));

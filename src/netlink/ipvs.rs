@@ -5,9 +5,10 @@
 
 use super::genl::GenericSocket;
 use super::ipvs_codec::{self as codec, command};
-pub use super::ipvs_codec::{DestinationEntry, Info, ServiceRecord, Stats, SyncDaemon};
+pub use super::ipvs_codec::{DestinationEntry, Info, ServiceRecord, Stats};
 use super::message::Malformed;
 use super::socket::NetlinkError;
+pub use crate::lvs::sync::SyncDaemon;
 use crate::lvs::table::{Service, ServiceSettings, Table, TableOp};
 use crate::plan::lvs::{ServiceKey, SyncRole, SyncSettings, Timeouts};
 
@@ -303,8 +304,9 @@ fn explain(op: &TableOp, errno: i32) -> Option<&'static str> {
         }
         (libc::ENOENT, EditDest(..) | DelDest(..)) => "No such destination",
         (libc::EINVAL, AddDest(..) | EditDest(..)) => {
-            "Invalid destination: its address must be unicast and, without tunnelling, of the service's family; \
-             a network namespace that never had an address (not even lo up) refuses every one"
+            "Invalid destination: its address must be unicast and, without tunnelling or while connections are \
+             synchronised, of the service's family; a network namespace that never had an address (not even lo up) \
+             refuses every one"
         }
         (libc::EINVAL, AddService(..) | EditService(..)) => {
             "Invalid service: wrong persistence mask, or a scheduler that does not suit the family or protocol"

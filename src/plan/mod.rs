@@ -6,6 +6,7 @@ pub mod check;
 pub mod diff;
 pub mod lvs;
 pub mod notify;
+pub mod process;
 pub mod route;
 pub mod scripts;
 pub mod track;
@@ -50,4 +51,8 @@ pub struct GlobalPlan {
     /// `vrrp_startup_delay`-like settings live in the role plans; this lists keywords that were accepted but
     /// have no effect yet, each as a sentence for the log.
     pub not_yet: Vec<String>,
+    /// How the processes are scheduled.
+    pub processes: process::ProcessPlans,
+    /// Where the daemon lives, and what its files are called.
+    pub daemon: process::DaemonPlan,
 }

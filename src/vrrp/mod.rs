@@ -45,6 +45,8 @@ mod meetings;
 #[cfg(test)]
 mod pairs;
 #[cfg(test)]
+mod pairs_tracked;
+#[cfg(test)]
 mod storm;
 #[cfg(test)]
 mod testing;

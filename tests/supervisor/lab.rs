@@ -222,7 +222,7 @@ impl Drop for Lab {
 fn spawn(folder: &Path, options: &[&str], log: &str) -> Child {
     let log = fs::File::create(folder.join(log)).expect("a log file");
     let mut command = Command::new(std::env::current_exe().expect("our own path"));
-    command.arg("daemon").arg(folder).args(options).env("FAKE_DIR", folder);
+    command.arg("daemon").arg(folder).args(options).env("FAKE_DIR", folder).env("TMPDIR", folder);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     command.spawn().expect("our own image starts")
 }
@@ -240,6 +240,14 @@ pub fn tolerated(routers: usize, servers: usize, errors: usize) -> String {
     plans.global = GlobalPlan { not_yet: vec!["track_script: no script runs".to_owned()], ..plans.global };
     let diagnostics = vec!["test.conf:1: a warning".to_owned()];
     json(&Compiled { plans: Some(plans), status: 5, diagnostics, errors })
+}
+
+/// What a configuration compiles to that names its instance.
+pub fn named(routers: usize, instance: &str) -> String {
+    let mut plans = Plans::default();
+    plans.vrrp.routers = (1..=routers).map(router).collect();
+    plans.global.daemon.instance = Some(instance.to_owned());
+    json(&Compiled { plans: Some(plans), status: 0, diagnostics: Vec::new(), errors: 0 })
 }
 
 /// What a configuration compiles to that tracks scripts and BFD sessions.
@@ -297,6 +305,7 @@ fn virtual_server(number: usize) -> VirtualServer {
         sorry_server: None,
         alpha: false,
         omega: false,
+        ha_suspend: false,
         real_servers: Vec::new(),
     }
 }

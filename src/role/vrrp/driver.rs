@@ -13,6 +13,8 @@ use crate::netlink::route::RouteSocket;
 use crate::plan::Generation;
 use crate::plan::vrrp::{Authentication, RouterPlan, Transport, VrrpPlan};
 use crate::report;
+use crate::role::Role;
+use crate::role::scheduling::Scheduling;
 use crate::role::supervisor_link::{LinkState, SupervisorLink};
 use crate::sys::clock::{monotonic_now, unix_nanoseconds};
 use crate::sys::membership::Membership;
@@ -102,6 +104,7 @@ pub struct Driver {
     retry_at: Option<Instant>,
     orphaned_at: Option<Instant>,
     complained: BTreeMap<String, Instant>,
+    scheduling: Scheduling,
     stopped: bool,
 }
 
@@ -145,6 +148,7 @@ impl Driver {
             retry_at: None,
             orphaned_at: None,
             complained: BTreeMap::new(),
+            scheduling: Scheduling::new(Role::Vrrp.ident(), true),
             stopped: false,
         };
         driver.poller.add(&driver.link, LINK, Interest::Read)?;
@@ -352,6 +356,7 @@ impl Driver {
 
     fn obey(&mut self, message: ToVrrp) {
         match message {
+            ToVrrp::Process(plan) => self.scheduling.adopt(plan),
             ToVrrp::Plan(plan) => self.take_plan(plan),
             ToVrrp::Stop { release } => {
                 self.keep = !release;
@@ -359,7 +364,10 @@ impl Driver {
             }
             ToVrrp::Tracker(key, sample) => self.events.push(Event::Tracker(key, sample)),
             ToVrrp::TrackerWords(key, words) => self.events.push(Event::TrackerWords(key, words)),
-            ToVrrp::AreYouThere(number) => self.link.send(&FromVrrp::Alive(number)),
+            ToVrrp::AreYouThere(number) => {
+                self.scheduling.look();
+                self.link.send(&FromVrrp::Alive(number));
+            }
             ToVrrp::Snapshot(number) => {
                 let mut snapshot = report::vrrp::snapshot(&self.core, monotonic_now());
                 let own = [
@@ -442,6 +450,7 @@ impl Driver {
         let now = monotonic_now();
         if let Some(due) = self.core.next_timeout().filter(|due| *due <= self.believed) {
             let late = now.saturating_duration_since(due);
+            self.scheduling.woke(late);
             if late >= LATE {
                 let sentence = format!(
                     "woke {} ms late: this process was stopped or the machine is overloaded; advertisements were late too",
