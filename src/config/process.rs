@@ -15,6 +15,9 @@ const AUTO_DELAY: Duration = Duration::from_secs(1);
 /// keepalived's `startup_script_timeout` and `shutdown_script_timeout`.
 const SCRIPT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// keepalived's `child_wait_time`; who writes it wants no other than the usual, which is longer here.
+const KEEPALIVED_WAIT: Duration = Duration::from_secs(5);
+
 /// The kernel keeps 15 octets of a name.
 const NAME: usize = 15;
 
@@ -121,7 +124,9 @@ pub(super) fn daemon(config: &Config) -> DaemonPlan {
         umask: global.find("umask").and_then(umask),
         startup: script("startup_script"),
         shutdown: script("shutdown_script"),
-        stop_limit: root.time("child_wait_time").filter(|limit| *limit > Duration::ZERO),
+        stop_limit: root
+            .time("child_wait_time")
+            .filter(|limit| *limit > Duration::ZERO && *limit != KEEPALIVED_WAIT),
         strict: strict.map(|instance| instance.name.value.clone()).collect(),
     }
 }
