@@ -7,8 +7,8 @@ usage: cost.py load SECONDS EXPECTED_PER_SECOND MASTER_PID BACKUP_PID INTERFACE.
            prints the proportional memory (Pss) of the process tree in KiB
        cost.py settled EXPECTED_PER_SECOND INTERFACE...
            waits as `load` does
-       cost.py sent SECONDS INTERFACE...
-           prints how many packets left in that time
+       cost.py sent SECONDS
+           prints how many IPv4 packets this namespace sent in that time
 """
 
 import os
@@ -86,10 +86,16 @@ def load(seconds, expected, master, backup, interfaces):
     print("%.3f %.3f %d" % (used[0], used[1], adverts / seconds))
 
 
-def sent(seconds, interfaces):
-    before = packets(interfaces)[1]
+def ipv4_sent():
+    with open("/proc/net/snmp", encoding="ascii") as table:
+        names, values = [line.split() for line in table if line.startswith("Ip:")]
+    return int(values[names.index("OutRequests")])
+
+
+def sent(seconds):
+    before = ipv4_sent()
     time.sleep(seconds)
-    print(packets(interfaces)[1] - before)
+    print(ipv4_sent() - before)
 
 
 if sys.argv[1] == "load":
@@ -97,6 +103,6 @@ if sys.argv[1] == "load":
 elif sys.argv[1] == "settled":
     wait_until_stable(float(sys.argv[2]), sys.argv[3:])
 elif sys.argv[1] == "sent":
-    sent(float(sys.argv[2]), sys.argv[3:])
+    sent(float(sys.argv[2]))
 else:
     print(pss(tree(int(sys.argv[2]))))

@@ -35,6 +35,14 @@ pub struct Plans {
     pub global: GlobalPlan,
 }
 
+impl Plans {
+    /// Give spare room back, once they were read.
+    pub fn shrink(&mut self) {
+        self.vrrp.routers.iter_mut().for_each(vrrp::RouterPlan::shrink);
+        self.vrrp.routers.shrink_to_fit();
+    }
+}
+
 /// Daemon-wide settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GlobalPlan {

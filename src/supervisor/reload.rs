@@ -125,10 +125,11 @@ impl Supervisor {
     }
 
     /// Puts a new configuration in force: plans to the roles that run, roles started and stopped as it wants.
-    fn accept(&mut self, plans: Plans, diagnostics: &[String], errors: usize) {
+    fn accept(&mut self, mut plans: Plans, diagnostics: &[String], errors: usize) {
         log_diagnostics(diagnostics);
         self.generation = Generation(self.generation.0 + 1);
         self.refused_reload = None;
+        plans.shrink();
         (self.plans, self.errors) = (plans, errors);
         super::life::adopt(&mut self.settings, &self.plans.global);
         self.retrack();

@@ -110,7 +110,8 @@ impl Supervisor {
         events: ChildEvents,
         compiled: mpsc::Sender<Result<Compiled, String>>,
     ) -> Supervisor {
-        let Configuration { plans, errors } = first;
+        let Configuration { mut plans, errors } = first;
+        plans.shrink();
         Supervisor {
             settings,
             generation: plans.vrrp.generation.max(plans.lvs.generation),

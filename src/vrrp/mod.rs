@@ -50,6 +50,8 @@ mod pairs_tracked;
 mod storm;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod wakeups;
 
 pub use election::patience;
 pub use event::{
@@ -219,6 +221,7 @@ impl Core {
         self.wake(now, actions);
         let due: Vec<RouterId> =
             self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
+        let speaks = !due.is_empty();
         for id in due {
             let Some(router) = self.routers.get_mut(&id) else { continue };
             match router.deadline() {
@@ -226,9 +229,26 @@ impl Core {
                 deadline => requeue(&mut self.deadlines, router, deadline),
             }
         }
+        if speaks {
+            self.speak_together(now, actions);
+        }
         self.retry_statics(now, actions);
         self.settle_groups(now, actions);
         self.gaps.release(now, actions);
+    }
+
+    /// Masters whose advertisements are due within a moment share this wake-up.
+    fn speak_together(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let soon = self.deadlines.iter().take_while(|(at, _)| *at <= now + advert::EARLIEST);
+        let speaks = |id: &RouterId| self.routers.get(id).is_some_and(|router| router.may_speak(now));
+        let soon: Vec<RouterId> = soon.map(|(_, id)| *id).filter(speaks).collect();
+        for id in soon {
+            self.with_router(id, now, actions, Router::speak_if_due);
+            if let Some(router) = self.routers.get_mut(&id) {
+                let deadline = router.deadline();
+                requeue(&mut self.deadlines, router, deadline);
+            }
+        }
     }
 
     /// `vrrp_startup_delay` is over: everybody begins.

@@ -375,7 +375,6 @@ impl Router {
     //= RFC9568 6.4.3 M-28
     //= RFC9568 6.4.3 M-72
     pub(super) fn timeout(&mut self, ctx: &mut Context) {
-        let interval = self.own_interval().duration();
         match &mut self.phase {
             Phase::Backup(backup) if backup.master_down_at <= ctx.now && !backup.wants_master => {
                 if self.shared.group.is_some() {
@@ -386,13 +385,8 @@ impl Router {
                     self.become_master(cause, ctx);
                 }
             }
-            Phase::Master(master) if master.next_advertisement <= ctx.now => {
-                // Counted from the deadline, so that lateness does not add up; after a pause, from now.
-                let next = master.next_advertisement + interval;
-                master.next_advertisement = if next > ctx.now { next } else { ctx.now + interval };
-                self.send_advertisement(ctx);
-            }
-            Phase::Initialize | Phase::Backup(_) | Phase::Master(_) | Phase::Fault => {}
+            Phase::Master(_) => self.speak_if_due(ctx),
+            Phase::Initialize | Phase::Backup(_) | Phase::Fault => {}
         }
         self.announce_due(ctx);
         self.retry_addresses(ctx);

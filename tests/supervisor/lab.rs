@@ -6,7 +6,7 @@ use holdfast::link::control::{Answer, ReloadOutcome, Request};
 use holdfast::link::frame::{Decoder, encode};
 use holdfast::net::{AddressFamily, VirtualRouterId};
 use holdfast::plan::bfd::BfdSessionPlan;
-use holdfast::plan::lvs::VirtualServer;
+use holdfast::plan::lvs::{SyncPlan, SyncSettings, VirtualServer};
 use holdfast::plan::scripts::{CommandPlan, TrackedScript};
 use holdfast::plan::vrrp::{RouterKey, RouterPlan};
 use holdfast::plan::{GlobalPlan, Plans};
@@ -256,6 +256,23 @@ pub fn tracking(routers: usize, scripts: usize, sessions: usize) -> String {
     plans.vrrp.routers = (1..=routers).map(router).collect();
     plans.scripts.scripts = (1..=scripts).map(script).collect();
     plans.bfd.sessions = (1..=sessions).map(session).collect();
+    json(&Compiled { plans: Some(plans), status: 0, diagnostics: Vec::new(), errors: 0 })
+}
+
+/// What a configuration compiles to whose connection synchronisation follows the virtual router `instance`.
+pub fn following(instance: &str) -> String {
+    let mut plans = Plans::default();
+    plans.vrrp.routers = vec![router(1)];
+    plans.lvs.virtual_servers = vec![virtual_server(1)];
+    let settings = SyncSettings {
+        interface: "eth0".to_owned(),
+        sync_id: 0,
+        max_length: None,
+        group: None,
+        port: None,
+        ttl: None,
+    };
+    plans.lvs.kernel.sync = Some(SyncPlan { instance: Some(instance.to_owned()), settings });
     json(&Compiled { plans: Some(plans), status: 0, diagnostics: Vec::new(), errors: 0 })
 }
 

@@ -53,6 +53,10 @@ const DAY_DRIFT: Duration = Duration::from_millis(50);
 /// Rounds of hearing before time is looked at: a flood must not stop the clock.
 const MAX_HEARINGS: usize = 8;
 
+/// After the last change of the kernel's addresses, routes and rules: their announcements are out by then (the second
+/// burst five seconds later by default), and what a thousand takeovers needed is free.
+const TRIM_AFTER: Duration = Duration::from_secs(8);
+
 /// The same complaint about sending is repeated no sooner than this.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -85,6 +89,8 @@ pub struct Driver {
     link_interest: Interest,
     ready: Vec<Readiness>,
     breath: Breath,
+    /// Freed memory goes back to the kernel then.
+    trim_at: Option<Instant>,
     /// What routers of the plan listen to: interface name, kind of packet, groups.
     listeners: BTreeSet<(String, Speaks, Option<IpAddr>)>,
     /// Groups that a base interface must be a member of, because its virtual interface says nothing to switches.
@@ -132,6 +138,7 @@ impl Driver {
             link_interest: Interest::Read,
             ready: Vec::new(),
             breath: Breath::default(),
+            trim_at: None,
             listeners: BTreeSet::new(),
             spoken_for: Vec::new(),
             day_offset: None,
@@ -271,6 +278,7 @@ impl Driver {
             self.hear_monitor()?;
         }
         self.routing.read(&mut self.events)?;
+        self.trim_at = Some(monotonic_now() + TRIM_AFTER);
         for done in finished {
             match done {
                 Done::Change(op, result) => {
@@ -459,6 +467,10 @@ impl Driver {
             }
             self.open_sockets();
             self.mend_surroundings();
+        }
+        if self.trim_at.is_some_and(|at| now >= at) {
+            self.trim_at = None;
+            process::release_free_memory();
         }
         if self.orphaned_at.is_some_and(|at| now >= at + ORPHAN_LIMIT) {
             tracing::error!("the kernel did not give the addresses back in time; ending all the same");
