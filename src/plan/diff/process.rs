@@ -31,7 +31,7 @@ mod tests {
         let (old, mut new) = (Plans::default(), Plans::default());
         new.global.processes.bfd.real_time = Some(3);
         new.global.daemon.instance = Some("east".to_owned());
-        let lines: Vec<String> = diff(&old, &new).iter().map(|change| change.what.to_string()).collect();
+        let lines: Vec<String> = diff(&old, &new).iter().map(|change| change.to_string()).collect();
         let refused = "instance differs: only a restart can change it, and the reload is refused";
         assert_eq!(lines, [refused, "the bfd role is scheduled or named anew; it goes on without a pause"]);
     }
