@@ -17,7 +17,7 @@ use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::vrrp::VrrpPlan;
 use crate::plan::{Generation, Plans};
 use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, VrrpStatus};
-use crate::vrrp::Transition;
+use crate::vrrp::{ClaimId, ClaimOrder, RouterId, Transition};
 use serde::{Deserialize, Serialize};
 
 /// The largest frame, in octets: a plan with 10,000 services of 100 servers fits with room.
@@ -38,6 +38,8 @@ pub enum ToVrrp {
     Snapshot(u64),
     /// Send a [`FromVrrp::Alive`] with this number.
     AreYouThere(u64),
+    /// A claim script that a [`FromVrrp::Claim`] asked for has ended, or could not be run.
+    Claimed(Claimed),
     /// End; give the addresses up only with `release`.
     Stop {
         /// Give them up?
@@ -58,6 +60,10 @@ pub enum FromVrrp {
     Transition(Transition),
     /// Something else that notify scripts and FIFOs tell, in its order between the transitions.
     News(crate::vrrp::News),
+    /// Have the scripts role run a claim script; answered with [`ToVrrp::Claimed`].
+    Claim(ClaimOrder),
+    /// End that attempt.
+    Unclaim(ClaimId),
     /// Stopped; the process exits next.
     Stopped,
 }
@@ -107,6 +113,10 @@ pub enum ToScripts {
     Plan(ScriptsPlan),
     /// Something happened that scripts, FIFOs or mail may have to tell.
     News(News),
+    /// Run the claim script of that instance; answered with [`FromScripts::Claimed`].
+    Claim(ClaimOrder),
+    /// End that attempt, or every one when the vrrp role that wanted them is gone; not answered.
+    Unclaim(Option<ClaimId>),
     /// Send a [`FromScripts::Snapshot`] with this number.
     Snapshot(u64),
     /// Send a [`FromScripts::Alive`] with this number.
@@ -126,8 +136,21 @@ pub enum FromScripts {
     Alive(u64),
     /// A tracker's sample changed; `None`: nothing is known of it any more.
     Tracker(TrackerKey, Option<Sample>),
+    /// A claim script has ended, or could not be run.
+    Claimed(Claimed),
     /// Stopped; the process exits next.
     Stopped,
+}
+
+/// How an attempt of a claim script ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimed {
+    /// Whose.
+    pub router: RouterId,
+    /// Which attempt.
+    pub claim: ClaimId,
+    /// `Ok` for exit status 0, else what went wrong, a few words.
+    pub result: Result<(), String>,
 }
 
 /// Supervisor to bfd.

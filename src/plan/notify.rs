@@ -103,6 +103,8 @@ pub struct InstanceHooks {
     pub mail: bool,
     /// `notify_priority_changes`, with its inheritance; off by default.
     pub priority_changes: bool,
+    /// `notify_claim`: run for the vrrp role, which waits for its end.
+    pub claim: Option<CommandPlan>,
 }
 
 /// What is written without a command is `null`, which serde would take for not written.
@@ -192,6 +194,7 @@ impl NotifyPlan {
         let instances = instances.iter_mut().flat_map(|instance| {
             let deleted = instance.deleted.as_mut().and_then(Option::as_mut);
             let others = deleted.into_iter().chain(instance.master_rx_lower_pri.as_mut());
+            let others = others.chain(instance.claim.as_mut());
             instance.scripts.commands_mut().chain(others)
         });
         let groups = groups.iter_mut().flat_map(|group| group.scripts.commands_mut());

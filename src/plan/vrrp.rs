@@ -125,6 +125,15 @@ pub struct RouterPlan {
     pub wire: WirePolicy,
     /// `virtual_routes`, then `virtual_rules`: there while it is Master. No addresses among them.
     pub routing: Vec<Item>,
+    /// `notify_claim`: a script that must exit 0 before a Master asks for its addresses, routes and rules.
+    pub claim: Option<ClaimPlan>,
+}
+
+/// A claim script, as far as the election knows it; what is run is in [`InstanceHooks`](super::notify::InstanceHooks).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimPlan {
+    /// `claim_timeout`: the script is ended after this time and has failed; not zero.
+    pub timeout: Duration,
 }
 
 impl RouterPlan {
@@ -157,6 +166,7 @@ impl RouterPlan {
             promote_secondaries: false,
             wire: WirePolicy::default(),
             routing: Vec::new(),
+            claim: None,
         }
     }
 

@@ -6,11 +6,13 @@
 //! what is watched. The new process is told what is held, and goes on from there.
 
 use super::run::Supervisor;
-use super::worker::{Worker, held_frame, master_frame, news_frame, tracker_frames};
-use crate::link::News;
+use super::worker::{
+    Worker, claim_frame, claimed_frame, held_frame, master_frame, news_frame, tracker_frames, unclaim_frame,
+};
+use crate::link::{Claimed, News};
 use crate::plan::Plans;
 use crate::plan::track::{Sample, TrackerKey, TrackerKind};
-use crate::vrrp::{State, Transition};
+use crate::vrrp::{ClaimId, ClaimOrder, State, Transition};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The last sample of each tracker.
@@ -91,6 +93,36 @@ impl Supervisor {
             Some(child) if child.send(news_frame(news)) => {}
             None if !slot.wanted => {}
             _ => slot.dropped += 1,
+        }
+    }
+
+    /// A claim script for the scripts role; without one, it has failed.
+    pub(super) fn relay_claim(&mut self, order: ClaimOrder) {
+        let (router, claim) = (order.router, order.claim);
+        let slot = &self.slots[Worker::Scripts.index()];
+        let why = match &slot.child {
+            Some(child) if child.send(claim_frame(order)) => return,
+            Some(_) => "the scripts role does not read what it is told",
+            None if slot.wanted => {
+                "the scripts role, which would run it, is not there; it is being restarted"
+            }
+            None => "there is no scripts role to run it",
+        };
+        self.relay_claimed(Claimed { router, claim, result: Err(why.to_owned()) });
+    }
+
+    /// An attempt that nobody waits for any more, or every one.
+    pub(super) fn relay_unclaim(&mut self, claim: Option<ClaimId>) {
+        if let Some(child) = &self.slots[Worker::Scripts.index()].child {
+            // One that does not read has not begun it, or ends it at its timeout.
+            child.send(unclaim_frame(claim));
+        }
+    }
+
+    /// How a claim script ended. A vrrp role that does not take it asks again when its own patience ends.
+    pub(super) fn relay_claimed(&mut self, claimed: Claimed) {
+        if let Some(child) = &self.slots[Worker::Vrrp.index()].child {
+            child.send(claimed_frame(claimed));
         }
     }
 

@@ -209,6 +209,9 @@ impl Supervisor {
                     }
                     Report::Told(news) => self.relay_news(news),
                     Report::Tracker(key, sample) => self.relay_sample(key, sample),
+                    Report::Claim(order) => self.relay_claim(order),
+                    Report::Unclaim(claim) => self.relay_unclaim(Some(claim)),
+                    Report::Claimed(claimed) => self.relay_claimed(claimed),
                     Report::Alive => {}
                     // Its exit follows, and is logged.
                     Report::Stopped => {}
@@ -218,7 +221,11 @@ impl Supervisor {
             ChildEvent::LinkBroken(reason) => slot.on_link_broken(&reason),
             ChildEvent::Exited(how) => {
                 let unwanted = slot.on_exit(&how, settings, stopping.is_some());
-                if unwanted && !settings.respawn {
+                let respawn = settings.respawn;
+                if worker == Worker::Vrrp {
+                    self.relay_unclaim(None);
+                }
+                if unwanted && !respawn {
                     tracing::error!("stopping: roles are not restarted (-R)");
                     self.stop(1, Some(worker));
                 }

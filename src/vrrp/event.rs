@@ -1,5 +1,6 @@
 //! What goes into the core and what comes out.
 
+use super::claim::{ClaimId, ClaimOrder};
 use super::news::News;
 use crate::net::{IpCidr, MacAddr, Priority};
 use crate::plan::route::{Item, RulePlan};
@@ -69,6 +70,15 @@ pub enum Event {
     },
     /// An order from the operator or the supervisor.
     Command(Command),
+    /// A claim script has ended, or could not be run.
+    Claimed {
+        /// Whose.
+        router: RouterId,
+        /// Which attempt.
+        claim: ClaimId,
+        /// `Ok` for exit status 0, else what went wrong, a few words.
+        result: Result<(), String>,
+    },
 }
 
 /// A packet as the socket delivered it.
@@ -168,6 +178,10 @@ pub enum Action {
     Log(LogLevel, String),
     /// Every router has ended after [`Command::Stop`]: the role may exit once queued actions are done.
     Stopped,
+    /// Run a claim script; answer with [`Event::Claimed`].
+    Claim(ClaimOrder),
+    /// End that attempt, if it still runs; no answer is needed.
+    Unclaim(ClaimId),
 }
 
 /// How loud a sentence is.

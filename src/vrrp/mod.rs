@@ -15,6 +15,7 @@
 mod accept;
 mod advert;
 mod announce;
+mod claim;
 mod context;
 mod election;
 mod event;
@@ -53,6 +54,7 @@ mod testing;
 #[cfg(test)]
 mod wakeups;
 
+pub use claim::{ClaimId, ClaimOrder, ClaimView};
 pub use election::patience;
 pub use event::{
     Action, AddressOp, Command, Event, Frame, GoneRoute, InterfaceFacts, KernelError, LogLevel, OpId, Packet,
@@ -198,6 +200,9 @@ impl Core {
                     }
                 }
                 self.end_if_idle(actions);
+            }
+            (Life::Running, Event::Claimed { router, claim, result }) => {
+                self.with_router(router, now, actions, |r, ctx| r.claimed(claim, result, ctx));
             }
             (Life::Running, Event::RoutingGone(gone)) => self.routing_gone(&gone, now, actions),
             (Life::Running, Event::RoutingUncertain) => self.assure_routing(now, actions),

@@ -2,7 +2,7 @@
 //! (`pairs` has the events of the election). Tests only.
 
 use super::testing::{BELOW, Bench, advert, facts, plan, router_plan};
-use super::{Command, Event, Received, RoutingGone, State};
+use super::{ClaimId, Command, Event, Received, RouterId, RoutingGone, State};
 use crate::net::AddressFamily;
 use crate::plan::route::{Item, RuleAction, RulePlan};
 use crate::plan::track::{Sample, TrackedObject, TrackerKey, TrackerKind};
@@ -46,6 +46,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("rule gone", gone(1000)),
         ("another rule gone", gone(2000)),
         ("routing uncertain", Event::RoutingUncertain),
+        ("a claim of nobody", Event::Claimed { router: RouterId(0), claim: ClaimId(7), result: Ok(()) }),
         ("stronger", advert(200, BELOW)),
         ("supervisor gone", Event::Command(Command::Orphaned)),
     ]
@@ -61,6 +62,7 @@ fn table_of(event: &Event) -> &'static str {
         | Event::Sealed { .. }
         | Event::RoutingGone(_)
         | Event::RoutingUncertain
+        | Event::Claimed { .. }
         | Event::Command(Command::Orphaned) => "here",
         Event::Plan(_)
         | Event::Advertisement(Received { .. })
@@ -130,6 +132,7 @@ fn waiting() {
             ("rule gone", Initialize, &[]),
             ("another rule gone", Initialize, &[]),
             ("routing uncertain", Initialize, &[]),
+            ("a claim of nobody", Initialize, &[]),
             ("stronger", Initialize, &[]),
             ("supervisor gone", Initialize, &[REMOVE_RULE, "stopped"]),
         ],
@@ -152,6 +155,7 @@ fn backup() {
             ("rule gone", Backup, &[]),
             ("another rule gone", Backup, &[]),
             ("routing uncertain", Backup, &[]),
+            ("a claim of nobody", Backup, &[]),
             ("stronger", Backup, &[]),
             ("supervisor gone", Initialize, &["INIT", "stopped"]),
         ],
@@ -174,6 +178,7 @@ fn master() {
             ("rule gone", Backup, &["advert 0", "remove 10.0.0.100", "BACKUP", "info"]),
             ("another rule gone", Master, &[]),
             ("routing uncertain", Master, &[ADD_RULE]),
+            ("a claim of nobody", Master, &[]),
             ("stronger", Backup, &[REMOVE_RULE, "remove 10.0.0.100", "BACKUP", "info"]),
             (
                 "supervisor gone",
@@ -200,6 +205,7 @@ fn fault() {
             ("rule gone", Fault, &[]),
             ("another rule gone", Fault, &[]),
             ("routing uncertain", Fault, &[]),
+            ("a claim of nobody", Fault, &[]),
             ("stronger", Fault, &[]),
             ("supervisor gone", Initialize, &["INIT", "stopped"]),
         ],

@@ -196,7 +196,10 @@ impl Router {
         if (&self.plan, &self.shared) == (&plan, &shared) {
             // keepalived: a reload puts back what `no_track` left away.
             if matches!(self.phase, Phase::Master(_)) {
-                self.install_routing(ctx);
+                self.retry_claim(ctx);
+                if self.may_hold() {
+                    self.install_routing(ctx);
+                }
             }
             return;
         }
@@ -221,8 +224,8 @@ impl Router {
         self.reevaluate(ctx);
         match &self.phase {
             Phase::Master(_) => {
-                self.install_addresses(ctx);
-                self.install_routing(ctx);
+                self.claim_again(&old, ctx);
+                self.take_up(ctx);
             }
             Phase::Initialize | Phase::Backup(_) | Phase::Fault => {
                 self.withdraw_routing(ctx);

@@ -2,6 +2,7 @@
 //! through `transition`, every effect through the files beside this one.
 
 use super::accept::Inbound;
+use super::claim::Claim;
 use super::context::Context;
 use super::election::{Timing, Wait, outranks};
 use super::event::{Action, Frame, LogLevel, RouterId, State, TransitionCause};
@@ -52,6 +53,8 @@ pub struct Router {
     pub(super) next_retry: Option<Instant>,
     /// Routes and rules.
     pub(super) routing: HeldList,
+    /// Master with `notify_claim`: how far it is.
+    pub(super) claim: Option<Box<Claim>>,
     /// What is to be told when the kernel is done, and the first address that it is not done with.
     pub(super) story: Option<Story>,
     pub(super) story_slot: usize,
@@ -137,6 +140,7 @@ impl Router {
             vips,
             next_retry: None,
             routing: HeldList::new(&plan.routing),
+            claim: None,
             story: None,
             story_slot: 0,
             frames: Vec::new(),
@@ -212,7 +216,7 @@ impl Router {
             .flatten()
             .min(),
         };
-        [phase, self.next_retry, self.routing.next_retry()].into_iter().flatten().min()
+        [phase, self.next_retry, self.routing.next_retry(), self.claim_deadline()].into_iter().flatten().min()
     }
 
     /// The numbers behind its timers. Version 2 knows one interval, its own.
@@ -389,6 +393,7 @@ impl Router {
             Phase::Initialize | Phase::Backup(_) | Phase::Fault => {}
         }
         self.announce_due(ctx);
+        self.claim_due(ctx);
         self.retry_addresses(ctx);
         self.routing.retry(self.id, ctx);
     }

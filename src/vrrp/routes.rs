@@ -61,7 +61,7 @@ impl Router {
 
     /// An interface came up.
     pub(super) fn link_up(&mut self, name: &str, ctx: &mut Context) {
-        if matches!(self.phase, Phase::Master(_)) {
+        if matches!(self.phase, Phase::Master(_)) && self.may_hold() {
             self.routing.link_up(name, self.id, ctx);
         }
     }

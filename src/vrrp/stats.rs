@@ -29,6 +29,8 @@ pub struct Stats {
     pub announcements_sent: u64,
     /// Kernel operations that failed.
     pub kernel_failures: u64,
+    /// Claim scripts that failed.
+    pub claim_failures: u64,
     /// Most routers never discard anything.
     discards: Option<Box<[u64; Discard::ALL.len()]>>,
 }
@@ -62,6 +64,7 @@ impl Stats {
             ("unsigned_accepted", self.unsigned_accepted),
             ("announcements_sent", self.announcements_sent),
             ("kernel_failures", self.kernel_failures),
+            ("claim_failures", self.claim_failures),
         ];
         let discards = Discard::ALL
             .into_iter()
@@ -85,6 +88,6 @@ mod tests {
             assert_eq!(stats.discarded(reason), times, "{reason:?}");
         }
         let names: std::collections::BTreeSet<_> = stats.counters().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), 12 + Discard::ALL.len() - 1);
+        assert_eq!(names.len(), 13 + Discard::ALL.len() - 1);
     }
 }

@@ -117,6 +117,7 @@ fn router(plan: &RouterPlan, state: &str) -> RouterStatus {
         interval_ms: u64::from(plan.interval.centiseconds()) * 10,
         master: None,
         addresses: plan.addresses.iter().chain(&plan.excluded_addresses).map(held).collect(),
+        claim: None,
         routing: Vec::new(),
         counters: [
             ("advertisements_received", 2),

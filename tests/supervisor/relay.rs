@@ -11,6 +11,11 @@ pub const TESTS: &[Test] = &[
     ("samples_reach_the_vrrp_role_and_its_successor", samples_reach_the_vrrp_role_and_its_successor),
     ("samples_are_held_while_the_scripts_role_is_dead", samples_are_held_while_the_scripts_role_is_dead),
     ("samples_of_what_is_tracked_no_more_are_forgotten", samples_of_what_is_tracked_no_more_are_forgotten),
+    (
+        "claims_reach_the_scripts_role_and_its_answer_the_vrrp_role",
+        claims_reach_the_scripts_role_and_its_answer_the_vrrp_role,
+    ),
+    ("a_claim_without_a_scripts_role_has_failed", a_claim_without_a_scripts_role_has_failed),
     ("news_reach_the_scripts_role", news_reach_the_scripts_role),
     ("synchronisation_hears_of_its_virtual_router", synchronisation_hears_of_its_virtual_router),
 ];
@@ -100,6 +105,20 @@ fn samples_of_what_is_tracked_no_more_are_forgotten() {
     end(&lab, "vrrp.pid");
     lab.wait_for("the sample that is left", || heard(&lab, "vrrp").len() >= before + 2);
     assert_eq!(heard(&lab, "vrrp")[before..], ["plan 2 of 1", "tracker script script1 Some(Down)"]);
+}
+
+fn claims_reach_the_scripts_role_and_its_answer_the_vrrp_role() {
+    let lab = lab(1, 0, &[("vrrp", "claims")]);
+    lab.wait_for_order("scripts claim web");
+    lab.wait_for_order("scripts unclaim Some(4)");
+    lab.wait_for_order("vrrp claimed Ok(())");
+    end(&lab, "vrrp.pid");
+    lab.wait_for_order("scripts unclaim None");
+}
+
+fn a_claim_without_a_scripts_role_has_failed() {
+    let lab = Lab::with(1, 0, &[("vrrp", "claims")], &[]);
+    lab.wait_for_order("vrrp claimed Err(\"there is no scripts role to run it\")");
 }
 
 fn news_reach_the_scripts_role() {

@@ -93,6 +93,8 @@ const VRRP_INSTANCE: &[Keyword] = &[
     works("notify_deleted", 0, "[\"CMD args\" [USER [[:]GROUP]]]").takes(MaybeCommand),
     works("notify", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     works("notify_master_rx_lower_pri", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
+    works("notify_claim", 1, "\"CMD args\" [USER [[:]GROUP]] (a keyword of holdfast)").takes(Command),
+    works("claim_timeout", 1, "SECS 1..600 (a keyword of holdfast)").takes(Seconds(1, 600)),
     works("smtp_alert", 0, "[BOOL]").takes(Bool),
     works("notify_priority_changes", 0, "[BOOL]").takes(Bool),
     works("lvs_sync_daemon_interface", 1, "IFNAME").takes(Interface),

@@ -6,7 +6,7 @@ use super::leftovers::Leftovers;
 use super::routes::{KernelChange, ROUTING, RoutingWatch};
 use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Speaks, Wanted};
 use super::surroundings::{Needs, Surroundings};
-use crate::link::{FromVrrp, ToVrrp};
+use crate::link::{Claimed, FromVrrp, ToVrrp};
 use crate::netlink::facts::{InterfaceTable, Next};
 use crate::netlink::monitor::Monitor;
 use crate::netlink::route::RouteSocket;
@@ -364,6 +364,9 @@ impl Driver {
             }
             ToVrrp::Tracker(key, sample) => self.events.push(Event::Tracker(key, sample)),
             ToVrrp::TrackerWords(key, words) => self.events.push(Event::TrackerWords(key, words)),
+            ToVrrp::Claimed(Claimed { router, claim, result }) => {
+                self.events.push(Event::Claimed { router, claim, result });
+            }
             ToVrrp::AreYouThere(number) => {
                 self.scheduling.look();
                 self.link.send(&FromVrrp::Alive(number));
@@ -507,6 +510,8 @@ impl Driver {
                 Action::Log(LogLevel::Error, sentence) => tracing::error!("{sentence}"),
                 Action::Log(LogLevel::Warning, sentence) => tracing::warn!("{sentence}"),
                 Action::Log(LogLevel::Info, sentence) => tracing::info!("{sentence}"),
+                Action::Claim(order) => self.link.send(&FromVrrp::Claim(order)),
+                Action::Unclaim(claim) => self.link.send(&FromVrrp::Unclaim(claim)),
                 Action::Stopped => self.stopped = true,
             }
         }
