@@ -68,6 +68,11 @@ pub enum What {
         /// After.
         new: String,
     },
+    /// `vip_lease` of `global_defs`: the addresses stay, with another lifetime.
+    VipLease {
+        /// From now on?
+        on: bool,
+    },
     /// `router_id` of `global_defs`.
     RouterId {
         /// Before; the host name when `None`.

@@ -2,6 +2,7 @@
 
 mod driver;
 mod kernel;
+mod lease;
 mod leftovers;
 mod routes;
 mod sockets;
