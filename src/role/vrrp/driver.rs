@@ -2,6 +2,7 @@
 
 use super::breath::Breath;
 use super::kernel::{self, Done, KernelWorker};
+use super::lease::{Leases, expired_sentence};
 use super::leftovers::Leftovers;
 use super::routes::{KernelChange, ROUTING, RoutingWatch};
 use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Speaks, Wanted};
@@ -22,7 +23,7 @@ use crate::sys::poll::{Interest, Poller, Readiness};
 use crate::sys::process;
 use crate::sys::timer::Timer;
 use crate::time::Instant;
-use crate::vrrp::{Action, Command, Core, Event, Frame, LogLevel, Transition};
+use crate::vrrp::{Action, Command, Core, Event, Frame, KernelError, LogLevel, RouterId, Transition};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -39,6 +40,12 @@ const SURROUNDINGS: u64 = 4;
 
 /// A deadline handled later than this is worth a line: the peers' patience is three intervals.
 const LATE: Duration = Duration::from_millis(500);
+
+/// With leases: a loop that is so late asks whether it was silent for too long.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the kernel may take to make addresses permanent that outlive this process.
+const RETAIN_LIMIT: Duration = Duration::from_secs(2);
 
 /// A socket that could not be opened, or a dump that failed, is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
@@ -71,6 +78,7 @@ pub struct Driver {
     sockets: Sockets,
     kernel: KernelWorker,
     leftovers: Leftovers,
+    leases: Leases,
     surroundings: Surroundings,
     /// A plan whose virtual interfaces are being made.
     waiting_plan: Option<VrrpPlan>,
@@ -125,6 +133,7 @@ impl Driver {
             sockets: Sockets::new()?,
             kernel: KernelWorker::start()?,
             leftovers: Leftovers::default(),
+            leases: Leases::default(),
             surroundings: Surroundings::start()?,
             waiting_plan: None,
             settle: false,
@@ -174,7 +183,9 @@ impl Driver {
                 self.surroundings.settle();
             }
             if self.stopped {
-                if !self.keep {
+                if self.keep {
+                    self.make_permanent();
+                } else {
                     self.surroundings.tear_down();
                 }
                 self.link.farewell(&FromVrrp::Stopped);
@@ -283,8 +294,11 @@ impl Driver {
             match done {
                 Done::Change(op, result) => {
                     self.leftovers.answered(op, result.is_ok());
-                    self.events.push(Event::KernelDone { op, result });
+                    self.leases.answered(op, &result, &self.interfaces);
+                    self.events.push(Event::KernelDone { op, result: result.map(drop) });
                 }
+                Done::Renewed(router, asked_at, Ok(())) => self.leases.renewed(router, asked_at),
+                Done::Renewed(router, _, Err(error)) => self.lease_not_renewed(router, &error),
                 Done::Dump(Ok((links, addresses))) => {
                     self.interfaces.resync(links, addresses, &mut self.events);
                     self.dumping = false;
@@ -413,12 +427,15 @@ impl Driver {
         if let Err(error) = self.routing.follow(&plan, &self.poller) {
             self.complain("routing".to_owned(), &format!("routes are not watched: {error}"));
         }
-        let generation: Generation = plan.generation;
+        let (generation, vip_lease): (Generation, bool) = (plan.generation, plan.vip_lease);
         self.events.push(Event::Plan(plan));
         // What the core wants to send needs its socket now. Sockets that nothing needs any more stay open until the
         // last words of the routers that left have gone out.
         self.open_sockets();
         self.feed();
+        for renewal in self.leases.follow(vip_lease, &self.core, monotonic_now()) {
+            self.kernel.renew(renewal);
+        }
         process::release_free_memory();
         self.link.send(&FromVrrp::Applied(generation));
     }
@@ -438,6 +455,7 @@ impl Driver {
     fn feed(&mut self) {
         self.tell_time_of_day();
         let now = monotonic_now();
+        self.notice_pause(now);
         let mut interfaces_changed = false;
         for event in std::mem::take(&mut self.events) {
             interfaces_changed |= matches!(event, Event::Interface(_) | Event::InterfaceGone { .. });
@@ -446,6 +464,60 @@ impl Driver {
         if interfaces_changed {
             self.open_sockets();
             self.mend_surroundings();
+        }
+    }
+
+    /// With leases, what the kernel may have done while this process stood still comes before what others said.
+    fn notice_pause(&mut self, now: Instant) {
+        let late = self.core.next_timeout().map(|due| now.saturating_duration_since(due));
+        if !self.leases.is_on() {
+            return;
+        }
+        if late.is_some_and(|late| late >= PAUSE) {
+            self.core.handle(Event::Paused, now, &mut self.actions);
+        }
+        let (lost, renewals) = self.leases.take_expired(&mut self.events, &self.core, now);
+        if let Some(sentence) = expired_sentence(&lost) {
+            tracing::error!("{sentence}");
+        }
+        for renewal in renewals {
+            self.kernel.renew(renewal);
+        }
+    }
+
+    fn lease_not_renewed(&mut self, router: RouterId, error: &KernelError) {
+        let name =
+            self.core.router(router).map_or("a router that ended", |router| router.plan().name.as_str());
+        let sentence = format!(
+            "({name}) the lease of an address was not renewed: {}; the kernel removes it unless the next try succeeds",
+            error.message
+        );
+        self.complain(sentence.clone(), &sentence);
+    }
+
+    /// Addresses that stay without a daemon: the kernel must not take them. Nothing is left to be late for.
+    fn make_permanent(&mut self) {
+        if !self.leases.is_on() {
+            return;
+        }
+        let now = monotonic_now();
+        let renewals = self.leases.permanent(&self.core, now);
+        let mut missing = renewals.len();
+        for renewal in renewals {
+            self.kernel.renew(renewal);
+        }
+        let end = now + RETAIN_LIMIT;
+        while missing > 0 && monotonic_now() < end {
+            match self.kernel.wait(end.saturating_duration_since(monotonic_now())) {
+                Some(Done::Renewed(router, asked_at, result)) if asked_at == now => {
+                    missing -= 1;
+                    if let Err(error) = result {
+                        self.lease_not_renewed(router, &error);
+                    }
+                }
+                Some(_) => {}
+                None => break,
+            }
         }
     }
 
@@ -497,12 +569,17 @@ impl Driver {
                 self.complain(failure.clone(), &failure);
             }
         }
+        self.renew_leases(&actions);
         for action in actions {
             match action {
                 Action::Transmit(..) => {}
                 Action::Kernel(op, what) => {
                     self.leftovers.note(op, &what, &self.interfaces);
-                    self.kernel.change(op, KernelChange::Address(what));
+                    let change = match self.leases.note(op, &what, &self.core) {
+                        Some(lifetime) => KernelChange::Leased(what, lifetime),
+                        None => KernelChange::Address(what),
+                    };
+                    self.kernel.change(op, change);
                 }
                 Action::Routing(op, what) => self.kernel.change(op, KernelChange::Routing(what)),
                 Action::Notify(transition) => self.tell(transition),
@@ -513,6 +590,25 @@ impl Driver {
                 Action::Claim(order) => self.link.send(&FromVrrp::Claim(order)),
                 Action::Unclaim(claim) => self.link.send(&FromVrrp::Unclaim(claim)),
                 Action::Stopped => self.stopped = true,
+            }
+        }
+    }
+
+    /// Who has just spoken holds on to its addresses.
+    fn renew_leases(&mut self, actions: &[Action]) {
+        if !self.leases.is_on() {
+            return;
+        }
+        let now = monotonic_now();
+        let mut last = None;
+        for action in actions {
+            let Action::Transmit(id, Frame::Advertisement { .. } | Frame::Sealed { .. }) = action else {
+                continue;
+            };
+            if last.replace(*id) != Some(*id)
+                && let Some(renewal) = self.leases.spoke(*id, &self.core, now)
+            {
+                self.kernel.renew(renewal);
             }
         }
     }
