@@ -53,7 +53,7 @@ fn lower_servers<V: Borrow<VirtualServer>>(
     let mut hooks = Vec::new();
     let lvs = lvs::lower(config, servers, generation, &mut hooks, &mut out);
     let global = GlobalPlan { router_id: config.global.router_id.clone(), not_yet: Vec::new() };
-    let mut scripts = scripts::lower(config, &vrrp, generation, &mut out);
+    let mut scripts = scripts::lower(config, &vrrp, &lvs, generation, &mut out);
     *scripts.notify = notify::lower(config, hooks, !lvs.virtual_servers.is_empty());
     let bfd = bfd::lower(config, generation);
     Lowered { plans: Plans { vrrp, lvs, scripts, bfd, global }, diagnostics: out.0 }

@@ -8,6 +8,7 @@ pub mod lvs;
 pub mod notify;
 pub mod route;
 pub mod scripts;
+pub mod search;
 pub mod track;
 pub mod transport;
 pub mod vmac;

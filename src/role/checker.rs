@@ -269,6 +269,8 @@ impl State {
                     }
                 }
                 Action::Verdict(question, verdict) => self.verdict(&question, verdict),
+                Action::Weight(question, change) => self.weigh(&question, change),
+                Action::Tolerated(question, cause) => warn!("{question} failed, tolerated so far: {cause}"),
                 Action::NotRun(question, why) => {
                     warn!("{question} cannot be made: {why}; its servers keep their state until it can");
                 }
@@ -287,7 +289,7 @@ impl State {
         let task = tokio::spawn(async move {
             let (outcome, latency) = probe_io::ask(&question, part, mark).await;
             match &outcome {
-                Outcome::Success(_) => trace!("{question}: {outcome}, after {}", words(latency)),
+                Outcome::Success(_) | Outcome::Weighed(..) => trace!("{question}: {outcome}, after {}", words(latency)),
                 // The sentence of a failure names its own time where that says anything.
                 Outcome::Failure(_) | Outcome::NotRun(_) => trace!("{question}: {outcome}"),
             }
