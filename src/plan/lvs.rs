@@ -114,6 +114,52 @@ pub struct Persistence {
     pub granularity_prefix: u8,
 }
 
+/// How long the kernel keeps connections without packets, in seconds; 0 leaves what it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// Established TCP connections.
+    pub tcp: u32,
+    /// TCP connections after a FIN.
+    pub tcp_fin: u32,
+    /// UDP.
+    pub udp: u32,
+}
+
+/// What a connection synchronisation daemon of the kernel does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SyncRole {
+    /// Tells other directors of its connections.
+    Master,
+    /// Hears of those of others.
+    Backup,
+}
+
+impl fmt::Display for SyncRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SyncRole::Master => "master",
+            SyncRole::Backup => "backup",
+        })
+    }
+}
+
+/// How directors tell each other of their connections. `None`: the kernel's own default.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SyncSettings {
+    /// Interface that the messages are sent and heard on.
+    pub interface: String,
+    /// A backup hears masters with its own id alone, those with id 0 hear all.
+    pub sync_id: u8,
+    /// The largest message, in octets of UDP payload (kernel: what fits the interface's MTU).
+    pub max_length: Option<u16>,
+    /// Multicast group, IPv4 or IPv6 (kernel: 224.0.0.81).
+    pub group: Option<IpAddr>,
+    /// UDP port (kernel: 8848).
+    pub port: Option<u16>,
+    /// Hop limit of the messages (kernel: 1).
+    pub ttl: Option<u8>,
+}
+
 /// One `virtual_server`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VirtualServer {

@@ -185,7 +185,7 @@ impl Router {
         let wanted: HashSet<&VirtualAddress> =
             plan.addresses.iter().chain(&plan.excluded_addresses).collect();
         for vip in &mut self.vips {
-            vip.dropped = !wanted.contains(&vip.address);
+            vip.take_back_or_drop(!wanted.contains(&vip.address));
         }
         self.withdraw_dropped(ctx);
     }

@@ -207,6 +207,32 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// An address gets a label, loses it and gets it back while the kernel is slow, and the last removal is refused.
+#[test]
+fn an_address_that_two_shapes_share_does_not_stay_when_neither_holds_it() {
+    let shaped = |label: Option<&str>| {
+        let mut router = router_plan(255);
+        router.addresses = vec![VirtualAddress { label: label.map(str::to_owned), ..vip(101) }];
+        plan(vec![router])
+    };
+    let mut world = World::new();
+    world.feed(Event::Interface(facts(true)));
+    world.feed(shaped(Some("eth0:ha")));
+    world.step(&Step::Kernel(1, false));
+    assert!(world.held.contains(&(2, vip(101).cidr)));
+    world.feed(Event::Interface(facts(false)));
+    world.feed(shaped(None));
+    world.feed(Event::Interface(facts(true)));
+    world.feed(Event::Interface(facts(false)));
+    world.feed(shaped(Some("eth0:ha")));
+    world.step(&Step::Kernel(world.queue.len(), true));
+    for _ in 0..2 {
+        world.step(&Step::Pass(Duration::from_secs(2)));
+        world.step(&Step::Kernel(world.queue.len(), false));
+    }
+    world.check_addresses();
+}
+
 proptest! {
     #[test]
     fn whatever_happens_the_promises_hold(

@@ -2,7 +2,7 @@
 
 use super::shape::Shape::*;
 use super::shape::{EVER, I32, SECOND, U32};
-use super::{Keyword, Place, accepted, each, grave, inner, later, works};
+use super::{Keyword, Place, accepted, grave, inner, later, works};
 
 /// The places of this file and their keywords.
 pub(super) const PLACES: &[(Place, &[Keyword])] = &[
@@ -127,7 +127,7 @@ const GLOBAL_DEFS: &[Keyword] = &[
     accepted("nftables_ifindex", 0, "", "rules name interfaces, which stays true when one is made anew"),
     works("vrrp_check_unicast_src", 0, ""),
     accepted("vrrp_skip_check_adv_addr", 0, "[BOOL]", "a different address list never rejects an advertisement, as in keepalived 2.3.3 and later").takes(MaybeText),
-    each("vrrp_strict", 0, "[BOOL]", "its rules are kept, except that an owner listens to others").takes(Bool),
+    works("vrrp_strict", 0, "[BOOL]").takes(Bool),
     later("vrrp_priority", 1, "-20..19", "the process is scheduled as usual").takes(Number(-20, 19)).lenient(),
     later("vrrp_no_swap", 0, "", "the process is scheduled as usual"),
     later("vrrp_rt_priority", 1, "1..99 (clamped)", "the process is scheduled as usual").takes(Clamped(1, 99)).lenient(),

@@ -1,17 +1,20 @@
 //! The attributes of IPVS (linux/ip_vs.h): tables and changes to octets and back.
 
+mod config;
 mod decode;
 mod encode;
 
+pub use config::decode_daemon;
+pub(super) use config::{decode_timeouts, start_daemon, stop_daemon, timeouts};
 pub(super) use decode::decode_info;
 pub use decode::{decode_destination, decode_service};
 pub use encode::encode;
-pub(super) use encode::{list_destinations, request};
+pub(super) use encode::{about, request};
 
 use super::message::Malformed;
 use crate::lvs::table::{Destination, ServiceSettings};
 use crate::net::AddressFamily;
-use crate::plan::lvs::ServiceKey;
+use crate::plan::lvs::{ServiceKey, SyncRole, SyncSettings};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// IPVS_CMD_*.
@@ -24,13 +27,23 @@ pub(super) mod command {
     pub const SET_DEST: u8 = 6;
     pub const DEL_DEST: u8 = 7;
     pub const GET_DEST: u8 = 8;
+    pub const NEW_DAEMON: u8 = 9;
+    pub const DEL_DAEMON: u8 = 10;
+    pub const GET_DAEMON: u8 = 11;
+    pub const SET_CONFIG: u8 = 12;
+    pub const GET_CONFIG: u8 = 13;
     pub const GET_INFO: u8 = 15;
+    pub const ZERO: u8 = 16;
     pub const FLUSH: u8 = 17;
 }
 
 /// IPVS_CMD_ATTR_*.
 const SERVICE: u16 = 1;
 const DEST: u16 = 2;
+const DAEMON: u16 = 3;
+const TIMEOUT_TCP: u16 = 4;
+const TIMEOUT_TCP_FIN: u16 = 5;
+const TIMEOUT_UDP: u16 = 6;
 
 /// IPVS_SVC_ATTR_*.
 mod service {
@@ -65,6 +78,18 @@ mod dest {
     pub const TUN_TYPE: u16 = 13;
     pub const TUN_PORT: u16 = 14;
     pub const TUN_FLAGS: u16 = 15;
+}
+
+/// IPVS_DAEMON_ATTR_*.
+mod daemon {
+    pub const STATE: u16 = 1;
+    pub const MCAST_IFN: u16 = 2;
+    pub const SYNC_ID: u16 = 3;
+    pub const SYNC_MAXLEN: u16 = 4;
+    pub const MCAST_GROUP: u16 = 5;
+    pub const MCAST_GROUP6: u16 = 6;
+    pub const MCAST_PORT: u16 = 7;
+    pub const MCAST_TTL: u16 = 8;
 }
 
 /// IPVS_INFO_ATTR_*.
@@ -125,6 +150,15 @@ pub struct Stats {
     pub in_byte_rate: u64,
     /// Octets to clients per second.
     pub out_byte_rate: u64,
+}
+
+/// A connection synchronisation daemon that runs. All its settings are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncDaemon {
+    /// Does it tell or hear?
+    pub role: SyncRole,
+    /// How.
+    pub settings: SyncSettings,
 }
 
 /// A service as the kernel lists it.
