@@ -11,7 +11,7 @@ pub use news::News;
 
 use crate::plan::bfd::BfdPlan;
 use crate::plan::lvs::LvsPlan;
-use crate::plan::scripts::ScriptsPlan;
+use crate::plan::scripts::{RunOrder, RunReport, ScriptsPlan};
 use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::vrrp::VrrpPlan;
 use crate::plan::{Generation, Plans};
@@ -64,6 +64,10 @@ pub enum FromVrrp {
 pub enum ToChecker {
     /// Do this from now on.
     Plan(LvsPlan),
+    /// What a checker listens to changed (a tracked file, a BFD session).
+    Tracker(TrackerKey, Option<Sample>),
+    /// A program that a checker wanted run has ended.
+    Ran(RunReport),
     /// Send a [`FromChecker::Snapshot`] with this number.
     Snapshot(u64),
     /// Send a [`FromChecker::Alive`] with this number.
@@ -80,6 +84,8 @@ pub enum ToChecker {
 pub enum FromChecker {
     /// A server or a quorum changed, for those who asked to be told.
     News(News),
+    /// Have a program run for a checker; answered with [`ToChecker::Ran`].
+    Run(RunOrder),
     /// The plan of this generation is in force.
     Applied(Generation),
     /// State on request.
@@ -100,6 +106,8 @@ pub enum ToScripts {
     Plan(ScriptsPlan),
     /// Something happened that scripts, FIFOs or mail may have to tell.
     News(News),
+    /// Run a program for a checker; answered with [`FromScripts::Ran`].
+    Run(RunOrder),
     /// Send a [`FromScripts::Snapshot`] with this number.
     Snapshot(u64),
     /// Send a [`FromScripts::Alive`] with this number.
@@ -111,6 +119,8 @@ pub enum ToScripts {
 /// Scripts to supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromScripts {
+    /// A program that a checker wanted run has ended.
+    Ran(RunReport),
     /// The plan of this generation is in force.
     Applied(Generation),
     /// State on request.

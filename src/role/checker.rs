@@ -1,10 +1,13 @@
 //! The checker role: performs what the cores `check` and `lvs` decide.
 //!
 //! Conversations are tasks of a current-thread runtime; the kernel's table belongs to a thread of its own
-//! (`ipvs_worker`). The end of the link means *retain*: the process ends and the table stays as it is.
+//! (`ipvs_worker`), programs to the scripts role (`programs`). The end of the link means *retain*: the process ends and the table stays as it is.
+
+mod programs;
 
 use super::ipvs_worker::{IpvsWorker, Opener, Report, open_kernel};
-use super::{EXIT_STOPPED, probe_io};
+use super::probe_io;
+use super::EXIT_STOPPED;
 use crate::check::probe::{Mark, Outcome, words};
 use crate::check::{self, Action, CheckId, Checks, Verdict};
 use crate::link::frame::{Decoder, FrameError, encode};
@@ -13,11 +16,12 @@ use crate::lvs::director::Director;
 use crate::lvs::notify;
 use crate::lvs::table::Service;
 use crate::plan::Generation;
-use crate::plan::check::Question;
+use crate::plan::check::{CheckKind, Question, WeightChange};
 use crate::plan::lvs::{LvsPlan, ServiceKey};
 use crate::report::{self, CheckerStatus};
 use crate::sys::process::release_free_memory;
 use crate::time::Instant;
+use programs::Programs;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -96,6 +100,7 @@ struct State {
     trouble: Option<String>,
     conversations: HashMap<CheckId, AbortHandle>,
     on_finished: mpsc::Sender<Finished>,
+    programs: Programs,
     outbox: Outbox,
     stopping: bool,
     /// What to say last; the role ends when it is set.
@@ -120,6 +125,7 @@ impl Role {
             trouble: None,
             conversations: HashMap::new(),
             on_finished,
+            programs: Programs::new(random()),
             outbox: Outbox::new(writer),
             stopping: false,
             farewell: None,
@@ -180,6 +186,8 @@ impl State {
             ToChecker::AreYouThere(number) => self.outbox.alive = Some(number),
             ToChecker::Snapshot(number) => self.outbox.snapshot = Some(number),
             ToChecker::Plan(plan) => self.plan(plan),
+            ToChecker::Tracker(key, sample) => self.checks_event(check::Event::Sample(key, sample)),
+            ToChecker::Ran(report) => self.programs.ended(report),
             ToChecker::Stop { release } => self.stop(release),
         }
     }
@@ -284,6 +292,11 @@ impl State {
 
     fn converse(&mut self, check: CheckId, question: Arc<Question>, part: usize, mark: Mark) {
         let on_finished = self.on_finished.clone();
+        if let CheckKind::Misc(program) = &question.kind {
+            let task = tokio::spawn(self.programs.run(program, check, on_finished));
+            self.conversations.insert(check, task.abort_handle());
+            return;
+        }
         // Other programs that ping from here count from small numbers, too.
         let mark = Mark { identifier: mark.identifier ^ std::process::id() as u16, ..mark };
         let task = tokio::spawn(async move {
@@ -315,6 +328,19 @@ impl State {
         }
     }
 
+    fn weigh(&mut self, question: &Question, change: WeightChange) {
+        let Some(director) = &mut self.director else { return };
+        let mut events = Vec::new();
+        director.weigh(question, change, &mut events);
+        self.tell(&events);
+        say(events);
+        let changes = self.changes();
+        if !changes.is_empty() {
+            info!("{question}: the weight changes, {}", change_words(change));
+            self.worker.want(changes);
+        }
+    }
+
     fn told(&mut self, report: Report) {
         match report {
             Report::Observed(table) if !self.stopping => self.adopt(table),
@@ -330,6 +356,8 @@ impl State {
         while !self.outbox.waits() {
             let message = if let Some(number) = self.outbox.alive.take() {
                 FromChecker::Alive(number)
+            } else if let Some(order) = self.programs.next_order() {
+                FromChecker::Run(order)
             } else if let Some(news) = self.outbox.news.pop_front() {
                 FromChecker::News(news)
             } else if let Some(generation) = self.outbox.applied.take() {
@@ -458,6 +486,14 @@ fn say(events: Vec<notify::Event>) {
             true => warn!("{event}"),
             false => info!("{event}"),
         }
+    }
+}
+
+fn change_words(change: WeightChange) -> String {
+    match change {
+        WeightChange::To(weight) => format!("to {weight}"),
+        WeightChange::By(0) => "back to the configured one".into(),
+        WeightChange::By(by) => format!("by {by:+}"),
     }
 }
 

@@ -10,6 +10,7 @@ mod dispatch;
 mod pidfile;
 mod privileges;
 mod relay;
+mod relay_checks;
 mod reload;
 mod run;
 pub mod settings;

@@ -1,5 +1,6 @@
 //! The loop: orders in, samples out, and between them the cores.
 
+use super::checks::CheckRuns;
 use super::files::Files;
 use super::link::{LinkError, ScriptsLink};
 use super::notify::NotifyDriver;
@@ -40,6 +41,7 @@ pub struct Driver {
     processes: Watch,
     /// News of processes wait.
     more: bool,
+    checks: CheckRuns,
     state: State,
 }
 
@@ -66,7 +68,7 @@ impl Driver {
             notify: NotifyDriver::default(),
         };
         let (files, processes) = (Files::default(), Watch::default());
-        Ok(Driver { link: ScriptsLink::new(link)?, ended, files, processes, more: false, state })
+        Ok(Driver { link: ScriptsLink::new(link)?, ended, files, processes, more: false, checks: CheckRuns::default(), state })
     }
 
     /// Until the supervisor says stop or is gone.
@@ -81,6 +83,7 @@ impl Driver {
                 },
                 Some((run, ending, output)) = self.ended.recv() => self.state.ended(run, ending, output),
                 () = self.state.notify.turn() => {}
+                report = self.checks.turn() => self.link.ran(report),
                 ready = self.files.wait() => {
                     ready?;
                     self.files.take(self.state.now(), &mut self.state.samples);
@@ -100,6 +103,7 @@ impl Driver {
                         self.plan(plan);
                         self.link.applied(generation);
                     }
+                    ToScripts::Run(order) => self.checks.order(order),
                     ToScripts::News(news) => self.state.notify.news(&news),
                     ToScripts::Snapshot(number) => self.link.want_snapshot(number),
                     ToScripts::AreYouThere(number) => self.link.alive(number),
@@ -123,7 +127,8 @@ impl Driver {
     /// Ends tracked scripts, and lets notifications come to an end.
     async fn end(&mut self) {
         let notify = std::mem::take(&mut self.state.notify);
-        tokio::join!(self.end_runs(), notify.stop());
+        let mut checks = std::mem::take(&mut self.checks);
+        tokio::join!(self.end_runs(), checks.end(LAST_MOMENT), notify.stop());
     }
 
     /// Time until something is due.

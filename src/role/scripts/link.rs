@@ -3,6 +3,7 @@
 use crate::link::frame::{Decoder, FrameError, encode};
 use crate::link::{FromScripts, ToScripts};
 use crate::plan::Generation;
+use crate::plan::scripts::RunReport;
 use crate::plan::track::{Sample, TrackerKey};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -14,6 +15,9 @@ use tracing::{error, warn};
 
 /// How long the last words ("stopped") may take to leave.
 const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Ends of programs that may wait for the supervisor: as many as may run or wait.
+const MAX_RAN: usize = 1024;
 
 /// Octets read from the link at once.
 const READ: usize = 64 << 10;
@@ -33,6 +37,7 @@ pub struct ScriptsLink {
     applied: Option<Generation>,
     snapshot: Option<u64>,
     samples: BTreeMap<TrackerKey, Option<Sample>>,
+    ran: VecDeque<RunReport>,
 }
 
 /// Why a role ends before it was told to.
@@ -63,6 +68,7 @@ impl ScriptsLink {
             applied: None,
             snapshot: None,
             samples: BTreeMap::new(),
+            ran: VecDeque::new(),
         })
     }
 
@@ -110,6 +116,14 @@ impl ScriptsLink {
         self.samples.insert(key, sample);
     }
 
+    /// A program for a check has ended. The oldest is forgotten when nobody reads: the checker has its own clock.
+    pub fn ran(&mut self, report: RunReport) {
+        if self.ran.len() >= MAX_RAN {
+            self.ran.pop_front();
+        }
+        self.ran.push_back(report);
+    }
+
     /// Says what there is to say, once the supervisor has read what went before.
     pub fn answer(&mut self, mut snapshot: impl FnMut(u64) -> FromScripts) {
         while !self.waits() {
@@ -117,6 +131,8 @@ impl ScriptsLink {
                 FromScripts::Alive(number)
             } else if let Some((key, sample)) = self.samples.pop_first() {
                 FromScripts::Tracker(key, sample)
+            } else if let Some(report) = self.ran.pop_front() {
+                FromScripts::Ran(report)
             } else if let Some(generation) = self.applied.take() {
                 FromScripts::Applied(generation)
             } else if let Some(number) = self.snapshot.take() {
