@@ -399,7 +399,8 @@ mod tests {
     #[test]
     fn weights_are_told_when_they_change() {
         let mut checker = Checker::new(&tcp());
-        let mut weigh = |change| checker.finished(Outcome::Weighed("w".into(), change), Duration::ZERO).weight;
+        let mut weigh =
+            |change| checker.finished(Outcome::Weighed("w".into(), change), Duration::ZERO).weight;
         assert_eq!(weigh(WeightChange::By(0)), None);
         assert_eq!(weigh(WeightChange::To(7)), Some(WeightChange::To(7)));
         assert_eq!(weigh(WeightChange::To(7)), None);

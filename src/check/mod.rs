@@ -7,7 +7,7 @@ pub mod checker;
 pub mod probe;
 
 use crate::plan::check::{CheckKind, FileCheck, Question, WeightChange};
-use crate::plan::lvs::LvsPlan;
+use crate::plan::lvs::{LvsPlan, VirtualServer};
 use crate::plan::track::{Sample, TrackerKey};
 use crate::time::Instant;
 use checker::Checker;
@@ -399,7 +399,10 @@ fn file_outcome(check: &FileCheck, value: i32) -> Outcome {
         return Outcome::Failure(format!("the file says {value}"));
     }
     if by <= -MOST_WEIGHT {
-        return Outcome::Failure(format!("the file says {value}, times {} is as low as can be", check.weight));
+        return Outcome::Failure(format!(
+            "the file says {value}, times {} is as low as can be",
+            check.weight
+        ));
     }
     let words = format!("the file says {value}: weight {by:+}");
     Outcome::Weighed(words, WeightChange::By(by.min(MOST_WEIGHT)))
@@ -410,7 +413,13 @@ const MOST_WEIGHT: i64 = 2_147_483_647;
 
 /// The questions of a plan, in its order, repetitions included.
 pub fn questions(plan: &LvsPlan) -> Vec<Question> {
-    let servers = plan.virtual_servers.iter().flat_map(|virtual_server| &virtual_server.real_servers);
+    questions_of(plan, |_| true)
+}
+
+/// Those of the virtual servers that `asks` says yes to.
+pub fn questions_of(plan: &LvsPlan, asks: impl Fn(&VirtualServer) -> bool) -> Vec<Question> {
+    let asking = plan.virtual_servers.iter().filter(|virtual_server| asks(virtual_server));
+    let servers = asking.flat_map(|virtual_server| &virtual_server.real_servers);
     servers.flat_map(|server| &server.checkers).map(|checker| checker.question()).collect()
 }
 

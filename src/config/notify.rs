@@ -97,7 +97,7 @@ impl Defaults {
         settings.account("user").map(|account| account_name(account, self.supplementary))
     }
 
-    fn find(&self, settings: &[Setting], keyword: &str) -> Option<CommandPlan> {
+    pub(super) fn find(&self, settings: &[Setting], keyword: &str) -> Option<CommandPlan> {
         settings.command(keyword).map(|command| self.command(command))
     }
 

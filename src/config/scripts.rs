@@ -189,7 +189,7 @@ mod tests {
         };
         let vrrp = VrrpPlan { groups: vec![group], ..VrrpPlan::default() };
         let mut out = Diagnostics(Vec::new());
-        let plan = lower(&parsed.config, &vrrp, Generation(3), &mut out);
+        let plan = lower(&parsed.config, &vrrp, &LvsPlan::default(), Generation(3), &mut out);
         (plan, parsed.diagnostics.iter().chain(&out.0).map(|d| d.code).collect())
     }
 

@@ -193,6 +193,8 @@ pub(super) mod tests {
                 error: Some("Network is unreachable (errno 101)".to_owned()),
             }],
             counters: [("advertisements_received".to_owned(), 12), ("checksum".to_owned(), 0)].into(),
+            since_us: 3_700_000_000,
+            wants_master: false,
         }
     }
 

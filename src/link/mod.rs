@@ -11,6 +11,7 @@ pub use news::News;
 
 use crate::plan::bfd::BfdPlan;
 use crate::plan::lvs::LvsPlan;
+use crate::plan::process::ProcessPlan;
 use crate::plan::scripts::{RunOrder, RunReport, ScriptsPlan};
 use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::vrrp::VrrpPlan;
@@ -25,6 +26,8 @@ pub const MAX_FRAME: usize = 256 << 20;
 /// Supervisor to vrrp.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToVrrp {
+    /// Be scheduled like this from now on.
+    Process(ProcessPlan),
     /// Do this from now on.
     Plan(VrrpPlan),
     /// Something about a tracked thing changed (from the scripts or the bfd role; `None` when that role died).
@@ -62,12 +65,16 @@ pub enum FromVrrp {
 /// Supervisor to checker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToChecker {
+    /// Be scheduled like this from now on.
+    Process(ProcessPlan),
     /// Do this from now on.
     Plan(LvsPlan),
     /// What a checker listens to changed (a tracked file, a BFD session).
     Tracker(TrackerKey, Option<Sample>),
     /// A program that a checker wanted run has ended.
     Ran(RunReport),
+    /// Is the virtual router that `lvs_sync_daemon` names master? Comes before the plan when it is.
+    Master(bool),
     /// Send a [`FromChecker::Snapshot`] with this number.
     Snapshot(u64),
     /// Send a [`FromChecker::Alive`] with this number.
@@ -136,6 +143,8 @@ pub enum FromScripts {
 /// Supervisor to bfd.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToBfd {
+    /// Be scheduled like this from now on.
+    Process(ProcessPlan),
     /// Do this from now on.
     Plan(BfdPlan),
     /// Send a [`FromBfd::Snapshot`] with this number.

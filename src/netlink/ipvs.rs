@@ -5,9 +5,10 @@
 
 use super::genl::GenericSocket;
 use super::ipvs_codec::{self as codec, command};
-pub use super::ipvs_codec::{DestinationEntry, Info, ServiceRecord, Stats, SyncDaemon};
+pub use super::ipvs_codec::{DestinationEntry, Info, ServiceRecord, Stats};
 use super::message::Malformed;
 use super::socket::NetlinkError;
+pub use crate::lvs::sync::SyncDaemon;
 use crate::lvs::table::{Service, ServiceSettings, Table, TableOp};
 use crate::plan::lvs::{ServiceKey, SyncRole, SyncSettings, Timeouts};
 
@@ -175,8 +176,16 @@ impl Ipvs {
     pub fn stop_daemon(&mut self, role: SyncRole) -> Result<(), NetlinkError> {
         self.again_if_reloaded(|ipvs| {
             let context = format!("cannot stop the {role} synchronisation daemon");
-            let request = codec::stop_daemon(ipvs.netlink.family, role);
-            ipvs.netlink.socket.call(request, &context).map(drop).map_err(explain_daemon)
+            let family = ipvs.netlink.family;
+            // One that has not run yet ends "interrupted", which the kernel does not acknowledge: a question behind
+            // it tells that it is done.
+            let requests = vec![codec::stop_daemon(family, role), codec::request(family, command::GET_INFO)];
+            let results = ipvs.netlink.socket.batch(requests, |_| context.clone());
+            match results.into_iter().next() {
+                Some(Err(error)) if error.errno == libc::EINTR => Ok(()),
+                Some(result) => result.map_err(explain_daemon),
+                None => Ok(()), // two were asked
+            }
         })
     }
 
@@ -295,8 +304,9 @@ fn explain(op: &TableOp, errno: i32) -> Option<&'static str> {
         }
         (libc::ENOENT, EditDest(..) | DelDest(..)) => "No such destination",
         (libc::EINVAL, AddDest(..) | EditDest(..)) => {
-            "Invalid destination: its address must be unicast and, without tunnelling, of the service's family; \
-             a network namespace that never had an address (not even lo up) refuses every one"
+            "Invalid destination: its address must be unicast and, without tunnelling or while connections are \
+             synchronised, of the service's family; a network namespace that never had an address (not even lo up) \
+             refuses every one"
         }
         (libc::EINVAL, AddService(..) | EditService(..)) => {
             "Invalid service: wrong persistence mask, or a scheduler that does not suit the family or protocol"

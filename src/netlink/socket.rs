@@ -151,6 +151,20 @@ impl NetlinkSocket {
         })
     }
 
+    /// A dump handed over message by message as it arrives, so that a table need not be held twice. What changed
+    /// meanwhile is not asked for again.
+    pub fn dump_each(
+        &mut self,
+        request: &Request,
+        context: &str,
+        mut visit: impl FnMut(&[u8]) -> Result<(), Malformed>,
+    ) -> Result<(), NetlinkError> {
+        let sequence = self.next_sequence();
+        let bytes = request.clone().finish(sequence, NLM_F_REQUEST | NLM_F_DUMP);
+        let result = self.send(&bytes).and_then(|()| self.hand_over(sequence, &mut visit));
+        self.conclude(result, context)
+    }
+
     /// Requests in few sends, performed by the kernel in order; one result each, in order. A refused request does
     /// not stop the others. `context` says what request number n was about. If the way to the kernel breaks, all
     /// requests without a result get that error: whether they were performed is unknown, so look (dump) again.
@@ -286,6 +300,32 @@ impl NetlinkSocket {
         }
     }
 
+    /// Read until the dump `sequence` is complete.
+    fn hand_over(
+        &mut self,
+        sequence: u32,
+        visit: &mut dyn FnMut(&[u8]) -> Result<(), Malformed>,
+    ) -> Result<(), Failure> {
+        loop {
+            self.receive()?;
+            for message in messages(&self.buffer) {
+                let message = message.map_err(|_| Failure::Transport(libc::EBADMSG))?;
+                if message.sequence != sequence {
+                    continue;
+                }
+                match message.kind {
+                    NLMSG_ERROR | NLMSG_DONE => {
+                        return verdict(&message)?.map_err(|(errno, words)| Failure::Refused(errno, words));
+                    }
+                    kind if kind >= NLMSG_MIN_TYPE => {
+                        visit(message.payload).map_err(|_| Failure::Transport(libc::EBADMSG))?;
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
     /// Read until every request from `first` on has its verdict.
     fn acknowledgements(&mut self, first: u32, results: &mut [Option<Verdict>]) -> Result<(), Failure> {
         let mut missing = results.len();
@@ -299,6 +339,11 @@ impl NetlinkSocket {
                 {
                     *slot = Some(verdict(&message)?);
                     missing -= 1;
+                    // Verdicts come in order. The kernel keeps one to itself: that a request was interrupted.
+                    for skipped in results.iter_mut().take(index).filter(|slot| slot.is_none()) {
+                        *skipped = Some(Err((libc::EINTR, None)));
+                        missing -= 1;
+                    }
                 }
             }
         }

@@ -27,7 +27,8 @@ pub struct ScriptsPlan {
 impl ScriptsPlan {
     /// Is there anything to run or to watch?
     pub fn has_work(&self) -> bool {
-        let ScriptsPlan { generation: _, scripts, files, processes, unrunnable: _, notify, for_checks } = self;
+        let ScriptsPlan { generation: _, scripts, files, processes, unrunnable: _, notify, for_checks } =
+            self;
         *for_checks || !scripts.is_empty() || !files.is_empty() || !processes.is_empty() || notify.has_work()
     }
 }
@@ -114,7 +115,7 @@ pub struct RunReport {
 }
 
 /// An account as it is written.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AccountName {
     /// User.
     pub user: String,

@@ -154,9 +154,7 @@ fn unsupported_group(after: &str) -> Result<(), String> {
         ("*", "verbs"),
     ];
     match says.iter().find(|(start, _)| after.starts_with(start)) {
-        Some((_, what)) => {
-            Err(format!("{what} cannot be searched for in time proportional to the page"))
-        }
+        Some((_, what)) => Err(format!("{what} cannot be searched for in time proportional to the page")),
         None => Ok(()),
     }
 }

@@ -48,6 +48,9 @@ pub struct SyncGroupPlan {
 }
 
 /// What identifies a virtual router on this node, across reloads. Names may change, this may not.
+//= RFC9568 1 M-98
+//= RFC9568 1 M-99
+//= RFC3768 5.3.3 M-100
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RouterKey {
     /// The interface that carries the advertisements.
@@ -155,6 +158,12 @@ impl RouterPlan {
             wire: WirePolicy::default(),
             routing: Vec::new(),
         }
+    }
+
+    /// Give spare room back: a list that was read grew by doubling, from four places on.
+    pub fn shrink(&mut self) {
+        self.addresses.shrink_to_fit();
+        self.excluded_addresses.shrink_to_fit();
     }
 
     /// The interface that advertisements leave and enter by.

@@ -3,6 +3,7 @@
 
 pub mod bfd;
 pub mod check;
+pub mod dumps;
 pub mod scripts;
 pub mod vrrp;
 
@@ -164,6 +165,12 @@ pub struct RouterStatus {
     pub routing: Vec<RoutingStatus>,
     /// Counters by name; see docs for their meaning. Sorted by name.
     pub counters: std::collections::BTreeMap<String, u64>,
+    /// Microseconds in that state.
+    #[serde(default)]
+    pub since_us: u64,
+    /// Would it be Master, if its sync group let it?
+    #[serde(default)]
+    pub wants_master: bool,
 }
 
 /// The Master that a Backup listens to.

@@ -60,6 +60,9 @@ fn router_status(router: &Router, now: Instant) -> RouterStatus {
         addresses: router.addresses().map(address_status).collect(),
         routing: router.routing().map(routing_status).collect(),
         counters: router.stats().counters().map(|(name, value)| (name.to_owned(), value)).collect(),
+        since_us: u64::try_from(now.saturating_duration_since(router.since()).as_micros())
+            .unwrap_or(u64::MAX),
+        wants_master: router.wants_master(),
     }
 }
 

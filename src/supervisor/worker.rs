@@ -109,7 +109,7 @@ impl Worker {
     /// Does the plan give it something to do?
     pub fn has_work(self, plans: &Plans) -> bool {
         match self {
-            Worker::Checker => !plans.lvs.virtual_servers.is_empty(),
+            Worker::Checker => plans.lvs.has_work(),
             Worker::Vrrp => !plans.vrrp.routers.is_empty(),
             Worker::Scripts => plans.scripts.has_work(),
             Worker::Bfd => !plans.bfd.sessions.is_empty(),
@@ -194,6 +194,18 @@ impl Worker {
         }
     }
 
+    /// How it is scheduled, as a frame that goes before the plan. The scripts role, which keepalived does not have, is
+    /// scheduled as the system says.
+    pub fn process_frame(self, plans: &Plans) -> Result<Vec<u8>, FrameError> {
+        let processes = &plans.global.processes;
+        match self {
+            Worker::Checker => encode(&ToChecker::Process(processes.checker.clone())),
+            Worker::Vrrp => encode(&ToVrrp::Process(processes.vrrp.clone())),
+            Worker::Bfd => encode(&ToBfd::Process(processes.bfd.clone())),
+            Worker::Scripts => Ok(Vec::new()),
+        }
+    }
+
     /// An order as a frame.
     pub fn order_frame(self, order: Order) -> Result<Vec<u8>, FrameError> {
         match self {
@@ -272,6 +284,11 @@ pub fn tracker_frames<'a>(
 /// What tells the scripts role what is held, before its first plan.
 pub fn held_frame(samples: Vec<(TrackerKey, Sample)>) -> Result<Vec<u8>, FrameError> {
     encode(&ToScripts::Held(samples))
+}
+
+/// What tells the checker role if the virtual router that its synchronisation follows is master.
+pub fn master_frame(master: bool) -> Result<Vec<u8>, FrameError> {
+    encode(&ToChecker::Master(master))
 }
 
 /// What tells the scripts role the news.

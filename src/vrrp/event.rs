@@ -86,6 +86,28 @@ pub struct Received {
     pub bytes: Vec<u8>,
 }
 
+/// A [`Received`] that is still where the socket put it.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// Index of the interface it came in on.
+    pub interface: u32,
+    /// Sender.
+    pub source: IpAddr,
+    /// Destination: the group or an own address.
+    pub destination: IpAddr,
+    /// TTL or hop limit.
+    pub hop_limit: u8,
+    /// The VRRP message, without the IP header.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> From<&'a Received> for Packet<'a> {
+    fn from(received: &'a Received) -> Packet<'a> {
+        let Received { interface, source, destination, hop_limit, ref bytes } = *received;
+        Packet { interface, source, destination, hop_limit, bytes }
+    }
+}
+
 /// What the kernel says about one interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InterfaceFacts {

@@ -141,6 +141,7 @@ impl Router {
     //= RFC9568 6.4.2 M-52
     //= RFC9568 6.4.2 M-54
     /// Remove every address that is, or may be, there. At start that is what an earlier run left over.
+    //= RFC9568 6.4.1 M-50
     pub(super) fn withdraw_addresses(&mut self, ctx: &mut Context) {
         for slot in 0..self.vips.len() {
             self.withdraw(slot, ctx);

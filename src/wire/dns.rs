@@ -42,7 +42,8 @@ pub fn query(id: u16, name: &str, record_type: u16) -> Option<Vec<u8>> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if !name.is_empty() {
         for label in name.split('.') {
-            let length = u8::try_from(label.len()).ok().filter(|n| (1..=MAX_LABEL).contains(&usize::from(*n)))?;
+            let length =
+                u8::try_from(label.len()).ok().filter(|n| (1..=MAX_LABEL).contains(&usize::from(*n)))?;
             message.push(length);
             message.extend_from_slice(label.as_bytes());
         }

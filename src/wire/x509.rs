@@ -38,7 +38,12 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         0..=0x7f => (usize::from(first), rest),
         0x81..=0x84 => {
             let (octets, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (octets.iter().try_fold(0usize, |sum, octet| Some(sum.checked_mul(256)? | usize::from(*octet)))?, rest)
+            (
+                octets
+                    .iter()
+                    .try_fold(0usize, |sum, octet| Some(sum.checked_mul(256)? | usize::from(*octet)))?,
+                rest,
+            )
         }
         _ => return None,
     };

@@ -132,6 +132,7 @@ impl Fake {
     fn vrrp(&mut self) -> ExitCode {
         self.orders(|fake, order| {
             match order {
+                ToVrrp::Process(_) => {}
                 ToVrrp::Plan(plan) => {
                     fake.planned(plan.generation.0, plan.routers.len());
                     fake.say(&FromVrrp::Applied(plan.generation));
@@ -155,6 +156,7 @@ impl Fake {
     fn checker(&mut self) -> ExitCode {
         self.orders(|fake, order| {
             match order {
+                ToChecker::Process(_) => {}
                 ToChecker::Plan(plan) => {
                     fake.planned(plan.generation.0, plan.virtual_servers.len());
                     fake.say(&FromChecker::Applied(plan.generation));
@@ -162,6 +164,7 @@ impl Fake {
                 ToChecker::Snapshot(number) => {
                     fake.say(&FromChecker::Snapshot(number, CheckerStatus::default()))
                 }
+                ToChecker::Master(master) => fake.note(&format!("master {master}")),
                 ToChecker::AreYouThere(number) => fake.say(&FromChecker::Alive(number)),
                 ToChecker::Stop { release } => {
                     fake.say(&FromChecker::Stopped);
@@ -207,6 +210,7 @@ impl Fake {
     fn bfd(&mut self) -> ExitCode {
         self.orders(|fake, order| {
             match order {
+                ToBfd::Process(_) => {}
                 ToBfd::Plan(plan) => {
                     fake.planned(plan.generation.0, plan.sessions.len());
                     fake.say(&FromBfd::Applied(plan.generation));

@@ -1,7 +1,7 @@
 //! What one role says and another must hear.
 
 use crate::Test;
-use crate::lab::{Lab, compiled, tracking};
+use crate::lab::{Lab, compiled, following, tracking};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -12,6 +12,7 @@ pub const TESTS: &[Test] = &[
     ("samples_are_held_while_the_scripts_role_is_dead", samples_are_held_while_the_scripts_role_is_dead),
     ("samples_of_what_is_tracked_no_more_are_forgotten", samples_of_what_is_tracked_no_more_are_forgotten),
     ("news_reach_the_scripts_role", news_reach_the_scripts_role),
+    ("synchronisation_hears_of_its_virtual_router", synchronisation_hears_of_its_virtual_router),
 ];
 
 /// A lab that tracks.
@@ -106,4 +107,18 @@ fn news_reach_the_scripts_role() {
     lab.wait_for_order("scripts news web MASTER");
     let status = lab.status();
     assert!(status.daemon.roles.iter().all(|role| role.dropped == 0), "{status:?}");
+}
+
+fn synchronisation_hears_of_its_virtual_router() {
+    let lab = Lab::start(&following("web"), &[("vrrp", "failover")], &[]);
+    lab.wait_for_order("checker master true");
+    assert_eq!(heard(&lab, "checker")[..3], ["master false", "plan 1 of 1", "master true"]);
+    end(&lab, "checkers.pid");
+    lab.wait_for("a second life", || heard(&lab, "checker").len() > 4);
+    assert_eq!(heard(&lab, "checker")[3..5], ["master true", "plan 1 of 1"]);
+    lab.configure(&following("other"));
+    assert!(lab.reload().accepted);
+    lab.wait_for_order("checker plan 2 of 1");
+    let last = heard(&lab, "checker");
+    assert_eq!(last[last.len() - 2..], ["master false", "plan 2 of 1"]);
 }

@@ -277,7 +277,9 @@ impl Http {
                     _ => cx.bad(word, "http_protocol", "http_protocol 1.0, 1.0C or 1.1"),
                 }
             }
-            "url" => self.urls.extend(Url::read(cx, if self.tls { Place::SslUrl } else { Place::HttpUrl }, s)),
+            "url" => {
+                self.urls.extend(Url::read(cx, if self.tls { Place::SslUrl } else { Place::HttpUrl }, s))
+            }
             _ => return false,
         }
         true

@@ -95,7 +95,7 @@ const VRRP_INSTANCE: &[Keyword] = &[
     works("notify_master_rx_lower_pri", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     works("smtp_alert", 0, "[BOOL]").takes(Bool),
     works("notify_priority_changes", 0, "[BOOL]").takes(Bool),
-    grave("lvs_sync_daemon_interface", 1, "IFNAME", "connections are not synchronised, so a takeover breaks the established ones").takes(Interface),
+    works("lvs_sync_daemon_interface", 1, "IFNAME").takes(Interface),
     works("garp_master_delay", 1, "SECS integer").takes(Seconds(0, 4294)),
     works("garp_master_refresh", 1, "SECS integer").takes(Seconds(0, u32::MAX)),
     works("garp_master_repeat", 1, "COUNT (0 treated as 1)").takes(Number(0, U32)),

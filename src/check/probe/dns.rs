@@ -32,7 +32,9 @@ impl Probe for Dns {
                 None => Outcome::Failure(format!("{} octets that are no DNS answer", message.len())),
                 // To another question: the right one may still come.
                 Some(answer) if answer.id != self.id => return ProbeStep::Wait,
-                Some(answer) if !answer.is_response => Outcome::Failure("a question instead of an answer".into()),
+                Some(answer) if !answer.is_response => {
+                    Outcome::Failure("a question instead of an answer".into())
+                }
                 Some(answer) if answer.code != 0 => {
                     Outcome::Failure(format!("answered {} ({})", dns::code_name(answer.code), answer.code))
                 }

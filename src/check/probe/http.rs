@@ -129,9 +129,11 @@ impl Http {
         let found = body.search.as_mut().map(|search| search.end());
         let negate = self.search.as_ref().is_some_and(|search| search.negate);
         match found {
-            Some(false) if !negate => {
-                Err(format!("status {}, but the body has no match of the regex{}{how}", body.status, body.remark()))
-            }
+            Some(false) if !negate => Err(format!(
+                "status {}, but the body has no match of the regex{}{how}",
+                body.status,
+                body.remark()
+            )),
             Some(true) if negate => {
                 Err(format!("status {}, but the body matches the regex{}{how}", body.status, body.remark()))
             }

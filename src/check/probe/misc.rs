@@ -12,9 +12,7 @@ const SHOWN: usize = 120;
 pub fn outcome(check: &MiscCheck, end: &RunEnd, output: &str) -> Outcome {
     let failure = |words: String| Outcome::Failure(words + &said(output));
     match end {
-        RunEnd::Exited(0) if check.dynamic => {
-            Outcome::Weighed("exit status 0".into(), WeightChange::By(0))
-        }
+        RunEnd::Exited(0) if check.dynamic => Outcome::Weighed("exit status 0".into(), WeightChange::By(0)),
         RunEnd::Exited(0) => Outcome::Success("exit status 0".into()),
         RunEnd::Exited(status) if check.dynamic && *status >= 2 => {
             let weight = u32::try_from(*status - 2).unwrap_or(0);

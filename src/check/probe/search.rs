@@ -171,7 +171,11 @@ mod tests {
         assert!(!finds(&plan("^needle"), &body, 10_000));
         assert!(!finds(&SearchPlan { max_offset: Some(100), ..plan("needle") }, &body, 10_000));
         let far = 3 * WINDOW as u64;
-        assert!(finds(&SearchPlan { max_offset: Some(far), min_offset: far, ..plan("needle") }, &body, 9_999));
+        assert!(finds(
+            &SearchPlan { max_offset: Some(far), min_offset: far, ..plan("needle") },
+            &body,
+            9_999
+        ));
         let mut across = vec![b'x'; WINDOW - 3];
         across.extend_from_slice(b"needle");
         across.resize(3 * WINDOW, b'x');

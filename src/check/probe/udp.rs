@@ -62,9 +62,7 @@ impl Probe for Udp {
             ProbeInput::TimedOut(limit) if self.reply.is_some() => {
                 Outcome::Failure(format!("no answer within {}", words(limit)))
             }
-            ProbeInput::TimedOut(limit) => {
-                Outcome::Success(format!("not refused within {}", words(limit)))
-            }
+            ProbeInput::TimedOut(limit) => Outcome::Success(format!("not refused within {}", words(limit))),
         })
     }
 }

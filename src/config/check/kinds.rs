@@ -175,7 +175,8 @@ fn file(others: &[Setting], config: &Config) -> Option<FileCheck> {
         _ => None,
     };
     let of_file = || {
-        let is_it = |s: &&Setting| matches!(s.keyword, "track_file" | "vrrp_track_file") && s.name() == Some(name);
+        let is_it =
+            |s: &&Setting| matches!(s.keyword, "track_file" | "vrrp_track_file") && s.name() == Some(name);
         config.others.iter().find(is_it).and_then(|block| weight(&block.block))
     };
     Some(FileCheck { file: name.to_owned(), weight: weight(others).or_else(of_file).unwrap_or(1) })

@@ -2,9 +2,8 @@
 
 use super::decode::nested;
 use super::encode::request;
-use super::{
-    DAEMON, SyncDaemon, TIMEOUT_TCP, TIMEOUT_TCP_FIN, TIMEOUT_UDP, address_octets, command, daemon, ip,
-};
+use super::{DAEMON, TIMEOUT_TCP, TIMEOUT_TCP_FIN, TIMEOUT_UDP, address_octets, command, daemon, ip};
+use crate::lvs::sync::SyncDaemon;
 use crate::net::AddressFamily;
 use crate::netlink::genl;
 use crate::netlink::message::{Malformed, Request, attributes};

@@ -6,15 +6,15 @@ mod encode;
 
 pub use config::decode_daemon;
 pub(super) use config::{decode_timeouts, start_daemon, stop_daemon, timeouts};
-pub(super) use decode::decode_info;
 pub use decode::{decode_destination, decode_service};
+pub(super) use decode::{decode_info, decode_stats};
 pub use encode::encode;
 pub(super) use encode::{about, request};
 
 use super::message::Malformed;
 use crate::lvs::table::{Destination, ServiceSettings};
 use crate::net::AddressFamily;
-use crate::plan::lvs::{ServiceKey, SyncRole, SyncSettings};
+use crate::plan::lvs::ServiceKey;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// IPVS_CMD_*.
@@ -150,15 +150,6 @@ pub struct Stats {
     pub in_byte_rate: u64,
     /// Octets to clients per second.
     pub out_byte_rate: u64,
-}
-
-/// A connection synchronisation daemon that runs. All its settings are known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyncDaemon {
-    /// Does it tell or hear?
-    pub role: SyncRole,
-    /// How.
-    pub settings: SyncSettings,
 }
 
 /// A service as the kernel lists it.

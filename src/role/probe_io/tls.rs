@@ -7,7 +7,9 @@ use crate::wire::x509;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{AlertDescription, ClientConfig, DigitallySignedStruct, Error, PeerIncompatible, SignatureScheme};
+use rustls::{
+    AlertDescription, ClientConfig, DigitallySignedStruct, Error, PeerIncompatible, SignatureScheme,
+};
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -78,11 +80,9 @@ fn config() -> Option<Arc<ClientConfig>> {
     let make = || {
         let provider = Arc::new(ring::default_provider());
         let verifier = Arc::new(AnyCertificate(provider.clone()));
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
-        let mut config = builder
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
+        let builder =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
+        let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         config.resumption = rustls::client::Resumption::disabled();
         Some(Arc::new(config))
     };
@@ -140,7 +140,9 @@ fn handshake_words(error: &io::Error) -> String {
             format!("the server speaks TLS older than 1.2 only ({old})")
         }
         Some(Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
-            format!("the server refuses every cipher of ours: it may want static RSA or TLS older than 1.2 ({old})")
+            format!(
+                "the server refuses every cipher of ours: it may want static RSA or TLS older than 1.2 ({old})"
+            )
         }
         Some(Error::AlertReceived(AlertDescription::UnrecognisedName)) => {
             "the server does not know the name that was sent (enable_sni, sni_name)".into()

@@ -45,7 +45,8 @@ impl CheckRuns {
         let report = self.report.clone();
         if self.tasks.len() >= MAX_ORDERS {
             let end = RunEnd::NoProcess(format!("{MAX_ORDERS} programs of checks run or wait already"));
-            let refusal = RunReport { number: order.number, end, output: String::new(), took: Duration::ZERO };
+            let refusal =
+                RunReport { number: order.number, end, output: String::new(), took: Duration::ZERO };
             // A full channel means that nobody reads: the checker's own clock ends the wait.
             report.try_send(refusal).ok();
             return;

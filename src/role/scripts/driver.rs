@@ -68,7 +68,15 @@ impl Driver {
             notify: NotifyDriver::default(),
         };
         let (files, processes) = (Files::default(), Watch::default());
-        Ok(Driver { link: ScriptsLink::new(link)?, ended, files, processes, more: false, checks: CheckRuns::default(), state })
+        Ok(Driver {
+            link: ScriptsLink::new(link)?,
+            ended,
+            files,
+            processes,
+            more: false,
+            checks: CheckRuns::default(),
+            state,
+        })
     }
 
     /// Until the supervisor says stop or is gone.

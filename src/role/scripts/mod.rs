@@ -11,6 +11,7 @@ mod quiet;
 mod runner;
 
 use crate::role::EXIT_STOPPED;
+pub use runner::{Push, run as run_command};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
