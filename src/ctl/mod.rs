@@ -17,6 +17,7 @@ use crate::link::control::DEFAULT_SOCKET;
 use clap::{Args, Parser, Subcommand};
 use client::AskError;
 use serde::Serialize;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -71,13 +72,15 @@ enum Verb {
     Vrrp(vrrp::Vrrp),
     /// The BFD sessions: state, since when, why, neighbour, timing, counters
     Bfd(Form),
-    /// The kernel's IPVS table, as ipvsadm -L shows it; needs no daemon
+    /// The kernel's IPVS table: ipvsadm with all its options (see holdfastctl ipvs -h); needs no daemon
+    ///
+    /// Without a command it lists. Beyond ipvsadm: --json; -S also saves thresholds; -R reads everything before it
+    /// changes anything and names the lines of errors (--partial does what makes sense in spite of them).
+    #[command(disable_help_flag = true)]
     Ipvs {
-        /// Numbers instead of names
-        #[arg(short, long)]
-        numeric: bool,
-        #[command(flatten)]
-        form: Form,
+        /// As for ipvsadm
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WORDS")]
+        words: Vec<OsString>,
     },
     /// What is wrong with a configuration file, and what to write instead; needs no daemon. Exits with 0 when nothing
     /// is (hints do not count), 1 after warnings, 2 after errors
@@ -113,13 +116,18 @@ struct Form {
 
 /// The program `holdfastctl`.
 pub fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    let program = words.next().map(PathBuf::from).unwrap_or_default();
+    if ipvs::called_as_ipvsadm(&program) {
+        return ipvs::ipvsadm(&program.to_string_lossy(), words);
+    }
     let Tool { place, verb } = Tool::parse();
     let socket = place.socket();
     let done = match verb {
         Verb::Status { form, check } => status::run(&socket, form.json, check),
         Verb::Vrrp(what) => vrrp::run(&socket, &what),
         Verb::Bfd(form) => bfd::run(&socket, form.json),
-        Verb::Ipvs { numeric, form } => ipvs::run(numeric, form.json),
+        Verb::Ipvs { words } => Ok(ipvs::tool(&words)),
         Verb::Check(check) => check::run(check),
         Verb::Diff(arguments) => diff::run(arguments),
         Verb::Show(what) => show::run(what),

@@ -145,6 +145,7 @@ fn valid_seconds(info: &[u8]) -> Result<Option<u32>, Malformed> {
 }
 
 /// The request that performs `op`. An existing address is left as it is: it may be somebody's own.
+//= keepalived M-106
 pub(super) fn encode(op: &AddressOp) -> Request {
     build(op, None, (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16)
 }

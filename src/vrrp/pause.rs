@@ -44,7 +44,6 @@ impl Router {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{BELOW, Bench, advert, facts, plan, router_plan};
-    use super::*;
     use crate::vrrp::Event;
     use std::time::Duration;
 

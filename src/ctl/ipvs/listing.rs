@@ -1,174 +1,237 @@
-//! The table in ipvsadm's layout (ipvsadm 1.31, `-L` and `-Ln`), and the same facts for JSON. Pure.
+//! The table in ipvsadm's layouts (ipvsadm 1.31), trailing blanks included. Pure.
 
+use super::grammar::Format;
 use super::names::Names;
 use crate::net::{AddressFamily, TransportProtocol};
-use crate::plan::lvs::{ForwardingMethod, ServiceKey, TunnelKind};
-use serde::Serialize;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use crate::netlink::ipvs_codec::{Info, Stats};
+use crate::netlink::ipvs_raw::{
+    DIRECT, LOCAL, MASQUERADE, ONE_PACKET, PERSISTENT, RawDaemon, RawDestination, RawService, RawTimeouts,
+    TUNNEL,
+};
+use std::net::{Ipv4Addr, SocketAddr};
 
-/// Scheduler flags as bits 3 to 5 of the service flags.
-const SCHEDULER_FLAGS: [u32; 3] = [0x08, 0x10, 0x20];
-
-/// The whole table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Listing {
-    /// Version of IPVS.
-    pub version: String,
-    /// Slots of the connection table.
-    pub size: u32,
-    /// The services in ipvsadm's order.
-    pub services: Vec<ServiceLine>,
+/// The first line of a whole listing.
+pub fn version(info: &Info) -> String {
+    let (major, minor, patch) = info.version;
+    format!("IP Virtual Server version {major}.{minor}.{patch} (size={})\n", info.table_size)
 }
 
-/// One service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ServiceLine {
-    /// Identity.
-    pub key: ServiceKey,
-    /// Scheduler.
-    pub scheduler: String,
-    /// Scheduler flags (0x08, 0x10, 0x20).
-    pub scheduler_flags: u32,
-    /// Persistence in seconds.
-    pub persistence_seconds: Option<u32>,
-    /// Clients are grouped by this many leading bits, when persistent.
-    pub granularity_prefix: Option<u8>,
-    /// Persistence engine.
-    pub persistence_engine: Option<String>,
-    /// One-packet scheduling.
-    pub one_packet: bool,
-    /// The destinations in ipvsadm's order.
-    pub destinations: Vec<DestinationLine>,
-}
-
-/// One destination.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DestinationLine {
-    /// Address and port.
-    pub endpoint: SocketAddr,
-    /// How packets reach it.
-    pub forwarding: ForwardingMethod,
-    /// Weight.
-    pub weight: u32,
-    /// Connections in an established state.
-    pub active_connections: u32,
-    /// Other connections.
-    pub inactive_connections: u32,
-}
-
-impl Listing {
-    /// ipvsadm's order: endpoints before marks; IPv4 before IPv6; protocol, address, port by their numbers.
-    ///
-    /// ipvsadm compares addresses by the sign of a 32-bit difference, which makes its order depend on the
-    /// kernel's when addresses are more than half the range apart (10/8 and 192.168/16). Ours is the plain order.
-    pub fn sort(&mut self) {
-        self.services.sort_by_key(|service| match service.key {
-            ServiceKey::Endpoint { protocol, address, port } => {
-                (0, AddressFamily::of(address), Some((protocol.number(), address, port)))
-            }
-            ServiceKey::FwMark { family, mark } => (mark, family, None),
-        });
-        for service in &mut self.services {
-            service.destinations.sort_by_key(|destination| destination.endpoint);
-        }
-    }
-
-    /// The text that ipvsadm prints, trailing blanks included.
-    pub fn render(&self, names: &Names) -> String {
-        let mut text = format!(
-            "IP Virtual Server version {} (size={})\n\
-             Prot LocalAddress:Port Scheduler Flags\n\
-             \x20 -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n",
-            self.version, self.size
-        );
-        for service in &self.services {
-            text += &service_line(service, names);
-            for destination in &service.destinations {
-                text += &destination_line(destination, service.key, names);
-            }
-        }
-        text
-    }
-}
-
-fn service_line(service: &ServiceLine, names: &Names) -> String {
-    let name = match service.key {
-        ServiceKey::Endpoint { protocol, address, port } => {
-            format!(
-                "{:<4} {}",
-                protocol.to_string(),
-                names.endpoint(SocketAddr::new(address, port), Some(protocol))
-            )
-        }
-        ServiceKey::FwMark { family: AddressFamily::V4, mark } => format!("FWM  {mark}"),
-        ServiceKey::FwMark { family: AddressFamily::V6, mark } => format!("FWM  {mark} IPv6"),
+/// The heads of the columns.
+pub fn heading(format: &Format) -> String {
+    let columns = |names: [&str; 5]| {
+        let [a, b, c, d, e] = names;
+        format!(
+            "{:<33} {a:>8} {b:>8} {c:>8} {d:>8} {e:>8}\n  -> RemoteAddress:Port\n",
+            "Prot LocalAddress:Port"
+        )
     };
+    if format.stats {
+        columns(["Conns", "InPkts", "OutPkts", "InBytes", "OutBytes"])
+    } else if format.rate {
+        columns(["CPS", "InPPS", "OutPPS", "InBPS", "OutBPS"])
+    } else if format.thresholds {
+        format!(
+            "{:<33} {:<10} {:<10} {:<10} {:<10}\n  -> RemoteAddress:Port\n",
+            "Prot LocalAddress:Port", "Uthreshold", "Lthreshold", "ActiveConn", "InActConn"
+        )
+    } else if format.persistent {
+        format!(
+            "{:<33} {:<9} {:<11} {:<10} {:<10}\n  -> RemoteAddress:Port\n",
+            "Prot LocalAddress:Port", "Weight", "PersistConn", "ActiveConn", "InActConn"
+        )
+    } else if format.tunnels {
+        "Prot LocalAddress:Port Scheduler Flags\n\
+         \x20 -> RemoteAddress:Port           Forward TunnelInfo    Weight ActiveConn InActConn\n"
+            .to_owned()
+    } else {
+        "Prot LocalAddress:Port Scheduler Flags\n\
+         \x20 -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n"
+            .to_owned()
+    }
+}
+
+/// The line of a service.
+pub fn service_line(service: &RawService, format: &Format, names: &Names) -> String {
+    let name = service_name(service, names);
+    if format.stats {
+        return format!("{name:<33}{}\n", counters(&service.stats, format.exact));
+    }
+    if format.rate {
+        return format!("{name:<33}{}\n", rates(&service.stats, format.exact));
+    }
     let mut line = format!("{name} {}", service.scheduler);
-    if service.scheduler_flags != 0 {
-        line += &format!(" ({})", scheduler_flags(&service.scheduler, service.scheduler_flags).join(","));
+    let flags = scheduler_flags(service);
+    if !flags.is_empty() {
+        line += &format!(" ({})", flags.join(","));
     }
-    if let Some(seconds) = service.persistence_seconds {
-        line += &format!(" persistent {seconds}");
+    // Engine and mask are only told of where they matter.
+    if service.flags & PERSISTENT != 0 {
+        line += &format!(" persistent {}", service.timeout);
+        if let Some(mask) = mask(service) {
+            line += &format!(" mask {mask}");
+        }
+        if !service.engine.is_empty() {
+            line += &format!(" pe {}", service.engine);
+        }
     }
-    let family = service.key.family();
-    if let Some(prefix) = service.granularity_prefix.filter(|prefix| *prefix != family.host_prefix()) {
-        line += &match family {
-            AddressFamily::V4 => format!(" mask {}", mask(prefix)),
-            AddressFamily::V6 => format!(" mask {prefix}"),
-        };
-    }
-    if let Some(engine) = &service.persistence_engine {
-        line += &format!(" pe {engine}");
-    }
-    if service.one_packet {
+    if service.flags & ONE_PACKET != 0 {
         line += " ops";
     }
     line + "\n"
 }
 
+/// The line of a destination.
+pub fn destination_line(
+    destination: &RawDestination,
+    service: &RawService,
+    format: &Format,
+    names: &Names,
+) -> String {
+    let endpoint = SocketAddr::new(destination.address, destination.port);
+    let name = names.endpoint(endpoint, protocol(service));
+    let RawDestination { weight, active, inactive, persistent, upper_threshold, lower_threshold, .. } =
+        destination;
+    let weight = weight.cast_signed();
+    let forward = forward(destination.forwarding);
+    if format.stats {
+        format!("  -> {name:<28}{}\n", counters(&destination.stats, format.exact))
+    } else if format.rate {
+        format!("  -> {name:<28}{}\n", rates(&destination.stats, format.exact))
+    } else if format.thresholds {
+        format!("  -> {name:<28} {upper_threshold:<10} {lower_threshold:<10} {active:<10} {inactive:<10}\n")
+    } else if format.persistent {
+        format!("  -> {name:<28} {weight:<9} {persistent:<11} {active:<10} {inactive:<10}\n")
+    } else if format.tunnels {
+        let tunnel = tunnel(destination);
+        format!("  -> {name:<28} {forward:<7} {tunnel:<13} {weight:<6} {active:<10} {inactive:<10}\n")
+    } else {
+        format!("  -> {name:<28} {forward:<7} {weight:<6} {active:<10} {inactive:<10}\n")
+    }
+}
+
+/// The timeouts.
+pub fn timeouts(timeouts: &RawTimeouts) -> String {
+    let RawTimeouts { tcp, tcp_fin, udp } = timeouts;
+    format!("Timeout (tcp tcpfin udp): {tcp} {tcp_fin} {udp}\n")
+}
+
+/// A synchronisation daemon.
+pub fn daemon(daemon: &RawDaemon) -> String {
+    let state = if daemon.state == 1 { "master" } else { "backup" };
+    let mut line = format!("{state} sync daemon (mcast={}, syncid={}", daemon.interface, daemon.syncid);
+    if daemon.maxlen != 0 {
+        line += &format!(", maxlen={}", daemon.maxlen);
+    }
+    if let Some(group) = daemon.group {
+        line += &format!(", group={group}");
+    }
+    if daemon.port != 0 {
+        line += &format!(", port={}", daemon.port);
+    }
+    if daemon.ttl != 0 {
+        line += &format!(", ttl={}", daemon.ttl);
+    }
+    line + ")\n"
+}
+
+/// The service's protocol, where ports have names.
+pub fn protocol(service: &RawService) -> Option<TransportProtocol> {
+    if service.mark != 0 {
+        return None;
+    }
+    u8::try_from(service.protocol).ok().and_then(TransportProtocol::from_number)
+}
+
 /// The flags by the names that their scheduler gives them.
-fn scheduler_flags(scheduler: &str, flags: u32) -> Vec<&'static str> {
-    let names = match scheduler {
+pub fn scheduler_flags(service: &RawService) -> Vec<&'static str> {
+    let names = match service.scheduler.as_str() {
         "sh" => ["sh-fallback", "sh-port", "flag-3"],
         "mh" => ["mh-fallback", "mh-port", "flag-3"],
         _ => ["flag-1", "flag-2", "flag-3"],
     };
-    SCHEDULER_FLAGS.into_iter().zip(names).filter(|(bit, _)| flags & bit != 0).map(|(_, name)| name).collect()
+    let bits = [0x08, 0x10, 0x20].into_iter().zip(names);
+    bits.filter(|(bit, _)| service.flags & bit != 0).map(|(_, name)| name).collect()
 }
 
-/// A prefix length as a dotted mask.
-fn mask(prefix: u8) -> Ipv4Addr {
-    let host_bits = 32 - u32::from(prefix.min(32));
-    Ipv4Addr::from(u32::MAX.checked_shl(host_bits).unwrap_or(0))
-}
-
-fn destination_line(destination: &DestinationLine, key: ServiceKey, names: &Names) -> String {
-    let protocol: Option<TransportProtocol> = match key {
-        ServiceKey::Endpoint { protocol, .. } => Some(protocol),
-        ServiceKey::FwMark { .. } => None,
-    };
-    let forward = match destination.forwarding {
-        ForwardingMethod::Masquerade => "Masq",
-        ForwardingMethod::DirectRouting => "Route",
-        ForwardingMethod::Tunnel(TunnelKind::Ipip | TunnelKind::Gue { .. } | TunnelKind::Gre { .. }) => {
-            "Tunnel"
+/// The persistence mask, unless it is a host's.
+pub fn mask(service: &RawService) -> Option<String> {
+    match service.family {
+        AddressFamily::V4 => {
+            (service.netmask != [255; 4]).then(|| Ipv4Addr::from(service.netmask).to_string())
         }
-    };
-    format!(
-        "  -> {:<28} {:<7} {:<6} {:<10} {:<10}\n",
-        names.endpoint(plain(destination.endpoint), protocol),
-        forward,
-        destination.weight,
-        destination.active_connections,
-        destination.inactive_connections
-    )
+        AddressFamily::V6 => {
+            let bits = u32::from_ne_bytes(service.netmask);
+            (bits != 128).then(|| bits.to_string())
+        }
+    }
 }
 
-/// Without a scope, which ipvsadm does not print.
-fn plain(endpoint: SocketAddr) -> SocketAddr {
-    match endpoint.ip() {
-        IpAddr::V4(_) => endpoint,
-        IpAddr::V6(address) => SocketAddr::new(IpAddr::V6(address), endpoint.port()),
+fn service_name(service: &RawService, names: &Names) -> String {
+    if service.mark != 0 {
+        return match service.family {
+            AddressFamily::V4 => format!("FWM  {}", service.mark.cast_signed()),
+            AddressFamily::V6 => format!("FWM  {} IPv6", service.mark.cast_signed()),
+        };
+    }
+    let protocol = protocol(service);
+    let word = protocol.map_or_else(|| "?".to_owned(), |protocol| protocol.to_string());
+    format!("{word:<4} {}", names.endpoint(SocketAddr::new(service.address, service.port), protocol))
+}
+
+fn forward(method: u32) -> &'static str {
+    match method {
+        MASQUERADE => "Masq",
+        LOCAL => "Local",
+        TUNNEL => "Tunnel",
+        DIRECT => "Route",
+        _ => "Unknown",
+    }
+}
+
+fn tunnel(destination: &RawDestination) -> String {
+    let checksum = match destination.tunnel_flags {
+        flags if flags & 2 != 0 => "r+c",
+        flags if flags & 1 != 0 => "+c",
+        _ => "-c",
+    };
+    match (destination.forwarding, destination.tunnel_kind) {
+        (TUNNEL, 0) => "ipip".to_owned(),
+        (TUNNEL, 1) => format!("gue:{}:{checksum}", destination.tunnel_port),
+        (TUNNEL, 2) => format!("gre:{checksum}"),
+        _ => "n/a".to_owned(),
+    }
+}
+
+fn counters(stats: &Stats, exact: bool) -> String {
+    [stats.connections, stats.in_packets, stats.out_packets, stats.in_bytes, stats.out_bytes]
+        .map(|number| large(number, exact))
+        .concat()
+}
+
+fn rates(stats: &Stats, exact: bool) -> String {
+    [
+        stats.connection_rate,
+        stats.in_packet_rate,
+        stats.out_packet_rate,
+        stats.in_byte_rate,
+        stats.out_byte_rate,
+    ]
+    .map(|number| large(number, exact))
+    .concat()
+}
+
+/// A number in nine columns: from a hundred million on in thousands, and so on.
+fn large(number: u64, exact: bool) -> String {
+    const MILLION: u64 = 1_000_000;
+    if exact {
+        return format!(" {number:>8}");
+    }
+    match number {
+        ..100_000_000 => format!("{number:>9}"),
+        ..1_000_000_000 => format!("{:>8}K", number / 1000),
+        ..100_000_000_000 => format!("{:>8}M", number / MILLION),
+        ..100_000_000_000_000 => format!("{:>8}G", number / (1000 * MILLION)),
+        _ => format!("{:>8}T", number / (MILLION * MILLION)),
     }
 }
 

@@ -1,58 +1,143 @@
-//! `holdfastctl ipvs`: the kernel's table, read from the kernel, with or without a daemon.
+//! `holdfastctl ipvs`, and the same as a program called `ipvsadm`: the kernel's IPVS table, read and changed with
+//! ipvsadm's command line, with or without a daemon.
+//!
+//! Under the name `ipvsadm` everything is as ipvsadm 1.31 does it: output, messages, statuses. As `holdfastctl ipvs` there
+//! are a few words more: see [`Extras`].
 
+mod connections;
+mod grammar;
+mod help;
+mod json;
 mod listing;
 mod names;
+mod options;
+mod perform;
+mod popt;
+mod refusal;
+mod restore;
+mod save;
+mod sort;
+mod values;
 
-use super::{Done, print_json, text};
-use crate::netlink::ipvs::{DestinationEntry, Info, Ipvs, ServiceEntry};
-use listing::{DestinationLine, Listing, ServiceLine};
+use super::text::complain;
+use crate::netlink::ipvs_raw::RawIpvs;
+use grammar::{Command, Fault, INVALID, REFUSED, parse};
 use names::Names;
+use perform::{Failure, Stage};
+use std::ffi::OsString;
+use std::process::ExitCode;
 
-pub(super) fn run(numeric: bool, json: bool) -> Done {
-    let mut ipvs = Ipvs::open()?;
-    let info = ipvs.info()?;
-    let listing = listing(info, ipvs.list()?);
-    if json {
-        print_json(&listing)?;
-    } else {
-        let names = if numeric { Names::default() } else { Names::of_system() };
-        text::print(&listing.render(&names));
-    }
-    Ok(0)
+/// An exit status.
+type Outcome = u8;
+
+/// What `holdfastctl ipvs` understands beyond ipvsadm.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Extras {
+    /// `--json`: the listing as JSON.
+    json: bool,
+    /// `--partial`: a restore does the lines that make sense although others do not.
+    partial: bool,
 }
 
-/// The kernel's table in ipvsadm's order.
-fn listing(info: Info, entries: Vec<ServiceEntry>) -> Listing {
-    let (major, minor, patch) = info.version;
-    let mut listing = Listing {
-        version: format!("{major}.{minor}.{patch}"),
-        size: info.table_size,
-        services: entries.into_iter().map(service).collect(),
+/// Is the program called as ipvsadm?
+pub fn called_as_ipvsadm(program: &std::path::Path) -> bool {
+    program.file_name().is_some_and(|name| name == "ipvsadm")
+}
+
+/// The program `ipvsadm`; `words` are those after its name.
+pub fn ipvsadm(program: &str, words: impl Iterator<Item = OsString>) -> ExitCode {
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    ExitCode::from(run(program, &words, None))
+}
+
+/// `holdfastctl ipvs`.
+pub(super) fn tool(words: &[OsString]) -> Outcome {
+    let mut extras = Extras::default();
+    let mut rest = Vec::new();
+    for word in words.iter().map(|word| word.to_string_lossy().into_owned()) {
+        match word.as_str() {
+            "--json" => extras.json = true,
+            "--partial" => extras.partial = true,
+            _ => rest.push(word),
+        }
+    }
+    // Ways to list need no command before them.
+    if !rest.is_empty() && listing_only(&rest) {
+        rest.insert(0, "-L".to_owned());
+    }
+    run("holdfastctl ipvs", &rest, Some(&extras))
+}
+
+/// Does the line begin with an option that is no command?
+fn listing_only(words: &[String]) -> bool {
+    use options::Word;
+    let first = popt::Reader::new(words).next();
+    matches!(first, Some(Ok((word, _))) if !matches!(word, Word::Verb(_) | Word::Help | Word::Version))
+}
+
+/// Reads the line and does it. `extras`: as holdfastctl, otherwise as ipvsadm.
+fn run(program: &str, words: &[String], extras: Option<&Extras>) -> Outcome {
+    // As ipvsadm: without IPVS not even the command line is looked at.
+    let mut ipvs = match RawIpvs::open().and_then(|mut ipvs| ipvs.info().map(|_| ipvs)) {
+        Ok(ipvs) => ipvs,
+        Err(error) => {
+            let why = match error.errno {
+                libc::ENOENT => refusal::general(libc::ENOPROTOOPT),
+                errno => refusal::general(errno),
+            };
+            complain(&format!("Can't initialize ipvs: {why}"));
+            complain("Are you sure that IP Virtual Server is built in the kernel or as module?");
+            return INVALID;
+        }
     };
-    listing.sort();
-    listing
-}
-
-fn service(entry: ServiceEntry) -> ServiceLine {
-    let settings = entry.settings;
-    ServiceLine {
-        key: entry.key,
-        scheduler: settings.scheduler,
-        scheduler_flags: settings.scheduler_flags,
-        persistence_seconds: settings.persistence.map(|p| p.timeout_seconds),
-        granularity_prefix: settings.persistence.map(|p| p.granularity_prefix),
-        persistence_engine: settings.persistence_engine,
-        one_packet: settings.one_packet,
-        destinations: entry.destinations.into_iter().map(destination).collect(),
+    let names = Names::of_system();
+    let command = match words {
+        [] => Ok(Command::List(grammar::Subject::Everything, grammar::Format::default())),
+        words => parse(words, &names, false),
+    };
+    let command = match command {
+        Ok(command) => command,
+        Err(error) => return fault(error, program),
+    };
+    let mut stage = Stage { ipvs: &mut ipvs, names: &names, program, whole: extras.is_some() };
+    match (&command, extras) {
+        (Command::Restore, None) => restore::line_by_line(&mut stage),
+        (Command::Restore, Some(extras)) => restore::checked(&mut stage, extras.partial),
+        (Command::List(subject, format), Some(Extras { json: true, .. })) => {
+            end(&command, json::list(&mut stage, subject, format))
+        }
+        _ => end(&command, stage.perform(&command)),
     }
 }
 
-fn destination(entry: DestinationEntry) -> DestinationLine {
-    DestinationLine {
-        endpoint: entry.endpoint,
-        forwarding: entry.destination.forwarding,
-        weight: entry.destination.weight,
-        active_connections: entry.active,
-        inactive_connections: entry.inactive,
+fn end(command: &Command, done: Result<(), Failure>) -> Outcome {
+    match done {
+        Ok(()) | Err(Failure::NoReader) => 0,
+        Err(Failure::Refused(error, status)) => {
+            complain(&Stage::explain(command, &error));
+            status
+        }
+        Err(Failure::Said(line, status)) => {
+            complain(&line);
+            status
+        }
+    }
+}
+
+/// Says what is wrong with a command line.
+fn fault(fault: Fault, program: &str) -> Outcome {
+    match fault {
+        Fault::Say(line, status) => {
+            complain(&line);
+            status
+        }
+        Fault::Hint => {
+            complain(&format!("Try `{program} -h' or '{program} --help' for more information."));
+            REFUSED
+        }
+        Fault::Bad(bad) => {
+            complain(&format!("{}: {}", bad.word, bad.why));
+            REFUSED
+        }
     }
 }

@@ -1,17 +1,19 @@
 //! Names of addresses and ports, as /etc/hosts and /etc/services have them.
 //!
-//! ipvsadm asks the resolver, and so DNS too. Here DNS is never asked: the table is looked at when things are broken, and then
-//! a listing must not wait seconds per line for a name server. Unnamed addresses stay numbers, as there.
+//! ipvsadm asks the resolver, and so DNS too. A listing here never asks DNS: the table is looked at when things are broken, and
+//! then it must not wait seconds per line for a name server. Unnamed addresses stay numbers, as there. A name that somebody
+//! types as an address is looked up wherever the system looks.
 
 use crate::net::TransportProtocol;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 
 /// What is known by name. Empty for `-n`.
 #[derive(Debug, Default)]
 pub struct Names {
     hosts: HashMap<IpAddr, String>,
     services: HashMap<(u16, TransportProtocol), String>,
+    ports: HashMap<(String, TransportProtocol), u16>,
 }
 
 impl Names {
@@ -29,12 +31,30 @@ impl Names {
                 names.hosts.entry(address).or_insert_with(|| name.to_owned());
             }
         }
-        for (name, port) in services.lines().filter_map(two_words) {
-            if let Some(key) = port_and_protocol(port) {
-                names.services.entry(key).or_insert_with(|| name.to_owned());
+        for line in services.lines() {
+            let Some((name, port)) = two_words(line) else { continue };
+            let Some(key) = port_and_protocol(port) else { continue };
+            names.services.entry(key).or_insert_with(|| name.to_owned());
+            let aliases = line.split('#').next().unwrap_or_default().split_whitespace().skip(2);
+            for name in std::iter::once(name).chain(aliases) {
+                names.ports.entry((name.to_owned(), key.1)).or_insert(key.0);
             }
         }
         names
+    }
+
+    /// The first IPv4 address of a host, by whatever way the system has.
+    pub fn address_of(&self, name: &str) -> Option<Ipv4Addr> {
+        let found = (name, 0).to_socket_addrs().ok()?;
+        found.into_iter().find_map(|address| match address.ip() {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        })
+    }
+
+    /// The port of a service by its name or an alias.
+    pub fn port_of(&self, name: &str, protocol: TransportProtocol) -> Option<u16> {
+        self.ports.get(&(name.to_owned(), protocol)).copied()
     }
 
     /// `ADDRESS:PORT` with names where there are some; IPv6 in brackets. `protocol` is that of the service.
@@ -83,6 +103,8 @@ mod tests {
         assert_eq!(name("[::1]:80", Some(TransportProtocol::Tcp)), "[ip6-localhost]:http");
         assert_eq!(name("10.0.0.2:53", Some(TransportProtocol::Sctp)), "10.0.0.2:53");
         assert_eq!(name("10.0.0.2:80", None), "10.0.0.2:80");
+        assert_eq!(names.port_of("www", TransportProtocol::Tcp), Some(80));
+        assert_eq!(names.port_of("domain", TransportProtocol::Tcp), None);
         let plain = Names::default().endpoint("[fd00::1]:80".parse().expect("one"), None);
         assert_eq!(plain, "[fd00::1]:80");
     }

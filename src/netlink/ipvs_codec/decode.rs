@@ -223,7 +223,7 @@ fn take_stats(
 }
 
 /// IPVS_STATS_ATTR_*, the same numbers in both forms. The old form has u32 packets and rates and u64 octets.
-fn decode_stats(attribute: &Attribute<'_>) -> Result<Stats, Malformed> {
+pub(in crate::netlink) fn decode_stats(attribute: &Attribute<'_>) -> Result<Stats, Malformed> {
     let mut stats = Stats::default();
     for counter in attribute.nested() {
         let counter = counter?;

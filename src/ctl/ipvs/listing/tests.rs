@@ -1,7 +1,8 @@
 //! What ipvsadm 1.31 printed for the same table on a kernel with IPVS.
 
+use super::super::grammar::{Command, parse};
+use super::super::sort;
 use super::*;
-use crate::plan::lvs::TunnelChecksum;
 
 /// What `ipvsadm -Ln` printed.
 const NUMERIC: &str = "\
@@ -43,105 +44,97 @@ const NAMED: &[&str] = &[
     "  -> 10.1.1.9:0                   Route   1      0          0         ",
 ];
 
-fn service(key: &str, scheduler: &str, destinations: Vec<DestinationLine>) -> ServiceLine {
-    let (protocol, endpoint) = key.split_once(' ').expect("PROTOCOL ENDPOINT");
-    let endpoint: SocketAddr = endpoint.parse().expect("an endpoint");
-    let protocol = match protocol {
-        "TCP" => TransportProtocol::Tcp,
-        "UDP" => TransportProtocol::Udp,
-        _ => TransportProtocol::Sctp,
-    };
-    let key = ServiceKey::Endpoint { protocol, address: endpoint.ip(), port: endpoint.port() };
-    ServiceLine { key, ..fwmark(AddressFamily::V4, 1, scheduler, destinations) }
-}
+/// The commands that made the table, in an order as the kernel might have it.
+const COMMANDS: &[&str] = &[
+    "-A -f 5 -6 -s rr",
+    "-A -f 5 -p 100 -o",
+    "-a -f 5 -r 10.1.1.9:0",
+    "-A -f 2 -6 -s rr",
+    "-A -t [fd00::3]:22",
+    "-a -t [fd00::3]:22 -r [fd00:1111:2222:3333:4444:5555:6666:7777]:22 -i --tun-type gre",
+    "-A -t [fd00::2]:80 -p 100 -M 64",
+    "-a -t [fd00::2]:80 -r [fd00::9]:80 -i",
+    "-A --sctp-service 10.1.1.2:53 -s wrr -b flag-1,flag-3",
+    "-A -u 10.1.1.2:5060 -s rr -p 60 --pe sip -o",
+    "-A -u 10.1.1.2:53 -o",
+    "-a -u 10.1.1.2:53 -r 10.1.1.9",
+    "-A -t 127.0.0.1:80 -s rr",
+    "-a -t 127.0.0.1:80 -r 127.0.0.1 -m",
+    "-A -t 10.1.1.2:12345 -s mh -p 300 -M 255.255.255.0 -b mh-port",
+    "-a -t 10.1.1.2:12345 -r 10.1.1.10:80 -m -w 0",
+    "-a -t 10.1.1.2:12345 -r 10.1.1.9:80 -m -w 2147483647",
+    "-A -t 10.1.1.2:443 -s sh -b sh-fallback,sh-port",
+    "-A -t 10.1.1.2:0 -s rr -p 60",
+    "-A -t 9.1.1.2:6 -s rr",
+];
 
-fn fwmark(
-    family: AddressFamily,
-    mark: u32,
-    scheduler: &str,
-    destinations: Vec<DestinationLine>,
-) -> ServiceLine {
-    ServiceLine {
-        key: ServiceKey::FwMark { family, mark },
-        scheduler: scheduler.to_owned(),
-        scheduler_flags: 0,
-        persistence_seconds: None,
-        granularity_prefix: None,
-        persistence_engine: None,
-        one_packet: false,
-        destinations,
+fn table(format: &Format, names: &Names) -> String {
+    let mut services: Vec<(RawService, Vec<RawDestination>)> = Vec::new();
+    for line in COMMANDS {
+        let words: Vec<String> = line.split(' ').map(String::from).collect();
+        match parse(&words, &Names::default(), true) {
+            Ok(Command::AddService(service)) => services.push((service, Vec::new())),
+            Ok(Command::AddServer(_, mut server)) => {
+                if server.address.is_loopback() {
+                    (server.active, server.inactive) = (3, 12);
+                }
+                services.last_mut().expect("a service stands first").1.push(server);
+            }
+            other => panic!("{line}: {other:?}"),
+        }
     }
-}
-
-fn persistent(mut service: ServiceLine, seconds: u32, prefix: u8) -> ServiceLine {
-    service.persistence_seconds = Some(seconds);
-    service.granularity_prefix = Some(prefix);
-    service
-}
-
-fn destination(endpoint: &str, forwarding: ForwardingMethod, weight: u32) -> DestinationLine {
-    let endpoint = endpoint.parse().expect("an endpoint");
-    DestinationLine { endpoint, forwarding, weight, active_connections: 0, inactive_connections: 0 }
-}
-
-/// In an order as the kernel might have it.
-fn table() -> Listing {
-    let (nat, route) = (ForwardingMethod::Masquerade, ForwardingMethod::DirectRouting);
-    let gre = ForwardingMethod::Tunnel(TunnelKind::Gre { checksum: TunnelChecksum::None });
-    let ipip = ForwardingMethod::Tunnel(TunnelKind::Ipip);
-    let mut local = destination("127.0.0.1:80", nat, 1);
-    (local.active_connections, local.inactive_connections) = (3, 12);
-    let long = "[fd00:1111:2222:3333:4444:5555:6666:7777]:22";
-    let two = vec![destination("10.1.1.10:80", nat, 0), destination("10.1.1.9:80", nat, 2_147_483_647)];
-    let mut services = vec![
-        fwmark(AddressFamily::V6, 5, "rr", Vec::new()),
-        persistent(fwmark(AddressFamily::V4, 5, "wlc", vec![destination("10.1.1.9:0", route, 1)]), 100, 32),
-        fwmark(AddressFamily::V6, 2, "rr", Vec::new()),
-        service("TCP [fd00::3]:22", "wlc", vec![destination(long, gre, 1)]),
-        persistent(service("TCP [fd00::2]:80", "wlc", vec![destination("[fd00::9]:80", ipip, 1)]), 100, 64),
-        service("SCTP 10.1.1.2:53", "wrr", Vec::new()),
-        persistent(service("UDP 10.1.1.2:5060", "rr", Vec::new()), 60, 32),
-        service("UDP 10.1.1.2:53", "wlc", vec![destination("10.1.1.9:53", route, 1)]),
-        service("TCP 127.0.0.1:80", "rr", vec![local]),
-        persistent(service("TCP 10.1.1.2:12345", "mh", two), 300, 24),
-        service("TCP 10.1.1.2:443", "sh", Vec::new()),
-        persistent(service("TCP 10.1.1.2:0", "rr", Vec::new()), 60, 32),
-        service("TCP 9.1.1.2:6", "rr", Vec::new()),
-    ];
-    services[1].one_packet = true;
-    services[5].scheduler_flags = 0x28;
-    (services[6].one_packet, services[6].persistence_engine) = (true, Some("sip".to_owned()));
-    services[7].one_packet = true;
-    services[9].scheduler_flags = 0x10;
-    services[10].scheduler_flags = 0x18;
-    let mut listing = Listing { version: "1.2.1".to_owned(), size: 4096, services };
-    listing.sort();
-    listing
+    let info = Info { version: (1, 2, 1), table_size: 4096 };
+    let mut text = version(&info) + &heading(format);
+    for key in sort::services(services.iter().map(|(service, _)| service.clone()).collect()) {
+        text += &service_line(&key, format, names);
+        let (_, servers) = services.iter().find(|(service, _)| *service == key).expect("it is from there");
+        for server in sort::destinations(servers.clone()) {
+            text += &destination_line(&server, &key, format, names);
+        }
+    }
+    text
 }
 
 #[test]
 fn the_numeric_table_is_ipvsadms_to_the_last_blank() {
-    assert_eq!(table().render(&Names::default()), NUMERIC.replace(" .\n", " \n"));
+    assert_eq!(table(&Format::default(), &Names::default()), NUMERIC.replace(" .\n", " \n"));
 }
 
 #[test]
 fn the_named_table_is_ipvsadms() {
     let services = "ssh 22/tcp\ndomain 53/tcp\ndomain 53/udp\nhttp 80/tcp\nhttps 443/tcp\n";
     let names = Names::parse("127.0.0.1 localhost\nfd00::9 six.example.org\n", services);
-    let text = table().render(&names);
+    let text = table(&Format::default(), &names);
     for line in NAMED {
         assert!(text.lines().any(|l| l == *line), "{line} is missing from\n{text}");
     }
 }
 
 #[test]
-fn an_empty_table_is_three_lines() {
-    let listing = Listing { version: "1.2.1".to_owned(), size: 4096, services: Vec::new() };
-    assert_eq!(listing.render(&Names::default()).lines().count(), 3);
+fn large_numbers_shrink_unless_they_shall_not() {
+    let shown = [0, 99_999_999, 100_000_000, 999_999_999, 1_000_000_000, 99_999_999_999, 100_000_000_000]
+        .map(|number| large(number, false));
+    let wanted = ["        0", " 99999999", "  100000K", "  999999K", "    1000M", "   99999M", "     100G"];
+    assert_eq!(shown, wanted);
+    assert_eq!(large(u64::MAX, false), "18446744T");
+    assert_eq!(large(u64::MAX, true), " 18446744073709551615");
+    assert_eq!(large(7, true), "        7");
 }
 
 #[test]
-fn masks_of_any_length_are_printed() {
-    let masks = [0, 1, 24, 32, 200].map(|prefix| mask(prefix).to_string());
-    assert_eq!(masks, ["0.0.0.0", "128.0.0.0", "255.255.255.0", "255.255.255.255", "255.255.255.255"]);
+fn daemons_tell_what_they_were_told() {
+    let bare = RawDaemon { state: 1, interface: "eth0".into(), syncid: 5, ..RawDaemon::default() };
+    assert_eq!(daemon(&bare), "master sync daemon (mcast=eth0, syncid=5)\n");
+    let whole = RawDaemon {
+        state: 2,
+        maxlen: 1000,
+        group: Some("ff05::1".parse().expect("an address")),
+        port: 99,
+        ttl: 3,
+        ..bare
+    };
+    assert_eq!(
+        daemon(&whole),
+        "backup sync daemon (mcast=eth0, syncid=5, maxlen=1000, group=ff05::1, port=99, ttl=3)\n"
+    );
 }

@@ -1,0 +1,88 @@
+//! ipvsadm's order. Pure.
+//!
+//! That program compares marks and addresses by the sign of a 32-bit difference, which is no order when they are more
+//! than half the range apart (10/8 and 192.168/16): what comes out then depends on how glibc's qsort merges. So the
+//! same comparisons are made here in the same sequence.
+
+use crate::net::AddressFamily;
+use crate::netlink::ipvs_raw::{RawDestination, RawService};
+use std::cmp::Ordering;
+use std::net::IpAddr;
+
+/// Marks, then families, protocols, addresses, ports.
+pub fn services(services: Vec<RawService>) -> Vec<RawService> {
+    merge_sort(services, &|a, b| {
+        difference(a.mark, b.mark)
+            .then(a.family.cmp(&b.family))
+            .then(a.protocol.cmp(&b.protocol))
+            .then_with(|| addresses(a.address, b.address))
+            .then(a.port.cmp(&b.port))
+    })
+}
+
+/// Families, addresses, ports.
+pub fn destinations(destinations: Vec<RawDestination>) -> Vec<RawDestination> {
+    merge_sort(destinations, &|a, b| {
+        AddressFamily::of(a.address)
+            .cmp(&AddressFamily::of(b.address))
+            .then_with(|| addresses(a.address, b.address))
+            .then(a.port.cmp(&b.port))
+    })
+}
+
+fn addresses(a: IpAddr, b: IpAddr) -> Ordering {
+    match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => difference(a.to_bits(), b.to_bits()),
+        (IpAddr::V6(a), IpAddr::V6(b)) => {
+            let word = |bits: u128, index: u32| (bits >> (96 - 32 * index)) as u32; // the cut is meant
+            let (a, b) = (a.to_bits(), b.to_bits());
+            (0..4)
+                .map(|index| difference(word(a, index), word(b, index)))
+                .fold(Ordering::Equal, Ordering::then)
+        }
+        (a, b) => a.cmp(&b),
+    }
+}
+
+/// The sign of the difference in 32 bits.
+fn difference(a: u32, b: u32) -> Ordering {
+    (a.wrapping_sub(b) as i32).cmp(&0)
+}
+
+/// glibc's merge sort: the first half is the smaller one, and the left wins ties.
+fn merge_sort<T>(mut items: Vec<T>, compare: &dyn Fn(&T, &T) -> Ordering) -> Vec<T> {
+    if items.len() < 2 {
+        return items;
+    }
+    let right = merge_sort(items.split_off(items.len() / 2), compare);
+    let left = merge_sort(items, compare);
+    let mut sorted = Vec::with_capacity(left.len() + right.len());
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    loop {
+        let from_left = match (left.peek(), right.peek()) {
+            (Some(a), Some(b)) => compare(a, b) != Ordering::Greater,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        match if from_left { left.next() } else { right.next() } {
+            Some(item) => sorted.push(item),
+            None => return sorted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_addresses_are_in_order_and_far_ones_as_they_wrap() {
+        assert_eq!(difference(10 << 24, 192 << 24), Ordering::Greater);
+        assert_eq!(difference(1, 2), Ordering::Less);
+        let sorted = merge_sort(vec![5, 3, 9, 1, 3, 0, 7], &|a: &i32, b| a.cmp(b));
+        assert_eq!(sorted, [0, 1, 3, 3, 5, 7, 9]);
+        let (a, b): (IpAddr, IpAddr) = ("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap());
+        assert_eq!(addresses(a, b), Ordering::Less);
+        assert_eq!(addresses(b, b), Ordering::Equal);
+    }
+}
