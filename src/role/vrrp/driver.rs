@@ -575,8 +575,9 @@ impl Driver {
                 Action::Transmit(..) => {}
                 Action::Kernel(op, what) => {
                     self.leftovers.note(op, &what, &self.interfaces);
-                    let change = match self.leases.note(op, &what, &self.core) {
-                        Some(lifetime) => KernelChange::Leased(what, lifetime),
+                    let change = match self.leases.note(op, &what, &self.core, &self.interfaces) {
+                        Some((lifetime, true)) => KernelChange::Renewed(what, lifetime),
+                        Some((lifetime, false)) => KernelChange::Leased(what, lifetime),
                         None => KernelChange::Address(what),
                     };
                     self.kernel.change(op, change);

@@ -125,13 +125,20 @@ impl Leases {
         self.on
     }
 
-    /// The core asks for a change: with which lifetimes, if any.
-    pub fn note(&mut self, id: OpId, op: &AddressOp, core: &Core) -> Option<Lifetime> {
+    /// The core asks for a change: with which lifetimes, if any, and whether an earlier run left the address there.
+    pub fn note(
+        &mut self,
+        id: OpId,
+        op: &AddressOp,
+        core: &Core,
+        known: &InterfaceTable,
+    ) -> Option<(Lifetime, bool)> {
         match op {
             AddressOp::Add { interface, cidr, .. } => {
                 self.adding.insert(id, (*interface, *cidr));
                 let term = self.terms.get(&core.owner_of(id)?)?;
-                Some(Lifetime::of(op, term.valid, Duration::ZERO))
+                let there = known.addresses(*interface).iter().find(|address| address.cidr == *cidr);
+                Some((Lifetime::of(op, term.valid, Duration::ZERO), there.is_some_and(is_ours)))
             }
             AddressOp::Remove { interface, cidr, .. } => {
                 self.foreign.remove(&(*interface, *cidr));
@@ -334,7 +341,7 @@ mod tests {
         leases: Leases,
         known: InterfaceTable,
         now: Instant,
-        asked: Vec<Option<Lifetime>>,
+        asked: Vec<Option<(Lifetime, bool)>>,
     }
 
     impl Node {
@@ -376,7 +383,7 @@ mod tests {
             node.core.handle_timeout(node.now, &mut actions);
             for action in actions {
                 let Action::Kernel(id, op) = action else { continue };
-                node.asked.push(node.leases.note(id, &op, &node.core));
+                node.asked.push(node.leases.note(id, &op, &node.core, &node.known));
                 node.leases.answered(id, &Ok(outcome), &node.known);
                 node.core.handle(Event::KernelDone { op: id, result: Ok(()) }, node.now, &mut Vec::new());
             }
@@ -406,7 +413,7 @@ mod tests {
     #[test]
     fn addresses_come_with_a_lease_that_each_advertisement_renews() {
         let mut node = Node::new(&[], Outcome::Done);
-        assert_eq!(node.asked, [Some(Lifetime { valid: 4, preferred: 4 }); 2]);
+        assert_eq!(node.asked, [Some((Lifetime { valid: 4, preferred: 4 }, false)); 2]);
         assert_eq!(node.speak().map(|renewal| renewal.leases.len()), Some(2));
         node.now += Duration::from_millis(500);
         assert!(node.speak().is_none(), "an advertisement out of turn renews nothing");
