@@ -42,7 +42,9 @@ impl AddressFamily {
     /// The group VRRP speaks to: 224.0.0.18 or ff02::12 (RFC 9568 5.1.1.2, 5.1.2.2).
     pub const fn vrrp_group(self) -> IpAddr {
         match self {
+            //= RFC9568 5.1.1.2 M-02
             AddressFamily::V4 => IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18)),
+            //= RFC9568 5.1.2.2 M-06
             AddressFamily::V6 => IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12)),
         }
     }
@@ -118,6 +120,7 @@ impl fmt::Display for IpCidr {
 }
 
 /// A virtual router identifier, 1 to 255 (RFC 9568 5.2.3).
+//= RFC9568 5.2.3 M-11
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct VirtualRouterId(NonZeroU8);
 
@@ -141,6 +144,7 @@ impl VirtualRouterId {
             AddressFamily::V4 => 1,
             AddressFamily::V6 => 2,
         };
+        //= RFC9568 7.3 M-27
         MacAddr([0x00, 0x00, 0x5e, 0x00, block, self.0.get()])
     }
 }

@@ -31,6 +31,50 @@ impl AddAssign<Duration> for Instant {
     }
 }
 
+/// A moment by the calendar, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Civil {
+    /// `Mon` to `Sun`.
+    pub weekday: &'static str,
+    /// `Jan` to `Dec`.
+    pub month: &'static str,
+    /// 1 to 31.
+    pub day: u64,
+    /// Of the common era.
+    pub year: u64,
+    /// 0 to 23.
+    pub hour: u64,
+    /// 0 to 59.
+    pub minute: u64,
+    /// 0 to 59.
+    pub second: u64,
+}
+
+impl Civil {
+    /// From seconds since 1970.
+    pub fn of(unix_seconds: u64) -> Civil {
+        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let (days, seconds) = (unix_seconds / 86_400, unix_seconds % 86_400);
+        // Days to a date in the proleptic Gregorian calendar, by eras of 400 years that begin in March.
+        let shifted = days + 719_468;
+        let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+        let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month = (5 * of_year + 2) / 153; // 0 is March
+        Civil {
+            weekday: DAYS[(days % 7) as usize],         // below 7
+            month: MONTHS[((month + 2) % 12) as usize], // below 12
+            day: of_year - (153 * month + 2) / 5 + 1,
+            year: year_of_era + era * 400 + u64::from(month >= 10),
+            hour: seconds / 3600,
+            minute: seconds / 60 % 60,
+            second: seconds % 60,
+        }
+    }
+}
+
 /// An advertisement interval in centiseconds, the unit of RFC 9568's Max Advertise Interval.
 ///
 /// VRRPv2 counts whole seconds (1..=255 s, so up to 25500 here), VRRPv3 1..=4095 centiseconds.

@@ -8,16 +8,20 @@ use checker_support::{
 use holdfast::link::frame::encode;
 use holdfast::link::{FromChecker, News, ToChecker};
 use holdfast::lvs::reconcile;
+use holdfast::lvs::sync::SyncDaemon;
 use holdfast::lvs::table::{Destination, Service, ServiceSettings, Table, TableOp};
 use holdfast::plan::Generation;
 use holdfast::plan::check::{CheckKind, HttpCheck, HttpUrl, HttpVersion};
-use holdfast::plan::lvs::{ForwardingMethod, LvsPlan, RealServer, ServiceKey, SorryServer};
+use holdfast::plan::lvs::{
+    ForwardingMethod, KernelSettings, LvsPlan, RealServer, ServiceKey, SorryServer, SyncPlan, SyncRole,
+    SyncSettings, Timeouts, VirtualServer,
+};
 use holdfast::report::CheckerStatus;
 use holdfast::role::checker::run_with;
 use holdfast::role::ipvs_worker::{Opener, StoreError, TableStore};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,6 +39,8 @@ struct KernelState {
     /// Refuse that many changes.
     refuse: usize,
     flushed: bool,
+    timeouts: Timeouts,
+    daemons: Vec<SyncDaemon>,
 }
 
 impl Kernel {
@@ -73,6 +79,25 @@ impl TableStore for Kernel {
             state.table = Table::default();
             state.flushed = true;
         });
+        Ok(())
+    }
+
+    fn set_timeouts(&mut self, timeouts: &Timeouts) -> Result<(), StoreError> {
+        self.with(|state| state.timeouts = *timeouts);
+        Ok(())
+    }
+
+    fn daemons(&mut self) -> Result<Vec<SyncDaemon>, StoreError> {
+        Ok(self.with(|state| state.daemons.clone()))
+    }
+
+    fn start_daemon(&mut self, daemon: &SyncDaemon) -> Result<(), StoreError> {
+        self.with(|state| state.daemons.push(daemon.clone()));
+        Ok(())
+    }
+
+    fn stop_daemon(&mut self, role: SyncRole) -> Result<(), StoreError> {
+        self.with(|state| state.daemons.retain(|daemon| daemon.role != role));
         Ok(())
     }
 }
@@ -369,7 +394,7 @@ fn lvs_flush_empties_the_table_once() {
             generation: Generation(generation),
             virtual_servers,
             flush_at_start: true,
-            init_notifies: false,
+            ..LvsPlan::default()
         })
     };
     role.tell(&plan(1));
@@ -459,4 +484,81 @@ fn loopback_answers_a_ping() {
         assert!(result == "echo reply" || may_not, "{address}: {result}");
         role.stop(false);
     }
+}
+
+#[test]
+fn synchronisation_follows_the_virtual_router_and_ends_with_the_daemon() {
+    let kernel = Kernel::default();
+    let mut role = start(&kernel);
+    let settings = SyncSettings {
+        interface: "eth0".into(),
+        sync_id: 51,
+        max_length: None,
+        group: None,
+        port: None,
+        ttl: None,
+    };
+    let sync = Some(SyncPlan { instance: Some("VI_1".into()), settings });
+    let timeouts = Timeouts { tcp: 900, tcp_fin: 0, udp: 300 };
+    let settings = KernelSettings { timeouts, sync, flush_at_stop: true };
+    role.tell(&ToChecker::Plan(LvsPlan {
+        generation: Generation(7),
+        virtual_servers: vec![tcp_servers(&[closed_port()])],
+        kernel: settings,
+        ..LvsPlan::default()
+    }));
+    assert_eq!(role.hear(), FromChecker::Applied(Generation(7)));
+    let roles = || kernel.with(|state| state.daemons.iter().map(|daemon| daemon.role).collect::<Vec<_>>());
+    assert_eq!(roles(), [SyncRole::Backup]);
+    assert_eq!(kernel.with(|state| state.timeouts), timeouts);
+    role.tell(&ToChecker::Master(true));
+    wait("the master daemon", || (roles() == [SyncRole::Master]).then_some(()));
+    role.tell(&ToChecker::Master(false));
+    wait("the backup daemon", || (roles() == [SyncRole::Backup]).then_some(()));
+    role.stop(true);
+    assert_eq!(roles(), []);
+    assert!(kernel.with(|state| state.flushed && state.table == Table::default()));
+}
+
+/// What `ip` does in the network namespace of thread `thread` of this process.
+fn ip_in(thread: i32, arguments: &str) {
+    let namespace = format!("--net=/proc/{}/task/{thread}/ns/net", std::process::id());
+    let mut command = Command::new("nsenter");
+    let status = command.arg(namespace).arg("ip").args(arguments.split(' ')).status();
+    assert!(status.expect("nsenter is installed").success(), "ip {arguments}");
+}
+
+#[test]
+fn the_checks_of_ha_suspend_run_only_where_the_address_is() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: this test makes a network namespace, which needs root");
+        return;
+    }
+    let kernel = Kernel::default();
+    let opener = kernel.opener();
+    let (tell, hear) = std::sync::mpsc::channel();
+    let mut role = Role::start(move |link| {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("root may make a network namespace");
+        tell.send(nix::unistd::gettid().as_raw()).expect("the test waits");
+        run_with(link, opener)
+    });
+    let thread = hear.recv().expect("the role starts");
+    ip_in(thread, "link set lo up");
+    let other = VirtualServer { keys: vec![key(8443)], ..tcp_servers(&[closed_port()]) };
+    let server = VirtualServer { ha_suspend: true, ..tcp_servers(&[closed_port()]) };
+    role.plan(1, vec![server, other]);
+    role.wait_for_state("suspended");
+    wait("the other one to be asked", || {
+        let state = role.status().virtual_servers[1].real_servers[0].checkers[0].state.clone();
+        (state == "down").then_some(())
+    });
+    assert_eq!(role.checker().state, "suspended");
+    assert!(role.status().virtual_servers[0].real_servers[0].up, "it keeps the state it had");
+    ip_in(thread, "address add 198.51.100.1/32 dev lo");
+    role.wait_for_state("down");
+    ip_in(thread, "address delete 198.51.100.1/32 dev lo");
+    role.wait_for_state("suspended");
+    let up = role.status().virtual_servers[0].real_servers[0].up;
+    assert!(!up, "what was found out stays");
+    role.stop(false);
 }

@@ -14,9 +14,11 @@ use holdfast::lvs::director::Director;
 use holdfast::lvs::table::{Destination, ServiceSettings, Table, TableOp};
 use holdfast::net::{AddressFamily, TransportProtocol};
 use holdfast::netlink::ipvs::Ipvs;
+use holdfast::plan::Generation;
 use holdfast::plan::check::CheckKind;
 use holdfast::plan::lvs::{
-    ForwardingMethod, LvsPlan, Persistence, RealServer, ServiceKey, TunnelKind, VirtualServer,
+    ForwardingMethod, KernelSettings, LvsPlan, Persistence, RealServer, ServiceKey, SyncPlan, SyncRole,
+    SyncSettings, Timeouts, TunnelKind, VirtualServer,
 };
 use holdfast::role::checker::run;
 use ipvs_support::in_namespace;
@@ -173,5 +175,50 @@ fn the_work_of_others_is_left_alone_and_their_work_on_ours_repaired() {
         assert_eq!(role.hear(), FromChecker::Alive(1));
         role.stop(true);
         assert_eq!(table(&mut ipvs), before);
+    });
+}
+
+#[test]
+fn synchronisation_follows_the_virtual_router_and_what_others_stop_is_started_again() {
+    in_namespace(|mut ipvs| {
+        for line in ["link add sync0 type dummy", "link set sync0 up", "address add 192.0.2.77/24 dev sync0"]
+        {
+            let status = std::process::Command::new("/sbin/ip").args(line.split(' ')).status();
+            assert!(status.expect("iproute2 is installed").success(), "ip {line}");
+        }
+        let settings = SyncSettings {
+            interface: "sync0".into(),
+            sync_id: 51,
+            max_length: Some(100),
+            group: None,
+            port: None,
+            ttl: None,
+        };
+        let sync = Some(SyncPlan { instance: Some("VI_1".into()), settings });
+        let timeouts = Timeouts { tcp: 901, tcp_fin: 0, udp: 0 };
+        let plan = |generation, sync| {
+            let kernel = KernelSettings { timeouts, sync, flush_at_stop: false };
+            let generation = Generation(generation);
+            let virtual_servers = vec![tcp_servers(&[own_address()])];
+            ToChecker::Plan(LvsPlan { generation, virtual_servers, kernel, ..LvsPlan::default() })
+        };
+        let mut role = Role::start(run);
+        role.tell(&plan(1, sync.clone()));
+        assert_eq!(role.hear(), FromChecker::Applied(Generation(1)));
+        assert_eq!(role.status().ipvs_error, None);
+        let roles = |ipvs: &mut Ipvs| -> Vec<SyncRole> {
+            ipvs.daemons().unwrap().into_iter().map(|daemon| daemon.role).collect()
+        };
+        assert_eq!((roles(&mut ipvs), ipvs.timeouts().unwrap().tcp), (vec![SyncRole::Backup], 901));
+        role.tell(&ToChecker::Master(true));
+        wait("the master daemon", || (roles(&mut ipvs) == [SyncRole::Master]).then_some(()));
+        ipvs.stop_daemon(SyncRole::Master).unwrap();
+        role.tell(&plan(2, sync));
+        assert_eq!(role.hear(), FromChecker::Applied(Generation(2)));
+        assert_eq!(roles(&mut ipvs), [SyncRole::Master], "what somebody else stopped runs again");
+        role.tell(&plan(3, None));
+        assert_eq!(role.hear(), FromChecker::Applied(Generation(3)));
+        assert_eq!(roles(&mut ipvs), []);
+        role.stop(true);
     });
 }

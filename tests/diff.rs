@@ -404,10 +404,11 @@ fn lvs_plan() -> impl Strategy<Value = LvsPlan> {
                 sorry_server: None,
                 alpha,
                 omega: false,
+                ha_suspend: false,
                 real_servers,
             });
         }
-        LvsPlan { generation: Generation(1), virtual_servers, flush_at_start: false, init_notifies: false }
+        LvsPlan { generation: Generation(1), virtual_servers, ..LvsPlan::default() }
     })
 }
 

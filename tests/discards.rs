@@ -170,6 +170,7 @@ fn changed(version: Version, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 //= RFC9568 7.1 M-34
 //= RFC3768 7.1 M-36
 //= RFC3768 7.1 M-37
+//= RFC9568 8.4 M-101
 //= RFC9568 7.1 M-46
 #[test]
 fn every_malformed_packet_has_its_counter_and_changes_nothing() {

@@ -7,9 +7,12 @@ mod ipvs_support;
 
 use holdfast::lvs::table::{Destination, ServiceSettings, TableOp};
 use holdfast::net::{AddressFamily, TransportProtocol};
-use holdfast::netlink::ipvs::{Ipvs, ServiceEntry};
+use holdfast::netlink::ipvs::{Ipvs, ServiceEntry, SyncDaemon};
+use holdfast::netlink::ipvs_connections::connections;
 use holdfast::netlink::route::RouteSocket;
-use holdfast::plan::lvs::{ForwardingMethod, Persistence, ServiceKey, TunnelChecksum, TunnelKind};
+use holdfast::plan::lvs::{
+    ForwardingMethod, Persistence, ServiceKey, SyncRole, SyncSettings, Timeouts, TunnelChecksum, TunnelKind,
+};
 use ipvs_support::{LOOPBACK, run};
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -261,6 +264,96 @@ fn what_ipvsadm_makes_is_read() {
 }
 
 #[test]
+fn services_and_destinations_are_shown_one_by_one_in_the_kernels_order() {
+    in_namespace(|mut ipvs| {
+        all_done(&mut ipvs, &everything());
+        let web = endpoint(TransportProtocol::Tcp, "192.0.2.1:80");
+        let record = ipvs.service(&web).unwrap();
+        assert_eq!((record.key, record.settings), (web, settings("wlc")));
+        let mut found: Vec<_> = ipvs.services().unwrap().into_iter().map(|record| record.key).collect();
+        found.sort();
+        assert_eq!(found, ipvs.list().unwrap().into_iter().map(|entry| entry.key).collect::<Vec<_>>());
+        let shown: Vec<_> =
+            ipvs.destinations(&web).unwrap().into_iter().map(|entry| entry.endpoint).collect();
+        assert_eq!(shown.len(), 2);
+        let other = endpoint(TransportProtocol::Udp, "192.0.2.1:80");
+        for error in [ipvs.service(&other).unwrap_err(), ipvs.zero(Some(&other)).unwrap_err()] {
+            assert_eq!((error.errno, &*error.message), (libc::ESRCH, "No such service"));
+        }
+        ipvs.zero(Some(&web)).unwrap();
+        ipvs.zero(None).unwrap();
+    });
+}
+
+#[test]
+fn timeouts_are_set_and_read_as_ipvsadm_shows_them() {
+    in_namespace(|mut ipvs| {
+        let before = ipvs.timeouts().unwrap();
+        assert!(before.tcp > 0 && before.tcp_fin > 0 && before.udp > 0, "{before:?}");
+        ipvs.set_timeouts(&Timeouts { tcp: 1234, tcp_fin: 0, udp: 56 }).unwrap();
+        assert_eq!(ipvs.timeouts().unwrap(), Timeouts { tcp: 1234, tcp_fin: before.tcp_fin, udp: 56 });
+        let shown = ipvsadm("-L --timeout");
+        assert!(shown.contains(&format!("1234 {} 56", before.tcp_fin)), "{shown}");
+    });
+}
+
+#[test]
+fn synchronisation_daemons_run_with_every_setting() {
+    in_namespace(|mut ipvs| {
+        for line in [
+            "link add sync0 type dummy",
+            "link set sync0 up",
+            "address add 192.0.2.77/24 dev sync0",
+            "address add 2001:db8::77/64 dev sync0 nodad",
+        ] {
+            let status =
+                Command::new("/sbin/ip").args(line.split(' ')).status().expect("iproute2 is installed");
+            assert!(status.success(), "ip {line}");
+        }
+        assert_eq!(ipvs.daemons().unwrap(), []);
+        let settings = |group: &str, sync_id| SyncSettings {
+            interface: "sync0".into(),
+            sync_id,
+            max_length: Some(1300),
+            group: Some(group.parse().unwrap()),
+            port: Some(9001),
+            ttl: Some(4),
+        };
+        let (master, backup) = (settings("224.0.0.99", 51), settings("ff02::99", 0));
+        ipvs.start_daemon(SyncRole::Master, &master).unwrap();
+        ipvs.start_daemon(SyncRole::Backup, &backup).unwrap();
+        let again = ipvs.start_daemon(SyncRole::Master, &master).unwrap_err();
+        assert_eq!(
+            again.to_string(),
+            "cannot start the master synchronisation daemon on sync0: Daemon has already run"
+        );
+        let mut found = ipvs.daemons().unwrap();
+        found.sort_by_key(|daemon| daemon.role);
+        let wanted = [(SyncRole::Master, master), (SyncRole::Backup, backup)]
+            .map(|(role, settings)| SyncDaemon { role, settings });
+        assert_eq!(found, wanted);
+        let shown = ipvsadm("-L --daemon");
+        assert!(shown.contains("master sync daemon (mcast=sync0, syncid=51, maxlen=1300"), "{shown}");
+        ipvs.stop_daemon(SyncRole::Master).unwrap();
+        ipvs.stop_daemon(SyncRole::Backup).unwrap();
+        let none = ipvs.stop_daemon(SyncRole::Backup).unwrap_err();
+        assert_eq!(none.message, "No daemon is running");
+        assert_eq!(ipvs.daemons().unwrap(), []);
+        let plain =
+            SyncSettings { max_length: None, group: None, port: None, ttl: None, ..settings("224.0.0.1", 0) };
+        ipvs.start_daemon(SyncRole::Backup, &plain).unwrap();
+        let filled = ipvs.daemons().unwrap().remove(0).settings;
+        assert_eq!(
+            (filled.group, filled.port, filled.ttl),
+            (Some([224, 0, 0, 81].into()), Some(8848), Some(1))
+        );
+        ipvs.stop_daemon(SyncRole::Backup).unwrap();
+        let nowhere = SyncSettings { interface: "nosuch0".into(), ..plain };
+        assert_eq!(ipvs.start_daemon(SyncRole::Backup, &nowhere).unwrap_err().errno, libc::ENODEV);
+    });
+}
+
+#[test]
 fn edits_change_in_place_and_deletions_delete() {
     in_namespace(|mut ipvs| {
         all_done(&mut ipvs, &everything());
@@ -380,10 +473,18 @@ fn a_connection_is_balanced_and_counted() {
             &mut ipvs,
             &[TableOp::AddService(web, settings("rr")), TableOp::AddDest(web, address, real)],
         );
+        let mut clients = BTreeSet::new();
         for _ in 0..3 {
             let mut client = TcpStream::connect("192.0.2.1:80").unwrap();
+            clients.insert(client.local_addr().unwrap());
             drop(server.accept().unwrap());
             assert_eq!(client.read(&mut [0]).unwrap(), 0, "the real server closed");
+        }
+        let listed: Vec<_> = connections().unwrap().collect::<Result<_, _>>().unwrap();
+        assert_eq!(listed.iter().map(|connection| connection.client).collect::<BTreeSet<_>>(), clients);
+        for connection in &listed {
+            assert_eq!((&*connection.protocol, connection.destination), ("TCP", address), "{connection:?}");
+            assert_eq!(connection.service, socket("192.0.2.1:80"));
         }
         let start = Instant::now();
         let entry = loop {

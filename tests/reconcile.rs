@@ -3,47 +3,88 @@
 use holdfast::lvs::reconcile::{apply, plan};
 use holdfast::lvs::table::{Destination, Service, ServiceSettings, Table, TableOp};
 use holdfast::net::{AddressFamily, TransportProtocol};
-use holdfast::plan::lvs::{ForwardingMethod, ServiceKey};
+use holdfast::plan::lvs::{ForwardingMethod, Persistence, ServiceKey, TunnelChecksum, TunnelKind};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-/// Few keys, so that tables overlap.
+/// Few keys, so that tables overlap: every protocol, both families, marks.
 fn key() -> impl Strategy<Value = ServiceKey> {
+    let protocol = prop_oneof![
+        Just(TransportProtocol::Tcp),
+        Just(TransportProtocol::Udp),
+        Just(TransportProtocol::Sctp),
+    ];
+    let address = prop_oneof![
+        Just(IpAddr::from([198, 51, 100, 1])),
+        Just(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1])),
+    ];
+    let family = prop_oneof![Just(AddressFamily::V4), Just(AddressFamily::V6)];
     prop_oneof![
-        (1u16..4).prop_map(|port| ServiceKey::Endpoint {
+        4 => (1u16..4).prop_map(|port| ServiceKey::Endpoint {
             protocol: TransportProtocol::Tcp,
             address: [198, 51, 100, 1].into(),
             port,
         }),
-        (1u32..3).prop_map(|mark| ServiceKey::FwMark { family: AddressFamily::V6, mark }),
+        1 => (protocol, address, 0u16..2).prop_map(|(protocol, address, port)| {
+            ServiceKey::Endpoint { protocol, address, port }
+        }),
+        1 => (family, 1u32..3).prop_map(|(family, mark)| ServiceKey::FwMark { family, mark }),
     ]
 }
 
+const SCHEDULERS: &[&str] =
+    &["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "mh", "sed", "nq", "fo", "ovf", "twos"];
+
 fn settings() -> impl Strategy<Value = ServiceSettings> {
-    (prop_oneof![Just("rr"), Just("wlc")], any::<bool>()).prop_map(|(scheduler, one_packet)| {
-        ServiceSettings {
+    let persistence = proptest::option::of((1u32..3, 8u8..33)).prop_map(|persistence| {
+        persistence
+            .map(|(timeout_seconds, granularity_prefix)| Persistence { timeout_seconds, granularity_prefix })
+    });
+    let engine = proptest::option::of(Just("sip".to_owned()));
+    let flags = (0u32..8).prop_map(|bits| bits << 3);
+    (proptest::sample::select(SCHEDULERS), flags, persistence, engine, any::<bool>()).prop_map(
+        |(scheduler, scheduler_flags, persistence, persistence_engine, one_packet)| ServiceSettings {
             scheduler: scheduler.into(),
-            scheduler_flags: 0,
-            persistence: None,
-            persistence_engine: None,
+            scheduler_flags,
+            persistence,
+            persistence_engine,
             one_packet,
-        }
-    })
+        },
+    )
+}
+
+fn forwarding() -> impl Strategy<Value = ForwardingMethod> {
+    let any_sum =
+        prop_oneof![Just(TunnelChecksum::None), Just(TunnelChecksum::Full), Just(TunnelChecksum::Remote),];
+    let sum = prop_oneof![Just(TunnelChecksum::None), Just(TunnelChecksum::Full)];
+    let tunnel = prop_oneof![
+        Just(TunnelKind::Ipip),
+        (1u16..3, any_sum).prop_map(|(port, checksum)| TunnelKind::Gue { port, checksum }),
+        sum.prop_map(|checksum| TunnelKind::Gre { checksum }),
+    ];
+    prop_oneof![
+        Just(ForwardingMethod::Masquerade),
+        Just(ForwardingMethod::DirectRouting),
+        tunnel.prop_map(ForwardingMethod::Tunnel),
+    ]
 }
 
 fn destination() -> impl Strategy<Value = Destination> {
-    let forwarding = prop_oneof![Just(ForwardingMethod::Masquerade), Just(ForwardingMethod::DirectRouting)];
-    (forwarding, 0u32..3).prop_map(|(forwarding, weight)| Destination {
-        forwarding,
-        weight,
-        upper_threshold: 0,
-        lower_threshold: 0,
-    })
+    (forwarding(), 0u32..3, 0u32..3, 0u32..2).prop_map(
+        |(forwarding, weight, upper_threshold, lower_threshold)| Destination {
+            forwarding,
+            weight,
+            upper_threshold,
+            lower_threshold,
+        },
+    )
 }
 
 fn service() -> impl Strategy<Value = Service> {
-    let endpoint = (1u8..5).prop_map(|n| SocketAddr::from(([192, 0, 2, n], 80)));
+    let v4 = (1u8..5).prop_map(|n| SocketAddr::from(([192, 0, 2, n], 80)));
+    let v6 = (1u16..3).prop_map(|n| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 1, n], 80)));
+    let endpoint = prop_oneof![4 => v4, 1 => v6];
     (settings(), proptest::collection::btree_map(endpoint, destination(), 0..5))
         .prop_map(|(settings, destinations)| Service { settings, destinations })
 }

@@ -24,6 +24,7 @@
 //! gap arp=100ms ndp=0s on=eth0,eth1    least time between announcements, for these interfaces or for each
 //! startup_delay 3s | log_unknown_vrids
 //! sample script/chk up|down|unknown|NUMBER [because exit status 1]    what is known of a tracked thing
+//! router a claim=10s          `notify_claim`; `claimed a well` | `claimed a exit status 1`: how the script ended
 //! status
 //! ```
 

@@ -5,6 +5,10 @@ usage: cost.py load SECONDS EXPECTED_PER_SECOND MASTER_PID BACKUP_PID INTERFACE.
            `MASTER_US_PER_ADVERT BACKUP_US_PER_ADVERT ADVERTS_PER_SECOND`
        cost.py memory PID
            prints the proportional memory (Pss) of the process tree in KiB
+       cost.py settled EXPECTED_PER_SECOND INTERFACE...
+           waits as `load` does
+       cost.py sent SECONDS
+           prints how many IPv4 packets this namespace sent in that time
 """
 
 import os
@@ -82,7 +86,23 @@ def load(seconds, expected, master, backup, interfaces):
     print("%.3f %.3f %d" % (used[0], used[1], adverts / seconds))
 
 
+def ipv4_sent():
+    with open("/proc/net/snmp", encoding="ascii") as table:
+        names, values = [line.split() for line in table if line.startswith("Ip:")]
+    return int(values[names.index("OutRequests")])
+
+
+def sent(seconds):
+    before = ipv4_sent()
+    time.sleep(seconds)
+    print(ipv4_sent() - before)
+
+
 if sys.argv[1] == "load":
     load(float(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]), sys.argv[6:])
+elif sys.argv[1] == "settled":
+    wait_until_stable(float(sys.argv[2]), sys.argv[3:])
+elif sys.argv[1] == "sent":
+    sent(float(sys.argv[2]))
 else:
     print(pss(tree(int(sys.argv[2]))))

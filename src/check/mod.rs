@@ -7,7 +7,7 @@ pub mod checker;
 pub mod probe;
 
 use crate::plan::check::Question;
-use crate::plan::lvs::LvsPlan;
+use crate::plan::lvs::{LvsPlan, VirtualServer};
 use crate::time::Instant;
 use checker::Checker;
 use probe::{Mark, Outcome};
@@ -276,7 +276,13 @@ impl Checks {
 
 /// The questions of a plan, in its order, repetitions included.
 pub fn questions(plan: &LvsPlan) -> Vec<Question> {
-    let servers = plan.virtual_servers.iter().flat_map(|virtual_server| &virtual_server.real_servers);
+    questions_of(plan, |_| true)
+}
+
+/// Those of the virtual servers that `asks` says yes to.
+pub fn questions_of(plan: &LvsPlan, asks: impl Fn(&VirtualServer) -> bool) -> Vec<Question> {
+    let asking = plan.virtual_servers.iter().filter(|virtual_server| asks(virtual_server));
+    let servers = asking.flat_map(|virtual_server| &virtual_server.real_servers);
     servers.flat_map(|server| &server.checkers).map(|checker| checker.question()).collect()
 }
 

@@ -163,6 +163,9 @@ pub struct Options {
     /// The generation that the compile role gives its plans
     #[arg(long = "generation", value_name = "N", hide = true, default_value_t = 1)]
     pub generation: u64,
+    /// Where the checker role sets IPVS up
+    #[arg(long = "ipvs-namespace", value_name = "FILE", hide = true)]
+    pub ipvs_namespace: Option<PathBuf>,
     /// Words that mean nothing here
     #[arg(hide = true)]
     pub extra: Vec<OsString>,

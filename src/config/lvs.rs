@@ -1,5 +1,6 @@
 //! `virtual_server` to [`plan::VirtualServer`](crate::plan::lvs::VirtualServer).
 
+mod kernel;
 mod server;
 
 use super::{Diagnostics, notify};
@@ -40,6 +41,7 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
         virtual_servers,
         flush_at_start: config.global.lvs_flush,
         init_notifies: config.global.others.is_on("rs_init_notifies"),
+        kernel: kernel::settings(config, out),
     }
 }
 
@@ -92,6 +94,7 @@ impl Lowering<'_> {
             sorry_server,
             alpha: self.written.alpha,
             omega: self.written.omega,
+            ha_suspend: self.ha_suspend(&keys),
             real_servers,
             keys,
             name: self.name.clone(),
@@ -224,6 +227,14 @@ impl Lowering<'_> {
         }
         let timeout_seconds = written.or(every_port.then_some(default))?;
         Some(Persistence { timeout_seconds, granularity_prefix })
+    }
+
+    fn ha_suspend(&mut self, keys: &[ServiceKey]) -> bool {
+        let marks = keys.iter().any(|key| matches!(key, ServiceKey::FwMark { .. }));
+        if self.written.ha_suspend && marks {
+            self.tell(Code::Cleared, "a mark has no address for `ha_suspend`", "its checks run all the time");
+        }
+        self.written.ha_suspend && !marks
     }
 
     fn one_packet(&mut self, keys: &[ServiceKey]) -> bool {

@@ -9,11 +9,12 @@ pub mod effective;
 mod lvs;
 pub mod names;
 mod notify;
+mod process;
 mod scripts;
 mod vrrp;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::plan::{Generation, GlobalPlan, Plans};
 use keepalived_compat::config::lvs::VirtualServer;
@@ -52,7 +53,12 @@ fn lower_servers<V: Borrow<VirtualServer>>(
     let vrrp = vrrp::lower(config, generation, names, &mut out);
     let mut hooks = Vec::new();
     let lvs = lvs::lower(config, servers, generation, &mut hooks, &mut out);
-    let global = GlobalPlan { router_id: config.global.router_id.clone(), not_yet: Vec::new() };
+    let global = GlobalPlan {
+        router_id: config.global.router_id.clone(),
+        not_yet: Vec::new(),
+        processes: process::processes(config),
+        daemon: process::daemon(config),
+    };
     let mut scripts = scripts::lower(config, &vrrp, generation, &mut out);
     *scripts.notify = notify::lower(config, hooks, !lvs.virtual_servers.is_empty());
     let bfd = bfd::lower(config, generation);

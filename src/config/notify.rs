@@ -91,7 +91,7 @@ impl Defaults {
         CommandPlan { words: command.argv.clone(), account, ..CommandPlan::default() }
     }
 
-    fn find(&self, settings: &[Setting], keyword: &str) -> Option<CommandPlan> {
+    pub(super) fn find(&self, settings: &[Setting], keyword: &str) -> Option<CommandPlan> {
         settings.command(keyword).map(|command| self.command(command))
     }
 
@@ -152,6 +152,7 @@ fn hooks_of_instance(instance: &VrrpInstance, groups: &[&Setting], defaults: &De
         priority_changes: switch(settings, "notify_priority_changes")
             .or(of_group)
             .unwrap_or(defaults.priority_changes),
+        claim: defaults.find(settings, "notify_claim"),
     }
 }
 

@@ -20,7 +20,7 @@ impl Reader for Memory<'_> {
 }
 
 /// Parses and lowers; all codes in the order they were said.
-pub(super) fn lowered(text: &str) -> (Plans, Vec<Code>) {
+pub(crate) fn lowered(text: &str) -> (Plans, Vec<Code>) {
     let options = Options { config_id: "lb1", vrrp: true, checker: true };
     let parsed = keepalived_compat::parse(&mut Memory(text), "main", options);
     let lowered = lower(&parsed.config, Generation(7));
@@ -198,8 +198,7 @@ fn strict_mode_takes_away_what_the_rfc_does_not_know() {
         (plan.announce.lower_priority_repeat, plan.announce.lower_priority_delay),
         (0, Duration::ZERO)
     );
-    assert_eq!(codes[0], Code::NotYetTraffic);
-    assert_eq!(codes[1..], [Code::Cleared; 4]);
+    assert_eq!(codes, [Code::Cleared; 4]);
     // The global form, and an instance that opts out.
     let text = |more: &str| {
         format!(

@@ -1,6 +1,7 @@
 //! `vrrp_instance` to [`RouterPlan`].
 
 mod address;
+mod claim;
 mod groups;
 mod line;
 mod route;
@@ -42,6 +43,7 @@ pub(super) fn lower(
         let Some(mut router) = router(instance, &mut links, out) else { continue };
         router.routing = routing.of_instance(&instance.settings.others, out);
         router.trackers = track::trackers(&instance.settings.others, config);
+        router.claim = claim::claim(instance, out);
         router.announce = whole::announce(instance, config, router.announce);
         if let Some(first) = keys.get(&router.key) {
             router.key.among = among(&router, &routers);

@@ -124,6 +124,9 @@ fn router(router: &RouterStatus) -> String {
         let label = if number == 0 { "address" } else { "" };
         rows.push(vec![label.to_owned(), address(virtual_address)]);
     }
+    if let Some(claim) = &router.claim {
+        rows.push(vec!["claim".to_owned(), claim.words.clone()]);
+    }
     for held in &router.routing {
         rows.push(vec![String::new(), routing(held)]);
     }
@@ -187,12 +190,15 @@ pub(super) mod tests {
                     error: Some("no such device".to_owned()),
                 },
             ],
+            claim: None,
             routing: vec![RoutingStatus {
                 what: "route 10.0.0.0/24 via 192.0.2.254 dev eth0".to_owned(),
                 installed: false,
                 error: Some("Network is unreachable (errno 101)".to_owned()),
             }],
             counters: [("advertisements_received".to_owned(), 12), ("checksum".to_owned(), 0)].into(),
+            since_us: 3_700_000_000,
+            wants_master: false,
         }
     }
 

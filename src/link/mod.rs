@@ -11,12 +11,13 @@ pub use news::News;
 
 use crate::plan::bfd::BfdPlan;
 use crate::plan::lvs::LvsPlan;
+use crate::plan::process::ProcessPlan;
 use crate::plan::scripts::ScriptsPlan;
 use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::vrrp::VrrpPlan;
 use crate::plan::{Generation, Plans};
 use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, VrrpStatus};
-use crate::vrrp::Transition;
+use crate::vrrp::{ClaimId, ClaimOrder, RouterId, Transition};
 use serde::{Deserialize, Serialize};
 
 /// The largest frame, in octets: a plan with 10,000 services of 100 servers fits with room.
@@ -25,6 +26,8 @@ pub const MAX_FRAME: usize = 256 << 20;
 /// Supervisor to vrrp.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToVrrp {
+    /// Be scheduled like this from now on.
+    Process(ProcessPlan),
     /// Do this from now on.
     Plan(VrrpPlan),
     /// Something about a tracked thing changed (from the scripts or the bfd role; `None` when that role died).
@@ -35,6 +38,8 @@ pub enum ToVrrp {
     Snapshot(u64),
     /// Send a [`FromVrrp::Alive`] with this number.
     AreYouThere(u64),
+    /// A claim script that a [`FromVrrp::Claim`] asked for has ended, or could not be run.
+    Claimed(Claimed),
     /// End; give the addresses up only with `release`.
     Stop {
         /// Give them up?
@@ -55,6 +60,10 @@ pub enum FromVrrp {
     Transition(Transition),
     /// Something else that notify scripts and FIFOs tell, in its order between the transitions.
     News(crate::vrrp::News),
+    /// Have the scripts role run a claim script; answered with [`ToVrrp::Claimed`].
+    Claim(ClaimOrder),
+    /// End that attempt.
+    Unclaim(ClaimId),
     /// Stopped; the process exits next.
     Stopped,
 }
@@ -62,8 +71,12 @@ pub enum FromVrrp {
 /// Supervisor to checker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToChecker {
+    /// Be scheduled like this from now on.
+    Process(ProcessPlan),
     /// Do this from now on.
     Plan(LvsPlan),
+    /// Is the virtual router that `lvs_sync_daemon` names master? Comes before the plan when it is.
+    Master(bool),
     /// Send a [`FromChecker::Snapshot`] with this number.
     Snapshot(u64),
     /// Send a [`FromChecker::Alive`] with this number.
@@ -100,6 +113,10 @@ pub enum ToScripts {
     Plan(ScriptsPlan),
     /// Something happened that scripts, FIFOs or mail may have to tell.
     News(News),
+    /// Run the claim script of that instance; answered with [`FromScripts::Claimed`].
+    Claim(ClaimOrder),
+    /// End that attempt, or every one when the vrrp role that wanted them is gone; not answered.
+    Unclaim(Option<ClaimId>),
     /// Send a [`FromScripts::Snapshot`] with this number.
     Snapshot(u64),
     /// Send a [`FromScripts::Alive`] with this number.
@@ -119,13 +136,28 @@ pub enum FromScripts {
     Alive(u64),
     /// A tracker's sample changed; `None`: nothing is known of it any more.
     Tracker(TrackerKey, Option<Sample>),
+    /// A claim script has ended, or could not be run.
+    Claimed(Claimed),
     /// Stopped; the process exits next.
     Stopped,
+}
+
+/// How an attempt of a claim script ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimed {
+    /// Whose.
+    pub router: RouterId,
+    /// Which attempt.
+    pub claim: ClaimId,
+    /// `Ok` for exit status 0, else what went wrong, a few words.
+    pub result: Result<(), String>,
 }
 
 /// Supervisor to bfd.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToBfd {
+    /// Be scheduled like this from now on.
+    Process(ProcessPlan),
     /// Do this from now on.
     Plan(BfdPlan),
     /// Send a [`FromBfd::Snapshot`] with this number.

@@ -4,4 +4,5 @@
 pub mod director;
 pub mod notify;
 pub mod reconcile;
+pub mod sync;
 pub mod table;

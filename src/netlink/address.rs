@@ -97,6 +97,7 @@ pub(super) fn decode(payload: &[u8]) -> Result<Option<Address>, Malformed> {
 }
 
 /// The request that performs `op`. An existing address is left as it is: it may be somebody's own.
+//= keepalived M-106
 pub(super) fn encode(op: &AddressOp) -> Request {
     match op {
         AddressOp::Add { interface, cidr, label, scope, broadcast, options } => {

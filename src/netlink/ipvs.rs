@@ -1,12 +1,16 @@
-//! The kernel's IPVS table: read it, change it.
+//! The kernel's IPVS table: read it, change it; its timeouts and synchronisation daemons.
+//!
+//! No module needs to be loaded first: asking for the family makes the kernel load ip_vs, and a service makes it load
+//! its scheduler and persistence engine, wherever it has them as modules and a modprobe (kernel.modprobe).
 
 use super::genl::GenericSocket;
 use super::ipvs_codec::{self as codec, command};
-pub use super::ipvs_codec::{DestinationEntry, Info, Stats};
+pub use super::ipvs_codec::{DestinationEntry, Info, ServiceRecord, Stats};
 use super::message::Malformed;
 use super::socket::NetlinkError;
+pub use crate::lvs::sync::SyncDaemon;
 use crate::lvs::table::{Service, ServiceSettings, Table, TableOp};
-use crate::plan::lvs::ServiceKey;
+use crate::plan::lvs::{ServiceKey, SyncRole, SyncSettings, Timeouts};
 
 /// A door to the IPVS table of the network namespace of the thread that opened it. Blocking.
 ///
@@ -51,6 +55,32 @@ impl Ipvs {
         })
     }
 
+    /// The services in the kernel's order, without their destinations.
+    pub fn services(&mut self) -> Result<Vec<ServiceRecord>, NetlinkError> {
+        self.again_if_reloaded(Ipvs::services_once)
+    }
+
+    /// One service. ESRCH if there is none.
+    pub fn service(&mut self, key: &ServiceKey) -> Result<ServiceRecord, NetlinkError> {
+        self.again_if_reloaded(|ipvs| {
+            let context = format!("cannot show the virtual service {key}");
+            let request = codec::about(ipvs.netlink.family, command::GET_SERVICE, key);
+            let answers = ipvs.netlink.socket.call(request, &context).map_err(no_such_service)?;
+            let answer = answers.first().ok_or(Malformed("no answer"));
+            let record = answer.and_then(|answer| codec::decode_service(&answer.payload));
+            let record = record.and_then(|record| record.ok_or(Malformed("another service than asked for")));
+            record.map_err(|error| NetlinkError::malformed(error, &context))
+        })
+    }
+
+    /// The destinations of a service in the kernel's order. ESRCH if there is no such service.
+    pub fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, NetlinkError> {
+        let context = format!("cannot list the destinations of {key}");
+        let request = codec::about(self.netlink.family, command::GET_DEST, key);
+        let decode = |_, payload: &[u8]| codec::decode_destination(payload, key.family()).map(Some);
+        self.netlink.socket.dump_as(&request, &context, decode).map_err(no_such_service)
+    }
+
     /// The table without counters, for comparing.
     pub fn dump(&mut self) -> Result<Table, NetlinkError> {
         let services = self.list()?.into_iter().map(|entry| {
@@ -90,23 +120,99 @@ impl Ipvs {
 
     /// Remove every service, whoever made it.
     pub fn flush(&mut self) -> Result<(), NetlinkError> {
+        self.command(command::FLUSH, "cannot empty the IPVS table")
+    }
+
+    /// Set the counters of a service and its destinations to zero, or those of all (`None`). ESRCH if there is no such
+    /// service.
+    pub fn zero(&mut self, key: Option<&ServiceKey>) -> Result<(), NetlinkError> {
+        let Some(key) = key else { return self.command(command::ZERO, "cannot zero the counters") };
         self.again_if_reloaded(|ipvs| {
-            let request = codec::request(ipvs.netlink.family, command::FLUSH);
-            ipvs.netlink.socket.call(request, "cannot empty the IPVS table").map(drop)
+            let context = format!("cannot zero the counters of {key}");
+            let request = codec::about(ipvs.netlink.family, command::ZERO, key);
+            ipvs.netlink.socket.call(request, &context).map(drop).map_err(no_such_service)
         })
     }
 
-    fn list_once(&mut self) -> Result<Vec<ServiceEntry>, NetlinkError> {
-        let context = "cannot list the IPVS services";
-        let request = codec::request(self.netlink.family, command::GET_SERVICE);
-        let mut entries = Vec::new();
-        for answer in self.netlink.socket.dump(&request, context)? {
-            let record = codec::decode_service(&answer.payload);
-            if let Some(record) = record.map_err(|error| NetlinkError::malformed(error, context))? {
-                let destinations = self.destinations(&record.key)?;
-                let codec::ServiceRecord { key, settings, flags, stats } = record;
-                entries.push(ServiceEntry { key, settings, flags, stats, destinations });
+    /// How long the kernel keeps connections.
+    pub fn timeouts(&mut self) -> Result<Timeouts, NetlinkError> {
+        self.again_if_reloaded(|ipvs| {
+            let context = "cannot read the IPVS timeouts";
+            let request = codec::request(ipvs.netlink.family, command::GET_CONFIG);
+            let answers = ipvs.netlink.socket.call(request, context)?;
+            let answer = answers.first().ok_or(Malformed("no answer"));
+            let timeouts = answer.and_then(|answer| codec::decode_timeouts(&answer.payload));
+            timeouts.map_err(|error| NetlinkError::malformed(error, context))
+        })
+    }
+
+    /// Set them; what is 0 stays as it is.
+    pub fn set_timeouts(&mut self, timeouts: &Timeouts) -> Result<(), NetlinkError> {
+        self.again_if_reloaded(|ipvs| {
+            let request = codec::timeouts(ipvs.netlink.family, timeouts);
+            ipvs.netlink.socket.call(request, "cannot set the IPVS timeouts").map(drop)
+        })
+    }
+
+    /// The synchronisation daemons that run, at most one of each role.
+    pub fn daemons(&mut self) -> Result<Vec<SyncDaemon>, NetlinkError> {
+        self.again_if_reloaded(|ipvs| {
+            let request = codec::request(ipvs.netlink.family, command::GET_DAEMON);
+            let decode = |_, payload: &[u8]| codec::decode_daemon(payload).map(Some);
+            ipvs.netlink.socket.dump_as(&request, "cannot list the synchronisation daemons", decode)
+        })
+    }
+
+    /// Start a synchronisation daemon. EEXIST if one of this role runs, ENODEV without its interface.
+    pub fn start_daemon(&mut self, role: SyncRole, settings: &SyncSettings) -> Result<(), NetlinkError> {
+        self.again_if_reloaded(|ipvs| {
+            let context = format!("cannot start the {role} synchronisation daemon on {}", settings.interface);
+            let request = codec::start_daemon(ipvs.netlink.family, role, settings);
+            ipvs.netlink.socket.call(request, &context).map(drop).map_err(explain_daemon)
+        })
+    }
+
+    /// Stop one. ESRCH if none of this role runs.
+    pub fn stop_daemon(&mut self, role: SyncRole) -> Result<(), NetlinkError> {
+        self.again_if_reloaded(|ipvs| {
+            let context = format!("cannot stop the {role} synchronisation daemon");
+            let family = ipvs.netlink.family;
+            // One that has not run yet ends "interrupted", which the kernel does not acknowledge: a question behind
+            // it tells that it is done.
+            let requests = vec![codec::stop_daemon(family, role), codec::request(family, command::GET_INFO)];
+            let results = ipvs.netlink.socket.batch(requests, |_| context.clone());
+            match results.into_iter().next() {
+                Some(Err(error)) if error.errno == libc::EINTR => Ok(()),
+                Some(result) => result.map_err(explain_daemon),
+                None => Ok(()), // two were asked
             }
+        })
+    }
+
+    fn command(&mut self, command: u8, context: &str) -> Result<(), NetlinkError> {
+        self.again_if_reloaded(|ipvs| {
+            let request = codec::request(ipvs.netlink.family, command);
+            ipvs.netlink.socket.call(request, context).map(drop)
+        })
+    }
+
+    fn services_once(&mut self) -> Result<Vec<ServiceRecord>, NetlinkError> {
+        let request = codec::request(self.netlink.family, command::GET_SERVICE);
+        let decode = |_, payload: &[u8]| codec::decode_service(payload);
+        self.netlink.socket.dump_as(&request, "cannot list the IPVS services", decode)
+    }
+
+    fn list_once(&mut self) -> Result<Vec<ServiceEntry>, NetlinkError> {
+        let mut entries = Vec::new();
+        for codec::ServiceRecord { key, settings, flags, stats } in self.services_once()? {
+            let mut destinations = match self.destinations(&key) {
+                // Deleted by somebody else since it was listed.
+                Err(error) if error.errno == libc::ESRCH => continue,
+                destinations => destinations?,
+            };
+            destinations.sort_by_key(|entry| entry.endpoint);
+            destinations.dedup_by_key(|entry| entry.endpoint);
+            entries.push(ServiceEntry { key, settings, flags, stats, destinations });
         }
         // The kernel lists in the order of its hash table, and one that changes meanwhile may be listed twice.
         entries.sort_by_key(|entry| entry.key);
@@ -134,18 +240,6 @@ impl Ipvs {
             result => result,
         }
     }
-
-    fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, NetlinkError> {
-        let context = format!("cannot list the destinations of {key}");
-        let request = codec::list_destinations(self.netlink.family, key);
-        let answers = self.netlink.socket.dump(&request, &context)?;
-        let decoded = answers.iter().map(|answer| codec::decode_destination(&answer.payload, key.family()));
-        let result: Result<Vec<_>, Malformed> = decoded.collect();
-        let mut entries = result.map_err(|error| NetlinkError::malformed(error, &context))?;
-        entries.sort_by_key(|entry| entry.endpoint);
-        entries.dedup_by_key(|entry| entry.endpoint);
-        Ok(entries)
-    }
 }
 
 fn without_ipvs(error: NetlinkError) -> NetlinkError {
@@ -157,6 +251,28 @@ fn without_ipvs(error: NetlinkError) -> NetlinkError {
         message: "virtual servers cannot be programmed; load ip_vs".into(),
         context: "this kernel has no IPVS (generic netlink family \"IPVS\" unknown)".into(),
     }
+}
+
+fn no_such_service(error: NetlinkError) -> NetlinkError {
+    match error.errno {
+        libc::ESRCH => NetlinkError { message: "No such service".into(), ..error },
+        _ => error,
+    }
+}
+
+/// The terms are ipvsadm's where it has any.
+fn explain_daemon(error: NetlinkError) -> NetlinkError {
+    let message = match error.errno {
+        libc::EEXIST => "Daemon has already run",
+        libc::ESRCH => "No daemon is running",
+        libc::ENODEV => "there is no such interface",
+        libc::EINVAL => {
+            "Invalid settings: the group must be multicast, a message of at most the interface's MTU, and no \
+             destination of another address family than its service's"
+        }
+        _ => return error,
+    };
+    NetlinkError { message: message.into(), ..error }
 }
 
 fn describe(op: &TableOp) -> String {
@@ -188,8 +304,9 @@ fn explain(op: &TableOp, errno: i32) -> Option<&'static str> {
         }
         (libc::ENOENT, EditDest(..) | DelDest(..)) => "No such destination",
         (libc::EINVAL, AddDest(..) | EditDest(..)) => {
-            "Invalid destination: its address must be unicast and, without tunnelling, of the service's family; \
-             a network namespace that never had an address (not even lo up) refuses every one"
+            "Invalid destination: its address must be unicast and, without tunnelling or while connections are \
+             synchronised, of the service's family; a network namespace that never had an address (not even lo up) \
+             refuses every one"
         }
         (libc::EINVAL, AddService(..) | EditService(..)) => {
             "Invalid service: wrong persistence mask, or a scheduler that does not suit the family or protocol"

@@ -8,6 +8,7 @@ pub mod facts;
 mod genl;
 pub mod ipvs;
 pub mod ipvs_codec;
+pub mod ipvs_connections;
 pub mod ipvs_raw;
 mod link;
 pub mod message;

@@ -233,6 +233,7 @@ impl Table<'_> {
         }
     }
 
+    //= RFC9568 6.1 M-70
     fn pass_neighbour_discovery(&mut self) {
         for way in [Way::In, Way::Out] {
             for kind in NEIGHBOUR_DISCOVERY {

@@ -63,7 +63,7 @@ impl NetlinkError {
         NetlinkError { errno, message: explain(errno), context: context.into() }
     }
 
-    pub(super) fn malformed(error: super::message::Malformed, context: &str) -> NetlinkError {
+    pub(super) fn malformed(error: Malformed, context: &str) -> NetlinkError {
         NetlinkError { errno: libc::EBADMSG, message: error.to_string(), context: context.into() }
     }
 }
@@ -114,13 +114,33 @@ impl NetlinkSocket {
 
     /// A dump, asked for again while the kernel says that it changed underneath (NLM_F_DUMP_INTR).
     pub fn dump(&mut self, request: &Request, context: &str) -> Result<Vec<Answer>, NetlinkError> {
+        self.dump_as(request, context, |kind, payload| Ok(Some(Answer { kind, payload: payload.to_vec() })))
+    }
+
+    /// A dump whose messages `decode` takes apart where they lie, given their type and what follows the header: a
+    /// large table is in memory once. `None` leaves a message out.
+    pub fn dump_as<T>(
+        &mut self,
+        request: &Request,
+        context: &str,
+        mut decode: impl FnMut(u16, &[u8]) -> Result<Option<T>, Malformed>,
+    ) -> Result<Vec<T>, NetlinkError> {
         for attempt in 0..MAX_DUMP_TRIES {
             let sequence = self.next_sequence();
             let bytes = request.clone().finish(sequence, NLM_F_REQUEST | NLM_F_DUMP);
-            let result = self.send(&bytes).and_then(|()| self.collect(sequence));
-            let (answers, interrupted) = self.conclude(result, context)?;
+            let (mut items, mut malformed) = (Vec::new(), None);
+            let result = self.send(&bytes).and_then(|()| {
+                self.collect_into(sequence, |kind, payload| match decode(kind, payload) {
+                    Ok(item) => items.extend(item),
+                    Err(error) => malformed = malformed.or(Some(error)),
+                })
+            });
+            let interrupted = self.conclude(result, context)?;
+            if let Some(error) = malformed {
+                return Err(NetlinkError::malformed(error, context));
+            }
             if !interrupted {
-                return Ok(answers);
+                return Ok(items);
             }
             std::thread::sleep(Duration::from_millis(1 << attempt).min(LONGEST_DUMP_PAUSE));
         }
@@ -242,6 +262,15 @@ impl NetlinkSocket {
     /// Read until the answer to `sequence` is complete: its data messages, and whether a dump was interrupted.
     fn collect(&mut self, sequence: u32) -> Result<(Vec<Answer>, bool), Failure> {
         let mut answers = Vec::new();
+        let interrupted = self.collect_into(sequence, |kind, payload| {
+            answers.push(Answer { kind, payload: payload.to_vec() });
+        })?;
+        Ok((answers, interrupted))
+    }
+
+    /// As [`NetlinkSocket::collect`], handing each data message to `take`.
+    fn collect_into(&mut self, sequence: u32, mut take: impl FnMut(u16, &[u8])) -> Result<bool, Failure> {
+        let mut count = 0;
         let mut interrupted = false;
         loop {
             self.receive()?;
@@ -254,15 +283,16 @@ impl NetlinkSocket {
                 match message.kind {
                     NLMSG_ERROR | NLMSG_DONE => {
                         return match verdict(&message)? {
-                            Ok(()) => Ok((answers, interrupted)),
+                            Ok(()) => Ok(interrupted),
                             Err((errno, words)) => Err(Failure::Refused(errno, words)),
                         };
                     }
                     kind if kind >= NLMSG_MIN_TYPE => {
-                        if answers.len() >= MAX_DUMP_MESSAGES {
+                        if count >= MAX_DUMP_MESSAGES {
                             return Err(Failure::Transport(libc::EMSGSIZE));
                         }
-                        answers.push(Answer { kind, payload: message.payload.to_vec() });
+                        count += 1;
+                        take(kind, message.payload);
                     }
                     _ => {}
                 }
@@ -309,6 +339,11 @@ impl NetlinkSocket {
                 {
                     *slot = Some(verdict(&message)?);
                     missing -= 1;
+                    // Verdicts come in order. The kernel keeps one to itself: that a request was interrupted.
+                    for skipped in results.iter_mut().take(index).filter(|slot| slot.is_none()) {
+                        *skipped = Some(Err((libc::EINTR, None)));
+                        missing -= 1;
+                    }
                 }
             }
         }

@@ -83,6 +83,7 @@ pub(super) fn create(new: &NewLink<'_>) -> Request {
 }
 
 /// The request that changes an interface.
+//= RFC9568 7.4 M-94
 pub(super) fn change(index: u32, change: LinkChange<'_>) -> Request {
     let up = matches!(change, LinkChange::Up).then_some(true);
     let mut request = Request::new(RTM_SETLINK, 0, &link::header(index, up));

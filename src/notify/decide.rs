@@ -85,6 +85,7 @@ impl Notifier {
     }
 
     /// Decides.
+    //= keepalived M-113
     pub fn hear(&mut self, news: &News) -> Told {
         let mut told = self.decide(news);
         if told.commands.is_empty() {

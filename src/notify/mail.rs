@@ -1,5 +1,6 @@
 //! Mail: what it says, and when it is tried.
 
+use crate::time::Civil;
 use crate::time::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -105,21 +106,7 @@ fn address(text: &str) -> String {
 
 /// A date as RFC 5322 3.3 writes it, in UTC: `Sat, 21 Nov 2026 00:06:54 +0000`.
 pub fn date(unix_seconds: u64) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let (days, seconds) = (unix_seconds / 86_400, unix_seconds % 86_400);
-    // Days to a date in the proleptic Gregorian calendar, by eras of 400 years that begin in March.
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153; // 0 is March
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let year = year_of_era + era * 400 + u64::from(month >= 10);
-    let weekday = DAYS[(days % 7) as usize]; // below 7
-    let month = MONTHS[((month + 2) % 12) as usize]; // below 12
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let Civil { weekday, month, day, year, hour, minute, second } = Civil::of(unix_seconds);
     format!("{weekday}, {day} {month} {year} {hour:02}:{minute:02}:{second:02} +0000")
 }
 

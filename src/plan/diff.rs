@@ -6,6 +6,7 @@
 mod bfd;
 mod groups;
 mod lvs;
+mod process;
 mod trackers;
 mod vrrp;
 mod words;
@@ -67,6 +68,16 @@ pub enum What {
         old: String,
         /// After.
         new: String,
+    },
+    /// A role's priority, processors, memory or name.
+    Process {
+        /// `vrrp`, `checker` or `bfd`.
+        role: &'static str,
+    },
+    /// Something that only a restart can change.
+    Fixed {
+        /// keepalived's keyword.
+        keyword: &'static str,
     },
     /// `router_id` of `global_defs`.
     RouterId {
@@ -265,6 +276,8 @@ pub fn diff(old: &Plans, new: &Plans) -> Vec<Change> {
     trackers::compare(&old.scripts, &new.scripts, &mut changes);
     lvs::compare(&old.lvs, &new.lvs, &mut changes);
     bfd::compare(&old.bfd, &new.bfd, &mut changes);
+    let (before, after) = (&old.global, &new.global);
+    process::compare((&before.processes, &before.daemon), (&after.processes, &after.daemon), &mut changes);
     let (before, after) = (&old.global.router_id, &new.global.router_id);
     if before != after {
         let what = What::RouterId { old: before.clone(), new: after.clone() };

@@ -4,6 +4,7 @@ use crate::net::{AddressFamily, TransportProtocol};
 use crate::plan::Generation;
 use crate::plan::check::CheckerPlan;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -19,6 +20,35 @@ pub struct LvsPlan {
     pub flush_at_start: bool,
     /// `rs_init_notifies`: at start, servers that are up are told of.
     pub init_notifies: bool,
+    /// What is set in the kernel beside services.
+    pub kernel: KernelSettings,
+}
+
+impl LvsPlan {
+    /// Is there something to do?
+    pub fn has_work(&self) -> bool {
+        !self.virtual_servers.is_empty() || self.kernel.sync.is_some()
+    }
+}
+
+/// Settings of IPVS as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelSettings {
+    /// `lvs_timeouts`.
+    pub timeouts: Timeouts,
+    /// `lvs_sync_daemon`.
+    pub sync: Option<SyncPlan>,
+    /// `lvs_flush_on_stop` without `VS`: a stop empties the kernel's table, foreign services included.
+    pub flush_at_stop: bool,
+}
+
+/// `lvs_sync_daemon`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncPlan {
+    /// The virtual router whose state says if this node tells (master) or hears (otherwise); without one it does both.
+    pub instance: Option<String>,
+    /// How.
+    pub settings: SyncSettings,
 }
 
 /// How the kernel tells services apart.
@@ -114,6 +144,52 @@ pub struct Persistence {
     pub granularity_prefix: u8,
 }
 
+/// How long the kernel keeps connections without packets, in seconds; 0 leaves what it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// Established TCP connections.
+    pub tcp: u32,
+    /// TCP connections after a FIN.
+    pub tcp_fin: u32,
+    /// UDP.
+    pub udp: u32,
+}
+
+/// What a connection synchronisation daemon of the kernel does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SyncRole {
+    /// Tells other directors of its connections.
+    Master,
+    /// Hears of those of others.
+    Backup,
+}
+
+impl fmt::Display for SyncRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SyncRole::Master => "master",
+            SyncRole::Backup => "backup",
+        })
+    }
+}
+
+/// How directors tell each other of their connections. `None`: the kernel's own default.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SyncSettings {
+    /// Interface that the messages are sent and heard on.
+    pub interface: String,
+    /// A backup hears masters with its own id alone, those with id 0 hear all.
+    pub sync_id: u8,
+    /// The largest message, in octets of UDP payload (kernel: what fits the interface's MTU).
+    pub max_length: Option<u16>,
+    /// Multicast group, IPv4 or IPv6 (kernel: 224.0.0.81).
+    pub group: Option<IpAddr>,
+    /// UDP port (kernel: 8848).
+    pub port: Option<u16>,
+    /// Hop limit of the messages (kernel: 1).
+    pub ttl: Option<u8>,
+}
+
 /// One `virtual_server`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VirtualServer {
@@ -143,6 +219,19 @@ pub struct VirtualServer {
     pub omega: bool,
     /// The real servers in the order of the file; endpoints are unique.
     pub real_servers: Vec<RealServer>,
+    /// `ha_suspend`: checks run only while a virtual address is on this node.
+    pub ha_suspend: bool,
+}
+
+impl VirtualServer {
+    /// Do its checks rest when this node has the addresses `held`? As keepalived: those of marks never do.
+    pub fn is_suspended(&self, held: &BTreeSet<IpAddr>) -> bool {
+        let elsewhere = |key: &ServiceKey| match key {
+            ServiceKey::Endpoint { address, .. } => !held.contains(address),
+            ServiceKey::FwMark { .. } => false,
+        };
+        self.ha_suspend && self.keys.iter().all(elsewhere)
+    }
 }
 
 /// The server of last resort.

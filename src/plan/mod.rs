@@ -6,6 +6,7 @@ pub mod check;
 pub mod diff;
 pub mod lvs;
 pub mod notify;
+pub mod process;
 pub mod route;
 pub mod scripts;
 pub mod track;
@@ -34,6 +35,14 @@ pub struct Plans {
     pub global: GlobalPlan,
 }
 
+impl Plans {
+    /// Give spare room back, once they were read.
+    pub fn shrink(&mut self) {
+        self.vrrp.routers.iter_mut().for_each(vrrp::RouterPlan::shrink);
+        self.vrrp.routers.shrink_to_fit();
+    }
+}
+
 /// Daemon-wide settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GlobalPlan {
@@ -42,4 +51,8 @@ pub struct GlobalPlan {
     /// `vrrp_startup_delay`-like settings live in the role plans; this lists keywords that were accepted but
     /// have no effect yet, each as a sentence for the log.
     pub not_yet: Vec<String>,
+    /// How the processes are scheduled.
+    pub processes: process::ProcessPlans,
+    /// Where the daemon lives, and what its files are called.
+    pub daemon: process::DaemonPlan,
 }

@@ -2,7 +2,7 @@
 
 use crate::plan::lvs::ServiceKey;
 use crate::plan::scripts::{AccountName, CommandPlan, Identity};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -95,6 +95,7 @@ pub struct InstanceHooks {
     /// Scripts.
     pub scripts: StateScripts,
     /// `notify_deleted`: `None` if it is not written, and its removal is told as FAULT, as in keepalived.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "written")]
     pub deleted: Option<Option<CommandPlan>>,
     /// `notify_master_rx_lower_pri`.
     pub master_rx_lower_pri: Option<CommandPlan>,
@@ -102,6 +103,13 @@ pub struct InstanceHooks {
     pub mail: bool,
     /// `notify_priority_changes`, with its inheritance; off by default.
     pub priority_changes: bool,
+    /// `notify_claim`: run for the vrrp role, which waits for its end.
+    pub claim: Option<CommandPlan>,
+}
+
+/// What is written without a command is `null`, which serde would take for not written.
+fn written<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<CommandPlan>>, D::Error> {
+    Option::deserialize(from).map(Some)
 }
 
 /// Hooks of a `vrrp_sync_group`.
@@ -186,6 +194,7 @@ impl NotifyPlan {
         let instances = instances.iter_mut().flat_map(|instance| {
             let deleted = instance.deleted.as_mut().and_then(Option::as_mut);
             let others = deleted.into_iter().chain(instance.master_rx_lower_pri.as_mut());
+            let others = others.chain(instance.claim.as_mut());
             instance.scripts.commands_mut().chain(others)
         });
         let groups = groups.iter_mut().flat_map(|group| group.scripts.commands_mut());
@@ -195,5 +204,19 @@ impl NotifyPlan {
             service.up.as_mut().into_iter().chain(&mut service.down).chain(servers)
         });
         fifos.chain(instances).chain(groups).chain(services)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_notify_deleted_survives_the_link() {
+        for deleted in [None, Some(None), Some(Some(CommandPlan::default()))] {
+            let hooks = InstanceHooks { deleted, ..InstanceHooks::default() };
+            let text = serde_json::to_string(&hooks).expect("encodes");
+            assert_eq!(serde_json::from_str::<InstanceHooks>(&text).expect("decodes"), hooks, "{text}");
+        }
     }
 }

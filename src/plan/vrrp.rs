@@ -48,6 +48,9 @@ pub struct SyncGroupPlan {
 }
 
 /// What identifies a virtual router on this node, across reloads. Names may change, this may not.
+//= RFC9568 1 M-98
+//= RFC9568 1 M-99
+//= RFC3768 5.3.3 M-100
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RouterKey {
     /// The interface that carries the advertisements.
@@ -122,6 +125,15 @@ pub struct RouterPlan {
     pub wire: WirePolicy,
     /// `virtual_routes`, then `virtual_rules`: there while it is Master. No addresses among them.
     pub routing: Vec<Item>,
+    /// `notify_claim`: a script that must exit 0 before a Master asks for its addresses, routes and rules.
+    pub claim: Option<ClaimPlan>,
+}
+
+/// A claim script, as far as the election knows it; what is run is in [`InstanceHooks`](super::notify::InstanceHooks).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimPlan {
+    /// `claim_timeout`: the script is ended after this time and has failed; not zero.
+    pub timeout: Duration,
 }
 
 impl RouterPlan {
@@ -154,7 +166,14 @@ impl RouterPlan {
             promote_secondaries: false,
             wire: WirePolicy::default(),
             routing: Vec::new(),
+            claim: None,
         }
+    }
+
+    /// Give spare room back: a list that was read grew by doubling, from four places on.
+    pub fn shrink(&mut self) {
+        self.addresses.shrink_to_fit();
+        self.excluded_addresses.shrink_to_fit();
     }
 
     /// The interface that advertisements leave and enter by.

@@ -42,10 +42,12 @@ fn virtual_server(
 
 fn detail(checks: &Checks, plan: &CheckerPlan) -> CheckerDetail {
     let machine = checks.checker(&plan.question());
-    let state = match machine.map_or(Belief::Unknown, |machine| machine.belief()) {
-        Belief::Unknown => "unknown",
-        Belief::Up => "up",
-        Belief::Down => "down",
+    let state = match machine.map(|machine| machine.belief()) {
+        // Of a plan in force only those of `ha_suspend` are not asked.
+        None => "suspended",
+        Some(Belief::Unknown) => "unknown",
+        Some(Belief::Up) => "up",
+        Some(Belief::Down) => "down",
     };
     CheckerDetail {
         kind: plan.kind.keyword().into(),

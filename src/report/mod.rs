@@ -3,6 +3,7 @@
 
 pub mod bfd;
 pub mod check;
+pub mod dumps;
 pub mod scripts;
 pub mod vrrp;
 
@@ -162,8 +163,26 @@ pub struct RouterStatus {
     /// Virtual routes, then rules.
     #[serde(default)]
     pub routing: Vec<RoutingStatus>,
+    /// `notify_claim`, while it is Master.
+    #[serde(default)]
+    pub claim: Option<ClaimStatus>,
     /// Counters by name; see docs for their meaning. Sorted by name.
     pub counters: std::collections::BTreeMap<String, u64>,
+    /// Microseconds in that state.
+    #[serde(default)]
+    pub since_us: u64,
+    /// Would it be Master, if its sync group let it?
+    #[serde(default)]
+    pub wants_master: bool,
+}
+
+/// A Master's claim script.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimStatus {
+    /// Has it exited 0? The addresses wait for that.
+    pub granted: bool,
+    /// Where it stands, a few words.
+    pub words: String,
 }
 
 /// The Master that a Backup listens to.

@@ -34,6 +34,9 @@ pub struct TrackerStatus {
     /// What the last failing run printed, its first 4 KiB.
     #[serde(default)]
     pub output: Option<String>,
+    /// Does a run of it go on now?
+    #[serde(default)]
+    pub running: bool,
 }
 
 /// What the cores know at `now`.
@@ -80,6 +83,7 @@ fn script_status(script: &Script, now: Instant) -> TrackerStatus {
         last_result: script.last_result.clone(),
         late_ms: late.and_then(|late| u64::try_from(late.as_millis()).ok()),
         output: script.output.clone(),
+        running: script.is_running(),
     }
 }
 
@@ -97,5 +101,6 @@ fn process_status(process: &Process, now: Instant) -> TrackerStatus {
         last_result: Some(process.words()),
         late_ms: None,
         output: None,
+        running: false,
     }
 }

@@ -1,8 +1,8 @@
 //! The vrrp core as a snapshot.
 
-use super::{AddressStatus, GroupStatus, MasterSeen, RouterStatus, RoutingStatus, VrrpStatus};
+use super::{AddressStatus, ClaimStatus, GroupStatus, MasterSeen, RouterStatus, RoutingStatus, VrrpStatus};
 use crate::time::Instant;
-use crate::vrrp::{AddressView, Core, Group, HeldView, Router, RouterId};
+use crate::vrrp::{AddressView, ClaimView, Core, Group, HeldView, Router, RouterId};
 
 /// What the core knows at `now`.
 pub fn snapshot(core: &Core, now: Instant) -> VrrpStatus {
@@ -59,8 +59,29 @@ fn router_status(router: &Router, now: Instant) -> RouterStatus {
         }),
         addresses: router.addresses().map(address_status).collect(),
         routing: router.routing().map(routing_status).collect(),
+        claim: router.claim().map(|claim| claim_status(claim, now)),
         counters: router.stats().counters().map(|(name, value)| (name.to_owned(), value)).collect(),
+        since_us: u64::try_from(now.saturating_duration_since(router.since()).as_micros())
+            .unwrap_or(u64::MAX),
+        wants_master: router.wants_master(),
     }
+}
+
+fn claim_status(claim: ClaimView<'_>, now: Instant) -> ClaimStatus {
+    let ClaimView { granted, running, since, again, failures, error } = claim;
+    let seconds = now.saturating_duration_since(since).as_secs();
+    let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times") };
+    let failed = error.map(|error| format!("failed {times}, last: {error}"));
+    let words = match (granted, running, failed) {
+        (true, ..) => format!("claimed {seconds} s ago"),
+        (false, true, None) => format!("WAITING for notify_claim, which has run for {seconds} s"),
+        (false, true, Some(failed)) => format!("WAITING for notify_claim, which runs again; it has {failed}"),
+        (false, false, failed) => {
+            let wait = again.map_or(0, |at| at.saturating_duration_since(now).as_millis().div_ceil(1000));
+            format!("WAITING for notify_claim: it has {}; again in {wait} s", failed.unwrap_or_default())
+        }
+    };
+    ClaimStatus { granted, words }
 }
 
 fn routing_status(view: HeldView<'_>) -> RoutingStatus {

@@ -3,7 +3,9 @@
 //! Conversations are tasks of a current-thread runtime; the kernel's table belongs to a thread of its own
 //! (`ipvs_worker`). The end of the link means *retain*: the process ends and the table stays as it is.
 
+use super::held_addresses::HeldAddresses;
 use super::ipvs_worker::{IpvsWorker, Opener, Report, open_kernel};
+use super::scheduling::Scheduling;
 use super::{EXIT_STOPPED, probe_io};
 use crate::check::probe::{Mark, Outcome, words};
 use crate::check::{self, Action, CheckId, Checks, Verdict};
@@ -12,15 +14,17 @@ use crate::link::{FromChecker, News, ToChecker};
 use crate::lvs::director::Director;
 use crate::lvs::notify;
 use crate::lvs::table::Service;
+use crate::netlink::NetlinkError;
 use crate::plan::Generation;
 use crate::plan::check::Question;
-use crate::plan::lvs::{LvsPlan, ServiceKey};
+use crate::plan::lvs::{LvsPlan, ServiceKey, VirtualServer};
 use crate::report::{self, CheckerStatus};
 use crate::sys::process::release_free_memory;
 use crate::time::Instant;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -65,6 +69,14 @@ fn fail(why: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// The next change of this node's addresses; never, where nobody watches.
+async fn changed(addresses: &mut Option<HeldAddresses>) -> Result<BTreeSet<IpAddr>, NetlinkError> {
+    match addresses {
+        Some(watched) => watched.changed().await.map(|()| watched.addresses()),
+        None => std::future::pending().await,
+    }
+}
+
 /// Why the role ends before it was told to.
 #[derive(Debug, thiserror::Error)]
 enum RoleError {
@@ -82,6 +94,8 @@ struct Role {
     reader: OwnedReadHalf,
     finished: mpsc::Receiver<Finished>,
     reports: mpsc::Receiver<Report>,
+    /// Watched from the first plan on that has a use for it.
+    addresses: Option<HeldAddresses>,
     state: State,
 }
 
@@ -94,9 +108,14 @@ struct State {
     first_plan: Option<LvsPlan>,
     worker: IpvsWorker,
     trouble: Option<String>,
+    /// The addresses of this node; `None` while nobody asks, or they are not known: then all checks run.
+    held: Option<BTreeSet<IpAddr>>,
+    /// They cannot be had, which was said.
+    unwatchable: bool,
     conversations: HashMap<CheckId, AbortHandle>,
     on_finished: mpsc::Sender<Finished>,
     outbox: Outbox,
+    scheduling: Scheduling,
     stopping: bool,
     /// What to say last; the role ends when it is set.
     farewell: Option<FromChecker>,
@@ -118,13 +137,16 @@ impl Role {
             first_plan: None,
             worker,
             trouble: None,
+            held: None,
+            unwatchable: false,
             conversations: HashMap::new(),
             on_finished,
             outbox: Outbox::new(writer),
+            scheduling: Scheduling::new(super::Role::Checker.ident(), false),
             stopping: false,
             farewell: None,
         };
-        Ok(Role { reader, finished, reports, state })
+        Ok(Role { reader, finished, reports, addresses: None, state })
     }
 
     async fn live(mut self) -> Result<(), RoleError> {
@@ -152,7 +174,18 @@ impl Role {
                 _ = state.outbox.writer.writable(), if state.outbox.waits() => state.outbox.flush(),
                 Some(finished) = self.finished.recv() => state.finished(finished),
                 Some(report) = self.reports.recv() => state.told(report),
+                change = changed(&mut self.addresses) => match change {
+                    Ok(addresses) => state.hold(addresses),
+                    Err(error) => {
+                        warn!("{error}; the checks of ha_suspend run all the time");
+                        (self.addresses, state.held, state.unwatchable) = (None, None, true);
+                        state.ask();
+                    }
+                },
                 () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {}
+            }
+            if self.addresses.is_none() && state.must_watch() {
+                self.addresses = state.watch();
             }
             state.run_due_checks();
             state.answer();
@@ -177,9 +210,14 @@ impl State {
 
     fn hear(&mut self, message: ToChecker) {
         match message {
-            ToChecker::AreYouThere(number) => self.outbox.alive = Some(number),
+            ToChecker::AreYouThere(number) => {
+                self.scheduling.look();
+                self.outbox.alive = Some(number);
+            }
+            ToChecker::Process(plan) => self.scheduling.adopt(plan),
             ToChecker::Snapshot(number) => self.outbox.snapshot = Some(number),
             ToChecker::Plan(plan) => self.plan(plan),
+            ToChecker::Master(master) => self.worker.master(master),
             ToChecker::Stop { release } => self.stop(release),
         }
     }
@@ -220,10 +258,57 @@ impl State {
         say(events);
         let changes = self.changes();
         let Some(director) = &self.director else { return };
-        self.worker.plan(director.plan().generation, changes);
-        let questions = check::questions(director.plan());
+        self.worker.plan(director.plan().generation, &director.plan().kernel, changes);
+        self.ask();
+    }
+
+    /// Asks the questions of the plan in force, except where `ha_suspend` says to rest.
+    fn ask(&mut self) {
+        let Some(director) = &self.director else { return };
+        let rests = |server: &VirtualServer| self.held.as_ref().is_some_and(|held| server.is_suspended(held));
+        let questions = check::questions_of(director.plan(), |server| !rests(server));
         let event = check::Event::Plan { questions, random: random() };
         self.checks_event(event);
+    }
+
+    /// Does the plan in force ask for the addresses of this node, and has nobody tried to get them?
+    fn must_watch(&self) -> bool {
+        let asks =
+            |director: &Director| director.plan().virtual_servers.iter().any(|server| server.ha_suspend);
+        !self.stopping && self.held.is_none() && !self.unwatchable && self.director.as_ref().is_some_and(asks)
+    }
+
+    fn watch(&mut self) -> Option<HeldAddresses> {
+        match HeldAddresses::open() {
+            Ok(addresses) => {
+                self.hold(addresses.addresses());
+                Some(addresses)
+            }
+            Err(error) => {
+                warn!("{error}; the checks of ha_suspend run all the time");
+                self.unwatchable = true;
+                None
+            }
+        }
+    }
+
+    /// This node has these addresses now.
+    fn hold(&mut self, addresses: BTreeSet<IpAddr>) {
+        let before = self.held.replace(addresses);
+        let (Some(director), Some(held), false) = (&self.director, &self.held, self.stopping) else { return };
+        let mut changed = false;
+        for server in director.plan().virtual_servers.iter().filter(|server| server.ha_suspend) {
+            let rested = before.as_ref().is_some_and(|before| server.is_suspended(before));
+            match (rested, server.is_suspended(held)) {
+                (false, true) => info!("{}: its address is not on this node, its checks rest", server.name),
+                (true, false) => info!("{}: its address is on this node, its checks run", server.name),
+                _ => continue,
+            }
+            changed = true;
+        }
+        if changed {
+            self.ask();
+        }
     }
 
     /// The services whose desired state changed since last asked.

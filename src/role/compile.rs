@@ -20,6 +20,7 @@ use crate::plan::Generation;
 pub use effective::{DEFAULT, NOT_RUN, effective};
 use files::Files;
 pub use interfaces::interface_exists;
+use keepalived_compat::config::setting::Settings as _;
 use keepalived_compat::diagnostics::worst;
 use keepalived_compat::{Code, Diagnostic, Options, Severity, SourceMap};
 pub use machine::{Machine, ThisMachine};
@@ -147,6 +148,10 @@ impl Outcome {
             None => keepalived_compat::parse(&mut Files, &file, options),
         };
         let lints = machine.map(|machine| machine::lint(&parsed.config, machine)).unwrap_or_default();
+        // Interfaces and addresses are looked up where the daemon will live.
+        if let Some(name) = parsed.config.others.as_slice().text("net_namespace") {
+            super::namespace::enter_configured(name);
+        }
         let keys = keys::read(&mut parsed.config);
         interfaces::find_by_source(&mut parsed.config);
         let scripts = scripts::diagnose(&parsed.config);

@@ -3,12 +3,16 @@
 //! It is told what is wanted and sees to it: reconciles what changed, repairs what others changed, and after a
 //! refusal takes a fresh dump and tries again, ever more slowly.
 
+mod around;
+
 use crate::lvs::reconcile;
+use crate::lvs::sync::SyncDaemon;
 use crate::lvs::table::{Service, Table, TableOp};
 use crate::netlink::NetlinkError;
 use crate::netlink::ipvs::Ipvs;
 use crate::plan::Generation;
-use crate::plan::lvs::ServiceKey;
+use crate::plan::lvs::{KernelSettings, ServiceKey, SyncRole, Timeouts};
+use around::Around;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -42,6 +46,14 @@ pub trait TableStore {
     fn apply(&mut self, ops: &[TableOp]) -> Vec<Result<(), StoreError>>;
     /// Empties it.
     fn flush(&mut self) -> Result<(), StoreError>;
+    /// Sets the timeouts of connections; those that are 0 stay.
+    fn set_timeouts(&mut self, timeouts: &Timeouts) -> Result<(), StoreError>;
+    /// The synchronisation daemons that run.
+    fn daemons(&mut self) -> Result<Vec<SyncDaemon>, StoreError>;
+    /// Starts one.
+    fn start_daemon(&mut self, daemon: &SyncDaemon) -> Result<(), StoreError>;
+    /// Stops the one of this role.
+    fn stop_daemon(&mut self, role: SyncRole) -> Result<(), StoreError>;
 }
 
 /// Opens the table; called again, slowly, for as long as it fails.
@@ -70,10 +82,27 @@ impl TableStore for Ipvs {
     fn flush(&mut self) -> Result<(), StoreError> {
         Ok(Ipvs::flush(self)?)
     }
+
+    fn set_timeouts(&mut self, timeouts: &Timeouts) -> Result<(), StoreError> {
+        Ok(Ipvs::set_timeouts(self, timeouts)?)
+    }
+
+    fn daemons(&mut self) -> Result<Vec<SyncDaemon>, StoreError> {
+        Ok(Ipvs::daemons(self)?)
+    }
+
+    fn start_daemon(&mut self, daemon: &SyncDaemon) -> Result<(), StoreError> {
+        Ok(Ipvs::start_daemon(self, daemon.role, &daemon.settings)?)
+    }
+
+    fn stop_daemon(&mut self, role: SyncRole) -> Result<(), StoreError> {
+        Ok(Ipvs::stop_daemon(self, role)?)
+    }
 }
 
 /// Opens the kernel's own table.
 pub fn open_kernel() -> Result<Box<dyn TableStore>, StoreError> {
+    crate::role::namespace::enter_ipvs().map_err(StoreError)?;
     Ok(Box::new(Ipvs::open()?))
 }
 
@@ -119,12 +148,19 @@ impl IpvsWorker {
     pub fn plan(
         &self,
         generation: Generation,
+        settings: &KernelSettings,
         changes: impl IntoIterator<Item = (ServiceKey, Option<Service>)>,
     ) {
         self.mailbox.post(|pending| {
             pending.changes.extend(changes);
+            pending.settings = Some(settings.clone());
             pending.generation = Some(generation);
         });
+    }
+
+    /// The virtual router that the synchronisation daemons follow is master, or is not.
+    pub fn master(&self, master: bool) {
+        self.mailbox.post(|pending| pending.master = Some(master));
     }
 
     /// Removes our services from the kernel; answered by [`Report::Released`].
@@ -145,6 +181,8 @@ struct Pending {
     begin: Option<bool>,
     changes: BTreeMap<ServiceKey, Option<Service>>,
     generation: Option<Generation>,
+    settings: Option<KernelSettings>,
+    master: Option<bool>,
     release: bool,
     closed: bool,
 }
@@ -154,6 +192,8 @@ impl Pending {
         self.begin.is_none()
             && self.changes.is_empty()
             && self.generation.is_none()
+            && self.settings.is_none()
+            && self.master.is_none()
             && !self.release
             && !self.closed
     }
@@ -217,6 +257,7 @@ struct Worker {
     retry_at: Option<Instant>,
     audit_at: Instant,
     trouble: Option<String>,
+    around: Around,
 }
 
 impl Worker {
@@ -234,6 +275,7 @@ impl Worker {
             retry_at: None,
             audit_at: Instant::now() + AUDIT_INTERVAL,
             trouble: None,
+            around: Around::default(),
         }
     }
 
@@ -249,7 +291,17 @@ impl Worker {
                 self.begin();
             }
             let now = Instant::now();
-            if pending.generation.is_some() || now >= self.audit_at {
+            let audits = pending.generation.is_some() || now >= self.audit_at;
+            if let Some(master) = pending.master {
+                self.around.master(master);
+            }
+            if let Some(settings) = pending.settings {
+                self.around.plan(settings);
+            }
+            if audits || pending.master.is_some() {
+                self.settle_around();
+            }
+            if audits {
                 self.audit_at = now + AUDIT_INTERVAL;
                 self.audit();
             }
@@ -319,6 +371,18 @@ impl Worker {
         }
         self.store = Some(store);
         Ok(())
+    }
+
+    /// Sees to timeouts and synchronisation daemons. What fails is tried again with the next audit.
+    fn settle_around(&mut self) {
+        if !self.around.has_work() || !self.look() {
+            return;
+        }
+        if let Some(store) = &mut self.store
+            && self.around.settle(store.as_mut())
+        {
+            self.report_trouble();
+        }
     }
 
     /// Compares our services with the kernel's and repairs what somebody else changed: the configuration wins.
@@ -416,7 +480,8 @@ impl Worker {
     fn release(&mut self) {
         self.desired = Table::default();
         self.observed = None;
-        if self.owned.is_empty() {
+        let flush = self.around.flushes_at_stop();
+        if self.owned.is_empty() && !flush && !self.around.has_work() {
             return;
         }
         if !self.look() {
@@ -425,6 +490,14 @@ impl Worker {
                 self.trouble.as_deref().unwrap_or("unknown")
             );
             return;
+        }
+        if let Some(store) = &mut self.store {
+            self.around.release(store.as_mut());
+            match flush.then(|| store.flush()) {
+                Some(Ok(())) => return info!("IPVS table emptied, as lvs_flush_on_stop says"),
+                Some(Err(StoreError(why))) => warn!("IPVS table could not be emptied at stop: {why}"),
+                None => {}
+            }
         }
         let Some(observed) = &self.observed else { return };
         let ops = reconcile::plan(observed, &self.desired, &self.owned);
@@ -450,8 +523,8 @@ impl Worker {
                 "IPVS table cannot be set: {why}; checks go on, trying again within {} s",
                 MAX_BACKOFF.as_secs()
             );
-            self.trouble = Some(why.clone());
-            self.report(Report::Trouble(Some(why)));
+            self.trouble = Some(why);
+            self.report_trouble();
         }
     }
 
@@ -460,8 +533,14 @@ impl Worker {
         self.retry_at = None;
         if self.trouble.take().is_some() {
             info!("IPVS table is as it should be again");
-            self.report(Report::Trouble(None));
+            self.report_trouble();
         }
+    }
+
+    fn report_trouble(&self) {
+        let all: Vec<&str> =
+            [&self.trouble, &self.around.trouble].into_iter().flatten().map(String::as_str).collect();
+        self.report(Report::Trouble((!all.is_empty()).then(|| all.join("; "))));
     }
 
     /// The driver reads without delay; when it is gone there is nobody to tell.

@@ -3,10 +3,13 @@
 pub mod bfd;
 pub mod checker;
 pub mod compile;
+mod held_addresses;
 pub mod ipvs_worker;
 pub mod logging;
+pub mod namespace;
 pub mod options;
 mod probe_io;
+mod scheduling;
 pub mod scripts;
 mod supervisor_link;
 pub mod vrrp;

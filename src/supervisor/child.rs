@@ -106,7 +106,12 @@ impl Child {
 
     /// Queues a plan; false if it cannot be.
     pub fn send_plan(&self, plans: &Plans) -> bool {
-        self.send(self.worker.plan_frame(plans))
+        let process = self.worker.process_frame(plans);
+        let frames = process.and_then(|mut frames| {
+            frames.extend(self.worker.plan_frame(plans)?);
+            Ok(frames)
+        });
+        self.send(frames)
     }
 
     /// Queues an order; false if it cannot be.

@@ -45,6 +45,9 @@ async fn run(settings: &Settings, generation: Generation) -> Result<Compiled, St
     if let Some(id) = &settings.config_id {
         command.args(["--config-id", id]);
     }
+    if let Some(name) = &settings.namespace {
+        command.args(["--namespace", name]);
+    }
     for (wanted, flag) in [(settings.want_vrrp, "--vrrp"), (settings.want_checker, "--check")] {
         command.args(wanted.then_some(flag));
     }

@@ -11,6 +11,12 @@ use std::process::ExitCode;
 
 /// Runs `role` on its link until it ends.
 pub fn run(role: Role, link: UnixStream, options: &Options) -> ExitCode {
+    if options.namespace.is_some() {
+        role::namespace::choose();
+    }
+    if let Some(path) = &options.ipvs_namespace {
+        role::namespace::set_ipvs(path.clone());
+    }
     match role {
         Role::Vrrp => role::vrrp::run(link),
         Role::Compile => compile::run_role(link, &request(options)),

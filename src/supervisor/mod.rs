@@ -7,6 +7,8 @@ mod compiler;
 mod control;
 mod difference;
 mod dispatch;
+mod dump;
+mod life;
 mod pidfile;
 mod privileges;
 mod relay;

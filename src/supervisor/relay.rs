@@ -6,10 +6,13 @@
 //! what is watched. The new process is told what is held, and goes on from there.
 
 use super::run::Supervisor;
-use super::worker::{Worker, held_frame, news_frame, tracker_frames};
-use crate::link::News;
+use super::worker::{
+    Worker, claim_frame, claimed_frame, held_frame, master_frame, news_frame, tracker_frames, unclaim_frame,
+};
+use crate::link::{Claimed, News};
 use crate::plan::Plans;
 use crate::plan::track::{Sample, TrackerKey, TrackerKind};
+use crate::vrrp::{ClaimId, ClaimOrder, State, Transition};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The last sample of each tracker.
@@ -34,6 +37,9 @@ impl Supervisor {
 
     /// Tells a vrrp role all samples, when it has missed one.
     pub(super) fn catch_up(&mut self) {
+        if self.slots[Worker::Checker.index()].behind {
+            self.tell_master();
+        }
         let slot = &mut self.slots[Worker::Vrrp.index()];
         if let Some(child) = slot.child.as_ref().filter(|_| slot.behind) {
             slot.behind = !self.samples.is_empty() && !child.send(tracker_frames(self.samples.iter()));
@@ -42,6 +48,9 @@ impl Supervisor {
 
     /// What a role that starts must hear before its plan.
     pub(super) fn before_plan(&self, worker: Worker) -> Option<Vec<u8>> {
+        if worker == Worker::Checker {
+            return self.followed_is_master().and_then(|master| master_frame(master).ok());
+        }
         let of_scripts = |key: &TrackerKey| key.kind != TrackerKind::Bfd;
         let samples = self.samples.iter().filter(|(key, _)| of_scripts(key));
         let held: Vec<_> = samples.filter_map(|(key, sample)| Some((key.clone(), (*sample)?))).collect();
@@ -51,6 +60,32 @@ impl Supervisor {
         held_frame(held).ok()
     }
 
+    /// A virtual router changed state: the connection synchronisation may follow it.
+    pub(super) fn relay_state(&mut self, transition: &Transition) {
+        let changed = match transition.to {
+            State::Master => self.masters.insert(transition.name.clone()),
+            _ => self.masters.remove(&transition.name),
+        };
+        let sync = self.plans.lvs.kernel.sync.as_ref();
+        if changed && sync.is_some_and(|sync| sync.instance.as_ref() == Some(&transition.name)) {
+            self.tell_master();
+        }
+    }
+
+    /// Tells the checker role if the virtual router that its synchronisation follows is master.
+    pub(super) fn tell_master(&mut self) {
+        let Some(master) = self.followed_is_master() else { return };
+        let slot = &mut self.slots[Worker::Checker.index()];
+        if let Some(child) = &slot.child {
+            slot.behind = !child.send(master_frame(master));
+        }
+    }
+
+    fn followed_is_master(&self) -> Option<bool> {
+        let instance = self.plans.lvs.kernel.sync.as_ref()?.instance.as_ref()?;
+        Some(self.masters.contains(instance))
+    }
+
     /// Something to tell the world; counted when the scripts role does not take it.
     pub(super) fn relay_news(&mut self, news: News) {
         let slot = &mut self.slots[Worker::Scripts.index()];
@@ -58,6 +93,36 @@ impl Supervisor {
             Some(child) if child.send(news_frame(news)) => {}
             None if !slot.wanted => {}
             _ => slot.dropped += 1,
+        }
+    }
+
+    /// A claim script for the scripts role; without one, it has failed.
+    pub(super) fn relay_claim(&mut self, order: ClaimOrder) {
+        let (router, claim) = (order.router, order.claim);
+        let slot = &self.slots[Worker::Scripts.index()];
+        let why = match &slot.child {
+            Some(child) if child.send(claim_frame(order)) => return,
+            Some(_) => "the scripts role does not read what it is told",
+            None if slot.wanted => {
+                "the scripts role, which would run it, is not there; it is being restarted"
+            }
+            None => "there is no scripts role to run it",
+        };
+        self.relay_claimed(Claimed { router, claim, result: Err(why.to_owned()) });
+    }
+
+    /// An attempt that nobody waits for any more, or every one.
+    pub(super) fn relay_unclaim(&mut self, claim: Option<ClaimId>) {
+        if let Some(child) = &self.slots[Worker::Scripts.index()].child {
+            // One that does not read has not begun it, or ends it at its timeout.
+            child.send(unclaim_frame(claim));
+        }
+    }
+
+    /// How a claim script ended. A vrrp role that does not take it asks again when its own patience ends.
+    pub(super) fn relay_claimed(&mut self, claimed: Claimed) {
+        if let Some(child) = &self.slots[Worker::Vrrp.index()].child {
+            child.send(claimed_frame(claimed));
         }
     }
 

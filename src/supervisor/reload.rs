@@ -112,6 +112,9 @@ impl Supervisor {
                 "it has {new}, the configuration in force has {old}: mend it, or restart holdfast to run it as it is"
             ));
         }
+        if let Some(keyword) = plans.global.daemon.fixed_difference(&self.plans.global.daemon) {
+            return Some(format!("{keyword} differs, which only a restart can change (as in keepalived)"));
+        }
         let asks_nothing =
             |plans: &Plans| plans.vrrp.routers.is_empty() && plans.lvs.virtual_servers.is_empty();
         (asks_nothing(plans) && !asks_nothing(&self.plans)).then(|| {
@@ -122,12 +125,15 @@ impl Supervisor {
     }
 
     /// Puts a new configuration in force: plans to the roles that run, roles started and stopped as it wants.
-    fn accept(&mut self, plans: Plans, diagnostics: &[String], errors: usize) {
+    fn accept(&mut self, mut plans: Plans, diagnostics: &[String], errors: usize) {
         log_diagnostics(diagnostics);
         self.generation = Generation(self.generation.0 + 1);
         self.refused_reload = None;
+        plans.shrink();
         (self.plans, self.errors) = (plans, errors);
+        super::life::adopt(&mut self.settings, &self.plans.global);
         self.retrack();
+        self.tell_master();
         for slot in &mut self.slots {
             if let Some(child) = slot.child.as_mut()
                 && !child.send_plan(&self.plans)

@@ -2,6 +2,7 @@
 
 use super::child::{ChildEvent, ChildEvents};
 use super::control::Asked;
+use super::dump::{Dump, Dumps};
 use super::relay::{Samples, trackers};
 use super::reload::{QueuedReload, Reload};
 use super::settings::Settings;
@@ -10,6 +11,7 @@ use super::status::{Recent, StatusRound};
 use super::worker::{Report, START_ORDER, STOP_ORDER, WORKERS, Worker};
 use crate::link::control::{Answer, Request};
 use crate::link::{Compiled, News};
+use crate::plan::process::LifeScript;
 use crate::plan::track::TrackerKey;
 use crate::plan::{Generation, Plans};
 use crate::sys::process::release_free_memory;
@@ -27,8 +29,8 @@ pub enum Asks {
     Stop,
     /// SIGHUP.
     Reload,
-    /// A signal that keepalived understands and we do not yet, by name and meaning.
-    NotBuilt(&'static str, &'static str),
+    /// SIGUSR1, SIGUSR2, STATS_CLEAR, JSON.
+    Dump(Dump),
 }
 
 /// The running daemon.
@@ -42,10 +44,13 @@ pub struct Supervisor {
     /// What the configuration in force tracks.
     pub(super) tracked: BTreeSet<TrackerKey>,
     pub(super) samples: Samples,
+    /// The virtual routers that are master, by name.
+    pub(super) masters: BTreeSet<String>,
     pub(super) reload: Option<Reload>,
     pub(super) queued_reload: Option<QueuedReload>,
     pub(super) refused_reload: Option<String>,
     pub(super) status: StatusRound,
+    pub(super) dumps: Dumps,
     pub(super) recent: VecDeque<Recent>,
     pub(super) started: Instant,
     pub(super) compiled: mpsc::Sender<Result<Compiled, String>>,
@@ -71,8 +76,9 @@ pub struct Inputs {
     pub requests: mpsc::Receiver<Asked>,
 }
 
-/// Runs the daemon with its first configuration until it is stopped; returns its exit status.
-pub async fn run(settings: Settings, first: Configuration, inputs: Inputs) -> u8 {
+/// Runs the daemon with its first configuration until it is stopped; returns its exit status, and the script that is
+/// to run last.
+pub async fn run(settings: Settings, first: Configuration, inputs: Inputs) -> (u8, Option<LifeScript>) {
     let Inputs { mut signals, mut requests } = inputs;
     let (events, mut happened) = mpsc::channel(EVENTS);
     let (compiled, mut answers) = mpsc::channel(1);
@@ -94,7 +100,7 @@ pub async fn run(settings: Settings, first: Configuration, inputs: Inputs) -> u8
         }
         supervisor.on_time(Instant::now());
     }
-    supervisor.stopping.unwrap_or_default()
+    (supervisor.stopping.unwrap_or_default(), supervisor.plans.global.daemon.shutdown.take())
 }
 
 impl Supervisor {
@@ -104,12 +110,14 @@ impl Supervisor {
         events: ChildEvents,
         compiled: mpsc::Sender<Result<Compiled, String>>,
     ) -> Supervisor {
-        let Configuration { plans, errors } = first;
+        let Configuration { mut plans, errors } = first;
+        plans.shrink();
         Supervisor {
             settings,
             generation: plans.vrrp.generation.max(plans.lvs.generation),
             tracked: trackers(&plans),
             samples: Samples::new(),
+            masters: BTreeSet::new(),
             plans,
             errors,
             slots: START_ORDER.map(Slot::new),
@@ -117,6 +125,7 @@ impl Supervisor {
             queued_reload: None,
             refused_reload: None,
             status: StatusRound::default(),
+            dumps: Dumps::default(),
             recent: VecDeque::new(),
             started: Instant::now(),
             compiled,
@@ -169,7 +178,7 @@ impl Supervisor {
     }
 
     fn on_child(&mut self, worker: Worker, incarnation: u64, event: ChildEvent) {
-        let Supervisor { settings, slots, stopping, status, .. } = self;
+        let Supervisor { settings, slots, stopping, status, dumps, .. } = self;
         let slot = &mut slots[worker.index()];
         let Some(child) = slot.child.as_mut().filter(|child| child.incarnation == incarnation) else {
             return;
@@ -183,9 +192,13 @@ impl Supervisor {
                         // The text of the plans has left by now.
                         release_free_memory();
                     }
-                    Report::Snapshot(number, snapshot) => status.collect(number, worker, snapshot),
+                    Report::Snapshot(number, snapshot) => {
+                        dumps.collect(number, worker, &snapshot);
+                        status.collect(number, worker, snapshot);
+                    }
                     Report::Transition(transition) => {
                         self.remember(&transition);
+                        self.relay_state(&transition);
                         if let Some(news) = News::of_transition(&transition) {
                             self.relay_news(news);
                         }
@@ -196,6 +209,9 @@ impl Supervisor {
                     }
                     Report::Told(news) => self.relay_news(news),
                     Report::Tracker(key, sample) => self.relay_sample(key, sample),
+                    Report::Claim(order) => self.relay_claim(order),
+                    Report::Unclaim(claim) => self.relay_unclaim(Some(claim)),
+                    Report::Claimed(claimed) => self.relay_claimed(claimed),
                     Report::Alive => {}
                     // Its exit follows, and is logged.
                     Report::Stopped => {}
@@ -205,7 +221,11 @@ impl Supervisor {
             ChildEvent::LinkBroken(reason) => slot.on_link_broken(&reason),
             ChildEvent::Exited(how) => {
                 let unwanted = slot.on_exit(&how, settings, stopping.is_some());
-                if unwanted && !settings.respawn {
+                let respawn = settings.respawn;
+                if worker == Worker::Vrrp {
+                    self.relay_unclaim(None);
+                }
+                if unwanted && !respawn {
                     tracing::error!("stopping: roles are not restarted (-R)");
                     self.stop(1, Some(worker));
                 }
@@ -217,9 +237,7 @@ impl Supervisor {
         match asks {
             Asks::Stop => self.stop(0, None),
             Asks::Reload => self.ask_reload(None),
-            Asks::NotBuilt(name, meaning) => tracing::warn!(
-                "{name} ignored: {meaning} is not built yet; holdfastctl status --json has the state of everything"
-            ),
+            Asks::Dump(dump) => self.ask_dump(dump),
         }
     }
 
@@ -251,13 +269,15 @@ impl Supervisor {
             }
         }
         self.finish_status(now);
+        self.finish_dumps(now);
         self.finish_reload(now);
         self.advance_stop();
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         let slots = self.slots.iter().filter_map(Slot::deadline);
-        slots.chain(self.status.deadline()).chain(self.reload.as_ref().and_then(Reload::deadline)).min()
+        let rounds = self.status.deadline().into_iter().chain(self.dumps.deadline());
+        slots.chain(rounds).chain(self.reload.as_ref().and_then(Reload::deadline)).min()
     }
 
     /// Begins the end. The roles stop one after the other, vrrp first. A role that is down, or has just `fallen`,

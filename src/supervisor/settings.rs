@@ -3,6 +3,7 @@
 use super::worker::Worker;
 use crate::cli::Options;
 use crate::link::control::DEFAULT_SOCKET;
+use crate::plan::process::DaemonPlan;
 use crate::role::Role;
 use crate::role::options::LogOptions;
 use std::ffi::OsString;
@@ -50,6 +51,14 @@ pub struct Settings {
     pub scripts_pid_file: PathBuf,
     /// Where `holdfastctl` connects.
     pub socket: PathBuf,
+    /// Did the command line name the pid file (`-p`), the vrrp role's (`-r`), the checker's (`-c`), the bfd role's (`-b`)?
+    pub named: [bool; 4],
+    /// `-s`: overrides the configuration's `net_namespace`.
+    pub namespace: Option<String>,
+    /// `-u`: overrides the configuration's `umask`.
+    pub umask: Option<u32>,
+    /// Where state files are written: `$TMPDIR` if that is an absolute path, else `/tmp`, as in keepalived.
+    pub dump_directory: PathBuf,
     /// Refuse to start without the capabilities that the roles need; they would only fail and be restarted.
     pub need_privileges: bool,
     /// Options that do nothing yet, one line each.
@@ -86,10 +95,47 @@ impl Settings {
                 Some(pid) => std::path::absolute(pid)?.with_extension("sock"),
                 None => PathBuf::from(DEFAULT_SOCKET),
             },
+            named: [&options.pid, &options.vrrp_pid, &options.checkers_pid, &options.bfd_pid]
+                .map(Option::is_some),
+            namespace: options.namespace.clone(),
+            umask: options.umask,
+            dump_directory: std::env::var_os("TMPDIR")
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+                .unwrap_or_else(|| PathBuf::from("/tmp")),
             need_privileges: true,
             notes: crate::cli::not_built(options),
             limits: Limits::default(),
         })
+    }
+
+    /// Pid files and the socket go where `use_pid_dir`, `instance` and a network namespace say, as in keepalived, unless
+    /// the command line names them: `/run/keepalived/NAMESPACE/keepalived_INSTANCE.pid`. keepalived hides that
+    /// directory behind a mount of its own; here it is the same from everywhere.
+    pub fn take_names(&mut self, daemon: &DaemonPlan) {
+        let namespace = self.namespace.as_ref().or(daemon.namespace.as_ref());
+        if !daemon.pid_directory && daemon.instance.is_none() && namespace.is_none() {
+            return;
+        }
+        let mut directory = PathBuf::from("/run/keepalived");
+        directory.extend(namespace);
+        let instance = daemon.instance.as_ref().map(|name| format!("_{name}")).unwrap_or_default();
+        let file = |stem: &str| directory.join(format!("{stem}{instance}.pid"));
+        let usual = [
+            (&mut self.pid_file, "keepalived"),
+            (&mut self.vrrp_pid_file, "vrrp"),
+            (&mut self.checkers_pid_file, "checkers"),
+            (&mut self.bfd_pid_file, "bfd"),
+        ];
+        for ((path, stem), named) in usual.into_iter().zip(self.named) {
+            if !named {
+                *path = file(stem);
+            }
+        }
+        if !self.named[0] {
+            self.scripts_pid_file = file("scripts");
+            self.socket = self.pid_file.with_extension("sock");
+        }
     }
 
     /// May the role run?
@@ -131,18 +177,23 @@ pub struct Launcher {
     pub before: Vec<OsString>,
     /// How every role logs.
     pub log: LogOptions,
+    /// The network namespace that the checker role sets IPVS up in, if not the one it lives in.
+    pub ipvs_namespace: Option<PathBuf>,
 }
 
 impl Launcher {
     /// Our own image, even if its file was replaced since we started.
     pub fn own_image(log: LogOptions) -> Launcher {
-        Launcher { program: PathBuf::from("/proc/self/exe"), before: Vec::new(), log }
+        Launcher { program: PathBuf::from("/proc/self/exe"), before: Vec::new(), log, ipvs_namespace: None }
     }
 
     /// The command for `role`, without its link.
     pub fn command(&self, role: Role) -> Command {
         let mut command = Command::new(&self.program);
         command.arg0("holdfast").args(&self.before).args(["--role", role.name()]).args(self.log.arguments());
+        if let Some(path) = self.ipvs_namespace.as_ref().filter(|_| role == Role::Checker) {
+            command.arg("--ipvs-namespace").arg(path);
+        }
         // A process group of its own: what a terminal sends to the foreground reaches the supervisor alone.
         command.process_group(0).stdout(std::process::Stdio::null());
         command

@@ -1,5 +1,6 @@
 //! Signals to what they ask for.
 
+use super::dump::Dump;
 use super::run::Asks;
 use crate::cli::signal_number;
 use nix::libc;
@@ -13,15 +14,14 @@ const WAITING: usize = 16;
 /// Catches every signal that keepalived understands. Call it inside the runtime.
 pub fn catch(ignore_sigint: bool) -> io::Result<mpsc::Receiver<Asks>> {
     let (to, asks) = mpsc::channel(WAITING);
-    let data = |number| Asks::NotBuilt(number, "writing the state to a file");
     let table = [
         (SignalKind::terminate(), Some(Asks::Stop)),
         (SignalKind::interrupt(), (!ignore_sigint).then_some(Asks::Stop)),
         (SignalKind::hangup(), Some(Asks::Reload)),
-        (SignalKind::user_defined1(), Some(data("SIGUSR1 (DATA)"))),
-        (SignalKind::user_defined2(), Some(data("SIGUSR2 (STATS)"))),
-        (raw("STATS_CLEAR"), Some(data("STATS_CLEAR"))),
-        (raw("JSON"), Some(data("JSON"))),
+        (SignalKind::user_defined1(), Some(Asks::Dump(Dump::Data))),
+        (SignalKind::user_defined2(), Some(Asks::Dump(Dump::Stats))),
+        (raw("STATS_CLEAR"), Some(Asks::Dump(Dump::StatsClear))),
+        (raw("JSON"), Some(Asks::Dump(Dump::Json))),
     ];
     for (kind, asks) in table {
         let mut caught = signal(kind)?;

@@ -2,6 +2,7 @@
 
 use super::compiler::compile;
 use super::control::ControlSocket;
+use super::life;
 use super::pidfile::PidLock;
 use super::privileges;
 use super::reload::log_diagnostics;
@@ -11,7 +12,7 @@ use super::signals;
 use crate::cli::{Invocation, Options, signal_number, wants_genhash};
 use crate::link::Compiled;
 use crate::plan::Generation;
-use crate::role::{self, Role, logging};
+use crate::role::{self, Role, logging, namespace};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use std::fs::OpenOptions;
@@ -60,11 +61,12 @@ fn act(options: &Options) -> ExitCode {
         print(&format!("Unexpected argument(s): {}", words.join(" ")));
     }
     // Running in the wrong namespace would put addresses where they do not belong.
-    if let Some(name) = &options.namespace
-        && let Err(reason) = enter_namespace(name)
-    {
-        tell(&format!("holdfast: -s {name}: {reason}"));
-        return ExitCode::from(EXIT_FATAL);
+    if let Some(name) = &options.namespace {
+        if let Err(reason) = namespace::enter(name) {
+            tell(&format!("holdfast: -s {name}: {reason}; nothing was started"));
+            return ExitCode::from(EXIT_FATAL);
+        }
+        namespace::choose();
     }
     if let Some(file) = &options.config_test {
         return super::dispatch::config_test(options, file);
@@ -77,18 +79,6 @@ fn act(options: &Options) -> ExitCode {
             ExitCode::from(EXIT_FATAL)
         }
     }
-}
-
-/// Moves this process, and with it every role, into a network namespace that `ip netns add` made.
-fn enter_namespace(name: &str) -> Result<(), String> {
-    if name.is_empty() || name.contains('/') {
-        return Err("the name of a network namespace is wanted, as ip netns shows it".to_owned());
-    }
-    let path = format!("/run/netns/{name}");
-    let namespace = std::fs::File::open(&path)
-        .map_err(|error| format!("there is no network namespace {path} ({error}): nothing was started"))?;
-    nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET)
-        .map_err(|error| format!("cannot enter {path} ({error}): nothing was started"))
 }
 
 fn no_genhash() -> ExitCode {
@@ -166,21 +156,16 @@ fn daemon(settings: Settings) -> ExitCode {
 
 /// Supervises in this process until told to stop; returns the exit status.
 pub fn supervise(settings: Settings) -> u8 {
-    let lock = match PidLock::take(&settings.pid_file) {
-        Ok(lock) => lock,
-        Err(error) => return complain(&settings, &error.to_string(), EXIT_FATAL),
-    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&settings, &format!("no runtime: {error}"), EXIT_FATAL),
     };
     let status = runtime.block_on(live(settings));
-    drop(lock);
     tracing::info!("stopped holdfast {}", env!("CARGO_PKG_VERSION"));
     status
 }
 
-async fn live(settings: Settings) -> u8 {
+async fn live(mut settings: Settings) -> u8 {
     announce(&settings);
     let mut signals = match signals::catch(settings.ignore_sigint) {
         Ok(signals) => signals,
@@ -189,6 +174,15 @@ async fn live(settings: Settings) -> u8 {
     let first = match first_configuration(&settings, &mut signals).await {
         Ok(first) => first,
         Err(status) => return status,
+    };
+    let _home = match life::settle(&mut settings, &first.plans) {
+        Ok(home) => home,
+        Err(sentence) => return complain(&settings, &sentence, EXIT_FATAL),
+    };
+    // Only now is it known what the file is called.
+    let _lock = match PidLock::take(&settings.pid_file) {
+        Ok(lock) => lock,
+        Err(error) => return complain(&settings, &error.to_string(), EXIT_FATAL),
     };
     let (to, requests) = mpsc::channel(REQUESTS);
     let control = match ControlSocket::open(&settings.socket, to) {
@@ -201,8 +195,10 @@ async fn live(settings: Settings) -> u8 {
     if settings.detach {
         leave_terminal();
     }
-    let status = run(settings, first, Inputs { signals, requests }).await;
+    life::run_script("startup_script", first.plans.global.daemon.startup.as_ref()).await;
+    let (status, shutdown) = run(settings, first, Inputs { signals, requests }).await;
     drop(control);
+    life::run_script("shutdown_script", shutdown.as_ref()).await;
     status
 }
 

@@ -2,12 +2,14 @@
 
 use super::settings::Limits;
 use crate::link::frame::{Decoder, FrameError, encode};
-use crate::link::{FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp};
+use crate::link::{
+    Claimed, FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp,
+};
 use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::{Generation, Plans};
 use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, VrrpStatus};
 use crate::role::Role;
-use crate::vrrp::{Transition, patience};
+use crate::vrrp::{ClaimId, ClaimOrder, Transition, patience};
 
 /// A long-lived role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +65,12 @@ pub enum Report {
     News(crate::vrrp::News),
     /// News of the checker role.
     Told(News),
+    /// The vrrp role wants a claim script to be run.
+    Claim(ClaimOrder),
+    /// The vrrp role no longer wants it.
+    Unclaim(ClaimId),
+    /// How a claim script ended, for the vrrp role.
+    Claimed(Claimed),
     /// The process exits next.
     Stopped,
 }
@@ -104,7 +112,7 @@ impl Worker {
     /// Does the plan give it something to do?
     pub fn has_work(self, plans: &Plans) -> bool {
         match self {
-            Worker::Checker => !plans.lvs.virtual_servers.is_empty(),
+            Worker::Checker => plans.lvs.has_work(),
             Worker::Vrrp => !plans.vrrp.routers.is_empty(),
             Worker::Scripts => plans.scripts.has_work(),
             Worker::Bfd => !plans.bfd.sessions.is_empty(),
@@ -187,6 +195,18 @@ impl Worker {
         }
     }
 
+    /// How it is scheduled, as a frame that goes before the plan. The scripts role, which keepalived does not have, is
+    /// scheduled as the system says.
+    pub fn process_frame(self, plans: &Plans) -> Result<Vec<u8>, FrameError> {
+        let processes = &plans.global.processes;
+        match self {
+            Worker::Checker => encode(&ToChecker::Process(processes.checker.clone())),
+            Worker::Vrrp => encode(&ToVrrp::Process(processes.vrrp.clone())),
+            Worker::Bfd => encode(&ToBfd::Process(processes.bfd.clone())),
+            Worker::Scripts => Ok(Vec::new()),
+        }
+    }
+
     /// An order as a frame.
     pub fn order_frame(self, order: Order) -> Result<Vec<u8>, FrameError> {
         match self {
@@ -229,6 +249,8 @@ impl Worker {
                 FromVrrp::Alive(_) => Report::Alive,
                 FromVrrp::Transition(transition) => Report::Transition(transition),
                 FromVrrp::News(news) => Report::News(news),
+                FromVrrp::Claim(order) => Report::Claim(order),
+                FromVrrp::Unclaim(claim) => Report::Unclaim(claim),
                 FromVrrp::Stopped => Report::Stopped,
             }),
             Worker::Scripts => decoder.message::<FromScripts>()?.map(|message| match message {
@@ -236,6 +258,7 @@ impl Worker {
                 FromScripts::Snapshot(number, status) => Report::Snapshot(number, Snapshot::Scripts(status)),
                 FromScripts::Alive(_) => Report::Alive,
                 FromScripts::Tracker(key, sample) => Report::Tracker(key, sample),
+                FromScripts::Claimed(claimed) => Report::Claimed(claimed),
                 FromScripts::Stopped => Report::Stopped,
             }),
             Worker::Bfd => decoder.message::<FromBfd>()?.map(|message| match message {
@@ -265,7 +288,27 @@ pub fn held_frame(samples: Vec<(TrackerKey, Sample)>) -> Result<Vec<u8>, FrameEr
     encode(&ToScripts::Held(samples))
 }
 
+/// What tells the checker role if the virtual router that its synchronisation follows is master.
+pub fn master_frame(master: bool) -> Result<Vec<u8>, FrameError> {
+    encode(&ToChecker::Master(master))
+}
+
 /// What tells the scripts role the news.
 pub fn news_frame(news: News) -> Result<Vec<u8>, FrameError> {
     encode(&ToScripts::News(news))
+}
+
+/// What has the scripts role run a claim script.
+pub fn claim_frame(order: ClaimOrder) -> Result<Vec<u8>, FrameError> {
+    encode(&ToScripts::Claim(order))
+}
+
+/// What has it end an attempt, or every one.
+pub fn unclaim_frame(claim: Option<ClaimId>) -> Result<Vec<u8>, FrameError> {
+    encode(&ToScripts::Unclaim(claim))
+}
+
+/// What tells the vrrp role how an attempt ended.
+pub fn claimed_frame(claimed: Claimed) -> Result<Vec<u8>, FrameError> {
+    encode(&ToVrrp::Claimed(claimed))
 }

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::null_mut;
 
 /// Datagrams per system call: enough that the call's own cost vanishes, small enough for the stack.
-pub(super) const BATCH: usize = 64;
+pub const BATCH: usize = 64;
 
 /// Room for a socket address: sockaddr_in6 (28 octets) is the largest in use.
 pub(super) const NAME_ROOM: usize = 32;

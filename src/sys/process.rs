@@ -2,8 +2,17 @@
 #![allow(unsafe_code)]
 
 use super::option;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::Pid;
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long a process in real time may run without a pause, where nothing else is said (keepalived's value).
+pub const REAL_TIME_LIMIT: Duration = Duration::from_micros(10_000);
 
 /// Ask for a receive buffer of `octets`, beyond net.core.rmem_max if the process may; best effort.
 pub fn grow_receive_buffer(socket: &impl AsFd, octets: usize) {
@@ -21,6 +30,126 @@ pub fn lock_memory() -> io::Result<()> {
     // SAFETY: mlockall takes flags only and changes no memory that the program can see.
     let result = unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Undoes [`lock_memory`].
+pub fn unlock_memory() -> io::Result<()> {
+    // SAFETY: munlockall takes nothing and changes no memory that the program can see.
+    let result = unsafe { libc::munlockall() };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The threads of this process.
+fn threads() -> io::Result<Vec<i32>> {
+    let tasks = std::fs::read_dir("/proc/self/task")?;
+    Ok(tasks.flatten().filter_map(|task| task.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// Nice value of the calling thread.
+pub fn nice() -> io::Result<i32> {
+    nix::errno::Errno::clear();
+    // SAFETY: getpriority takes and gives numbers only.
+    let value = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+    match nix::errno::Errno::last_raw() {
+        0 => Ok(value),
+        // -1 is a value too.
+        errno => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
+/// Sets the nice value of every thread of this process; threads that they start later inherit it. EACCES without
+/// CAP_SYS_NICE for a lower one.
+pub fn set_nice(nice: i32) -> io::Result<()> {
+    for thread in threads()? {
+        // A thread may have ended meanwhile, and its number is not used again so soon.
+        // SAFETY: setpriority takes numbers only; thread numbers are positive.
+        let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, thread as libc::id_t, nice) };
+        let error = io::Error::last_os_error();
+        if result != 0 && error.raw_os_error() != Some(libc::ESRCH) {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Processors that the calling thread may run on.
+pub fn processors() -> io::Result<BTreeSet<u16>> {
+    let set = sched_getaffinity(Pid::from_raw(0))?;
+    let has = |number: &u16| set.is_set(usize::from(*number)).unwrap_or(false);
+    Ok((0..u16::try_from(CpuSet::count()).unwrap_or(u16::MAX)).filter(has).collect())
+}
+
+/// Binds every thread of this process to these processors. EINVAL when there is none of them.
+pub fn set_processors(processors: &BTreeSet<u16>) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for number in processors {
+        set.set(usize::from(*number))?;
+    }
+    for thread in threads()? {
+        match sched_setaffinity(Pid::from_raw(thread), &set) {
+            Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
+}
+
+/// What ps and top call the process; the kernel cuts it at 15 octets.
+pub fn set_name(name: &str) -> io::Result<()> {
+    let name = std::ffi::CString::new(name)?;
+    Ok(nix::sys::prctl::set_name(&name)?)
+}
+
+/// SCHED_RR with this priority for the main thread, or normal scheduling. Threads and processes that it starts are
+/// scheduled normally. EPERM without CAP_SYS_NICE and beyond RLIMIT_RTPRIO, or where no time is left for real time
+/// (cpu.rt_runtime_us of a control group).
+pub fn set_real_time(priority: Option<u8>) -> io::Result<()> {
+    let (policy, priority) = match priority {
+        Some(priority) => (libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, i32::from(priority)),
+        None => (libc::SCHED_OTHER | libc::SCHED_RESET_ON_FORK, 0),
+    };
+    set_scheduler(policy, priority)
+}
+
+fn set_scheduler(policy: i32, priority: i32) -> io::Result<()> {
+    // SAFETY: a sched_param is plain numbers, and zero is a value of each.
+    let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
+    parameters.sched_priority = priority;
+    // SAFETY: `parameters` lives across the call, which only reads it. The process number is the main thread's.
+    let result = unsafe { libc::sched_setscheduler(libc::getpid(), policy, &parameters) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Was the process taken out of real time?
+static DEMOTED: AtomicBool = AtomicBool::new(false);
+
+/// Normal scheduling in place of death: SIGXCPU's default would end the process, and its addresses with it.
+extern "C" fn demote(_: libc::c_int) {
+    // Only sched_setscheduler and an atomic store: both may be done in a signal handler.
+    if set_scheduler(libc::SCHED_OTHER | libc::SCHED_RESET_ON_FORK, 0).is_ok() {
+        DEMOTED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// From now on a stretch of `limit` in real time without a pause ends in normal scheduling: a process that runs wild
+/// must not take the machine with it.
+pub fn limit_real_time(limit: Duration) -> io::Result<()> {
+    // SAFETY: a sigaction is plain data, and zero is a value of each part.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = demote as *const () as libc::sighandler_t;
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the handler is async-signal-safe (see there); `action` lives across the call; the old one is not wanted.
+    if unsafe { libc::sigaction(libc::SIGXCPU, &action, std::ptr::null_mut()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let (_, hard) = getrlimit(Resource::RLIMIT_RTTIME)?;
+    let soft = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX).min(hard);
+    Ok(setrlimit(Resource::RLIMIT_RTTIME, soft, hard)?)
+}
+
+/// Was it taken out of real time since this was asked last?
+pub fn was_demoted() -> bool {
+    DEMOTED.swap(false, Ordering::Relaxed)
 }
 
 /// Give memory that was freed back to the kernel. Worth its microseconds after a plan was read: the text is

@@ -1,5 +1,6 @@
 //! Raw sockets of IP protocol 112: one per interface and family, for receiving and for sending.
 
+pub use super::mmsg::BATCH;
 use super::mmsg::{self, Datagram, Message, NAME_ROOM, Slots, Small};
 use super::option::{grow_receive_buffer, grow_send_buffer, set};
 use crate::net::AddressFamily;
@@ -22,6 +23,7 @@ const SEALED_PROTOCOL: libc::c_int = 51;
 const HOP_LIMIT: u8 = 255;
 
 /// Internetwork control, as keepalived marks its advertisements.
+//= keepalived M-105
 const TRAFFIC_CLASS: libc::c_int = 0xc0;
 
 /// The highest queueing priority that needs no capability; set after the traffic class, which would overwrite it.
@@ -354,6 +356,8 @@ fn pktinfo_v6(interface: u32, source: Ipv6Addr) -> Small<{ mmsg::SEND_CONTROL_RO
 }
 
 /// IPv4 raw sockets deliver the IP header: source, destination and TTL are in it. RFC 791 3.1.
+//= RFC791 M-45
+//= RFC9568 7.1 M-44
 fn incoming_v4(datagram: Datagram<'_>) -> Option<Incoming<'_>> {
     let packet = datagram.payload;
     let header = packet.first_chunk::<20>()?;
@@ -414,12 +418,14 @@ mod tests {
         assert_eq!((incoming.hop_limit, incoming.bytes), (255, &[1, 2, 3, 4][..]));
     }
 
+    //= RFC791 M-45
     #[test]
     fn octets_after_the_total_length_are_not_payload() {
         let packet = [&HEADER[..], &[1, 2, 3, 4, 0, 0]].concat();
         assert_eq!(v4(&packet).unwrap().bytes, [1, 2, 3, 4]);
     }
 
+    //= RFC791 M-45
     #[test]
     fn header_options_are_skipped() {
         let mut packet = [&HEADER[..], &[9, 9, 9, 9, 1, 2]].concat();

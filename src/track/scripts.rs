@@ -347,6 +347,11 @@ impl Scripts {
 }
 
 impl Script {
+    /// Does a run of it go on?
+    pub fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. } | Phase::Ending { .. })
+    }
+
     fn new(plan: TrackedScript, belief: Belief, now: Instant) -> Script {
         let command = Arc::new(plan.command.clone());
         let (since, phase, late) = (now, Phase::Waiting(now), Duration::ZERO);

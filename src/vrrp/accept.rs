@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::context::Context;
-use super::event::{Action, LogLevel, Received, RouterId};
+use super::event::{Action, LogLevel, Packet, RouterId};
 use super::explain::discard_sentence;
 use super::router::Router;
 use super::state::Phase;
@@ -39,8 +39,8 @@ struct Accepted {
 
 impl Core {
     /// A packet of IP protocol 112.
-    pub(super) fn receive(&mut self, packet: &Received, now: Instant, actions: &mut Vec<Action>) {
-        let Received { interface, source, destination, hop_limit, ref bytes } = *packet;
+    pub(super) fn receive(&mut self, packet: Packet<'_>, now: Instant, actions: &mut Vec<Action>) {
+        let Packet { interface, source, destination, hop_limit, bytes } = packet;
         let inbound = Inbound { source, destination, hop_limit, bytes, sealed: None };
         self.dispatch(interface, inbound, now, actions);
     }
@@ -141,6 +141,9 @@ impl Router {
     }
 
     /// Everything up to the moment at which keepalived counts an advertisement as received.
+    //= RFC9568 7.1 M-46
+    //= RFC9568 8.4 M-101
+    //= keepalived M-109
     fn judge(&self, packet: Inbound<'_>, unix_nanoseconds: u64) -> Result<Accepted, Discard> {
         if matches!(self.phase, Phase::Initialize | Phase::Fault) {
             return Err(Discard::NotListening);
@@ -234,6 +237,7 @@ impl Router {
     }
 
     /// Unicast: is the sender a peer, and as far away as it should be? Looked at only when one of them is configured.
+    //= keepalived M-108
     fn judge_sender(&self, packet: Inbound<'_>) -> Result<(), Discard> {
         let Transport::Unicast { peers, .. } = &self.plan.transport else { return Ok(()) };
         let wire = &self.plan.wire;

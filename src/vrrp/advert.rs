@@ -3,15 +3,44 @@
 use super::context::Context;
 use super::event::{Action, Frame};
 use super::router::Router;
+use super::state::Phase;
 use crate::net::{AddressFamily, Priority};
 use crate::plan::vrrp::{Authentication, OldChecksum, Transport};
-use crate::time::Interval;
+use crate::time::{Instant, Interval};
 use crate::wire::ah::{self, Envelope};
 use crate::wire::trailer;
 use crate::wire::vrrp::{Addresses, Advertisement, HOP_LIMIT, MAX_ADDRESSES, MAX_V3_INTERVAL, Version};
 use std::net::IpAddr;
+use std::time::Duration;
+
+/// The longest time by which an advertisement may be early so that it leaves together with others.
+pub(super) const EARLIEST: Duration = Duration::from_micros(500);
+
+/// The same as a part of the interval: one step of priority in Skew_Time.
+const EARLY_PART: u32 = 256;
 
 impl Router {
+    /// Is an advertisement due, or so soon that it may go now?
+    pub(super) fn may_speak(&self, now: Instant) -> bool {
+        let Phase::Master(master) = &self.phase else { return false };
+        let early = (self.own_interval().duration() / EARLY_PART).min(EARLIEST);
+        master.next_advertisement <= now + early
+    }
+
+    /// Send an advertisement if it is time.
+    pub(super) fn speak_if_due(&mut self, ctx: &mut Context) {
+        if !self.may_speak(ctx.now) {
+            return;
+        }
+        let interval = self.own_interval().duration();
+        if let Phase::Master(master) = &mut self.phase {
+            // Counted from the deadline, so that neither lateness nor haste adds up; after a pause, from now.
+            let next = master.next_advertisement + interval;
+            master.next_advertisement = if next > ctx.now { next } else { ctx.now + interval };
+        }
+        self.send_advertisement(ctx);
+    }
+
     /// Send an advertisement with the priority in force.
     pub(super) fn send_advertisement(&mut self, ctx: &mut Context) {
         let built;
@@ -43,6 +72,7 @@ impl Router {
     }
 
     /// The interval as the version in use can say it.
+    //= RFC9568 6.1 M-77
     pub(super) fn own_interval(&self) -> Interval {
         let centiseconds = self.plan.interval.centiseconds();
         let sayable = match self.plan.version {

@@ -64,6 +64,7 @@ impl Router {
     }
 
     /// Bursts and refreshes that are due.
+    //= keepalived M-104
     pub(super) fn announce_due(&mut self, ctx: &mut Context) {
         let policy = self.plan.announce;
         let Phase::Master(master) = &mut self.phase else { return };
@@ -167,6 +168,9 @@ impl Master {
 }
 
 /// The frame that announces an installed address, and its interface; none on one without hardware addresses.
+//= RFC9568 8.1.2 M-88
+//= RFC9568 8.1.2 M-89
+//= RFC9568 8.2.2 M-92
 fn announcement(vip: &Vip, own: &str, ctx: &Context) -> Option<(String, Frame)> {
     let name = vip.interface(own);
     let interface = ctx.interfaces.get(name)?;

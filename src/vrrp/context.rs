@@ -1,5 +1,6 @@
 //! What a router may use while it handles an event.
 
+use super::claim::ClaimId;
 use super::event::{Action, AddressOp, LogLevel, OpId, RouterId, RoutingOp};
 use super::gaps::Gaps;
 use super::heard::Heard;
@@ -68,6 +69,8 @@ impl Context<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Operations {
     next: u64,
+    /// The last attempt of a claim script.
+    claim: ClaimId,
     pending: BTreeMap<OpId, (RouterId, usize)>,
 }
 
@@ -77,6 +80,12 @@ impl Operations {
         self.next += 1;
         self.pending.insert(id, (router, slot));
         id
+    }
+
+    /// The next attempt of a claim script: more than the last one, and than those of an earlier process.
+    pub fn next_claim(&mut self, now: Instant) -> ClaimId {
+        self.claim = ClaimId(now.0.max(self.claim.0 + 1));
+        self.claim
     }
 
     /// One finished: whose it was. `None` for an operation that is not under way.

@@ -31,7 +31,6 @@ pub(super) enum Wait {
 
 impl Timing {
     //= RFC3768 6.1 M-82
-    //= RFC9568 6.1 M-84
     /// How long to wait.
     //= RFC9568 6.1 M-82
     //= RFC9568 6.1 M-84
@@ -43,7 +42,6 @@ impl Timing {
     }
 
     //= RFC3768 6.1 M-81
-    //= RFC9568 6.1 M-83
     /// Skew_Time: (256 - priority)/256 of a second in version 2 (RFC 3768 6.1), of the Master's interval in
     /// version 3 (RFC 9568 6.1).
     //= RFC9568 6.1 M-81
@@ -64,7 +62,6 @@ pub fn patience(plan: &RouterPlan) -> Duration {
     Timing { version, priority, down_timer_adverts, master_interval: interval }.wait(Wait::Down)
 }
 
-//= RFC9568 6.4.3 M-75
 /// Does the router that speaks beat the Master that hears it? The higher priority wins, then the higher
 /// primary address, compared as a number (RFC 9568 6.4.3).
 //= RFC9568 6.4.3 M-75
@@ -85,7 +82,6 @@ mod tests {
         }
     }
 
-    //= RFC3768 6.1 M-81
     /// RFC 3768 6.1: whatever the interval.
     //= RFC3768 6.1 M-81
     #[test]
@@ -98,7 +94,6 @@ mod tests {
         }
     }
 
-    //= RFC9568 6.1 M-83
     /// RFC 9568 6.1.
     //= RFC9568 6.1 M-83
     #[test]
@@ -118,7 +113,6 @@ mod tests {
         assert_eq!(five.wait(Wait::Down), seconds(5.609_375));
     }
 
-    //= RFC9568 6.4.3 M-75
     /// RFC 9568 6.4.3.
     //= RFC9568 6.4.3 M-75
     #[test]

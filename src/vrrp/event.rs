@@ -1,5 +1,6 @@
 //! What goes into the core and what comes out.
 
+use super::claim::{ClaimId, ClaimOrder};
 use super::news::News;
 use crate::net::{IpCidr, MacAddr, Priority};
 use crate::plan::route::{Item, RulePlan};
@@ -69,6 +70,15 @@ pub enum Event {
     },
     /// An order from the operator or the supervisor.
     Command(Command),
+    /// A claim script has ended, or could not be run.
+    Claimed {
+        /// Whose.
+        router: RouterId,
+        /// Which attempt.
+        claim: ClaimId,
+        /// `Ok` for exit status 0, else what went wrong, a few words.
+        result: Result<(), String>,
+    },
 }
 
 /// A packet as the socket delivered it.
@@ -84,6 +94,28 @@ pub struct Received {
     pub hop_limit: u8,
     /// The VRRP message, without the IP header.
     pub bytes: Vec<u8>,
+}
+
+/// A [`Received`] that is still where the socket put it.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// Index of the interface it came in on.
+    pub interface: u32,
+    /// Sender.
+    pub source: IpAddr,
+    /// Destination: the group or an own address.
+    pub destination: IpAddr,
+    /// TTL or hop limit.
+    pub hop_limit: u8,
+    /// The VRRP message, without the IP header.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> From<&'a Received> for Packet<'a> {
+    fn from(received: &'a Received) -> Packet<'a> {
+        let Received { interface, source, destination, hop_limit, ref bytes } = *received;
+        Packet { interface, source, destination, hop_limit, bytes }
+    }
 }
 
 /// What the kernel says about one interface.
@@ -146,6 +178,10 @@ pub enum Action {
     Log(LogLevel, String),
     /// Every router has ended after [`Command::Stop`]: the role may exit once queued actions are done.
     Stopped,
+    /// Run a claim script; answer with [`Event::Claimed`].
+    Claim(ClaimOrder),
+    /// End that attempt, if it still runs; no answer is needed.
+    Unclaim(ClaimId),
 }
 
 /// How loud a sentence is.

@@ -69,6 +69,7 @@ impl Group {
 
 impl Core {
     /// Let the groups whose members stirred come to an agreement.
+    //= keepalived M-111
     pub(super) fn settle_groups(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if let Some((index, by)) = self.alarmed.take() {
             let others = self.groups.get(index).map(|group| group.members.clone()).unwrap_or_default();
@@ -120,7 +121,7 @@ impl Core {
     }
 
     fn judge(&self, members: &[RouterId], stirred: &[RouterId]) -> Verdict {
-        let all = || members.iter().filter_map(|id| self.routers.get(id));
+        let all = || members.iter().filter_map(|id| self.router(*id));
         if all().any(|router| !router.own_faults.is_empty()) {
             return Verdict::Fail;
         }
@@ -139,7 +140,7 @@ impl Core {
             let by = stirred
                 .iter()
                 .chain(members)
-                .find(|id| members.contains(id) && self.routers.get(id).as_ref().is_some_and(listens));
+                .find(|id| members.contains(id) && self.router(**id).as_ref().is_some_and(listens));
             return by.map_or(Verdict::Agreed, |by| Verdict::Yield(*by));
         }
         let wants = |router: &Router| router.wants_master();
@@ -149,7 +150,7 @@ impl Core {
 
     fn fail_group(&mut self, index: usize, order: &[RouterId], now: Instant, actions: &mut Vec<Action>) {
         let Some(group) = self.groups.get(index) else { return };
-        let trouble = order.iter().filter_map(|id| self.routers.get(id)).find(|r| !r.own_faults.is_empty());
+        let trouble = order.iter().filter_map(|id| self.router(*id)).find(|r| !r.own_faults.is_empty());
         let Some(by) = trouble else { return };
         let sentence =
             format!("sync group {}: {}: {}", group.plan.name, by.plan.name, by.own_faults.join("; "));
@@ -168,7 +169,7 @@ impl Core {
     }
 
     fn begin_group(&mut self, order: &[RouterId], now: Instant, actions: &mut Vec<Action>) {
-        let all = || order.iter().filter_map(|id| self.routers.get(id));
+        let all = || order.iter().filter_map(|id| self.router(*id));
         let leads = all().any(|router| router.state() == State::Master);
         let owners = all().all(|router| router.priority.is_owner());
         for id in order {
@@ -189,7 +190,7 @@ impl Core {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let (Some(group), Some(cause)) = (self.groups.get(index), self.routers.get(&by)) else { return };
+        let (Some(group), Some(cause)) = (self.groups.get(index), self.router(by)) else { return };
         let (cause, member) = (Box::new(cause.yielding_cause()), cause.plan.name.clone());
         let wait =
             if matches!(*cause, TransitionCause::AddressLost { .. }) { Wait::Skew } else { Wait::Down };
@@ -214,7 +215,7 @@ impl Core {
     /// Tell what became of the group.
     fn note_group(&mut self, index: usize, by: Option<RouterId>, now: Instant, actions: &mut Vec<Action>) {
         let Some(group) = self.groups.get(index) else { return };
-        let members = || group.members.iter().filter_map(|id| self.routers.get(id));
+        let members = || group.members.iter().filter_map(|id| self.router(*id));
         let is = |state| members().any(|router| router.state() == state);
         let to = if is(State::Fault) {
             State::Fault
@@ -231,7 +232,7 @@ impl Core {
             return;
         }
         // A member that is what the group is now knows why; who began is asked first.
-        let by = by.and_then(|id| self.routers.get(&id)).into_iter().chain(members());
+        let by = by.and_then(|id| self.router(id)).into_iter().chain(members());
         let by = by.min_by_key(|router| router.state() != to);
         let cause = by.map_or_else(String::new, |r| match r.yielding_cause() {
             TransitionCause::Group { member, cause, .. } => format!("{member}: {cause}"),

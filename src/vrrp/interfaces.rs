@@ -38,11 +38,14 @@ pub(super) struct Interfaces {
     facts: BTreeMap<u32, InterfaceFacts>,
     by_name: BTreeMap<String, Interface>,
     watchers: BTreeMap<String, BTreeSet<RouterId>>,
-    /// Routers that hold an address, by address and the interface's name.
-    holders: BTreeMap<(IpCidr, String), BTreeSet<RouterId>>,
-    /// Virtual addresses; true for those that this node owns.
-    owned: BTreeMap<IpAddr, bool>,
+    /// Virtual addresses and who holds them, sorted.
+    held: Vec<Holding>,
+    /// The interfaces that `held` speaks of.
+    names: BTreeMap<String, u32>,
 }
+
+/// Address, number of the interface, who holds it there, and does that one own it?
+type Holding = (IpCidr, u32, RouterId, bool);
 
 impl Interfaces {
     /// The interface of that name, if it exists.
@@ -88,14 +91,17 @@ impl Interfaces {
 
     /// Routers whose address it is, on that interface.
     pub fn holders(&self, cidr: IpCidr, name: &str) -> impl Iterator<Item = RouterId> + '_ {
-        self.holders.get(&(cidr, name.to_owned())).into_iter().flatten().copied()
+        let first = self.held.partition_point(|(known, ..)| *known < cidr);
+        let name = self.names.get(name).copied();
+        let same = self.held.iter().skip(first).take_while(move |(known, ..)| *known == cidr);
+        same.filter(move |(_, at, ..)| Some(*at) == name).map(|(_, _, router, _)| *router)
     }
 
     /// Forget who depends on what; a plan follows.
     pub fn clear_dependants(&mut self) {
         self.watchers.clear();
-        self.holders.clear();
-        self.owned.clear();
+        self.held.clear();
+        self.names.clear();
     }
 
     /// `router` depends on the interface.
@@ -105,9 +111,15 @@ impl Interfaces {
 
     /// `router` holds the address while it is Master, or `owns` it.
     pub fn hold(&mut self, cidr: IpCidr, name: &str, router: RouterId, owns: bool) {
-        self.holders.entry((cidr, name.to_owned())).or_default().insert(router);
-        let owned = self.owned.entry(cidr.address()).or_insert(owns);
-        *owned = *owned && owns;
+        let next = u32::try_from(self.names.len()).expect("a plan names fewer than 2^32 interfaces");
+        let at = match self.names.get(name) {
+            Some(at) => *at,
+            None => *self.names.entry(name.to_owned()).or_insert(next),
+        };
+        // In a long configuration addresses come in order: this appends.
+        let holding = (cidr, at, router, owns);
+        let place = self.held.partition_point(|known| *known < holding);
+        self.held.insert(place, holding);
     }
 
     /// After the virtual addresses changed: the names of interfaces that now look different.
@@ -135,9 +147,18 @@ impl Interfaces {
         }
     }
 
+    //= RFC9568 5.1.1.1 M-01
+    //= RFC9568 5.1.2.1 M-05
     fn first_source(&self, mut addresses: impl Iterator<Item = IpAddr> + Clone) -> Option<IpAddr> {
-        let real = addresses.clone().find(|address| !self.owned.contains_key(address));
-        real.or_else(|| addresses.find(|address| self.owned.get(address) == Some(&true)))
+        let real = addresses.clone().find(|address| self.is_owned(*address).is_none());
+        real.or_else(|| addresses.find(|address| self.is_owned(*address) == Some(true)))
+    }
+
+    /// Is a virtual address owned by this node? `None` for one that is not virtual.
+    fn is_owned(&self, address: IpAddr) -> Option<bool> {
+        let first = self.held.partition_point(|(cidr, ..)| cidr.address() < address);
+        let same = self.held.iter().skip(first).take_while(|(cidr, ..)| cidr.address() == address);
+        same.map(|(.., owns)| *owns).reduce(|all, owns| all && owns)
     }
 }
 

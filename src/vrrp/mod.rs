@@ -15,6 +15,7 @@
 mod accept;
 mod advert;
 mod announce;
+mod claim;
 mod context;
 mod election;
 mod event;
@@ -45,13 +46,18 @@ mod meetings;
 #[cfg(test)]
 mod pairs;
 #[cfg(test)]
+mod pairs_tracked;
+#[cfg(test)]
 mod storm;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod wakeups;
 
+pub use claim::{ClaimId, ClaimOrder, ClaimView};
 pub use election::patience;
 pub use event::{
-    Action, AddressOp, Command, Event, Frame, GoneRoute, InterfaceFacts, KernelError, LogLevel, OpId,
+    Action, AddressOp, Command, Event, Frame, GoneRoute, InterfaceFacts, KernelError, LogLevel, OpId, Packet,
     Received, RouterId, RoutingGone, RoutingOp, State, Transition, TransitionCause,
 };
 pub use group::Group;
@@ -82,7 +88,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub struct Core {
     generation: Generation,
-    routers: BTreeMap<RouterId, Router>,
+    /// Boxed: the nodes of the map are half empty.
+    routers: BTreeMap<RouterId, Box<Router>>,
     /// The routers of the plan, in its order; `routers` also holds those that are ending.
     order: Vec<RouterId>,
     interfaces: Interfaces,
@@ -138,9 +145,21 @@ impl Core {
         self.act_on(event, now, actions);
         self.settle_groups(now, actions);
         let cause = cause.or_else(|| tracked.map(|key| self.samples.sentence(&key)));
+        self.tell_priorities(cause.as_deref().unwrap_or("reload"), actions);
+    }
+
+    fn tell_priorities(&mut self, cause: &str, actions: &mut Vec<Action>) {
         let changes = std::mem::take(&mut self.priorities);
-        let sentences = priority_sentences(&changes, cause.as_deref().unwrap_or("reload"));
-        actions.extend(sentences.map(|what| Action::Log(LogLevel::Info, what)));
+        actions.extend(priority_sentences(&changes, cause).map(|what| Action::Log(LogLevel::Info, what)));
+    }
+
+    /// The same as handling an [`Event::Advertisement`], without a copy of the packet.
+    pub fn hear(&mut self, packet: Packet<'_>, now: Instant, actions: &mut Vec<Action>) {
+        if self.life == Life::Running {
+            self.receive(packet, now, actions);
+            self.settle_groups(now, actions);
+            self.tell_priorities("an advertisement", actions);
+        }
     }
 
     /// The event as the cause of a changed priority; `None` when only a new plan can be it.
@@ -160,7 +179,7 @@ impl Core {
         match (self.life, event) {
             (Life::Stopped, _) => {}
             (Life::Running, Event::Plan(plan)) => self.adopt(plan, now, actions),
-            (Life::Running, Event::Advertisement(packet)) => self.receive(&packet, now, actions),
+            (Life::Running, Event::Advertisement(packet)) => self.receive((&packet).into(), now, actions),
             (Life::Running, Event::Sealed { interface, packet }) => {
                 self.receive_sealed(interface, &packet, now, actions);
             }
@@ -181,6 +200,9 @@ impl Core {
                     }
                 }
                 self.end_if_idle(actions);
+            }
+            (Life::Running, Event::Claimed { router, claim, result }) => {
+                self.with_router(router, now, actions, |r, ctx| r.claimed(claim, result, ctx));
             }
             (Life::Running, Event::RoutingGone(gone)) => self.routing_gone(&gone, now, actions),
             (Life::Running, Event::RoutingUncertain) => self.assure_routing(now, actions),
@@ -204,12 +226,34 @@ impl Core {
         self.wake(now, actions);
         let due: Vec<RouterId> =
             self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
+        let speaks = !due.is_empty();
         for id in due {
-            self.with_router(id, now, actions, Router::timeout);
+            let Some(router) = self.routers.get_mut(&id) else { continue };
+            match router.deadline() {
+                Some(at) if at <= now => self.with_router(id, now, actions, Router::timeout),
+                deadline => requeue(&mut self.deadlines, router, deadline),
+            }
+        }
+        if speaks {
+            self.speak_together(now, actions);
         }
         self.retry_statics(now, actions);
         self.settle_groups(now, actions);
         self.gaps.release(now, actions);
+    }
+
+    /// Masters whose advertisements are due within a moment share this wake-up.
+    fn speak_together(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let soon = self.deadlines.iter().take_while(|(at, _)| *at <= now + advert::EARLIEST);
+        let speaks = |id: &RouterId| self.routers.get(id).is_some_and(|router| router.may_speak(now));
+        let soon: Vec<RouterId> = soon.map(|(_, id)| *id).filter(speaks).collect();
+        for id in soon {
+            self.with_router(id, now, actions, Router::speak_if_due);
+            if let Some(router) = self.routers.get_mut(&id) {
+                let deadline = router.deadline();
+                requeue(&mut self.deadlines, router, deadline);
+            }
+        }
     }
 
     /// `vrrp_startup_delay` is over: everybody begins.
@@ -223,7 +267,7 @@ impl Core {
         }
     }
 
-    /// The earliest moment at which there is something to do.
+    /// No later than the earliest moment at which there is something to do: it may be a deadline that has moved since.
     pub fn next_timeout(&self) -> Option<Instant> {
         if self.life != Life::Running {
             return None;
@@ -240,12 +284,12 @@ impl Core {
 
     /// The routers in the order of the plan.
     pub fn routers(&self) -> impl Iterator<Item = &Router> {
-        self.order.iter().filter_map(|id| self.routers.get(id))
+        self.order.iter().filter_map(|id| self.router(*id))
     }
 
     /// One router, also one that is ending.
     pub fn router(&self, id: RouterId) -> Option<&Router> {
-        self.routers.get(&id)
+        self.routers.get(&id).map(|router| &**router)
     }
 
     /// The sync groups in the order of the plan.
@@ -321,7 +365,7 @@ impl Core {
         }
         let names_it = |router: &Router| !router.doomed && router.trackers().any(|t| t.tracker == key);
         let watchers: Vec<RouterId> =
-            self.routers.values().filter(|router| names_it(router)).map(Router::id).collect();
+            self.routers.values().filter(|router| names_it(router)).map(|router| router.id).collect();
         for id in watchers {
             self.with_router(id, now, actions, Router::reevaluate);
         }
@@ -348,6 +392,7 @@ impl Core {
         self.static_address_gone(&name, cidr, now, actions);
     }
 
+    //= keepalived M-117
     fn stop(&mut self, cause: TransitionCause, now: Instant, actions: &mut Vec<Action>) {
         self.life = Life::Stopping;
         let all: Vec<RouterId> = self.routers.keys().copied().collect();
@@ -424,15 +469,11 @@ impl Core {
         {
             self.alarmed.get_or_insert((group, id));
         }
+        // A deadline that moves away, as a Backup's does with every advertisement, is put right when the old one comes.
         let deadline = router.deadline();
-        if router.queued != deadline {
-            if let Some(old) = router.queued {
-                self.deadlines.remove(&(old, id));
-            }
-            if let Some(new) = deadline {
-                self.deadlines.insert((new, id));
-            }
-            router.queued = deadline;
+        let later = matches!((router.queued, deadline), (Some(old), Some(new)) if now < old && old <= new);
+        if !later && router.queued != deadline {
+            requeue(&mut self.deadlines, router, deadline);
         }
         let listens_on = if router.doomed { None } else { router.link };
         if router.bound != listens_on {
@@ -452,4 +493,15 @@ impl Core {
             self.routers.remove(&id);
         }
     }
+}
+
+/// Put `router` under its deadline.
+fn requeue(deadlines: &mut BTreeSet<(Instant, RouterId)>, router: &mut Router, deadline: Option<Instant>) {
+    if let Some(old) = router.queued {
+        deadlines.remove(&(old, router.id));
+    }
+    if let Some(new) = deadline {
+        deadlines.insert((new, router.id));
+    }
+    router.queued = deadline;
 }

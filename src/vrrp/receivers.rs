@@ -2,39 +2,33 @@
 
 use super::event::RouterId;
 use crate::net::{AddressFamily, VirtualRouterId};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// Interface, family and VRID: nearly always one router. Several are told apart by the sender or the group.
 type Key = (u32, AddressFamily, VirtualRouterId);
 
-/// The routers that listen.
+/// The routers that listen, by what they listen to.
 #[derive(Debug, Default)]
-pub(super) struct Receivers(BTreeMap<Key, Vec<RouterId>>);
+pub(super) struct Receivers(BTreeSet<(Key, RouterId)>);
 
 impl Receivers {
     /// `router` listens there.
     pub fn insert(&mut self, key: Key, router: RouterId) {
-        let here = self.0.entry(key).or_default();
-        if !here.contains(&router) {
-            here.push(router);
-        }
+        self.0.insert((key, router));
     }
 
     /// It no longer does.
     pub fn remove(&mut self, key: Key, router: RouterId) {
-        if let Some(here) = self.0.get_mut(&key) {
-            here.retain(|id| *id != router);
-            if here.is_empty() {
-                self.0.remove(&key);
-            }
-        }
+        self.0.remove(&(key, router));
     }
 
     /// The one that `is_meant`; else the first, which will say why the packet is not for it. `None` if nobody listens.
     pub fn find(&self, key: Key, is_meant: impl Fn(RouterId) -> bool) -> Option<RouterId> {
-        match self.0.get(&key)?.as_slice() {
-            [only] => Some(*only),
-            several => several.iter().copied().find(|id| is_meant(*id)).or(several.first().copied()),
+        let mut here = self.0.range((key, RouterId(0))..=(key, RouterId(u32::MAX))).map(|(_, id)| *id);
+        let first = here.next()?;
+        match here.next() {
+            None => Some(first),
+            Some(second) => [first, second].into_iter().chain(here).find(|id| is_meant(*id)).or(Some(first)),
         }
     }
 }

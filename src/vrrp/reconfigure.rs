@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 impl Core {
     /// Take over a plan. Routers that left go first, then addresses that left their router, then everything
     /// else: an address may move from one router to another in one step.
+    //= keepalived M-114
     pub(super) fn adopt(&mut self, plan: VrrpPlan, now: Instant, actions: &mut Vec<Action>) {
         let mut known: BTreeMap<RouterKey, RouterId> =
             self.order.iter().filter_map(|id| Some((self.routers.get(id)?.plan.key.clone(), *id))).collect();
@@ -68,7 +69,7 @@ impl Core {
         for (id, plan) in kept {
             let shared = shared.remove(&id).unwrap_or_default();
             if let Entry::Vacant(place) = self.routers.entry(id) {
-                place.insert(Router { shared, ..Router::new(id, plan, now) });
+                place.insert(Box::new(Router { shared, ..Router::new(id, plan, now) }));
                 self.with_router(id, now, actions, Router::start);
             } else {
                 self.with_router(id, now, actions, |router, ctx| router.adopt(plan, shared, ctx));
@@ -138,7 +139,7 @@ impl Core {
         let new = routers.iter().flat_map(|(_, plan)| &plan.trackers);
         let new = new.chain(shared.values().flat_map(|shared| &shared.trackers));
         let wanted: BTreeSet<&TrackerKey> = new.map(|tracked| &tracked.tracker).collect();
-        for old in self.routers.values().flat_map(Router::trackers) {
+        for old in self.routers.values().flat_map(|router| router.trackers()) {
             if !wanted.contains(&old.tracker) {
                 self.samples.forget(&old.tracker);
             }
@@ -185,7 +186,7 @@ impl Router {
         let wanted: HashSet<&VirtualAddress> =
             plan.addresses.iter().chain(&plan.excluded_addresses).collect();
         for vip in &mut self.vips {
-            vip.dropped = !wanted.contains(&vip.address);
+            vip.take_back_or_drop(!wanted.contains(&vip.address));
         }
         self.withdraw_dropped(ctx);
     }
@@ -195,7 +196,10 @@ impl Router {
         if (&self.plan, &self.shared) == (&plan, &shared) {
             // keepalived: a reload puts back what `no_track` left away.
             if matches!(self.phase, Phase::Master(_)) {
-                self.install_routing(ctx);
+                self.retry_claim(ctx);
+                if self.may_hold() {
+                    self.install_routing(ctx);
+                }
             }
             return;
         }
@@ -220,8 +224,8 @@ impl Router {
         self.reevaluate(ctx);
         match &self.phase {
             Phase::Master(_) => {
-                self.install_addresses(ctx);
-                self.install_routing(ctx);
+                self.claim_again(&old, ctx);
+                self.take_up(ctx);
             }
             Phase::Initialize | Phase::Backup(_) | Phase::Fault => {
                 self.withdraw_routing(ctx);

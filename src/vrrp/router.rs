@@ -2,6 +2,7 @@
 //! through `transition`, every effect through the files beside this one.
 
 use super::accept::Inbound;
+use super::claim::Claim;
 use super::context::Context;
 use super::election::{Timing, Wait, outranks};
 use super::event::{Action, Frame, LogLevel, RouterId, State, TransitionCause};
@@ -52,6 +53,8 @@ pub struct Router {
     pub(super) next_retry: Option<Instant>,
     /// Routes and rules.
     pub(super) routing: HeldList,
+    /// Master with `notify_claim`: how far it is.
+    pub(super) claim: Option<Box<Claim>>,
     /// What is to be told when the kernel is done, and the first address that it is not done with.
     pub(super) story: Option<Story>,
     pub(super) story_slot: usize,
@@ -116,7 +119,8 @@ struct Heard {
 
 impl Router {
     /// A router in INIT; `start` moves it.
-    pub(super) fn new(id: RouterId, plan: RouterPlan, now: Instant) -> Router {
+    pub(super) fn new(id: RouterId, mut plan: RouterPlan, now: Instant) -> Router {
+        plan.shrink();
         let vips = plan.addresses.iter().chain(&plan.excluded_addresses).cloned().map(Vip::new).collect();
         Router {
             id,
@@ -136,6 +140,7 @@ impl Router {
             vips,
             next_retry: None,
             routing: HeldList::new(&plan.routing),
+            claim: None,
             story: None,
             story_slot: 0,
             frames: Vec::new(),
@@ -211,7 +216,7 @@ impl Router {
             .flatten()
             .min(),
         };
-        [phase, self.next_retry, self.routing.next_retry()].into_iter().flatten().min()
+        [phase, self.next_retry, self.routing.next_retry(), self.claim_deadline()].into_iter().flatten().min()
     }
 
     /// The numbers behind its timers. Version 2 knows one interval, its own.
@@ -233,6 +238,7 @@ impl Router {
     /// the router has no state yet, as in keepalived.
     //= RFC9568 6.4.1 M-48
     //= RFC9568 6.4.1 M-49
+    //= keepalived M-110
     pub(super) fn start(&mut self, ctx: &mut Context) {
         self.look_around(ctx);
         self.stirred = true;
@@ -369,12 +375,10 @@ impl Router {
     }
 
     //= RFC9568 6.4.2 M-55
-    //= RFC9568 6.4.3 M-72
     /// A deadline has passed. First the election, then announcements, then the kernel.
     //= RFC9568 6.4.3 M-28
     //= RFC9568 6.4.3 M-72
     pub(super) fn timeout(&mut self, ctx: &mut Context) {
-        let interval = self.own_interval().duration();
         match &mut self.phase {
             Phase::Backup(backup) if backup.master_down_at <= ctx.now && !backup.wants_master => {
                 if self.shared.group.is_some() {
@@ -385,15 +389,11 @@ impl Router {
                     self.become_master(cause, ctx);
                 }
             }
-            Phase::Master(master) if master.next_advertisement <= ctx.now => {
-                // Counted from the deadline, so that lateness does not add up; after a pause, from now.
-                let next = master.next_advertisement + interval;
-                master.next_advertisement = if next > ctx.now { next } else { ctx.now + interval };
-                self.send_advertisement(ctx);
-            }
-            Phase::Initialize | Phase::Backup(_) | Phase::Master(_) | Phase::Fault => {}
+            Phase::Master(_) => self.speak_if_due(ctx),
+            Phase::Initialize | Phase::Backup(_) | Phase::Fault => {}
         }
         self.announce_due(ctx);
+        self.claim_due(ctx);
         self.retry_addresses(ctx);
         self.routing.retry(self.id, ctx);
     }
@@ -425,10 +425,6 @@ impl Router {
         self.transition(Phase::Master(master), cause, ctx);
     }
 
-    //= RFC9568 6.4.2 M-60
-    //= RFC9568 6.4.2 M-61
-    //= RFC9568 6.4.2 M-62
-    //= RFC9568 6.4.2 M-63
     /// RFC 9568 6.4.2.
     //= RFC9568 6.4.2 M-60
     //= RFC9568 6.4.2 M-61
@@ -465,8 +461,6 @@ impl Router {
         backup.arm(Wait::Down, timing, ctx.now);
     }
 
-    //= RFC9568 6.4.3 M-73
-    //= RFC9568 6.4.3 M-80
     //= RFC9568 8.3.2 M-97
     /// RFC 9568 6.4.3.
     //= RFC9568 6.4.3 M-73
@@ -522,8 +516,6 @@ impl Router {
         }
     }
 
-    //= RFC9568 6.4.3 M-74
-    //= RFC9568 6.4.3 M-76
     /// Yield at once, and wait for the stronger router's silence by its own interval.
     //= RFC9568 6.4.3 M-74
     //= RFC9568 6.4.3 M-76
@@ -540,7 +532,6 @@ impl Router {
         self.transition(Phase::Backup(backup), cause, ctx);
     }
 
-    //= RFC9568 6.4.3 M-79
     /// RFC 9568 6.4.3: assert the Master's state to the weaker one and to learning bridges.
     //= RFC9568 6.4.3 M-78
     //= RFC9568 6.4.3 M-79
@@ -584,8 +575,6 @@ impl Router {
         })));
     }
 
-    //= RFC9568 7.1 M-38
-    //= RFC9568 7.1 M-40
     /// Differences that are only counted and mentioned, as keepalived does (RFC 9568 7.1).
     //= RFC9568 7.1 M-38
     //= RFC9568 7.1 M-40

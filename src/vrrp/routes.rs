@@ -16,6 +16,7 @@ impl Router {
     }
 
     /// Ask for every route and rule that is not there yet. The kernel does it after the addresses that were asked for.
+    //= keepalived M-116
     pub(super) fn install_routing(&mut self, ctx: &mut Context) {
         self.routing.install_all(self.id, ctx);
     }
@@ -60,7 +61,7 @@ impl Router {
 
     /// An interface came up.
     pub(super) fn link_up(&mut self, name: &str, ctx: &mut Context) {
-        if matches!(self.phase, Phase::Master(_)) {
+        if matches!(self.phase, Phase::Master(_)) && self.may_hold() {
             self.routing.link_up(name, self.id, ctx);
         }
     }

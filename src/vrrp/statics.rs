@@ -110,7 +110,7 @@ impl Core {
 
     fn routers_with_routing(&self) -> Vec<RouterId> {
         let with = self.routers.values().filter(|router| !router.routing.items.is_empty());
-        with.map(Router::id).collect()
+        with.map(|router| router.id()).collect()
     }
 
     fn with_statics(

@@ -29,20 +29,24 @@ pub struct Stats {
     pub announcements_sent: u64,
     /// Kernel operations that failed.
     pub kernel_failures: u64,
-    discards: [u64; Discard::ALL.len()],
+    /// Claim scripts that failed.
+    pub claim_failures: u64,
+    /// Most routers never discard anything.
+    discards: Option<Box<[u64; Discard::ALL.len()]>>,
 }
 
 impl Stats {
     /// One more packet was discarded.
     pub fn discard(&mut self, reason: Discard) {
-        if let Some(counter) = self.discards.get_mut(reason as usize) {
+        let discards = self.discards.get_or_insert_with(|| Box::new([0; Discard::ALL.len()]));
+        if let Some(counter) = discards.get_mut(reason as usize) {
             *counter += 1;
         }
     }
 
     /// How many were, for this reason.
     pub fn discarded(&self, reason: Discard) -> u64 {
-        self.discards.get(reason as usize).copied().unwrap_or_default()
+        self.discards.as_ref().and_then(|counters| counters.get(reason as usize)).copied().unwrap_or_default()
     }
 
     /// Every counter with its name. `discard_unknown_router` is the core's, not a router's, and left out.
@@ -60,6 +64,7 @@ impl Stats {
             ("unsigned_accepted", self.unsigned_accepted),
             ("announcements_sent", self.announcements_sent),
             ("kernel_failures", self.kernel_failures),
+            ("claim_failures", self.claim_failures),
         ];
         let discards = Discard::ALL
             .into_iter()
@@ -83,6 +88,6 @@ mod tests {
             assert_eq!(stats.discarded(reason), times, "{reason:?}");
         }
         let names: std::collections::BTreeSet<_> = stats.counters().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), 12 + Discard::ALL.len() - 1);
+        assert_eq!(names.len(), 13 + Discard::ALL.len() - 1);
     }
 }

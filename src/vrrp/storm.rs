@@ -1,9 +1,9 @@
 //! Any sequence of events whatever: no panic, and the promises of the core hold after each.
 
 use super::testing::{ABOVE, BELOW, advert, facts, plan, router_plan, vip};
-use super::{Action, AddressOp, Command, Core, Event, KernelError, OpId, Received, State};
+use super::{Action, AddressOp, ClaimOrder, Command, Core, Event, KernelError, OpId, Received, State};
 use crate::net::{IpCidr, Priority};
-use crate::plan::vrrp::{RouterPlan, TrackedInterface, VirtualAddress};
+use crate::plan::vrrp::{ClaimPlan, RouterPlan, TrackedInterface, VirtualAddress};
 use crate::time::{Instant, Interval};
 use proptest::prelude::*;
 use std::collections::{BTreeSet, VecDeque};
@@ -22,6 +22,8 @@ enum Step {
     Kernel(usize, bool),
     /// Somebody removes one of our addresses.
     Steal(u8),
+    /// The claim script ends, well or not.
+    Claimed(bool),
 }
 
 /// A core, a kernel with a queue, and what it holds.
@@ -33,6 +35,8 @@ struct World {
     /// Operations at the head of the queue whose interface is gone.
     in_vain: usize,
     stopped: u32,
+    /// The claim script that runs.
+    claim: Option<ClaimOrder>,
 }
 
 impl World {
@@ -44,6 +48,7 @@ impl World {
             held: BTreeSet::new(),
             in_vain: 0,
             stopped: 0,
+            claim: None,
         }
     }
 
@@ -65,6 +70,12 @@ impl World {
             Step::Kernel(count, refuse) => {
                 for left in (0..*count).rev() {
                     self.kernel(*refuse && left == 0);
+                }
+            }
+            Step::Claimed(well) => {
+                if let Some(ClaimOrder { router, claim, .. }) = self.claim.take() {
+                    let result = if *well { Ok(()) } else { Err("exit status 1".to_owned()) };
+                    self.feed(Event::Claimed { router, claim, result });
                 }
             }
             Step::Steal(last) => {
@@ -99,6 +110,14 @@ impl World {
                 Action::Kernel(op, order) => self.queue.push_back((op, order)),
                 Action::Routing(..) => unreachable!("the plans of a storm have no routes"),
                 Action::Stopped => self.stopped += 1,
+                Action::Claim(order) => {
+                    let before = self.claim.replace(order);
+                    assert!(before.is_none(), "two claims at once");
+                }
+                Action::Unclaim(claim) => {
+                    let before = self.claim.take();
+                    assert_eq!(before.map(|order| order.claim), Some(claim));
+                }
                 Action::Transmit(..) | Action::Notify(_) | Action::News(_) | Action::Log(..) => {
                     assert!(self.stopped == 0, "the core acts after its end: {action:?}");
                 }
@@ -160,6 +179,7 @@ fn any_plan() -> impl Strategy<Value = Event> {
         router.answer_higher_priority = answer_higher_priority;
         router.announce.delay = Duration::from_secs(delay);
         router.announce.refresh = (delay == 1).then_some(Duration::from_secs(3));
+        router.claim = (priority % 8 == 0).then_some(ClaimPlan { timeout: Duration::from_secs(2) });
         if tracks {
             let interface = "eth1".to_owned();
             router.track_interfaces = vec![TrackedInterface { interface, weight, reverse: preempt }];
@@ -204,7 +224,34 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => time.prop_map(Step::Stall),
         4 => (1..5usize, any::<bool>()).prop_map(|(count, refuse)| Step::Kernel(count, refuse)),
         1 => (100..104u8).prop_map(Step::Steal),
+        1 => any::<bool>().prop_map(Step::Claimed),
     ]
+}
+
+/// An address gets a label, loses it and gets it back while the kernel is slow, and the last removal is refused.
+#[test]
+fn an_address_that_two_shapes_share_does_not_stay_when_neither_holds_it() {
+    let shaped = |label: Option<&str>| {
+        let mut router = router_plan(255);
+        router.addresses = vec![VirtualAddress { label: label.map(str::to_owned), ..vip(101) }];
+        plan(vec![router])
+    };
+    let mut world = World::new();
+    world.feed(Event::Interface(facts(true)));
+    world.feed(shaped(Some("eth0:ha")));
+    world.step(&Step::Kernel(1, false));
+    assert!(world.held.contains(&(2, vip(101).cidr)));
+    world.feed(Event::Interface(facts(false)));
+    world.feed(shaped(None));
+    world.feed(Event::Interface(facts(true)));
+    world.feed(Event::Interface(facts(false)));
+    world.feed(shaped(Some("eth0:ha")));
+    world.step(&Step::Kernel(world.queue.len(), true));
+    for _ in 0..2 {
+        world.step(&Step::Pass(Duration::from_secs(2)));
+        world.step(&Step::Kernel(world.queue.len(), false));
+    }
+    world.check_addresses();
 }
 
 proptest! {
@@ -228,9 +275,11 @@ proptest! {
         }
         // Quiet: retries and answers until nothing is left to do.
         for _ in 0..3 {
+            world.step(&Step::Claimed(true));
             world.step(&Step::Kernel(world.queue.len(), false));
             world.step(&Step::Pass(Duration::from_secs(60)));
         }
+        world.step(&Step::Claimed(true));
         world.step(&Step::Kernel(world.queue.len(), false));
         world.check_addresses();
     }
@@ -251,7 +300,7 @@ proptest! {
                         now += *by;
                         core.handle_timeout(now, &mut actions);
                     }
-                    Step::Kernel(..) | Step::Steal(_) => {}
+                    Step::Kernel(..) | Step::Steal(_) | Step::Claimed(_) => {}
                 }
             }
             actions

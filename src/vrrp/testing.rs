@@ -144,5 +144,7 @@ fn short(action: &Action) -> String {
         Action::Log(LogLevel::Warning, _) => "warning".to_owned(),
         Action::Log(LogLevel::Info, _) => "info".to_owned(),
         Action::Stopped => "stopped".to_owned(),
+        Action::Claim(_) => "claim".to_owned(),
+        Action::Unclaim(_) => "unclaim".to_owned(),
     }
 }

@@ -146,6 +146,7 @@ impl Router {
 //= RFC9568 5.2.4 M-12
 //= RFC9568 5.2.4 M-13
 /// keepalived's arithmetic: base plus contributions, kept in 1..=254; an owner never changes.
+//= keepalived M-112
 fn effective_priority(base: Priority, added: &[i32]) -> Priority {
     if base.is_owner() {
         return base;

@@ -17,6 +17,7 @@ impl Router {
         let (from, announced) = (self.phase.state(), self.stats.announcements_sent);
         if matches!(self.phase, Phase::Master(_)) {
             self.stats.left_master += 1;
+            self.end_claim(ctx);
             ctx.gaps.withdraw(self.id);
             if resigns(&cause) && self.can_send(ctx) {
                 self.send_resignation(ctx);
@@ -38,8 +39,8 @@ impl Router {
         if matches!(self.phase, Phase::Master(_)) {
             self.stats.became_master += 1;
             self.send_advertisement(ctx);
-            self.install_addresses(ctx);
-            self.install_routing(ctx);
+            self.begin_claim(ctx);
+            self.take_up(ctx);
         } else {
             self.withdraw_routing(ctx);
             self.withdraw_addresses(ctx);

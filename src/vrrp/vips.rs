@@ -76,6 +76,15 @@ impl Vip {
         self.address.interface.as_deref().unwrap_or(own)
     }
 
+    /// Another plan has the address, or has it not. While it was dropped, somebody else may have added it behind the
+    /// removal that is under way: of one that comes back nothing is known.
+    pub fn take_back_or_drop(&mut self, dropped: bool) {
+        if self.dropped && !dropped && matches!(self.state, VipState::Removing(_)) {
+            self.state = VipState::Unknown;
+        }
+        self.dropped = dropped;
+    }
+
     fn retry_at(&self) -> Option<Instant> {
         match self.state {
             VipState::AddFailed(at) | VipState::RemoveFailed(at) => Some(at),
@@ -132,6 +141,7 @@ impl Router {
     //= RFC9568 6.4.2 M-52
     //= RFC9568 6.4.2 M-54
     /// Remove every address that is, or may be, there. At start that is what an earlier run left over.
+    //= RFC9568 6.4.1 M-50
     pub(super) fn withdraw_addresses(&mut self, ctx: &mut Context) {
         for slot in 0..self.vips.len() {
             self.withdraw(slot, ctx);
@@ -303,17 +313,20 @@ impl Router {
             && (vip.real || vip.state == VipState::Unknown)
     }
 
-    /// Did a reload give a dropped address to somebody else, or put it back in another shape, before the
-    /// kernel let go of it? Then it is no longer ours to remove.
+    /// Did a reload give a dropped address to somebody else, or put it back in another shape that is held now, before
+    /// the kernel let go of it? Then it is no longer ours to remove. A shape that is not held removes nothing: what it
+    /// asked for last may have been done before this one was refused.
     fn is_taken_over(&self, slot: usize, ctx: &Context) -> bool {
         let own = &self.plan.key.interface;
         let Some(vip) = self.vips.get(slot).filter(|vip| vip.dropped) else { return false };
         let (cidr, name) = (vip.address.cidr, vip.interface(own));
         ctx.interfaces.holders(cidr, name).any(|holder| holder != self.id)
-            || self
-                .vips
-                .iter()
-                .any(|other| !other.dropped && other.address.cidr == cidr && other.interface(own) == name)
+            || self.vips.iter().any(|other| {
+                !other.dropped
+                    && matches!(other.state, VipState::Adding(_) | VipState::Installed)
+                    && other.address.cidr == cidr
+                    && other.interface(own) == name
+            })
     }
 
     fn note_retry(&mut self, at: Instant) {

@@ -310,6 +310,7 @@ pub fn split_trailer(bytes: &[u8], family: AddressFamily) -> Option<(&[u8], Opti
 ///
 /// A count of 0 is accepted, as keepalived does (RFC 9568 5.2.5 would ignore the message): it sends such
 /// messages itself when every address is excluded. Octets after the message are a wrong length.
+//= keepalived M-118
 pub fn decode(bytes: &[u8], path: Path, expected: Expectation<'_>) -> Result<Advertisement, Discard> {
     let Some((header, body)) = bytes.split_first_chunk::<HEADER_LEN>() else { return Err(Discard::Length) };
     let [version_and_type, vrid, priority, count, fifth, sixth, _, _] = *header;

@@ -62,12 +62,7 @@ impl Role {
     /// Puts a plan in force.
     pub fn plan(&mut self, generation: u64, virtual_servers: Vec<VirtualServer>) {
         let generation = Generation(generation);
-        self.tell(&ToChecker::Plan(LvsPlan {
-            generation,
-            virtual_servers,
-            flush_at_start: false,
-            init_notifies: false,
-        }));
+        self.tell(&ToChecker::Plan(LvsPlan { generation, virtual_servers, ..LvsPlan::default() }));
         assert_eq!(self.hear(), FromChecker::Applied(generation));
     }
 
@@ -234,6 +229,7 @@ pub fn virtual_server(real_servers: Vec<RealServer>) -> VirtualServer {
         sorry_server: None,
         alpha: false,
         omega: false,
+        ha_suspend: false,
         real_servers,
     }
 }

@@ -7,14 +7,14 @@ use holdfast::net::{AddressFamily, IpCidr, MacAddr, Priority, VirtualRouterId};
 use holdfast::plan::Generation;
 use holdfast::plan::track::{Sample, TrackerKey, TrackerKind};
 use holdfast::plan::vrrp::{
-    AnnounceGap, AnnouncePolicy, Authentication, ChecksumDialect, RouterKey, RouterPlan, SyncGroupPlan,
-    TrackedInterface, TrackedObject, Transport, Version, VirtualAddress, VrrpPlan,
+    AnnounceGap, AnnouncePolicy, Authentication, ChecksumDialect, ClaimPlan, RouterKey, RouterPlan,
+    SyncGroupPlan, TrackedInterface, TrackedObject, Transport, Version, VirtualAddress, VrrpPlan,
 };
 use holdfast::report::vrrp::snapshot;
 use holdfast::time::{Instant, Interval};
 use holdfast::vrrp::{
-    Action, AddressOp, Command, Core, Event, Frame, InterfaceFacts, KernelError, LogLevel, News, OpId,
-    Received, RouterId,
+    Action, AddressOp, ClaimOrder, Command, Core, Event, Frame, InterfaceFacts, KernelError, LogLevel, News,
+    OpId, Received, RouterId,
 };
 use holdfast::wire::ah::Sealed;
 use holdfast::wire::vrrp::{Addresses, Advertisement, Expectation, HOP_LIMIT, Path, decode};
@@ -34,6 +34,8 @@ pub struct World {
     interfaces: BTreeMap<String, InterfaceFacts>,
     refused: BTreeSet<IpCidr>,
     held: Option<Vec<(OpId, Order)>>,
+    /// Claim scripts that run.
+    claims: Vec<ClaimOrder>,
 }
 
 /// The words of a directive: `key=value` pairs and flags.
@@ -80,6 +82,7 @@ impl World {
             interfaces: BTreeMap::new(),
             refused: BTreeSet::new(),
             held: None,
+            claims: Vec::new(),
         }
     }
 
@@ -175,6 +178,17 @@ impl World {
                 }
                 self.feed(Event::Tracker(key, sample), &mut said);
             }
+            "claimed" => {
+                let at =
+                    self.claims.iter().position(|order| order.name == first).ok_or("it claims nothing")?;
+                let ClaimOrder { router, claim, .. } = self.claims.remove(at);
+                let result = if words.flag("well") {
+                    Ok(())
+                } else {
+                    Err(words.0.get(1..).unwrap_or_default().join(" "))
+                };
+                self.feed(Event::Claimed { router, claim, result }, &mut said);
+            }
             "status" => self.status(&mut said),
             other => return Err(format!("unknown directive `{other}`")),
         }
@@ -221,6 +235,20 @@ impl World {
                 Action::News(news) => show_news(news),
                 Action::Log(level, sentence) => format!("{}: {sentence}", show_level(level)),
                 Action::Stopped => "stopped".to_owned(),
+                Action::Claim(order) => {
+                    let list: Vec<String> = order.addresses.iter().map(IpCidr::to_string).collect();
+                    let shown =
+                        format!("{} claims {} within {:?}", order.name, list.join(","), order.timeout);
+                    self.claims.push(order);
+                    shown
+                }
+                Action::Unclaim(claim) => {
+                    let (ended, others): (Vec<_>, Vec<_>) =
+                        std::mem::take(&mut self.claims).into_iter().partition(|order| order.claim == claim);
+                    self.claims = others;
+                    let names: Vec<String> = ended.into_iter().map(|order| order.name).collect();
+                    format!("{} claims no longer", names.join(","))
+                }
             };
             said.push(format!("{:>9} {what}", self.clock()));
         }
@@ -335,6 +363,9 @@ impl World {
                     (false, None) => "absent".to_owned(),
                 };
                 said.push(format!("  {} on {}: {state}", address.address, address.interface));
+            }
+            if let Some(claim) = router.claim {
+                said.push(format!("  claim: {}", claim.words));
             }
             for route in router.routing {
                 let state = match (route.installed, route.error) {
@@ -478,6 +509,7 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
         "vip_untracked",
         "routes",
         "rules",
+        "claim",
     ])?;
     let vips = words.cidrs("vips")?;
     let excluded = words.cidrs("excluded")?;
@@ -527,6 +559,7 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
         track_interfaces: items(words, "track", tracked)?,
         trackers: items(words, "trackers", tracked_object)?,
         routing: routing::items(words.value("routes"), words.value("rules"))?,
+        claim: words.time("claim")?.map(|timeout| ClaimPlan { timeout }),
         ..RouterPlan::new(name.to_owned(), key)
     })
 }

@@ -1,7 +1,7 @@
 //! A scripts role in a thread of the test, its link, and a folder of scripts.
 
 use holdfast::link::frame::{Decoder, encode};
-use holdfast::link::{FromScripts, ToScripts};
+use holdfast::link::{Claimed, FromScripts, ToScripts};
 use holdfast::plan::Generation;
 use holdfast::plan::scripts::{CommandPlan, ScriptsPlan, TrackedScript, Unrunnable};
 use holdfast::plan::track::{Sample, TrackerKey, TrackerKind};
@@ -90,6 +90,16 @@ impl Lab {
         self.link.write_all(&encode(order).expect("small")).expect("the role reads");
     }
 
+    /// The next answer of a claim script.
+    #[allow(dead_code, reason = "each test program uses what it needs")]
+    pub fn claimed(&mut self) -> Claimed {
+        loop {
+            if let FromScripts::Claimed(claimed) = self.hear() {
+                return claimed;
+            }
+        }
+    }
+
     fn hear(&mut self) -> FromScripts {
         loop {
             if let Some(message) = self.decoder.message().expect("well formed") {
@@ -163,6 +173,7 @@ impl Lab {
         }
     }
 
+    #[allow(dead_code, reason = "each test program uses what it needs")]
     pub fn tracker(&mut self, name: &str) -> TrackerStatus {
         let status = self.status();
         status.trackers.into_iter().find(|tracker| tracker.name == name).expect("it is in the plan")

@@ -60,12 +60,14 @@ impl Invariants {
         }
     }
 
-    /// A settled Master does not speak too early.
+    /// A settled Master does not speak too early: by half a millisecond or one step of priority at most, to share a
+    /// wake-up with another one.
     fn keeps_its_rate(&mut self, now: u64, number: usize, node: &Node, key: RouterKey) -> Result<(), String> {
         let last = self.spoke.insert((number, key.clone()), now);
         let (Some(last), Some(plan)) = (last, node.router(&key)) else { return Ok(()) };
         let interval = plan.interval.duration().as_nanos() as u64;
-        let least = interval - interval * (MAX_PPM as u64 + 1) / 1_000_000 - WAKE_LATENCY;
+        let early = (interval / 256).min(MS / 2);
+        let least = interval - early - interval * (MAX_PPM as u64 + 1) / 1_000_000 - WAKE_LATENCY;
         if self.is_settled(&key, last) && now - last < least {
             return Err(format!("n{number}: {} spoke again after {} ms", label(&key), (now - last) / MS));
         }

@@ -62,6 +62,8 @@ impl Drill {
         for plan in &nodes[victim].wanted.routers {
             drill.expect_of_return(now, plan, nodes, network);
         }
+        // Others' groups follow a member that yields to the victim, also on LANs where the victim has no router.
+        drill.free.extend(keys(nodes).into_iter().filter(|key| groups::is_grouped(key, nodes)));
         Some(drill)
     }
 

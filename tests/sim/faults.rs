@@ -13,6 +13,7 @@ use holdfast::plan::Generation;
 use holdfast::plan::track::{Sample, TrackerKey};
 use holdfast::plan::vrrp::VrrpPlan;
 use holdfast::vrrp::{Command, Event};
+use std::collections::BTreeSet;
 
 /// Something done to the network, a kernel or a process.
 #[derive(Clone, Debug)]
@@ -280,8 +281,18 @@ impl World {
     fn reload(&mut self, node: usize, mut plan: VrrpPlan) {
         plan.generation = Generation(self.nodes[node].wanted.generation.0 + 1);
         self.nodes[node].wanted = plan.clone();
-        if self.nodes[node].process != Process::Dead {
-            self.hand_over(node, Event::Plan(plan));
+        if self.nodes[node].process == Process::Dead {
+            return;
+        }
+        let tracked = |plan: &VrrpPlan| -> BTreeSet<TrackerKey> {
+            plan.routers.iter().flat_map(|r| r.trackers.iter().map(|t| t.tracker.clone())).collect()
+        };
+        let (before, after) = (tracked(&self.nodes[node].applied), tracked(&plan));
+        self.hand_over(node, Event::Plan(plan));
+        // What nobody tracked is looked at from now on, and said.
+        for key in after.difference(&before) {
+            let sample = self.nodes[node].kernel.samples.get(key).copied();
+            self.tell(node, Event::Tracker(key.clone(), sample));
         }
     }
 }

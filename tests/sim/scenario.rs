@@ -45,6 +45,7 @@ fn draw_commons(rng: &mut Rng, nodes: usize, lans: usize) -> Vec<Common> {
     let mut commons: Vec<Common> = Vec::new();
     for _ in 0..rng.between(1, 4) {
         let family = *rng.pick(&[AddressFamily::V4, AddressFamily::V4, AddressFamily::V6]);
+        //= RFC3768 5.3.3 M-100
         // Few VRIDs: the same one on two LANs and in two families is two virtual routers.
         let vrid = VirtualRouterId::new(*rng.pick(&[1, 51, 255])).expect("none of them is 0");
         let key = RouterKey::new(format!("eth{}", rng.index(lans)), family, vrid);

@@ -42,6 +42,8 @@ impl World {
                 Action::News(news) => format!("{news:?}"),
                 Action::Log(level, text) => format!("{level:?}: {text}"),
                 Action::Stopped => "stopped".to_owned(),
+                Action::Claim(order) => format!("claims {}", order.claim.0),
+                Action::Unclaim(claim) => format!("claims no longer {}", claim.0),
             };
             self.trace.line(self.now, &format!("n{node}     {what}"));
         }

@@ -75,7 +75,15 @@ impl Invariants {
         let strong = transition.priority
             > model::priority(nodes[other].router(key).unwrap_or(plan), &nodes[other].kernel);
         let owner = plan.priority.is_owner();
-        if owner || (strong && plan.preempt && by_slow_clock(waited) >= patience) {
+        // Two Masters met, and the one that left spoke last: its interval is the learned one (RFC 9568 6.4.2), however
+        // slowly the one that stays speaks.
+        let rival = match transition.cause {
+            TransitionCause::MasterDown { last: Some(last), .. } => {
+                last != own_address(other, lan, key.family)
+            }
+            _ => false,
+        };
+        if rival || owner || (strong && plan.preempt && by_slow_clock(waited) >= patience) {
             return Ok(());
         }
         Err(format!(

@@ -347,6 +347,7 @@ impl World {
                 self.nodes[node].states.insert(transition.key.clone(), transition.to);
                 self.nodes[node].since.insert(transition.key.clone(), self.now);
             }
+            Action::Claim(_) | Action::Unclaim(_) => unreachable!("the simulated plans claim nothing"),
             Action::News(_) | Action::Log(..) | Action::Stopped => {}
         }
     }

@@ -1,11 +1,11 @@
 //! A role that does what a test wants. It is told through files in the folder named by FAKE_DIR:
 //! `compiled` holds what the compile role answers (JSON, or `hang`, `die`, `garbage`); `vrrp`, `checker`, `scripts` and
-//! `bfd` hold a word for that role (`crash`, `silent`, `deaf`, `mute`, `garbage`, `failover`, `samples`). Every order it hears becomes a line of
+//! `bfd` hold a word for that role (`crash`, `silent`, `deaf`, `mute`, `garbage`, `failover`, `samples`, `claims`). Every order it hears becomes a line of
 //! `orders`.
 
 use holdfast::link::frame::{Decoder, encode};
 use holdfast::link::{
-    Compiled, FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp,
+    Claimed, Compiled, FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp,
 };
 use holdfast::net::{AddressFamily, Priority, VirtualRouterId};
 use holdfast::plan::Generation;
@@ -13,7 +13,7 @@ use holdfast::plan::track::{Sample, TrackerKey, TrackerKind};
 use holdfast::plan::vrrp::RouterKey;
 use holdfast::report::{BfdStatus, CheckerStatus, ScriptsStatus, VrrpStatus};
 use holdfast::time::Instant;
-use holdfast::vrrp::{RouterId, State, Transition, TransitionCause};
+use holdfast::vrrp::{ClaimId, ClaimOrder, RouterId, State, Transition, TransitionCause};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs;
@@ -132,15 +132,21 @@ impl Fake {
     fn vrrp(&mut self) -> ExitCode {
         self.orders(|fake, order| {
             match order {
+                ToVrrp::Process(_) => {}
                 ToVrrp::Plan(plan) => {
                     fake.planned(plan.generation.0, plan.routers.len());
                     fake.say(&FromVrrp::Applied(plan.generation));
                     if fake.mode == "failover" {
                         fake.say(&FromVrrp::Transition(transition()));
                     }
+                    if fake.mode == "claims" {
+                        fake.say(&FromVrrp::Claim(claim()));
+                        fake.say(&FromVrrp::Unclaim(ClaimId(4)));
+                    }
                 }
                 ToVrrp::Snapshot(number) => fake.say(&FromVrrp::Snapshot(number, VrrpStatus::default())),
                 ToVrrp::AreYouThere(number) => fake.say(&FromVrrp::Alive(number)),
+                ToVrrp::Claimed(claimed) => fake.note(&format!("claimed {:?}", claimed.result)),
                 ToVrrp::Tracker(key, sample) => fake.note(&format!("tracker {key} {sample:?}")),
                 ToVrrp::TrackerWords(key, words) => fake.note(&format!("words {key} {words}")),
                 ToVrrp::Stop { release } => {
@@ -155,6 +161,7 @@ impl Fake {
     fn checker(&mut self) -> ExitCode {
         self.orders(|fake, order| {
             match order {
+                ToChecker::Process(_) => {}
                 ToChecker::Plan(plan) => {
                     fake.planned(plan.generation.0, plan.virtual_servers.len());
                     fake.say(&FromChecker::Applied(plan.generation));
@@ -162,6 +169,7 @@ impl Fake {
                 ToChecker::Snapshot(number) => {
                     fake.say(&FromChecker::Snapshot(number, CheckerStatus::default()))
                 }
+                ToChecker::Master(master) => fake.note(&format!("master {master}")),
                 ToChecker::AreYouThere(number) => fake.say(&FromChecker::Alive(number)),
                 ToChecker::Stop { release } => {
                     fake.say(&FromChecker::Stopped);
@@ -191,6 +199,12 @@ impl Fake {
                     fake.note(&format!("news {name} {}", to.word()));
                 }
                 ToScripts::News(other) => fake.note(&format!("news {other:?}")),
+                ToScripts::Claim(order) => {
+                    fake.note(&format!("claim {}", order.name));
+                    let (router, claim) = (order.router, order.claim);
+                    fake.say(&FromScripts::Claimed(Claimed { router, claim, result: Ok(()) }));
+                }
+                ToScripts::Unclaim(claim) => fake.note(&format!("unclaim {:?}", claim.map(|claim| claim.0))),
                 ToScripts::Snapshot(number) => {
                     fake.say(&FromScripts::Snapshot(number, ScriptsStatus::default()));
                 }
@@ -207,6 +221,7 @@ impl Fake {
     fn bfd(&mut self) -> ExitCode {
         self.orders(|fake, order| {
             match order {
+                ToBfd::Process(_) => {}
                 ToBfd::Plan(plan) => {
                     fake.planned(plan.generation.0, plan.sessions.len());
                     fake.say(&FromBfd::Applied(plan.generation));
@@ -229,6 +244,17 @@ impl Fake {
 
 fn script(name: &str) -> TrackerKey {
     TrackerKey { kind: TrackerKind::Script, name: name.to_owned() }
+}
+
+fn claim() -> ClaimOrder {
+    ClaimOrder {
+        claim: ClaimId(3),
+        router: RouterId(1),
+        name: "web".to_owned(),
+        priority: Priority(150),
+        addresses: Vec::new(),
+        timeout: Duration::from_secs(10),
+    }
 }
 
 fn transition() -> Transition {

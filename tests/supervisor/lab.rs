@@ -6,7 +6,7 @@ use holdfast::link::control::{Answer, ReloadOutcome, Request};
 use holdfast::link::frame::{Decoder, encode};
 use holdfast::net::{AddressFamily, VirtualRouterId};
 use holdfast::plan::bfd::BfdSessionPlan;
-use holdfast::plan::lvs::VirtualServer;
+use holdfast::plan::lvs::{SyncPlan, SyncSettings, VirtualServer};
 use holdfast::plan::scripts::{CommandPlan, TrackedScript};
 use holdfast::plan::vrrp::{RouterKey, RouterPlan};
 use holdfast::plan::{GlobalPlan, Plans};
@@ -222,7 +222,7 @@ impl Drop for Lab {
 fn spawn(folder: &Path, options: &[&str], log: &str) -> Child {
     let log = fs::File::create(folder.join(log)).expect("a log file");
     let mut command = Command::new(std::env::current_exe().expect("our own path"));
-    command.arg("daemon").arg(folder).args(options).env("FAKE_DIR", folder);
+    command.arg("daemon").arg(folder).args(options).env("FAKE_DIR", folder).env("TMPDIR", folder);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     command.spawn().expect("our own image starts")
 }
@@ -242,12 +242,37 @@ pub fn tolerated(routers: usize, servers: usize, errors: usize) -> String {
     json(&Compiled { plans: Some(plans), status: 5, diagnostics, errors })
 }
 
+/// What a configuration compiles to that names its instance.
+pub fn named(routers: usize, instance: &str) -> String {
+    let mut plans = Plans::default();
+    plans.vrrp.routers = (1..=routers).map(router).collect();
+    plans.global.daemon.instance = Some(instance.to_owned());
+    json(&Compiled { plans: Some(plans), status: 0, diagnostics: Vec::new(), errors: 0 })
+}
+
 /// What a configuration compiles to that tracks scripts and BFD sessions.
 pub fn tracking(routers: usize, scripts: usize, sessions: usize) -> String {
     let mut plans = Plans::default();
     plans.vrrp.routers = (1..=routers).map(router).collect();
     plans.scripts.scripts = (1..=scripts).map(script).collect();
     plans.bfd.sessions = (1..=sessions).map(session).collect();
+    json(&Compiled { plans: Some(plans), status: 0, diagnostics: Vec::new(), errors: 0 })
+}
+
+/// What a configuration compiles to whose connection synchronisation follows the virtual router `instance`.
+pub fn following(instance: &str) -> String {
+    let mut plans = Plans::default();
+    plans.vrrp.routers = vec![router(1)];
+    plans.lvs.virtual_servers = vec![virtual_server(1)];
+    let settings = SyncSettings {
+        interface: "eth0".to_owned(),
+        sync_id: 0,
+        max_length: None,
+        group: None,
+        port: None,
+        ttl: None,
+    };
+    plans.lvs.kernel.sync = Some(SyncPlan { instance: Some(instance.to_owned()), settings });
     json(&Compiled { plans: Some(plans), status: 0, diagnostics: Vec::new(), errors: 0 })
 }
 
@@ -297,6 +322,7 @@ fn virtual_server(number: usize) -> VirtualServer {
         sorry_server: None,
         alpha: false,
         omega: false,
+        ha_suspend: false,
         real_servers: Vec::new(),
     }
 }

@@ -24,7 +24,6 @@ pub const TESTS: &[Test] = &[
         "a_client_that_talks_nonsense_or_nothing_harms_nobody",
         a_client_that_talks_nonsense_or_nothing_harms_nobody,
     ),
-    ("signals_that_are_not_built_are_said", signals_that_are_not_built_are_said),
     ("the_end_of_the_supervisor_is_the_end_of_the_link", the_end_of_the_supervisor_is_the_end_of_the_link),
 ];
 
@@ -155,15 +154,6 @@ fn a_client_that_talks_nonsense_or_nothing_harms_nobody() {
     }
     assert_eq!(lab.status().daemon.generation.0, 1);
     drop(silent);
-}
-
-fn signals_that_are_not_built_are_said() {
-    let lab = Lab::new(1, 0);
-    lab.signal(Signal::SIGUSR1);
-    lab.wait_for_log("SIGUSR1 (DATA) ignored");
-    lab.signal(Signal::SIGUSR2);
-    lab.wait_for_log("SIGUSR2 (STATS) ignored");
-    assert_eq!(lab.status().daemon.pid, lab.daemon_pid());
 }
 
 fn the_end_of_the_supervisor_is_the_end_of_the_link() {

@@ -3,6 +3,7 @@
 //! One program in three parts: without special words it runs the tests; as `daemon` it is the supervisor; with
 //! `--role` it is a role that obeys the test (see `fake.rs`).
 
+mod dumps;
 mod fake;
 mod lab;
 
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
 }
 
 fn run_tests(words: &[String]) -> ExitCode {
-    let tests: Vec<Test> = [life::TESTS, reload::TESTS, faults::TESTS, relay::TESTS].concat();
+    let tests: Vec<Test> = [life::TESTS, reload::TESTS, faults::TESTS, relay::TESTS, dumps::TESTS].concat();
     if words.iter().any(|word| word == "--list") {
         tests.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;

@@ -1,7 +1,7 @@
 //! What one role says and another must hear.
 
 use crate::Test;
-use crate::lab::{Lab, compiled, tracking};
+use crate::lab::{Lab, compiled, following, tracking};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -11,7 +11,13 @@ pub const TESTS: &[Test] = &[
     ("samples_reach_the_vrrp_role_and_its_successor", samples_reach_the_vrrp_role_and_its_successor),
     ("samples_are_held_while_the_scripts_role_is_dead", samples_are_held_while_the_scripts_role_is_dead),
     ("samples_of_what_is_tracked_no_more_are_forgotten", samples_of_what_is_tracked_no_more_are_forgotten),
+    (
+        "claims_reach_the_scripts_role_and_its_answer_the_vrrp_role",
+        claims_reach_the_scripts_role_and_its_answer_the_vrrp_role,
+    ),
+    ("a_claim_without_a_scripts_role_has_failed", a_claim_without_a_scripts_role_has_failed),
     ("news_reach_the_scripts_role", news_reach_the_scripts_role),
+    ("synchronisation_hears_of_its_virtual_router", synchronisation_hears_of_its_virtual_router),
 ];
 
 /// A lab that tracks.
@@ -101,9 +107,37 @@ fn samples_of_what_is_tracked_no_more_are_forgotten() {
     assert_eq!(heard(&lab, "vrrp")[before..], ["plan 2 of 1", "tracker script script1 Some(Down)"]);
 }
 
+fn claims_reach_the_scripts_role_and_its_answer_the_vrrp_role() {
+    let lab = lab(1, 0, &[("vrrp", "claims")]);
+    lab.wait_for_order("scripts claim web");
+    lab.wait_for_order("scripts unclaim Some(4)");
+    lab.wait_for_order("vrrp claimed Ok(())");
+    end(&lab, "vrrp.pid");
+    lab.wait_for_order("scripts unclaim None");
+}
+
+fn a_claim_without_a_scripts_role_has_failed() {
+    let lab = Lab::with(1, 0, &[("vrrp", "claims")], &[]);
+    lab.wait_for_order("vrrp claimed Err(\"there is no scripts role to run it\")");
+}
+
 fn news_reach_the_scripts_role() {
     let lab = lab(1, 0, &[("vrrp", "failover")]);
     lab.wait_for_order("scripts news web MASTER");
     let status = lab.status();
     assert!(status.daemon.roles.iter().all(|role| role.dropped == 0), "{status:?}");
+}
+
+fn synchronisation_hears_of_its_virtual_router() {
+    let lab = Lab::start(&following("web"), &[("vrrp", "failover")], &[]);
+    lab.wait_for_order("checker master true");
+    assert_eq!(heard(&lab, "checker")[..3], ["master false", "plan 1 of 1", "master true"]);
+    end(&lab, "checkers.pid");
+    lab.wait_for("a second life", || heard(&lab, "checker").len() > 4);
+    assert_eq!(heard(&lab, "checker")[3..5], ["master true", "plan 1 of 1"]);
+    lab.configure(&following("other"));
+    assert!(lab.reload().accepted);
+    lab.wait_for_order("checker plan 2 of 1");
+    let last = heard(&lab, "checker");
+    assert_eq!(last[last.len() - 2..], ["master false", "plan 2 of 1"]);
 }

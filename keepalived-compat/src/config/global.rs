@@ -154,9 +154,6 @@ impl Global {
             "vrrp_strict" => {
                 let on = statement.arguments().first().is_none_or(|w| boolean(&w.text) != Some(false));
                 defaults.strict = on.then_some(statement.keyword().span);
-                if on {
-                    cx.not_built(keyword, statement, "all instances");
-                }
             }
             // The preprocessor has heeded them where they stood.
             "include_check" | "random_seed" => cx.leave(),

@@ -130,6 +130,8 @@ pub struct VirtualServer {
     pub alpha: bool,
     /// `omega`.
     pub omega: bool,
+    /// `ha_suspend`.
+    pub ha_suspend: bool,
     /// `inhibit_on_failure`.
     pub inhibit_on_failure: bool,
     /// `virtualhost`.
@@ -163,6 +165,7 @@ impl VirtualServer {
             weight: None,
             alpha: false,
             omega: false,
+            ha_suspend: false,
             inhibit_on_failure: false,
             virtualhost: None,
             timing: Timing::default(),
@@ -210,6 +213,7 @@ impl VirtualServer {
             "weight" => set(&mut self.weight, cx.argument_u32(s, 1..=MOST_WEIGHT)),
             "alpha" => self.alpha = true,
             "omega" => self.omega = true,
+            "ha_suspend" => self.ha_suspend = true,
             "inhibit_on_failure" => self.inhibit_on_failure = true,
             "virtualhost" => self.virtualhost = first.map(|w| w.text.as_str().into()),
             "sorry_server" => set(&mut self.sorry_server, SorryServer::read(cx, s)),

@@ -143,26 +143,10 @@ impl VrrpInstance {
     ) -> VrrpInstance {
         let mut instance =
             VrrpInstance { name, defaults: global.instance.clone(), settings: Settings::default() };
-        let others = cx.block(Place::VrrpInstance, body, |cx, keyword, s| instance.keyword(cx, keyword, s));
+        let settings = &mut instance.settings;
+        let others = cx.block(Place::VrrpInstance, body, |cx, keyword, s| settings.keyword(cx, keyword, s));
         instance.settings.others.extend(others);
         instance
-    }
-
-    fn keyword(&mut self, cx: &mut Context, keyword: &'static Keyword, statement: &Statement) {
-        let who = format!("vrrp_instance {}", self.name.value);
-        match keyword.name {
-            "track_script" | "track_file" | "track_process" | "track_bfd" => {
-                cx.not_built(keyword, statement, &who);
-                cx.leave();
-            }
-            "strict_mode" => {
-                set(&mut self.settings.strict, cx.flag(statement));
-                if self.settings.strict == Some(true) {
-                    cx.not_built(keyword, statement, &who);
-                }
-            }
-            _ => self.settings.keyword(cx, keyword, statement),
-        }
     }
 }
 
@@ -236,6 +220,7 @@ impl Settings {
             }
             "lower_prio_no_advert" => set(&mut self.lower_prio_no_advert, cx.flag(statement)),
             "higher_prio_send_advert" => set(&mut self.higher_prio_send_advert, cx.flag(statement)),
+            "strict_mode" => set(&mut self.strict, cx.flag(statement)),
             "v3_checksum_as_v2" => set(&mut self.checksum_as_v2, cx.flag(statement)),
             "authentication" => self.authentication = Some(authentication(cx, statement)),
             name => {

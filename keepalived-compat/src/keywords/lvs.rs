@@ -55,7 +55,7 @@ const VIRTUAL_SERVER: &[Keyword] = &[
     works("persistence_timeout", 0, "[SECS 1..2678400]").takes(MaybeNumber(1, 2678400)),
     works("persistence_granularity", 1, "IPv4 mask | IPv6 prefix 1..128").takes(Text),
     works("protocol", 1, "TCP|UDP|SCTP (any case)").takes(AnyCase(&["TCP", "UDP", "SCTP"])),
-    later("ha_suspend", 0, "flag (not with fwmark)", "checks run on the BACKUP too"),
+    works("ha_suspend", 0, "flag (not with fwmark)"),
     works("smtp_alert", 0, "[BOOL]").takes(Bool),
     works("virtualhost", 1, "STRING").takes(Text).lenient(),
     later("snmp_name", 1, "STRING", "there is no SNMP agent").takes(Text).lenient(),

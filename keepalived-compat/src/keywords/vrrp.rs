@@ -2,7 +2,7 @@
 
 use super::shape::Shape::*;
 use super::shape::{EVER, SECOND, U32};
-use super::{Keyword, Place, accepted, each, grave, inner, works};
+use super::{Keyword, Place, accepted, grave, works};
 
 /// The places of this file and their keywords.
 pub(super) const PLACES: &[(Place, &[Keyword])] = &[
@@ -81,7 +81,7 @@ const VRRP_INSTANCE: &[Keyword] = &[
     works("accept", 0, ""),
     works("no_accept", 0, ""),
     accepted("skip_check_adv_addr", 0, "[BOOL] (any valid value sets it)", "a different address list never rejects an advertisement, as in keepalived 2.3.3 and later").takes(Bool),
-    each("strict_mode", 0, "[BOOL]", "its rules are kept, except that an owner listens to others").takes(Bool),
+    works("strict_mode", 0, "[BOOL]").takes(Bool),
     works("preempt", 0, ""),
     works("nopreempt", 0, ""),
     works("preempt_delay", 1, "SECS 0..1000 decimal").takes(Decimal(0, 1000 * SECOND)),
@@ -93,9 +93,11 @@ const VRRP_INSTANCE: &[Keyword] = &[
     works("notify_deleted", 0, "[\"CMD args\" [USER [[:]GROUP]]]").takes(MaybeCommand),
     works("notify", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     works("notify_master_rx_lower_pri", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
+    works("notify_claim", 1, "\"CMD args\" [USER [[:]GROUP]] (a keyword of holdfast)").takes(Command),
+    works("claim_timeout", 1, "SECS 1..600 (a keyword of holdfast)").takes(Seconds(1, 600)),
     works("smtp_alert", 0, "[BOOL]").takes(Bool),
     works("notify_priority_changes", 0, "[BOOL]").takes(Bool),
-    grave("lvs_sync_daemon_interface", 1, "IFNAME", "connections are not synchronised, so a takeover breaks the established ones").takes(Interface),
+    works("lvs_sync_daemon_interface", 1, "IFNAME").takes(Interface),
     works("garp_master_delay", 1, "SECS integer").takes(Seconds(0, 4294)),
     works("garp_master_refresh", 1, "SECS integer").takes(Seconds(0, u32::MAX)),
     works("garp_master_repeat", 1, "COUNT (0 treated as 1)").takes(Number(0, U32)),
@@ -138,18 +140,18 @@ const UNICAST_PEER: &[Keyword] = &[
 
 #[rustfmt::skip]
 const USE_VMAC: &[Keyword] = &[
-    inner("name", 1, "IFNAME").takes(Interface),
-    inner("netlink_notify_msg", 0, ""),
-    inner("group", 1, "NAME|NUMBER").takes(Named(U32)),
+    works("name", 1, "IFNAME").takes(Interface),
+    accepted("netlink_notify_msg", 0, "", "the kernel announces the interface below by itself"),
+    works("group", 1, "NAME|NUMBER").takes(Named(U32)),
 ];
 
 #[rustfmt::skip]
 const USE_IPVLAN: &[Keyword] = &[
-    inner("name", 1, "IFNAME").takes(Interface),
-    inner("bridge", 0, ""),
-    inner("private", 0, ""),
-    inner("vepa", 0, ""),
-    inner("group", 1, "NAME|NUMBER").takes(Named(U32)),
+    works("name", 1, "IFNAME").takes(Interface),
+    works("bridge", 0, ""),
+    works("private", 0, ""),
+    works("vepa", 0, ""),
+    works("group", 1, "NAME|NUMBER").takes(Named(U32)),
 ];
 
 #[rustfmt::skip]
@@ -225,15 +227,15 @@ const SYNC_GROUP: &[Keyword] = &[
     works("track_file", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackFiles),
     works("track_process", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackProcesses),
     works("track_bfd", 0, "{ NAME [weight N [reverse|noreverse]] ... }").list(Place::SyncTrackBfd),
-    inner("notify_backup", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
-    inner("notify_master", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
-    inner("notify_fault", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
-    inner("notify_stop", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
-    inner("notify", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
-    inner("smtp_alert", 0, "[BOOL]").takes(Bool),
+    works("notify_backup", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
+    works("notify_master", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
+    works("notify_fault", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
+    works("notify_stop", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
+    works("notify", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
+    works("smtp_alert", 0, "[BOOL]").takes(Bool),
     works("global_tracking", 0, ""),
     works("sync_group_tracking_weight", 0, ""),
-    inner("notify_priority_changes", 0, "[BOOL]").takes(Bool),
+    works("notify_priority_changes", 0, "[BOOL]").takes(Bool),
 ];
 
 #[rustfmt::skip]
@@ -252,9 +254,9 @@ const GARP_GROUP: &[Keyword] = &[
 
 #[rustfmt::skip]
 const LINKBEAT_INTERFACES: &[Keyword] = &[
-    inner("MII", 0, "after IFNAME"),
-    inner("ETHTOOL", 0, "after IFNAME"),
-    inner("IOCTL", 0, "after IFNAME"),
+    accepted("MII", 0, "after IFNAME", "link state comes from netlink, nothing is polled"),
+    accepted("ETHTOOL", 0, "after IFNAME", "link state comes from netlink, nothing is polled"),
+    accepted("IOCTL", 0, "after IFNAME", "link state comes from netlink, nothing is polled"),
 ];
 
 #[rustfmt::skip]

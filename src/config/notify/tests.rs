@@ -49,7 +49,7 @@ fn without_hooks_there_is_nobody_to_tell() {
 #[test]
 fn an_instance_has_its_scripts() {
     let body = "notify_master \"/bin/m a 'b c'\" daemon\nnotify_backup /bin/b\nnotify_fault /bin/f\nnotify_stop /bin/s\n\
-                notify /bin/any\nnotify_deleted\nnotify_master_rx_lower_pri /bin/l";
+                notify /bin/any\nnotify_deleted\nnotify_master_rx_lower_pri /bin/l\nnotify_claim \"/bin/c eni-1\"";
     let found = plan(&instance("A", 51, body));
     let master = CommandPlan { account: Some(user("daemon")), ..command(&["/bin/m", "a", "b c"]) };
     let expected = InstanceHooks {
@@ -64,6 +64,7 @@ fn an_instance_has_its_scripts() {
         deleted: Some(None),
         master_rx_lower_pri: Some(command(&["/bin/l"])),
         mail: false,
+        claim: Some(command(&["/bin/c", "eni-1"])),
         priority_changes: false,
     };
     assert_eq!(found.instances, [expected]);

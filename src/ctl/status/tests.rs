@@ -186,6 +186,7 @@ fn trackers_are_shown_with_their_last_result() {
         last_result: Some(words.to_owned()),
         late_ms: None,
         output: output.map(str::to_owned),
+        running: false,
     };
     let mut status = status();
     status.scripts = Some(crate::report::ScriptsStatus {

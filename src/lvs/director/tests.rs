@@ -61,6 +61,7 @@ fn virtual_server(real_servers: Vec<RealServer>) -> VirtualServer {
         sorry_server: None,
         alpha: false,
         omega: false,
+        ha_suspend: false,
         real_servers,
     }
 }

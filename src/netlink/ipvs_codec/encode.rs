@@ -46,9 +46,9 @@ pub fn request(family: u16, command: u8) -> Request {
     genl::request(family, command, VERSION)
 }
 
-/// The request that lists the destinations of `key`.
-pub fn list_destinations(family: u16, key: &ServiceKey) -> Request {
-    let mut request = request(family, command::GET_DEST);
+/// A request about the service `key`: to show it, to list its destinations, to zero its counters.
+pub fn about(family: u16, command: u8, key: &ServiceKey) -> Request {
+    let mut request = request(family, command);
     request.nest(SERVICE, |nest| put_key(nest, key));
     request
 }

@@ -1,12 +1,15 @@
 //! The attributes of IPVS (linux/ip_vs.h): tables and changes to octets and back.
 
+mod config;
 mod decode;
 mod encode;
 
+pub use config::decode_daemon;
+pub(super) use config::{decode_timeouts, start_daemon, stop_daemon, timeouts};
 pub use decode::{decode_destination, decode_service};
 pub(super) use decode::{decode_info, decode_stats};
 pub use encode::encode;
-pub(super) use encode::{list_destinations, request};
+pub(super) use encode::{about, request};
 
 use super::message::Malformed;
 use crate::lvs::table::{Destination, ServiceSettings};
@@ -24,13 +27,23 @@ pub(super) mod command {
     pub const SET_DEST: u8 = 6;
     pub const DEL_DEST: u8 = 7;
     pub const GET_DEST: u8 = 8;
+    pub const NEW_DAEMON: u8 = 9;
+    pub const DEL_DAEMON: u8 = 10;
+    pub const GET_DAEMON: u8 = 11;
+    pub const SET_CONFIG: u8 = 12;
+    pub const GET_CONFIG: u8 = 13;
     pub const GET_INFO: u8 = 15;
+    pub const ZERO: u8 = 16;
     pub const FLUSH: u8 = 17;
 }
 
 /// IPVS_CMD_ATTR_*.
 const SERVICE: u16 = 1;
 const DEST: u16 = 2;
+const DAEMON: u16 = 3;
+const TIMEOUT_TCP: u16 = 4;
+const TIMEOUT_TCP_FIN: u16 = 5;
+const TIMEOUT_UDP: u16 = 6;
 
 /// IPVS_SVC_ATTR_*.
 mod service {
@@ -65,6 +78,18 @@ mod dest {
     pub const TUN_TYPE: u16 = 13;
     pub const TUN_PORT: u16 = 14;
     pub const TUN_FLAGS: u16 = 15;
+}
+
+/// IPVS_DAEMON_ATTR_*.
+mod daemon {
+    pub const STATE: u16 = 1;
+    pub const MCAST_IFN: u16 = 2;
+    pub const SYNC_ID: u16 = 3;
+    pub const SYNC_MAXLEN: u16 = 4;
+    pub const MCAST_GROUP: u16 = 5;
+    pub const MCAST_GROUP6: u16 = 6;
+    pub const MCAST_PORT: u16 = 7;
+    pub const MCAST_TTL: u16 = 8;
 }
 
 /// IPVS_INFO_ATTR_*.

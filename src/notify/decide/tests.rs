@@ -40,6 +40,7 @@ fn plan() -> NotifyPlan {
             master_rx_lower_pri: command("weaker"),
             mail: true,
             priority_changes: true,
+            claim: None,
         }],
         groups: vec![GroupHooks { name: "G".into(), scripts: scripts(), mail: true }],
         services: vec![ServiceHooks {

@@ -4,7 +4,10 @@
 use super::words::forwarding;
 use super::{Change, Weight, What};
 use crate::plan::check::{CheckerPlan, Question};
-use crate::plan::lvs::{LvsPlan, Persistence, RealServer, ServiceKey, SorryServer, VirtualServer};
+use crate::plan::lvs::{
+    KernelSettings, LvsPlan, Persistence, RealServer, ServiceKey, SorryServer, SyncPlan, SyncSettings,
+    Timeouts, VirtualServer,
+};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 
@@ -41,19 +44,28 @@ pub(super) fn compare(old: &LvsPlan, new: &LvsPlan, changes: &mut Vec<Change>) {
         pair.settings();
         pair.servers();
     }
-    if old.flush_at_start != new.flush_at_start {
-        let state = |on: bool| if on { "on" } else { "off" }.to_owned();
-        let what = What::ServiceField {
-            virtual_server: "all".to_owned(),
-            services: Vec::new(),
-            field: "lvs_flush",
-            old: state(old.flush_at_start),
-            new: state(new.flush_at_start),
-            in_kernel: false,
-        };
-        changes.push(Change::new(Weight::Quiet, what));
-    }
+    globals(old, new, changes);
     checks(old, new, changes);
+}
+
+/// Settings that are of no virtual server. Exhaustive on purpose.
+fn globals(old: &LvsPlan, new: &LvsPlan, changes: &mut Vec<Change>) {
+    let LvsPlan { generation: _, virtual_servers: _, flush_at_start, init_notifies: _, kernel } = old;
+    let KernelSettings { timeouts, sync, flush_at_stop } = kernel;
+    let state = |on: bool| if on { "on" } else { "off" }.to_owned();
+    let kernel = &new.kernel;
+    use Weight::{Quiet, Shifts};
+    let fields = [
+        (Quiet, "lvs_flush", state(*flush_at_start), state(new.flush_at_start), false),
+        (Quiet, "lvs_flush_on_stop", state(*flush_at_stop), state(kernel.flush_at_stop), false),
+        (Quiet, "lvs_timeouts", seconds(timeouts), seconds(&kernel.timeouts), true),
+        (Shifts, "lvs_sync_daemon", daemon(sync), daemon(&kernel.sync), true),
+    ];
+    for (weight, field, old, new, in_kernel) in fields.into_iter().filter(|(_, _, old, new, _)| old != new) {
+        let (virtual_server, services) = ("all".to_owned(), Vec::new());
+        let what = What::ServiceField { virtual_server, services, field, old, new, in_kernel };
+        changes.push(Change::new(weight, what));
+    }
 }
 
 /// A virtual server before and after, and the services that are of both.
@@ -90,6 +102,7 @@ impl Pair<'_> {
             alpha,
             omega,
             real_servers: _,
+            ha_suspend,
         } = self.old;
         let new = self.new;
         use Weight::{Quiet, Shifts};
@@ -112,6 +125,7 @@ impl Pair<'_> {
         self.field(Shifts, "sorry_server", sorry(sorry_server), sorry(&new.sorry_server), false);
         self.field(Quiet, "alpha", alpha.to_string(), new.alpha.to_string(), false);
         self.field(Quiet, "omega", omega.to_string(), new.omega.to_string(), false);
+        self.field(Quiet, "ha_suspend", ha_suspend.to_string(), new.ha_suspend.to_string(), false);
     }
 
     fn servers(&mut self) {
@@ -215,6 +229,23 @@ fn questions(plan: &LvsPlan) -> Vec<Question> {
 
 fn sticky(persistence: &Option<Persistence>) -> String {
     persistence.map_or("none".to_owned(), |p| format!("{} s, /{}", p.timeout_seconds, p.granularity_prefix))
+}
+
+fn seconds(timeouts: &Timeouts) -> String {
+    let word = |seconds: u32| if seconds == 0 { "as it is".to_owned() } else { format!("{seconds} s") };
+    format!("tcp {}, tcpfin {}, udp {}", word(timeouts.tcp), word(timeouts.tcp_fin), word(timeouts.udp))
+}
+
+fn daemon(sync: &Option<SyncPlan>) -> String {
+    let Some(SyncPlan { instance, settings }) = sync else { return "none".to_owned() };
+    let SyncSettings { interface, sync_id, max_length, group, port, ttl } = settings;
+    let mut words = format!("{interface} {} id {sync_id}", instance.as_deref().unwrap_or("(both)"));
+    let numbers =
+        [("maxlen", max_length.map(u32::from)), ("port", port.map(u32::from)), ("ttl", ttl.map(u32::from))];
+    for (name, number) in numbers {
+        words += &number.map_or(String::new(), |number| format!(" {name} {number}"));
+    }
+    words + &group.map_or(String::new(), |group| format!(" group {group}"))
 }
 
 fn sorry(sorry: &Option<SorryServer>) -> String {

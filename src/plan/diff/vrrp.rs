@@ -5,7 +5,7 @@ use crate::net::Priority;
 use crate::plan::route::Item;
 use crate::plan::vmac::FilterSettings;
 use crate::plan::vrrp::{
-    Authentication, ChecksumDialect, HmacPolicy, OldChecksum, PeerLimits, RouterKey, RouterPlan,
+    Authentication, ChecksumDialect, ClaimPlan, HmacPolicy, OldChecksum, PeerLimits, RouterKey, RouterPlan,
     TrackedInterface, TrackedObject, Transport, Version, VirtualAddress, VirtualLinkKind, VirtualLinkPlan,
     VrrpPlan, WirePolicy,
 };
@@ -169,6 +169,7 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
         promote_secondaries,
         wire,
         routing,
+        claim,
     } = old;
     let mut to = Fields { router: new, changes };
     use Weight::{MayFailOver, Quiet};
@@ -297,6 +298,17 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
     if *routing != new.routing {
         let meaning = "what left goes, then what is new comes; the rest is not touched";
         to.say(MayFailOver, "virtual_routes, virtual_rules", items(routing), items(&new.routing), meaning);
+    }
+    if *claim != new.claim {
+        let meaning = match (claim, &new.claim) {
+            (None, _) => "a Master keeps its addresses while the script runs for the first time",
+            (_, None) => "a Master whose script has not succeeded takes its addresses at once",
+            _ => "counts from the next run of the script on",
+        };
+        let words = |claim: &Option<ClaimPlan>| {
+            claim.as_ref().map_or("none".to_owned(), |claim| format!("within {}", secs(claim.timeout)))
+        };
+        to.say(Quiet, "notify_claim", words(claim), words(&new.claim), meaning);
     }
     order(old, new, &mut to);
 }

@@ -26,6 +26,12 @@ impl fmt::Display for Change {
             What::Role { role, starts: false } => write!(f, "the {role} role ends: it has no work any more"),
             What::Tracker { tracker, happens } => write!(f, "{tracker}: {happens}"),
             What::Filter { old, new } => write!(f, "the packet filter: {old} -> {new}"),
+            What::Process { role } => {
+                write!(f, "the {role} role is scheduled or named anew; it goes on without a pause")
+            }
+            What::Fixed { keyword } => {
+                write!(f, "{keyword} differs: only a restart can change it, and the reload is refused")
+            }
             What::RouterId { old, new } => {
                 let name = |id: &Option<String>| id.clone().unwrap_or_else(|| "the host name".to_owned());
                 write!(f, "router_id: {} -> {}", name(old), name(new))

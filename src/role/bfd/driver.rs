@@ -7,6 +7,8 @@ use crate::net::AddressFamily;
 use crate::plan::bfd::BfdPlan;
 use crate::plan::track::{Sample, TrackerKey};
 use crate::report;
+use crate::role::Role;
+use crate::role::scheduling::Scheduling;
 use crate::role::supervisor_link::{LinkState, SupervisorLink};
 use crate::sys::clock::monotonic_now;
 use crate::sys::poll::{Interest, Poller};
@@ -45,6 +47,7 @@ pub struct Driver {
     samples: BTreeMap<TrackerKey, Sample>,
     retry_at: Option<Instant>,
     orphaned: bool,
+    scheduling: Scheduling,
     stopped: bool,
 }
 
@@ -69,6 +72,7 @@ impl Driver {
             samples: BTreeMap::new(),
             retry_at: None,
             orphaned: false,
+            scheduling: Scheduling::new(Role::Bfd.ident(), true),
             stopped: false,
         };
         driver.poller.add(&driver.link, LINK, Interest::Read)?;
@@ -148,9 +152,13 @@ impl Driver {
 
     fn obey(&mut self, order: ToBfd) {
         match order {
+            ToBfd::Process(plan) => self.scheduling.adopt(plan),
             ToBfd::Plan(plan) => self.take_plan(plan),
             ToBfd::Stop => self.events.push(Event::Stop),
-            ToBfd::AreYouThere(number) => self.link.send(&FromBfd::Alive(number)),
+            ToBfd::AreYouThere(number) => {
+                self.scheduling.look();
+                self.link.send(&FromBfd::Alive(number));
+            }
             ToBfd::Snapshot(number) => {
                 let mut snapshot = report::bfd::snapshot(&self.core, monotonic_now());
                 for session in &mut snapshot.sessions {
@@ -193,7 +201,8 @@ impl Driver {
 
     fn let_time_pass(&mut self) {
         let now = monotonic_now();
-        if self.core.next_timeout().is_some_and(|due| due <= now) {
+        if let Some(due) = self.core.next_timeout().filter(|due| *due <= now) {
+            self.scheduling.woke(now.saturating_duration_since(due));
             self.core.handle_timeout(now, &mut self.actions);
         }
         if self.retry_at.is_some_and(|at| at <= now) {

@@ -28,6 +28,10 @@ pub(super) fn judge_all(plans: &mut Plans, security: bool) {
         judge(&mut script.command, security);
     }
     judge_notify(&mut plans.scripts.notify, security);
+    let daemon = &mut plans.global.daemon;
+    for script in daemon.startup.iter_mut().chain(&mut daemon.shutdown) {
+        judge(&mut script.command, security);
+    }
     let fault = plans.scripts.unrunnable == Unrunnable::Fault;
     let scripts = plans.scripts.scripts.iter().filter(|script| fault || script.command.cannot_run.is_none());
     // Nobody waits for the result of a script that the plan does not have either.

@@ -1,5 +1,6 @@
 //! The loop: orders in, samples out, and between them the cores.
 
+use super::claims::Claims;
 use super::files::Files;
 use super::link::{LinkError, ScriptsLink};
 use super::notify::NotifyDriver;
@@ -38,6 +39,7 @@ pub struct Driver {
     ended: mpsc::Receiver<Ended>,
     files: Files,
     processes: Watch,
+    claims: Claims,
     /// News of processes wait.
     more: bool,
     state: State,
@@ -66,7 +68,8 @@ impl Driver {
             notify: NotifyDriver::default(),
         };
         let (files, processes) = (Files::default(), Watch::default());
-        Ok(Driver { link: ScriptsLink::new(link)?, ended, files, processes, more: false, state })
+        let (link, claims) = (ScriptsLink::new(link)?, Claims::default());
+        Ok(Driver { link, ended, files, processes, claims, more: false, state })
     }
 
     /// Until the supervisor says stop or is gone.
@@ -81,6 +84,7 @@ impl Driver {
                 },
                 Some((run, ending, output)) = self.ended.recv() => self.state.ended(run, ending, output),
                 () = self.state.notify.turn() => {}
+                () = self.claims.turn() => {}
                 ready = self.files.wait() => {
                     ready?;
                     self.files.take(self.state.now(), &mut self.state.samples);
@@ -101,6 +105,8 @@ impl Driver {
                         self.link.applied(generation);
                     }
                     ToScripts::News(news) => self.state.notify.news(&news),
+                    ToScripts::Claim(order) => self.claims.claim(order),
+                    ToScripts::Unclaim(claim) => self.claims.unclaim(claim),
                     ToScripts::Snapshot(number) => self.link.want_snapshot(number),
                     ToScripts::AreYouThere(number) => self.link.alive(number),
                     ToScripts::Stop => {
@@ -115,15 +121,17 @@ impl Driver {
             for (key, sample) in self.state.samples.drain(..) {
                 self.link.sample(key, sample);
             }
-            let Driver { link, files, processes, state, .. } = &mut self;
-            link.answer(|number| FromScripts::Snapshot(number, state.status(files, processes)));
+            let Driver { link, files, processes, claims, state, .. } = &mut self;
+            claims.answers().for_each(|claimed| link.claimed(claimed));
+            link.answer(|number| FromScripts::Snapshot(number, state.status(files, processes, claims)));
         }
     }
 
     /// Ends tracked scripts, and lets notifications come to an end.
     async fn end(&mut self) {
         let notify = std::mem::take(&mut self.state.notify);
-        tokio::join!(self.end_runs(), notify.stop());
+        let claims = std::mem::take(&mut self.claims);
+        tokio::join!(self.end_runs(), notify.stop(), claims.stop());
     }
 
     /// Time until something is due.
@@ -133,6 +141,7 @@ impl Driver {
     }
 
     fn plan(&mut self, plan: ScriptsPlan) {
+        self.claims.plan(&plan.notify);
         self.state.notify.plan(*plan.notify);
         let now = self.state.now();
         self.files.plan(plan.files, now, &mut self.state.samples);
@@ -243,11 +252,11 @@ impl State {
         }
     }
 
-    fn status(&self, files: &Files, processes: &Watch) -> ScriptsStatus {
+    fn status(&self, files: &Files, processes: &Watch, claims: &Claims) -> ScriptsStatus {
         let now = self.now();
         let mut status = report::scripts::snapshot(&self.scripts, processes.core(), now);
         status.trackers.extend(files.status(now));
-        let counters = self.notify.counters().into_iter();
+        let counters = self.notify.counters().into_iter().chain(claims.counters());
         status.counters.extend(counters.map(|(name, count)| (name.to_owned(), count)));
         status
     }

@@ -122,6 +122,7 @@ impl Files {
             last_result: Some(format!("{} {}", file.plan.path, file.words)),
             late_ms: None,
             output: None,
+            running: false,
         })
     }
 

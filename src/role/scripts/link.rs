@@ -1,7 +1,7 @@
 //! The scripts role's end of the link: never waits for the supervisor, never grows without bound.
 
 use crate::link::frame::{Decoder, FrameError, encode};
-use crate::link::{FromScripts, ToScripts};
+use crate::link::{Claimed, FromScripts, ToScripts};
 use crate::plan::Generation;
 use crate::plan::track::{Sample, TrackerKey};
 use std::collections::{BTreeMap, VecDeque};
@@ -33,6 +33,8 @@ pub struct ScriptsLink {
     applied: Option<Generation>,
     snapshot: Option<u64>,
     samples: BTreeMap<TrackerKey, Option<Sample>>,
+    /// One for each attempt that the vrrp role waits for, at most.
+    claimed: VecDeque<Claimed>,
 }
 
 /// Why a role ends before it was told to.
@@ -63,6 +65,7 @@ impl ScriptsLink {
             applied: None,
             snapshot: None,
             samples: BTreeMap::new(),
+            claimed: VecDeque::new(),
         })
     }
 
@@ -110,11 +113,19 @@ impl ScriptsLink {
         self.samples.insert(key, sample);
     }
 
+    /// A claim script has ended.
+    pub fn claimed(&mut self, claimed: Claimed) {
+        self.claimed.retain(|earlier| earlier.router != claimed.router);
+        self.claimed.push_back(claimed);
+    }
+
     /// Says what there is to say, once the supervisor has read what went before.
     pub fn answer(&mut self, mut snapshot: impl FnMut(u64) -> FromScripts) {
         while !self.waits() {
             let message = if let Some(number) = self.alive.take() {
                 FromScripts::Alive(number)
+            } else if let Some(claimed) = self.claimed.pop_front() {
+                FromScripts::Claimed(claimed)
             } else if let Some((key, sample)) = self.samples.pop_first() {
                 FromScripts::Tracker(key, sample)
             } else if let Some(generation) = self.applied.take() {

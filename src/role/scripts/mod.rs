@@ -1,6 +1,7 @@
 //! The scripts role: runs scripts, watches files and processes, tells the world. One loop on tokio's single-threaded runtime; each run of
 //! a program is a task.
 
+mod claims;
 mod driver;
 mod files;
 mod link;
@@ -10,6 +11,7 @@ mod quiet;
 mod runner;
 
 use crate::role::EXIT_STOPPED;
+pub use runner::{Push, run as run_command};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 

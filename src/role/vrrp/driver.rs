@@ -1,30 +1,34 @@
 //! The loop: hear everything that is queued, then let time pass, then perform.
 
+use super::breath::Breath;
 use super::kernel::{self, Done, KernelWorker};
 use super::leftovers::Leftovers;
 use super::routes::{KernelChange, ROUTING, RoutingWatch};
 use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Speaks, Wanted};
 use super::surroundings::{Needs, Surroundings};
-use crate::link::{FromVrrp, ToVrrp};
+use crate::link::{Claimed, FromVrrp, ToVrrp};
 use crate::netlink::facts::{InterfaceTable, Next};
 use crate::netlink::monitor::Monitor;
 use crate::netlink::route::RouteSocket;
 use crate::plan::Generation;
-use crate::plan::vrrp::{Authentication, Transport, VrrpPlan};
+use crate::plan::vrrp::{Authentication, RouterPlan, Transport, VrrpPlan};
 use crate::report;
+use crate::role::Role;
+use crate::role::scheduling::Scheduling;
 use crate::role::supervisor_link::{LinkState, SupervisorLink};
 use crate::sys::clock::{monotonic_now, unix_nanoseconds};
 use crate::sys::membership::Membership;
-use crate::sys::poll::{Interest, Poller};
+use crate::sys::poll::{Interest, Poller, Readiness};
 use crate::sys::process;
 use crate::sys::timer::Timer;
 use crate::time::Instant;
 use crate::vrrp::{Action, Command, Core, Event, Frame, LogLevel, Transition};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
+use std::thread;
 use std::time::Duration;
 
 const LINK: u64 = 0;
@@ -48,6 +52,10 @@ const DAY_DRIFT: Duration = Duration::from_millis(50);
 
 /// Rounds of hearing before time is looked at: a flood must not stop the clock.
 const MAX_HEARINGS: usize = 8;
+
+/// After the last change of the kernel's addresses, routes and rules: their announcements are out by then (the second
+/// burst five seconds later by default), and what a thousand takeovers needed is free.
+const TRIM_AFTER: Duration = Duration::from_secs(8);
 
 /// The same complaint about sending is repeated no sooner than this.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
@@ -73,9 +81,18 @@ pub struct Driver {
     memberships: BTreeMap<(u32, IpAddr), Membership>,
     routing: RoutingWatch,
     timer: Timer,
+    /// What the timer is set to, until it fires; it may be earlier than what comes first.
+    armed: Option<Instant>,
+    /// The moment up to which everything was heard: a deadline after it is not believed yet.
+    believed: Instant,
     poller: Poller,
-    /// What each router of the plan listens to: interface name, kind of packet, groups.
-    listeners: Vec<(String, Speaks, Option<IpAddr>)>,
+    link_interest: Interest,
+    ready: Vec<Readiness>,
+    breath: Breath,
+    /// Freed memory goes back to the kernel then.
+    trim_at: Option<Instant>,
+    /// What routers of the plan listen to: interface name, kind of packet, groups.
+    listeners: BTreeSet<(String, Speaks, Option<IpAddr>)>,
     /// Groups that a base interface must be a member of, because its virtual interface says nothing to switches.
     spoken_for: Vec<(String, IpAddr)>,
     /// `auth_hmac` needs the time of day: its difference to the monotonic clock as last told to the core.
@@ -87,6 +104,7 @@ pub struct Driver {
     retry_at: Option<Instant>,
     orphaned_at: Option<Instant>,
     complained: BTreeMap<String, Instant>,
+    scheduling: Scheduling,
     stopped: bool,
 }
 
@@ -114,8 +132,14 @@ impl Driver {
             memberships: BTreeMap::new(),
             routing: RoutingWatch::default(),
             timer: Timer::new()?,
+            armed: None,
+            believed: Instant::ZERO,
             poller: Poller::new()?,
-            listeners: Vec::new(),
+            link_interest: Interest::Read,
+            ready: Vec::new(),
+            breath: Breath::default(),
+            trim_at: None,
+            listeners: BTreeSet::new(),
             spoken_for: Vec::new(),
             day_offset: None,
             events: Vec::new(),
@@ -124,6 +148,7 @@ impl Driver {
             retry_at: None,
             orphaned_at: None,
             complained: BTreeMap::new(),
+            scheduling: Scheduling::new(Role::Vrrp.ident(), true),
             stopped: false,
         };
         driver.poller.add(&driver.link, LINK, Interest::Read)?;
@@ -156,10 +181,13 @@ impl Driver {
                 return Ok(());
             }
             self.arm()?;
+            if let Some(pause) = self.breath.take(monotonic_now(), self.armed) {
+                thread::sleep(pause);
+            }
             self.hear(None)?;
             // A packet that came while the first ones were read is heard before any timer is believed.
             for _ in 0..MAX_HEARINGS {
-                if !self.hear(Some(Duration::ZERO))? {
+                if !self.is_something_due() || !self.hear(Some(Duration::ZERO))? {
                     break;
                 }
             }
@@ -168,12 +196,15 @@ impl Driver {
 
     /// Waits and collects events. False if there was nothing but the timer.
     fn hear(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
-        let ready: Vec<_> = self.poller.wait(timeout)?.collect();
-        let mut heard = false;
-        for readiness in ready {
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.clear();
+        ready.extend(self.poller.wait(timeout)?);
+        let (mut heard, mut adverts) = (false, false);
+        for readiness in &ready {
             match readiness.token {
                 TIMER => {
-                    self.timer.consume()?;
+                    // `arm` sets it again, which also clears its readability.
+                    self.armed = None;
                     continue;
                 }
                 LINK => self.hear_link(readiness.writable)?,
@@ -182,18 +213,36 @@ impl Driver {
                 SURROUNDINGS => self.hear_surroundings()?,
                 ROUTING => self.hear_routing()?,
                 token if token >= FIRST_SOCKET_TOKEN => {
-                    if let Err(error) = self.sockets.receive(token, &mut self.events) {
-                        self.complain(
-                            "receive".to_owned(),
-                            &format!("cannot receive advertisements: {error}"),
-                        );
-                    }
+                    self.hear_socket(token);
+                    adverts = true;
                 }
                 _ => {}
             }
             heard = true;
         }
+        if adverts {
+            self.breath.heard(monotonic_now());
+        }
+        self.ready = ready;
         Ok(heard)
+    }
+
+    /// Is a deadline of the core in the past? What was queued by now is to be heard first.
+    fn is_something_due(&mut self) -> bool {
+        self.believed = monotonic_now();
+        self.core.next_timeout().is_some_and(|due| due <= self.believed)
+    }
+
+    /// What happened before is fed before; then each packet from where the kernel put it to the core.
+    fn hear_socket(&mut self, token: u64) {
+        if !self.events.is_empty() {
+            self.feed();
+        }
+        let now = monotonic_now();
+        let Driver { sockets, core, actions, events, .. } = self;
+        if let Err(error) = sockets.receive(token, events, |packet| core.hear(packet, now, actions)) {
+            self.complain("receive".to_owned(), &format!("cannot receive advertisements: {error}"));
+        }
     }
 
     fn hear_monitor(&mut self) -> io::Result<()> {
@@ -229,6 +278,7 @@ impl Driver {
             self.hear_monitor()?;
         }
         self.routing.read(&mut self.events)?;
+        self.trim_at = Some(monotonic_now() + TRIM_AFTER);
         for done in finished {
             match done {
                 Done::Change(op, result) => {
@@ -306,6 +356,7 @@ impl Driver {
 
     fn obey(&mut self, message: ToVrrp) {
         match message {
+            ToVrrp::Process(plan) => self.scheduling.adopt(plan),
             ToVrrp::Plan(plan) => self.take_plan(plan),
             ToVrrp::Stop { release } => {
                 self.keep = !release;
@@ -313,7 +364,13 @@ impl Driver {
             }
             ToVrrp::Tracker(key, sample) => self.events.push(Event::Tracker(key, sample)),
             ToVrrp::TrackerWords(key, words) => self.events.push(Event::TrackerWords(key, words)),
-            ToVrrp::AreYouThere(number) => self.link.send(&FromVrrp::Alive(number)),
+            ToVrrp::Claimed(Claimed { router, claim, result }) => {
+                self.events.push(Event::Claimed { router, claim, result });
+            }
+            ToVrrp::AreYouThere(number) => {
+                self.scheduling.look();
+                self.link.send(&FromVrrp::Alive(number));
+            }
             ToVrrp::Snapshot(number) => {
                 let mut snapshot = report::vrrp::snapshot(&self.core, monotonic_now());
                 let own = [
@@ -340,27 +397,15 @@ impl Driver {
 
     fn start_plan(&mut self, plan: VrrpPlan) {
         self.settle = true;
-        self.listeners = plan
-            .routers
-            .iter()
-            .map(|router| {
-                let group = match &router.transport {
-                    Transport::Multicast { group, .. } => {
-                        Some(group.unwrap_or_else(|| router.key.family.vrrp_group()))
-                    }
-                    Transport::Unicast { .. } => None,
-                };
-                let speaks = match router.authentication {
-                    Authentication::Header(_) => Speaks::Sealed,
-                    Authentication::None | Authentication::Password(_) => Speaks::Plain(router.key.family),
-                };
-                (router.advert_interface().to_owned(), speaks, group)
-            })
-            .collect();
-        let multicast = self.listeners.iter().zip(&plan.routers);
-        self.spoken_for = multicast
-            .filter(|(_, router)| router.advert_link.is_some())
-            .filter_map(|((_, _, group), router)| Some((router.key.interface.clone(), (*group)?)))
+        self.breath.adopt(&plan);
+        let listener = |router: &RouterPlan| {
+            let (speaks, group) = listens_to(router);
+            (router.advert_interface().to_owned(), speaks, group)
+        };
+        self.listeners = plan.routers.iter().map(listener).collect();
+        let virtual_links = plan.routers.iter().filter(|router| router.advert_link.is_some());
+        self.spoken_for = virtual_links
+            .filter_map(|router| Some((router.key.interface.clone(), listens_to(router).1?)))
             .collect();
         let signed = plan.routers.iter().any(|router| router.wire.hmac.is_some());
         self.day_offset = signed.then(|| self.day_offset.unwrap_or(i128::MAX));
@@ -406,8 +451,9 @@ impl Driver {
 
     fn let_time_pass(&mut self) {
         let now = monotonic_now();
-        if let Some(due) = self.core.next_timeout().filter(|due| *due <= now) {
+        if let Some(due) = self.core.next_timeout().filter(|due| *due <= self.believed) {
             let late = now.saturating_duration_since(due);
+            self.scheduling.woke(late);
             if late >= LATE {
                 let sentence = format!(
                     "woke {} ms late: this process was stopped or the machine is overloaded; advertisements were late too",
@@ -424,6 +470,10 @@ impl Driver {
             }
             self.open_sockets();
             self.mend_surroundings();
+        }
+        if self.trim_at.is_some_and(|at| now >= at) {
+            self.trim_at = None;
+            process::release_free_memory();
         }
         if self.orphaned_at.is_some_and(|at| now >= at + ORPHAN_LIMIT) {
             tracing::error!("the kernel did not give the addresses back in time; ending all the same");
@@ -460,6 +510,8 @@ impl Driver {
                 Action::Log(LogLevel::Error, sentence) => tracing::error!("{sentence}"),
                 Action::Log(LogLevel::Warning, sentence) => tracing::warn!("{sentence}"),
                 Action::Log(LogLevel::Info, sentence) => tracing::info!("{sentence}"),
+                Action::Claim(order) => self.link.send(&FromVrrp::Claim(order)),
+                Action::Unclaim(claim) => self.link.send(&FromVrrp::Unclaim(claim)),
                 Action::Stopped => self.stopped = true,
             }
         }
@@ -539,10 +591,16 @@ impl Driver {
     fn arm(&mut self) -> io::Result<()> {
         let orphan_end = self.orphaned_at.map(|at| at + ORPHAN_LIMIT);
         let next = [self.core.next_timeout(), self.retry_at, orphan_end].into_iter().flatten().min();
-        self.timer.set(next)?;
-        if self.orphaned_at.is_none() {
-            let interest = if self.link.has_backlog() { Interest::ReadWrite } else { Interest::Read };
+        // An earlier end than needed costs one look; a later one is set only when that has come. A Backup's deadline
+        // moves with every advertisement.
+        if !matches!((self.armed, next), (Some(armed), Some(next)) if armed <= next) {
+            self.timer.set(next)?;
+            self.armed = next;
+        }
+        let interest = if self.link.has_backlog() { Interest::ReadWrite } else { Interest::Read };
+        if self.orphaned_at.is_none() && interest != self.link_interest {
             self.poller.modify(&self.link, LINK, interest)?;
+            self.link_interest = interest;
         }
         Ok(())
     }
@@ -556,6 +614,19 @@ impl Driver {
             tracing::warn!("{sentence}");
         }
     }
+}
+
+/// Which kind of packets, and which group.
+fn listens_to(router: &RouterPlan) -> (Speaks, Option<IpAddr>) {
+    let group = match &router.transport {
+        Transport::Multicast { group, .. } => Some(group.unwrap_or_else(|| router.key.family.vrrp_group())),
+        Transport::Unicast { .. } => None,
+    };
+    let speaks = match router.authentication {
+        Authentication::Header(_) => Speaks::Sealed,
+        Authentication::None | Authentication::Password(_) => Speaks::Plain(router.key.family),
+    };
+    (speaks, group)
 }
 
 /// The interface's name, for people; its index if it is gone.

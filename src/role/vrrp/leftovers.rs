@@ -21,6 +21,7 @@ pub struct Leftovers {
 
 impl Leftovers {
     /// The core wants `op`; `interfaces` shows what is there before it.
+    //= keepalived M-115
     pub fn note(&mut self, id: OpId, op: &AddressOp, interfaces: &InterfaceTable) {
         match op {
             AddressOp::Add { interface, cidr, .. } => {

@@ -1,5 +1,6 @@
 //! The vrrp role: performs what the election core decides. One loop, no runtime (docs/decisions/0001).
 
+mod breath;
 mod driver;
 mod kernel;
 mod leftovers;

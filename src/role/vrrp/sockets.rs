@@ -3,8 +3,8 @@
 use crate::net::AddressFamily;
 use crate::sys::packet_socket::PacketSocket;
 use crate::sys::poll::{Interest, Poller};
-use crate::sys::vrrp_socket::{Buffers, Outgoing, VrrpSocket};
-use crate::vrrp::{Event, Frame, Received};
+use crate::sys::vrrp_socket::{BATCH, Buffers, Incoming, Outgoing, VrrpSocket};
+use crate::vrrp::{Event, Frame, Packet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -113,14 +113,17 @@ impl Sockets {
         Ok(())
     }
 
-    /// Takes what the socket with this token has, as events.
-    pub fn receive(&mut self, token: u64, events: &mut Vec<Event>) -> io::Result<()> {
+    /// Takes what the socket with this token has: packets to `hear`, those behind an authentication header as events.
+    pub fn receive(
+        &mut self,
+        token: u64,
+        events: &mut Vec<Event>,
+        mut hear: impl FnMut(Packet<'_>),
+    ) -> io::Result<()> {
         let Some(key) = key_of(token) else { return Ok(()) };
         let Some((socket, _)) = self.open.get(&key) else { return Ok(()) };
         for _ in 0..MAX_BATCHES {
-            if socket.receive_batch(&mut self.buffers)? == 0 {
-                break;
-            }
+            let count = socket.receive_batch(&mut self.buffers)?;
             if key.1 == Speaks::Sealed {
                 for packet in self.buffers.whole_packets() {
                     match packet {
@@ -130,19 +133,19 @@ impl Sockets {
                         None => self.malformed += 1,
                     }
                 }
-                continue;
-            }
-            for packet in self.buffers.packets() {
-                match packet {
-                    Some(packet) => events.push(Event::Advertisement(Received {
-                        interface: socket.interface(),
-                        source: packet.source,
-                        destination: packet.destination,
-                        hop_limit: packet.hop_limit,
-                        bytes: packet.bytes.to_vec(),
-                    })),
-                    None => self.malformed += 1,
+            } else {
+                for packet in self.buffers.packets() {
+                    match packet {
+                        Some(Incoming { source, destination, hop_limit, bytes }) => {
+                            hear(Packet { interface: key.0, source, destination, hop_limit, bytes });
+                        }
+                        None => self.malformed += 1,
+                    }
                 }
+            }
+            // The socket is empty, or was a moment ago; polling is level-triggered.
+            if count < BATCH {
+                break;
             }
         }
         Ok(())

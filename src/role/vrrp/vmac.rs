@@ -58,6 +58,7 @@ impl Workshop {
     }
 
     /// Remove what is not needed any more, and what an earlier run left.
+    //= keepalived M-107
     pub fn settle(&mut self) {
         if let Err(error) = self.remove_links() {
             self.complain(format!("virtual interfaces that nothing needs are left: {error}"));
@@ -187,6 +188,8 @@ impl Workshop {
     }
 
     /// Sysctls and the rest, then up. What is needed to put the base back is written down before it is changed.
+    //= RFC9568 8.1.2 M-87
+    //= RFC9568 8.2.2 M-91
     fn furnish(&mut self, plan: &VirtualLinkPlan, v6: bool, index: u32) -> io::Result<()> {
         let name = plan.name.as_str();
         let ours = self.made.get(name).is_some_and(|made| made.ours);

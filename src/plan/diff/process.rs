@@ -1,0 +1,38 @@
+//! Settings of processes and of the daemon itself.
+
+use super::{Change, Weight, What};
+use crate::plan::process::{DaemonPlan, ProcessPlans};
+
+pub(super) fn compare(
+    (old, old_daemon): (&ProcessPlans, &DaemonPlan),
+    (new, new_daemon): (&ProcessPlans, &DaemonPlan),
+    changes: &mut Vec<Change>,
+) {
+    if let Some(keyword) = new_daemon.fixed_difference(old_daemon) {
+        changes.push(Change::new(Weight::Quiet, What::Fixed { keyword }));
+    }
+    let ProcessPlans { vrrp, checker, bfd, supervisor: _ } = new;
+    for (role, before, after) in
+        [("vrrp", &old.vrrp, vrrp), ("checker", &old.checker, checker), ("bfd", &old.bfd, bfd)]
+    {
+        if before != after {
+            changes.push(Change::new(Weight::Quiet, What::Process { role }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::Plans;
+    use crate::plan::diff::diff;
+
+    #[test]
+    fn a_reload_says_which_process_is_scheduled_anew_and_what_it_cannot_change() {
+        let (old, mut new) = (Plans::default(), Plans::default());
+        new.global.processes.bfd.real_time = Some(3);
+        new.global.daemon.instance = Some("east".to_owned());
+        let lines: Vec<String> = diff(&old, &new).iter().map(|change| change.to_string()).collect();
+        let refused = "instance differs: only a restart can change it, and the reload is refused";
+        assert_eq!(lines, [refused, "the bfd role is scheduled or named anew; it goes on without a pause"]);
+    }
+}
