@@ -138,4 +138,9 @@ fn synchronisation_hears_of_its_virtual_router() {
     let words = heard(&lab, "checker");
     let again = words.iter().rposition(|word| word == "plan 1 of 1").expect("it was counted");
     assert_eq!(words[again - 1], "master true", "{words:?}");
+    lab.configure(&following("other"));
+    assert!(lab.reload().accepted);
+    lab.wait_for_order("checker plan 2 of 1");
+    let last = heard(&lab, "checker");
+    assert_eq!(last[last.len() - 2..], ["master false", "plan 2 of 1"]);
 }

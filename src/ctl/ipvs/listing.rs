@@ -91,7 +91,7 @@ pub fn destination_line(
     let name = names.endpoint(endpoint, protocol(service));
     let RawDestination { weight, active, inactive, persistent, upper_threshold, lower_threshold, .. } =
         destination;
-    let weight = weight.cast_signed();
+    let weight = i32::from_ne_bytes(weight.to_ne_bytes());
     let forward = forward(destination.forwarding);
     if format.stats {
         format!("  -> {name:<28}{}\n", counters(&destination.stats, format.exact))
@@ -169,8 +169,8 @@ pub fn mask(service: &RawService) -> Option<String> {
 fn service_name(service: &RawService, names: &Names) -> String {
     if service.mark != 0 {
         return match service.family {
-            AddressFamily::V4 => format!("FWM  {}", service.mark.cast_signed()),
-            AddressFamily::V6 => format!("FWM  {} IPv6", service.mark.cast_signed()),
+            AddressFamily::V4 => format!("FWM  {}", i32::from_ne_bytes(service.mark.to_ne_bytes())),
+            AddressFamily::V6 => format!("FWM  {} IPv6", i32::from_ne_bytes(service.mark.to_ne_bytes())),
         };
     }
     let protocol = protocol(service);
