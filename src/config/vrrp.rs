@@ -68,6 +68,7 @@ pub(super) fn lower(
         startup_delay,
         log_unknown_vrids,
         announce_gaps,
+        vip_lease: whole::vip_lease(config),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::net::{AddressFamily, IpCidr};
 use crate::plan::vrrp::AddressOptions;
 use crate::vrrp::AddressOp;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Octets of struct ifaddrmsg.
 pub(super) const HEADER: usize = 8;
@@ -52,6 +53,37 @@ pub struct Address {
     pub protocol: Option<u8>,
     /// IPv4 label.
     pub label: Option<String>,
+    /// Seconds until the kernel removes it, as of the message; `None` for never.
+    pub valid: Option<u32>,
+}
+
+/// How long the kernel keeps an address, in seconds from the request on; `u32::MAX` for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// Until the kernel removes it.
+    pub valid: u32,
+    /// Until it is no longer picked as the source of new connections; at most `valid`, or the kernel refuses.
+    pub preferred: u32,
+}
+
+impl Lifetime {
+    /// For ever.
+    pub const FOREVER: u32 = u32::MAX;
+
+    /// For the address that `op` adds: valid for so many seconds more, `age` after it was first added. A configured
+    /// preferred lifetime counts from there, so that renewing the one does not renew the other.
+    pub fn of(op: &AddressOp, valid: u32, age: Duration) -> Lifetime {
+        let configured = match op {
+            AddressOp::Add { cidr, options, .. } => preferred_lifetime(*cidr, options),
+            AddressOp::Remove { .. } => None,
+        };
+        let elapsed = u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
+        let left = match configured {
+            None | Some(Lifetime::FOREVER) => Lifetime::FOREVER,
+            Some(seconds) => seconds.saturating_sub(elapsed),
+        };
+        Lifetime { valid, preferred: left.min(valid) }
+    }
 }
 
 impl Address {
@@ -78,7 +110,7 @@ pub(super) fn decode(payload: &[u8]) -> Result<Option<Address>, Malformed> {
         _ => return Ok(None),
     };
     let (mut local, mut address) = (None, None);
-    let (mut flags, mut protocol, mut label) = (u32::from(flags), None, None);
+    let (mut flags, mut protocol, mut label, mut valid) = (u32::from(flags), None, None, None);
     for attribute in attributes(rest) {
         let attribute = attribute?;
         match attribute.kind {
@@ -87,21 +119,51 @@ pub(super) fn decode(payload: &[u8]) -> Result<Option<Address>, Malformed> {
             IFA_FLAGS => flags = attribute.u32()?,
             IFA_PROTO => protocol = Some(attribute.u8()?),
             IFA_LABEL => label = Some(attribute.text()),
+            IFA_CACHEINFO => valid = valid_seconds(attribute.value)?,
             _ => {}
         }
     }
     // On a point-to-point link IFA_ADDRESS is the far end and IFA_LOCAL ours; IPv6 leaves IFA_LOCAL out otherwise.
     let own = local.or(address).ok_or(Malformed("address message without an address"))?;
     let cidr = IpCidr::new(own, prefix).ok_or(Malformed("prefix longer than the address"))?;
-    Ok(Some(Address { interface: u32::from_ne_bytes([i0, i1, i2, i3]), cidr, flags, scope, protocol, label }))
+    Ok(Some(Address {
+        interface: u32::from_ne_bytes([i0, i1, i2, i3]),
+        cidr,
+        flags,
+        scope,
+        protocol,
+        label,
+        valid,
+    }))
+}
+
+/// `struct ifa_cacheinfo`: preferred, valid, and two time stamps.
+fn valid_seconds(info: &[u8]) -> Result<Option<u32>, Malformed> {
+    let octets = info.get(4..8).and_then(|octets| octets.first_chunk::<4>());
+    let valid = u32::from_ne_bytes(*octets.ok_or(Malformed("address lifetimes cut short"))?);
+    Ok((valid != Lifetime::FOREVER).then_some(valid))
 }
 
 /// The request that performs `op`. An existing address is left as it is: it may be somebody's own.
 //= keepalived M-106
 pub(super) fn encode(op: &AddressOp) -> Request {
+    build(op, None, (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16)
+}
+
+/// As [`encode`], with lifetimes. An existing address is left as it is.
+pub(super) fn encode_leased(op: &AddressOp, lifetime: Lifetime) -> Request {
+    build(op, Some(lifetime), (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16)
+}
+
+/// Begin the lifetimes of an address anew; all else about it stays. The kernel knows no way to ask for that only if the
+/// address is there, so one that is gone comes back.
+pub(super) fn encode_renewal(op: &AddressOp, lifetime: Lifetime) -> Request {
+    build(op, Some(lifetime), (libc::NLM_F_CREATE | libc::NLM_F_REPLACE) as u16)
+}
+
+fn build(op: &AddressOp, lifetime: Option<Lifetime>, flags: u16) -> Request {
     match op {
         AddressOp::Add { interface, cidr, label, scope, broadcast, options } => {
-            let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
             let mut request = header(RTM_NEWADDR, flags, *interface, *cidr, options.peer, scope.unwrap_or(0));
             if let (AddressFamily::V4, Some(label)) = (cidr.family(), label) {
                 request.text(IFA_LABEL, label);
@@ -113,8 +175,12 @@ pub(super) fn encode(op: &AddressOp) -> Request {
             if flags != 0 {
                 request.attribute(IFA_FLAGS, &flags.to_ne_bytes());
             }
-            if let Some(preferred) = preferred_lifetime(*cidr, options) {
-                request.attribute(IFA_CACHEINFO, &valid_for_ever(preferred));
+            let for_ever = || {
+                let preferred = preferred_lifetime(*cidr, options)?;
+                Some(Lifetime { valid: Lifetime::FOREVER, preferred })
+            };
+            if let Some(lifetime) = lifetime.or_else(for_ever) {
+                request.attribute(IFA_CACHEINFO, &cacheinfo(lifetime));
             }
             request.attribute(IFA_PROTO, &[PROTOCOL]);
             request
@@ -167,12 +233,11 @@ fn header(kind: u16, flags: u16, interface: u32, cidr: IpCidr, peer: Option<IpAd
     request
 }
 
-/// struct ifa_cacheinfo: preferred for so many seconds, valid for ever. With a preferred lifetime of 0 it is never
-/// picked as the source of outgoing connections.
-fn valid_for_ever(preferred: u32) -> [u8; 16] {
+/// struct ifa_cacheinfo. With a preferred lifetime of 0 it is never picked as the source of outgoing connections.
+fn cacheinfo(lifetime: Lifetime) -> [u8; 16] {
     let mut info = [0; 16];
-    info[..4].copy_from_slice(&preferred.to_ne_bytes());
-    info[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
+    info[..4].copy_from_slice(&lifetime.preferred.to_ne_bytes());
+    info[4..8].copy_from_slice(&lifetime.valid.to_ne_bytes());
     info
 }
 

@@ -281,7 +281,7 @@ mod tests {
     }
 
     fn address(text: &str, flags: u32) -> Address {
-        Address { interface: 1, cidr: cidr(text), flags, scope: 0, protocol: None, label: None }
+        Address { interface: 1, cidr: cidr(text), flags, scope: 0, protocol: None, label: None, valid: None }
     }
 
     fn table(addresses: &[Address]) -> InterfaceTable {
@@ -405,8 +405,15 @@ mod tests {
             (1u32..3, any::<bool>()).prop_map(move |(index, up)| MonitorEvent::LinkChanged(link(index, up))),
             (1u32..3).prop_map(|index| MonitorEvent::LinkGone { index }),
             (1u32..3, 0u8..4, 0u32..2).prop_map(move |(interface, n, flags)| {
-                let known =
-                    Address { interface, cidr: cidr(n), flags, scope: 0, protocol: None, label: None };
+                let known = Address {
+                    interface,
+                    cidr: cidr(n),
+                    flags,
+                    scope: 0,
+                    protocol: None,
+                    label: None,
+                    valid: None,
+                };
                 MonitorEvent::AddressAdded(known)
             }),
             (1u32..3, 0u8..4)

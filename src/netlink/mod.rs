@@ -21,6 +21,6 @@ mod rule;
 mod socket;
 pub mod virtual_link;
 
-pub use address::Address;
+pub use address::{Address, Lifetime};
 pub use link::{Link, LinkTies};
 pub use socket::{NetlinkError, NetlinkSocket};

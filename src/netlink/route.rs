@@ -1,6 +1,6 @@
 //! Links and addresses over rtnetlink.
 
-use super::address::{self, Address};
+use super::address::{self, Address, Lifetime};
 use super::link::{self, Link};
 use super::message::{Malformed, Request};
 use super::routing;
@@ -22,28 +22,46 @@ const RTEXT_FILTER_SKIP_STATS: u32 = 8;
 pub enum Change<'a> {
     /// An address.
     Address(&'a AddressOp),
+    /// An address to be added that the kernel shall remove by itself in the end.
+    Leased(&'a AddressOp, Lifetime),
+    /// The lifetimes of an address begin anew.
+    Renewed(&'a AddressOp, Lifetime),
     /// A route or rule.
     Routing(&'a RoutingOp),
+}
+
+/// How a change that did not fail came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done by this request.
+    Done,
+    /// It was so already.
+    WasSo,
 }
 
 impl Change<'_> {
     fn encode(&self) -> Result<Vec<Request>, KernelError> {
         match self {
             Change::Address(op) => Ok(vec![address::encode(op)]),
+            Change::Leased(op, lifetime) => Ok(vec![address::encode_leased(op, *lifetime)]),
+            Change::Renewed(op, lifetime) => Ok(vec![address::encode_renewal(op, *lifetime)]),
             Change::Routing(op) => routing::encode(op),
         }
     }
 
     fn removes(&self) -> bool {
         match self {
-            Change::Address(op) => matches!(op, AddressOp::Remove { .. }),
+            Change::Address(op) | Change::Leased(op, _) | Change::Renewed(op, _) => {
+                matches!(op, AddressOp::Remove { .. })
+            }
             Change::Routing(op) => !op.add,
         }
     }
 
     fn is_already_so(&self, errno: i32) -> bool {
         match self {
-            Change::Address(op) => address::is_already_so(op, errno),
+            Change::Address(op) | Change::Leased(op, _) => address::is_already_so(op, errno),
+            Change::Renewed(..) => false,
             Change::Routing(op) => routing::is_already_so(op, errno),
         }
     }
@@ -91,12 +109,12 @@ impl RouteSocket {
     /// interface" and "no IPv6 here" are success for removing. An existing address is not changed by adding it.
     pub fn apply(&mut self, ops: &[AddressOp]) -> Vec<Result<(), KernelError>> {
         let changes: Vec<Change<'_>> = ops.iter().map(Change::Address).collect();
-        self.perform(&changes)
+        self.perform(&changes).into_iter().map(|result| result.map(drop)).collect()
     }
 
     /// Perform changes of addresses, routes and rules in order, many to a send; one result each. Repeating what is
     /// done already is a success, as in [`RouteSocket::apply`].
-    pub fn perform(&mut self, changes: &[Change<'_>]) -> Vec<Result<(), KernelError>> {
+    pub fn perform(&mut self, changes: &[Change<'_>]) -> Vec<Result<Outcome, KernelError>> {
         let mut requests = Vec::new();
         // For each change the last of its requests; none if there is nothing to do.
         let mut ends: Vec<Result<Option<usize>, KernelError>> = Vec::new();
@@ -116,7 +134,8 @@ impl RouteSocket {
                 Some(Err(error)) if !change.is_already_so(error.errno) => {
                     Err(KernelError { errno: error.errno, message: error.message.clone() })
                 }
-                _ => Ok(()),
+                Some(Ok(())) => Ok(Outcome::Done),
+                _ => Ok(Outcome::WasSo),
             }
         });
         judged.collect()

@@ -79,6 +79,11 @@ pub enum What {
         /// keepalived's keyword.
         keyword: &'static str,
     },
+    /// `vip_lease` of `global_defs`: the addresses stay, with another lifetime.
+    VipLease {
+        /// From now on?
+        on: bool,
+    },
     /// `router_id` of `global_defs`.
     RouterId {
         /// Before; the host name when `None`.

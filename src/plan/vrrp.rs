@@ -32,6 +32,8 @@ pub struct VrrpPlan {
     pub log_unknown_vrids: bool,
     /// Least time between two announcements, by interface.
     pub announce_gaps: Vec<AnnounceGap>,
+    /// Virtual addresses have a kernel lifetime that a Master renews (`vip_lease`).
+    pub vip_lease: bool,
 }
 
 /// A `vrrp_sync_group`.

@@ -93,6 +93,11 @@ impl Operations {
         self.pending.remove(&op)
     }
 
+    /// Whose operation it is, while it is under way.
+    pub fn owner_of(&self, op: OpId) -> Option<RouterId> {
+        self.pending.get(&op).map(|(router, _)| *router)
+    }
+
     /// Is nothing under way?
     pub fn is_idle(&self) -> bool {
         self.pending.is_empty()

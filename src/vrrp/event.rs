@@ -79,6 +79,9 @@ pub enum Event {
         /// `Ok` for exit status 0, else what went wrong, a few words.
         result: Result<(), String>,
     },
+    /// This process was stopped for a while, or had no time: before anything else that happened meanwhile. A Master that
+    /// was silent for longer than its peers wait listens before it claims anything.
+    Paused,
 }
 
 /// A packet as the socket delivered it.
@@ -428,4 +431,9 @@ pub enum TransitionCause {
     Stopped,
     /// The supervisor ended without a word: nobody would restart this role or tell it anything.
     Orphaned,
+    /// This process was stopped, or had no time, for longer than the peers wait: one of them may be Master now.
+    Paused {
+        /// Time without an advertisement of ours, in milliseconds.
+        silence_ms: u64,
+    },
 }

@@ -46,6 +46,12 @@ impl fmt::Display for TransitionCause {
             TransitionCause::RoutingLost { what } => write!(f, "somebody else removed {what}"),
             TransitionCause::Removed => f.write_str("removed by the reload"),
             TransitionCause::Stopped => f.write_str("stopped"),
+            TransitionCause::Paused { silence_ms } => {
+                write!(
+                    f,
+                    "this process stood still for {silence_ms} ms, longer than its peers wait: listening first"
+                )
+            }
             TransitionCause::Orphaned => f.write_str("the supervisor is gone"),
         }
     }

@@ -26,6 +26,7 @@ mod heard;
 mod held;
 mod interfaces;
 mod news;
+mod pause;
 mod receivers;
 mod reconfigure;
 mod router;
@@ -212,6 +213,7 @@ impl Core {
             (Life::Running, Event::Command(Command::Orphaned)) => {
                 self.stop(TransitionCause::Orphaned, now, actions);
             }
+            (Life::Running, Event::Paused) => self.listen_after_pause(now, actions),
             (_, Event::Command(Command::Stop { release: false })) => self.stopped(actions),
             (Life::Stopping, _) => {}
         }

@@ -47,6 +47,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("another rule gone", gone(2000)),
         ("routing uncertain", Event::RoutingUncertain),
         ("a claim of nobody", Event::Claimed { router: RouterId(0), claim: ClaimId(7), result: Ok(()) }),
+        ("paused", Event::Paused),
         ("stronger", advert(200, BELOW)),
         ("supervisor gone", Event::Command(Command::Orphaned)),
     ]
@@ -63,6 +64,7 @@ fn table_of(event: &Event) -> &'static str {
         | Event::RoutingGone(_)
         | Event::RoutingUncertain
         | Event::Claimed { .. }
+        | Event::Paused
         | Event::Command(Command::Orphaned) => "here",
         Event::Plan(_)
         | Event::Advertisement(Received { .. })
@@ -133,6 +135,7 @@ fn waiting() {
             ("another rule gone", Initialize, &[]),
             ("routing uncertain", Initialize, &[]),
             ("a claim of nobody", Initialize, &[]),
+            ("paused", Initialize, &[]),
             ("stronger", Initialize, &[]),
             ("supervisor gone", Initialize, &[REMOVE_RULE, "stopped"]),
         ],
@@ -156,6 +159,7 @@ fn backup() {
             ("another rule gone", Backup, &[]),
             ("routing uncertain", Backup, &[]),
             ("a claim of nobody", Backup, &[]),
+            ("paused", Backup, &[]),
             ("stronger", Backup, &[]),
             ("supervisor gone", Initialize, &["INIT", "stopped"]),
         ],
@@ -179,6 +183,7 @@ fn master() {
             ("another rule gone", Master, &[]),
             ("routing uncertain", Master, &[ADD_RULE]),
             ("a claim of nobody", Master, &[]),
+            ("paused", Master, &[]),
             ("stronger", Backup, &[REMOVE_RULE, "remove 10.0.0.100", "BACKUP", "info"]),
             (
                 "supervisor gone",
@@ -206,6 +211,7 @@ fn fault() {
             ("another rule gone", Fault, &[]),
             ("routing uncertain", Fault, &[]),
             ("a claim of nobody", Fault, &[]),
+            ("paused", Fault, &[]),
             ("stronger", Fault, &[]),
             ("supervisor gone", Initialize, &["INIT", "stopped"]),
         ],

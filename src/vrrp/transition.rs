@@ -81,6 +81,7 @@ fn resigns(cause: &TransitionCause) -> bool {
         | TransitionCause::MasterResigned { .. }
         | TransitionCause::Outranked { .. }
         | TransitionCause::Preempted { .. }
-        | TransitionCause::Recovered(_) => false,
+        | TransitionCause::Recovered(_)
+        | TransitionCause::Paused { .. } => false,
     }
 }

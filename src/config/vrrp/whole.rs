@@ -17,6 +17,11 @@ pub(super) fn log_unknown_vrids(config: &Config) -> bool {
     config.global.others.is_on("log_unknown_vrids")
 }
 
+/// `vip_lease`.
+pub(super) fn vip_lease(config: &Config) -> bool {
+    config.global.others.is_on("vip_lease")
+}
+
 /// `vrrp_garp_interval` and `vrrp_gna_interval` for every interface by itself, `garp_group` for the interfaces it names.
 pub(super) fn announce_gaps(config: &Config, out: &mut Diagnostics) -> Vec<AnnounceGap> {
     let global = &config.global.others;

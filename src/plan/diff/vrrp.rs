@@ -17,6 +17,9 @@ pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>)
         let what = What::Filter { old: filter(&old.filter), new: filter(&new.filter) };
         changes.push(Change::new(Weight::Quiet, what));
     }
+    if old.vip_lease != new.vip_lease {
+        changes.push(Change::new(Weight::Quiet, What::VipLease { on: new.vip_lease }));
+    }
     statics(old, new, changes);
     let by_key = |plan: &'_ VrrpPlan| -> BTreeMap<RouterKey, usize> {
         plan.routers.iter().enumerate().map(|(index, r)| (r.key.clone(), index)).collect()

@@ -25,6 +25,10 @@ impl fmt::Display for Change {
             What::Role { role, starts: true } => write!(f, "the {role} role starts: it has work now"),
             What::Role { role, starts: false } => write!(f, "the {role} role ends: it has no work any more"),
             What::Tracker { tracker, happens } => write!(f, "{tracker}: {happens}"),
+            What::VipLease { on: true } => {
+                f.write_str("vip_lease: addresses get a lifetime, renewed while this node is Master")
+            }
+            What::VipLease { on: false } => f.write_str("vip_lease: addresses are made permanent"),
             What::Filter { old, new } => write!(f, "the packet filter: {old} -> {new}"),
             What::Process { role } => {
                 write!(f, "the {role} role is scheduled or named anew; it goes on without a pause")

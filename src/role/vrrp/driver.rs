@@ -1,7 +1,10 @@
 //! The loop: hear everything that is queued, then let time pass, then perform.
 
+mod leasing;
+
 use super::breath::Breath;
 use super::kernel::{self, Done, KernelWorker};
+use super::lease::Leases;
 use super::leftovers::Leftovers;
 use super::routes::{KernelChange, ROUTING, RoutingWatch};
 use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Speaks, Wanted};
@@ -40,6 +43,12 @@ const SURROUNDINGS: u64 = 4;
 /// A deadline handled later than this is worth a line: the peers' patience is three intervals.
 const LATE: Duration = Duration::from_millis(500);
 
+/// With leases: a loop that is so late asks whether it was silent for too long.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the kernel may take to make addresses permanent that outlive this process.
+const RETAIN_LIMIT: Duration = Duration::from_secs(2);
+
 /// A socket that could not be opened, or a dump that failed, is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -71,6 +80,7 @@ pub struct Driver {
     sockets: Sockets,
     kernel: KernelWorker,
     leftovers: Leftovers,
+    leases: Leases,
     surroundings: Surroundings,
     /// A plan whose virtual interfaces are being made.
     waiting_plan: Option<VrrpPlan>,
@@ -125,6 +135,7 @@ impl Driver {
             sockets: Sockets::new()?,
             kernel: KernelWorker::start()?,
             leftovers: Leftovers::default(),
+            leases: Leases::default(),
             surroundings: Surroundings::start()?,
             waiting_plan: None,
             settle: false,
@@ -174,7 +185,9 @@ impl Driver {
                 self.surroundings.settle();
             }
             if self.stopped {
-                if !self.keep {
+                if self.keep {
+                    self.make_permanent();
+                } else {
                     self.surroundings.tear_down();
                 }
                 self.link.farewell(&FromVrrp::Stopped);
@@ -283,8 +296,11 @@ impl Driver {
             match done {
                 Done::Change(op, result) => {
                     self.leftovers.answered(op, result.is_ok());
-                    self.events.push(Event::KernelDone { op, result });
+                    self.leases.answered(op, &result, &self.interfaces);
+                    self.events.push(Event::KernelDone { op, result: result.map(drop) });
                 }
+                Done::Renewed(router, asked_at, Ok(())) => self.leases.renewed(router, asked_at),
+                Done::Renewed(router, _, Err(error)) => self.lease_not_renewed(router, &error),
                 Done::Dump(Ok((links, addresses))) => {
                     self.interfaces.resync(links, addresses, &mut self.events);
                     self.dumping = false;
@@ -413,12 +429,15 @@ impl Driver {
         if let Err(error) = self.routing.follow(&plan, &self.poller) {
             self.complain("routing".to_owned(), &format!("routes are not watched: {error}"));
         }
-        let generation: Generation = plan.generation;
+        let (generation, vip_lease): (Generation, bool) = (plan.generation, plan.vip_lease);
         self.events.push(Event::Plan(plan));
         // What the core wants to send needs its socket now. Sockets that nothing needs any more stay open until the
         // last words of the routers that left have gone out.
         self.open_sockets();
         self.feed();
+        for renewal in self.leases.follow(vip_lease, &self.core, monotonic_now()) {
+            self.kernel.renew(renewal);
+        }
         process::release_free_memory();
         self.link.send(&FromVrrp::Applied(generation));
     }
@@ -438,6 +457,7 @@ impl Driver {
     fn feed(&mut self) {
         self.tell_time_of_day();
         let now = monotonic_now();
+        self.notice_pause(now);
         let mut interfaces_changed = false;
         for event in std::mem::take(&mut self.events) {
             interfaces_changed |= matches!(event, Event::Interface(_) | Event::InterfaceGone { .. });
@@ -497,12 +517,18 @@ impl Driver {
                 self.complain(failure.clone(), &failure);
             }
         }
+        self.renew_leases(&actions);
         for action in actions {
             match action {
                 Action::Transmit(..) => {}
                 Action::Kernel(op, what) => {
                     self.leftovers.note(op, &what, &self.interfaces);
-                    self.kernel.change(op, KernelChange::Address(what));
+                    let change = match self.leases.note(op, &what, &self.core, &self.interfaces) {
+                        Some((lifetime, true)) => KernelChange::Renewed(what, lifetime),
+                        Some((lifetime, false)) => KernelChange::Leased(what, lifetime),
+                        None => KernelChange::Address(what),
+                    };
+                    self.kernel.change(op, change);
                 }
                 Action::Routing(op, what) => self.kernel.change(op, KernelChange::Routing(what)),
                 Action::Notify(transition) => self.tell(transition),

@@ -88,6 +88,7 @@ mod tests {
             scope: 0,
             protocol: None,
             label: None,
+            valid: None,
         });
         let mut table = InterfaceTable::new();
         table.resync(vec![link], addresses.collect(), &mut Vec::new());

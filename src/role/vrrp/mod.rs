@@ -3,6 +3,7 @@
 mod breath;
 mod driver;
 mod kernel;
+mod lease;
 mod leftovers;
 mod routes;
 mod sockets;

@@ -1,5 +1,6 @@
 //! Routes and rules in the vrrp role: changes for the worker, and the news of what is gone.
 
+use crate::netlink::Lifetime;
 use crate::netlink::monitor::{Monitor, MonitorEvent};
 use crate::netlink::route::Change;
 use crate::plan::route::Item;
@@ -16,6 +17,10 @@ pub const ROUTING: u64 = 8;
 pub enum KernelChange {
     /// An address.
     Address(AddressOp),
+    /// An address to be added that the kernel removes by itself unless the lease is renewed.
+    Leased(AddressOp, Lifetime),
+    /// The lease of an address is renewed.
+    Renewed(AddressOp, Lifetime),
     /// A route or rule.
     Routing(RoutingOp),
 }
@@ -25,6 +30,8 @@ impl KernelChange {
     pub fn borrow(&self) -> Change<'_> {
         match self {
             KernelChange::Address(op) => Change::Address(op),
+            KernelChange::Leased(op, lifetime) => Change::Leased(op, *lifetime),
+            KernelChange::Renewed(op, lifetime) => Change::Renewed(op, *lifetime),
             KernelChange::Routing(op) => Change::Routing(op),
         }
     }

@@ -1,0 +1,82 @@
+//! After a pause: what a process that stood still may still believe.
+
+use super::context::Context;
+use super::election::{Wait, patience};
+use super::event::{OpId, RouterId, TransitionCause};
+use super::router::Router;
+use super::state::Phase;
+use super::{Action, Core};
+use crate::time::Instant;
+
+impl Core {
+    /// Whose address a kernel operation under way is about; `None` once it is answered.
+    pub fn owner_of(&self, op: OpId) -> Option<RouterId> {
+        self.operations.owner_of(op)
+    }
+
+    /// The index of the interface with this name.
+    pub fn interface_index(&self, name: &str) -> Option<u32> {
+        self.interfaces.get(name).map(|interface| interface.index)
+    }
+
+    /// Masters that were silent for too long become Backup before they hear what was said meanwhile.
+    pub(super) fn listen_after_pause(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        for id in self.order.clone() {
+            self.with_router(id, now, actions, Router::listen_after_pause);
+        }
+    }
+}
+
+impl Router {
+    /// Silent for longer than the peers wait, by our own numbers, one of them may be Master, and the kernel may have
+    /// taken the addresses back (`vip_lease`). The owner listens as well: its peers yield as soon as it speaks.
+    fn listen_after_pause(&mut self, ctx: &mut Context) {
+        let Phase::Master(master) = &self.phase else { return };
+        let interval = self.own_interval().duration();
+        let silence = ctx.now.saturating_duration_since(master.next_advertisement) + interval;
+        if silence >= patience(&self.plan) {
+            let silence_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
+            self.become_backup(Wait::Down, TransitionCause::Paused { silence_ms }, ctx);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{BELOW, Bench, advert, facts, plan, router_plan};
+    use crate::vrrp::Event;
+    use std::time::Duration;
+
+    /// Master since its second advertisement; the next one is due `late` before the event.
+    fn master_that_is_late(priority: u8, late: Duration) -> Bench {
+        let mut bench = Bench::new();
+        bench.feed(Event::Interface(facts(true)));
+        bench.feed(plan(vec![router_plan(priority)]));
+        while !bench.core.routers().all(|router| router.state() == crate::vrrp::State::Master) {
+            bench.timeout();
+        }
+        bench.timeout();
+        bench.now = bench.core.next_timeout().expect("a Master has a timer") + late;
+        bench
+    }
+
+    #[test]
+    fn a_master_that_stood_still_for_longer_than_its_peers_wait_listens_first() {
+        // Patience at priority 150: 3 s and 106/256 of one; the silence began an interval before the deadline.
+        let mut bench = master_that_is_late(150, Duration::from_millis(2415));
+        assert_eq!(bench.feed(Event::Paused), ["remove 10.0.0.100", "BACKUP", "info"]);
+        assert_eq!(bench.feed(advert(100, BELOW)), [] as [&str; 0], "nothing is claimed at once");
+        assert!(bench.timeout().contains(&"MASTER".to_owned()), "preempts when its timer ends");
+    }
+
+    #[test]
+    fn a_shorter_pause_changes_nothing() {
+        let mut bench = master_that_is_late(150, Duration::from_millis(2410));
+        assert_eq!(bench.feed(Event::Paused), [] as [&str; 0]);
+        let mut idle = Bench::new();
+        idle.feed(Event::Interface(facts(true)));
+        idle.feed(plan(vec![router_plan(150)]));
+        idle.now += Duration::from_secs(60);
+        assert_eq!(idle.feed(Event::Paused), [] as [&str; 0], "a Backup listens already");
+    }
+}
