@@ -142,15 +142,16 @@ pub fn protocol(service: &RawService) -> Option<TransportProtocol> {
     u8::try_from(service.protocol).ok().and_then(TransportProtocol::from_number)
 }
 
-/// The flags by the names that their scheduler gives them.
+/// The flags by the names that their scheduler gives them. Of `sh` and `mh`, which have no use for it, the third is not
+/// told of, as there.
 pub fn scheduler_flags(service: &RawService) -> Vec<&'static str> {
-    let names = match service.scheduler.as_str() {
-        "sh" => ["sh-fallback", "sh-port", "flag-3"],
-        "mh" => ["mh-fallback", "mh-port", "flag-3"],
-        _ => ["flag-1", "flag-2", "flag-3"],
+    let names: &[&str] = match service.scheduler.as_str() {
+        "sh" => &["sh-fallback", "sh-port"],
+        "mh" => &["mh-fallback", "mh-port"],
+        _ => &["flag-1", "flag-2", "flag-3"],
     };
     let bits = [0x08, 0x10, 0x20].into_iter().zip(names);
-    bits.filter(|(bit, _)| service.flags & bit != 0).map(|(_, name)| name).collect()
+    bits.filter(|(bit, _)| service.flags & bit != 0).map(|(_, name)| *name).collect()
 }
 
 /// The persistence mask, unless it is a host's.
