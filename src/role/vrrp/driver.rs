@@ -1,8 +1,10 @@
 //! The loop: hear everything that is queued, then let time pass, then perform.
 
+mod leasing;
+
 use super::breath::Breath;
 use super::kernel::{self, Done, KernelWorker};
-use super::lease::{Leases, expired_sentence};
+use super::lease::Leases;
 use super::leftovers::Leftovers;
 use super::routes::{KernelChange, ROUTING, RoutingWatch};
 use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Speaks, Wanted};
@@ -23,7 +25,7 @@ use crate::sys::poll::{Interest, Poller, Readiness};
 use crate::sys::process;
 use crate::sys::timer::Timer;
 use crate::time::Instant;
-use crate::vrrp::{Action, Command, Core, Event, Frame, KernelError, LogLevel, RouterId, Transition};
+use crate::vrrp::{Action, Command, Core, Event, Frame, LogLevel, Transition};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -40,12 +42,6 @@ const SURROUNDINGS: u64 = 4;
 
 /// A deadline handled later than this is worth a line: the peers' patience is three intervals.
 const LATE: Duration = Duration::from_millis(500);
-
-/// With leases: a loop that is so late asks whether it was silent for too long.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// How long the kernel may take to make addresses permanent that outlive this process.
-const RETAIN_LIMIT: Duration = Duration::from_secs(2);
 
 /// A socket that could not be opened, or a dump that failed, is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
@@ -210,6 +206,7 @@ impl Driver {
         let mut ready = std::mem::take(&mut self.ready);
         ready.clear();
         ready.extend(self.poller.wait(timeout)?);
+        self.notice_pause();
         let (mut heard, mut adverts) = (false, false);
         for readiness in &ready {
             match readiness.token {
@@ -455,7 +452,8 @@ impl Driver {
     fn feed(&mut self) {
         self.tell_time_of_day();
         let now = monotonic_now();
-        self.notice_pause(now);
+        self.notice_pause();
+        self.mend_leases(now);
         let mut interfaces_changed = false;
         for event in std::mem::take(&mut self.events) {
             interfaces_changed |= matches!(event, Event::Interface(_) | Event::InterfaceGone { .. });
@@ -464,60 +462,6 @@ impl Driver {
         if interfaces_changed {
             self.open_sockets();
             self.mend_surroundings();
-        }
-    }
-
-    /// With leases, what the kernel may have done while this process stood still comes before what others said.
-    fn notice_pause(&mut self, now: Instant) {
-        let late = self.core.next_timeout().map(|due| now.saturating_duration_since(due));
-        if !self.leases.is_on() {
-            return;
-        }
-        if late.is_some_and(|late| late >= PAUSE) {
-            self.core.handle(Event::Paused, now, &mut self.actions);
-        }
-        let (lost, renewals) = self.leases.take_expired(&mut self.events, &self.core, now);
-        if let Some(sentence) = expired_sentence(&lost) {
-            tracing::error!("{sentence}");
-        }
-        for renewal in renewals {
-            self.kernel.renew(renewal);
-        }
-    }
-
-    fn lease_not_renewed(&mut self, router: RouterId, error: &KernelError) {
-        let name =
-            self.core.router(router).map_or("a router that ended", |router| router.plan().name.as_str());
-        let sentence = format!(
-            "({name}) the lease of an address was not renewed: {}; the kernel removes it unless the next try succeeds",
-            error.message
-        );
-        self.complain(sentence.clone(), &sentence);
-    }
-
-    /// Addresses that stay without a daemon: the kernel must not take them. Nothing is left to be late for.
-    fn make_permanent(&mut self) {
-        if !self.leases.is_on() {
-            return;
-        }
-        let now = monotonic_now();
-        let renewals = self.leases.permanent(&self.core, now);
-        let mut missing = renewals.len();
-        for renewal in renewals {
-            self.kernel.renew(renewal);
-        }
-        let end = now + RETAIN_LIMIT;
-        while missing > 0 && monotonic_now() < end {
-            match self.kernel.wait(end.saturating_duration_since(monotonic_now())) {
-                Some(Done::Renewed(router, asked_at, result)) if asked_at == now => {
-                    missing -= 1;
-                    if let Err(error) = result {
-                        self.lease_not_renewed(router, &error);
-                    }
-                }
-                Some(_) => {}
-                None => break,
-            }
         }
     }
 
@@ -591,25 +535,6 @@ impl Driver {
                 Action::Claim(order) => self.link.send(&FromVrrp::Claim(order)),
                 Action::Unclaim(claim) => self.link.send(&FromVrrp::Unclaim(claim)),
                 Action::Stopped => self.stopped = true,
-            }
-        }
-    }
-
-    /// Who has just spoken holds on to its addresses.
-    fn renew_leases(&mut self, actions: &[Action]) {
-        if !self.leases.is_on() {
-            return;
-        }
-        let now = monotonic_now();
-        let mut last = None;
-        for action in actions {
-            let Action::Transmit(id, Frame::Advertisement { .. } | Frame::Sealed { .. }) = action else {
-                continue;
-            };
-            if last.replace(*id) != Some(*id)
-                && let Some(renewal) = self.leases.spoke(*id, &self.core, now)
-            {
-                self.kernel.renew(renewal);
             }
         }
     }
