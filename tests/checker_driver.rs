@@ -124,8 +124,13 @@ fn start(kernel: &Kernel) -> Role {
 // ---- plans and tables ------------------------------------------------------------------------------------------
 
 fn web(status: u16) -> CheckKind {
-    let url = HttpUrl { path: "/".into(), host: None, status: vec![status..=status], digest: None };
-    CheckKind::Http(HttpCheck { version: HttpVersion::V1_0, urls: vec![url] })
+    let url = HttpUrl { status: vec![status..=status], ..HttpUrl::new("/") };
+    CheckKind::Http(HttpCheck {
+        version: HttpVersion::V1_0,
+        urls: vec![url],
+        tls: None,
+        fast_recovery: false,
+    })
 }
 
 /// A service that other software owns.

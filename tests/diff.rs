@@ -344,18 +344,15 @@ fn checker() -> impl Strategy<Value = CheckerPlan> {
     let kind = prop_oneof![Just(CheckKind::Tcp), Just(CheckKind::Ping)];
     (kind, 1u8..4, 1u64..3, any::<bool>()).prop_map(|(kind, last, retry, alpha)| CheckerPlan {
         kind,
-        target: Target {
-            endpoint: SocketAddr::from(([192, 0, 2, last], 80)),
-            bind_address: None,
-            bind_port: 0,
-            fwmark: 0,
-        },
+        target: Target::new(SocketAddr::from(([192, 0, 2, last], 80))),
         schedule: Schedule {
             delay_loop: Duration::from_secs(6),
             connect_timeout: Duration::from_secs(3),
             retry: 1,
             delay_before_retry: Duration::from_secs(retry),
             warmup: Duration::ZERO,
+            log_failures: false,
+            rise: 1,
         },
         alpha,
     })

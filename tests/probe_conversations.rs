@@ -13,29 +13,34 @@ const LIMIT: Duration = Duration::from_secs(5);
 fn question(kind: CheckKind, endpoint: &str) -> Question {
     Question {
         kind,
-        target: Target {
-            endpoint: endpoint.parse().expect("test endpoints parse"),
-            bind_address: None,
-            bind_port: 0,
-            fwmark: 0,
-        },
+        target: Target::new(endpoint.parse().expect("test endpoints parse")),
         schedule: Schedule {
             delay_loop: Duration::from_secs(6),
             connect_timeout: LIMIT,
             retry: 1,
             delay_before_retry: Duration::from_secs(3),
             warmup: Duration::ZERO,
+            log_failures: false,
+            rise: 1,
         },
     }
 }
 
+fn ask(question: &Question, part: usize, mark: Mark) -> Box<dyn Probe> {
+    conversation(question, part, mark).expect("it is asked over the network")
+}
+
 fn url(path: &str) -> HttpUrl {
-    HttpUrl { path: path.into(), host: None, status: vec![200..=299], digest: None }
+    HttpUrl::new(path)
+}
+
+fn check(version: HttpVersion, urls: Vec<HttpUrl>) -> HttpCheck {
+    HttpCheck { version, urls, tls: None, fast_recovery: false }
 }
 
 fn web(urls: Vec<HttpUrl>) -> Box<dyn Probe> {
-    let check = HttpCheck { version: HttpVersion::V1_0, urls };
-    conversation(&question(CheckKind::Http(check), "192.0.2.1:80"), 0, Mark::default())
+    let check = check(HttpVersion::V1_0, urls);
+    ask(&question(CheckKind::Http(check), "192.0.2.1:80"), 0, Mark::default())
 }
 
 fn md5_of(body: &str) -> [u8; 16] {
@@ -136,18 +141,18 @@ fn requests_are_worded_as_keepalived_words_them() {
             "GET /a?b=c HTTP/1.1\r\nUser-Agent: KeepAliveClient\r\nConnection: close\r\nHost: www.example.org:81\r\n\r\n"),
     ];
     for (version, url, endpoint, expected) in cases {
-        let question = question(CheckKind::Http(HttpCheck { version, urls: vec![url] }), endpoint);
-        let (sent, _) = converse(conversation(&question, 0, Mark::default()), b"", 1, End::Closes);
+        let question = question(CheckKind::Http(check(version, vec![url])), endpoint);
+        let (sent, _) = converse(ask(&question, 0, Mark::default()), b"", 1, End::Closes);
         assert_eq!(String::from_utf8_lossy(&sent), expected);
     }
 }
 
 #[test]
 fn each_part_asks_its_own_url_and_says_which() {
-    let check = HttpCheck { version: HttpVersion::V1_0, urls: vec![url("/one"), url("/two")] };
+    let check = check(HttpVersion::V1_0, vec![url("/one"), url("/two")]);
     let question = question(CheckKind::Http(check), "192.0.2.1:80");
     for (part, path) in [(0, "/one"), (1, "/two")] {
-        let probe = conversation(&question, part, Mark::default());
+        let probe = ask(&question, part, Mark::default());
         let (sent, outcome) = converse(probe, b"HTTP/1.0 500 No\r\n\r\n", 99, End::Closes);
         assert!(sent.starts_with(format!("GET {path} HTTP/1.0\r\n").as_bytes()));
         assert_eq!(outcome, failure(&format!("url {path}: status 500, wanted 200-299")));
@@ -193,7 +198,7 @@ fn an_endless_body_is_judged_by_what_is_known() {
 
 #[test]
 fn a_tcp_check_ends_with_its_connection() {
-    let end = |input| conversation(&question(CheckKind::Tcp, "192.0.2.1:80"), 0, Mark::default()).step(input);
+    let end = |input| ask(&question(CheckKind::Tcp, "192.0.2.1:80"), 0, Mark::default()).step(input);
     assert_eq!(end(ProbeInput::Connected), ProbeStep::Done(success("connected")));
     assert_eq!(end(ProbeInput::TimedOut(LIMIT)), ProbeStep::Done(failure("no connection within 5 s")));
     assert_eq!(end(ProbeInput::Broken("connection refused")), ProbeStep::Done(failure("connection refused")));
@@ -201,7 +206,7 @@ fn a_tcp_check_ends_with_its_connection() {
 
 fn ping(endpoint: &str) -> (Box<dyn Probe>, Vec<u8>) {
     let mark = Mark { identifier: 9, sequence: 300 };
-    let mut probe = conversation(&question(CheckKind::Ping, endpoint), 0, mark);
+    let mut probe = ask(&question(CheckKind::Ping, endpoint), 0, mark);
     let ProbeStep::Send(request) = probe.step(ProbeInput::Connected) else {
         panic!("a ping begins by sending")
     };

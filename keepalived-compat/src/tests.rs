@@ -261,7 +261,6 @@ fn what_is_not_built_is_said_once_and_loudly_where_traffic_is_at_stake() {
             match say {
                 Say::Warning => assert_eq!((quiet, loud), (1, 0), "{}", keyword.name),
                 Say::Error => assert_eq!((quiet, loud), (0, 1), "{}", keyword.name),
-                Say::EachUse => assert_eq!((quiet, loud), (0, 2), "{}", keyword.name),
             }
         }
     }

@@ -6,7 +6,7 @@
 
 use super::Verdict;
 use super::probe::Outcome;
-use crate::plan::check::{CheckKind, Question, Schedule};
+use crate::plan::check::{CheckKind, HttpCheck, Question, Schedule, WeightChange};
 use std::time::Duration;
 
 /// The first check waits this long, plus a random part of `warmup`.
@@ -33,14 +33,20 @@ pub struct Checker {
     /// While down.
     down_delay: Duration,
     is_web: bool,
+    fast_recovery: bool,
+    /// Runs are counted from their start: MISC_CHECK.
+    from_start: bool,
     parts: usize,
     belief: Belief,
     part: usize,
     /// The part that brought or keeps the server down.
     failed_part: Option<usize>,
     failures: u32,
+    /// Successes in a row while down.
+    successes: u32,
     last_result: Option<String>,
-    latency: Option<Duration>,
+    latencies: Latencies,
+    weight: WeightChange,
 }
 
 /// What follows from an outcome.
@@ -50,6 +56,10 @@ pub struct Next {
     pub delay: Duration,
     /// A change of belief.
     pub verdict: Option<Verdict>,
+    /// A change of what the answers say of the weight.
+    pub weight: Option<WeightChange>,
+    /// A failure that changes nothing, where each is to be said.
+    pub tolerated: Option<String>,
 }
 
 impl Checker {
@@ -65,13 +75,17 @@ impl Checker {
             schedule,
             down_delay,
             is_web,
+            fast_recovery: matches!(question.kind, CheckKind::Http(HttpCheck { fast_recovery: true, .. })),
+            from_start: matches!(question.kind, CheckKind::Misc(_)),
             parts: question.kind.parts(),
             belief: Belief::Unknown,
             part: 0,
             failed_part: None,
             failures: 0,
+            successes: 0,
             last_result: None,
-            latency: None,
+            latencies: Latencies::default(),
+            weight: WeightChange::By(0),
         }
     }
 
@@ -97,7 +111,17 @@ impl Checker {
 
     /// Time the last success took.
     pub fn latency(&self) -> Option<Duration> {
-        self.latency
+        self.latencies.last()
+    }
+
+    /// Times of the last successes.
+    pub fn latencies(&self) -> &Latencies {
+        &self.latencies
+    }
+
+    /// What the answers say of the weight.
+    pub fn weight(&self) -> WeightChange {
+        self.weight
     }
 
     /// Failures in a row.
@@ -107,15 +131,26 @@ impl Checker {
 
     /// A run has ended after `latency`.
     pub fn finished(&mut self, outcome: Outcome, latency: Duration) -> Next {
+        let (mut weight, mut tolerated) = (None, None);
         let (delay, verdict) = match outcome {
             Outcome::Success(words) => {
                 self.last_result = Some(words);
-                self.latency = Some(latency);
+                self.latencies.add(latency);
+                self.succeeded()
+            }
+            Outcome::Weighed(words, change) => {
+                self.last_result = Some(words);
+                self.latencies.add(latency);
+                weight = (std::mem::replace(&mut self.weight, change) != change).then_some(change);
                 self.succeeded()
             }
             Outcome::Failure(cause) => {
                 self.last_result = Some(cause.clone());
-                self.failed(cause)
+                let (delay, verdict) = self.failed(cause.clone());
+                if self.schedule.log_failures && verdict.is_none() && self.belief == Belief::Up {
+                    tolerated = Some(cause);
+                }
+                (delay, verdict)
             }
             // Our own trouble says nothing about the server: only ask again.
             Outcome::NotRun(why) => {
@@ -123,13 +158,43 @@ impl Checker {
                 (self.schedule.delay_loop, None)
             }
         };
-        Next { delay: delay.max(MIN_DELAY), verdict }
+        let delay = if self.from_start { delay.saturating_sub(latency) } else { delay };
+        Next { delay: delay.max(MIN_DELAY), verdict, weight, tolerated }
+    }
+
+    /// Something that is listened to says so: no retries, no time.
+    pub fn heard(&mut self, outcome: Outcome) -> Next {
+        let (mut verdict, mut weight) = (None, None);
+        match outcome {
+            Outcome::NotRun(words) => self.last_result = Some(words),
+            Outcome::Success(words) => {
+                self.last_result = Some(words);
+                verdict = (self.belief != Belief::Up).then_some(Verdict::Up);
+                self.belief = Belief::Up;
+            }
+            Outcome::Weighed(words, change) => {
+                self.last_result = Some(words);
+                weight = (std::mem::replace(&mut self.weight, change) != change).then_some(change);
+                verdict = (self.belief != Belief::Up).then_some(Verdict::Up);
+                self.belief = Belief::Up;
+            }
+            Outcome::Failure(cause) => {
+                self.last_result = Some(cause.clone());
+                verdict = (self.belief != Belief::Down).then_some(Verdict::Down(cause));
+                self.belief = Belief::Down;
+            }
+        }
+        Next { delay: Duration::ZERO, verdict, weight, tolerated: None }
     }
 
     fn succeeded(&mut self) -> (Duration, Option<Verdict>) {
         self.failures = 0;
         let repeated = self.failed_part.take().is_some() && self.is_web;
-        let delay = if self.belief == Belief::Down { self.down_delay } else { self.schedule.delay_loop };
+        let delay = match self.belief {
+            Belief::Down if self.fast_recovery => Duration::ZERO,
+            Belief::Down => self.down_delay,
+            Belief::Unknown | Belief::Up => self.schedule.delay_loop,
+        };
         if repeated {
             // The round starts anew even where there is one url only, as seen of keepalived 2.2.7.
             self.part = 0;
@@ -140,6 +205,10 @@ impl Checker {
             return (delay, None);
         }
         self.part = 0;
+        self.successes = self.successes.saturating_add(1);
+        if self.belief == Belief::Down && self.successes < self.schedule.rise {
+            return (self.schedule.delay_loop, None);
+        }
         let verdict = (self.belief != Belief::Up).then_some(Verdict::Up);
         self.belief = Belief::Up;
         (self.schedule.delay_loop, verdict)
@@ -147,6 +216,7 @@ impl Checker {
 
     fn failed(&mut self, cause: String) -> (Duration, Option<Verdict>) {
         self.failures = self.failures.saturating_add(1);
+        self.successes = 0;
         if self.belief == Belief::Up && self.failures <= self.schedule.retry {
             return (self.schedule.delay_before_retry, None);
         }
@@ -154,6 +224,40 @@ impl Checker {
         let verdict = (self.belief != Belief::Down).then_some(Verdict::Down(cause));
         self.belief = Belief::Down;
         (self.down_delay, verdict)
+    }
+}
+
+/// How many successes [`Latencies`] remembers.
+pub const REMEMBERED: usize = 32;
+
+/// Times of the last successes, in microseconds (over an hour counts as that).
+#[derive(Clone, Debug, Default)]
+pub struct Latencies {
+    ring: Vec<u32>,
+    next: usize,
+}
+
+impl Latencies {
+    fn add(&mut self, latency: Duration) {
+        let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
+        match self.ring.get_mut(self.next) {
+            Some(place) => *place = micros,
+            None => self.ring.push(micros),
+        }
+        self.next = (self.next + 1) % REMEMBERED;
+    }
+
+    fn last(&self) -> Option<Duration> {
+        let at = (self.next + REMEMBERED - 1) % REMEMBERED;
+        self.ring.get(at).map(|micros| Duration::from_micros(u64::from(*micros)))
+    }
+
+    /// The time that `percent` of 100 successes keep within (nearest rank); `None` before the first.
+    pub fn percentile(&self, percent: usize) -> Option<Duration> {
+        let mut sorted = self.ring.clone();
+        sorted.sort_unstable();
+        let rank = (sorted.len() * percent).div_ceil(100).clamp(1, sorted.len().max(1));
+        sorted.get(rank - 1).map(|micros| Duration::from_micros(u64::from(*micros)))
     }
 }
 
@@ -256,6 +360,64 @@ mod tests {
         assert_eq!(checker.first_delay(u64::MAX), Duration::from_secs(11));
         let half = checker.first_delay(u64::MAX / 2).as_secs_f64();
         assert!((half - 6.0).abs() < 1e-6, "{half}");
+    }
+
+    #[test]
+    fn fast_recovery_asks_the_urls_one_after_the_other() {
+        let mut question = http(2);
+        if let CheckKind::Http(check) = &mut question.kind {
+            check.fast_recovery = true;
+        }
+        let seen = run(&mut Checker::new(&question), "-+++");
+        assert_eq!(seen, ["0:6 DOWN", "0:0", "0:0", "1:6 UP"]);
+    }
+
+    #[test]
+    fn rise_asks_for_successes_in_a_row() {
+        let mut question = tcp();
+        question.schedule.rise = 3;
+        let seen = run(&mut Checker::new(&question), "-++-+++");
+        assert_eq!(seen, ["0:6 DOWN", "0:6", "0:6", "0:6", "0:6", "0:6", "0:6 UP"]);
+    }
+
+    #[test]
+    fn each_tolerated_failure_is_said_where_that_is_wanted() {
+        let mut question = tcp();
+        let tolerated = |question: &Question| {
+            let mut checker = Checker::new(question);
+            let mut said = Vec::new();
+            for outcome in [ok(), bad(), ok(), bad(), bad(), bad(), bad()] {
+                said.push(checker.finished(outcome, Duration::ZERO).tolerated.is_some());
+            }
+            said
+        };
+        assert_eq!(tolerated(&question), [false; 7]);
+        question.schedule.log_failures = true;
+        assert_eq!(tolerated(&question), [false, true, false, true, true, false, false]);
+    }
+
+    #[test]
+    fn weights_are_told_when_they_change() {
+        let mut checker = Checker::new(&tcp());
+        let mut weigh =
+            |change| checker.finished(Outcome::Weighed("w".into(), change), Duration::ZERO).weight;
+        assert_eq!(weigh(WeightChange::By(0)), None);
+        assert_eq!(weigh(WeightChange::To(7)), Some(WeightChange::To(7)));
+        assert_eq!(weigh(WeightChange::To(7)), None);
+        assert_eq!(weigh(WeightChange::By(0)), Some(WeightChange::By(0)));
+    }
+
+    #[test]
+    fn latencies_are_ranked() {
+        let mut latencies = Latencies::default();
+        assert_eq!((latencies.percentile(50), latencies.last()), (None, None));
+        for ms in 1..=100 {
+            latencies.add(Duration::from_millis(ms));
+        }
+        // The last 32 are 69 to 100 ms.
+        let percentiles = [0, 50, 95, 100].map(|p| latencies.percentile(p).map(|d| d.as_millis()));
+        assert_eq!(percentiles, [Some(69), Some(84), Some(99), Some(100)]);
+        assert_eq!(latencies.last(), Some(Duration::from_millis(100)));
     }
 
     #[test]

@@ -6,8 +6,9 @@
 pub mod checker;
 pub mod probe;
 
-use crate::plan::check::Question;
+use crate::plan::check::{CheckKind, FileCheck, Question, WeightChange};
 use crate::plan::lvs::{LvsPlan, VirtualServer};
+use crate::plan::track::{Sample, TrackerKey};
 use crate::time::Instant;
 use checker::Checker;
 use probe::{Mark, Outcome};
@@ -56,6 +57,10 @@ pub enum Event {
         /// How long it took.
         latency: Duration,
     },
+    /// Something that is listened to changed; `None`: nothing is known of it any more, and what was known counts on.
+    Sample(TrackerKey, Option<Sample>),
+    /// Ask about everything at this address now, rather than when it is due.
+    Hurry(std::net::IpAddr),
 }
 
 /// Something the driver must do.
@@ -76,6 +81,10 @@ pub enum Action {
     Cancel(CheckId),
     /// The belief changed.
     Verdict(Arc<Question>, Verdict),
+    /// What the answers say of the weight changed; comes before a verdict of the same run.
+    Weight(Arc<Question>, WeightChange),
+    /// A failure that changes nothing, of a check whose failures are all to be said.
+    Tolerated(Arc<Question>, String),
     /// A conversation could not be held for a reason of our own; said once until it changes.
     NotRun(Arc<Question>, String),
     /// Since the last report `count` checks started late, the worst by `worst`.
@@ -92,6 +101,9 @@ pub enum Action {
 pub struct Checks {
     checks: BTreeMap<CheckId, Check>,
     by_question: HashMap<Arc<Question>, CheckId, BuildHasherDefault<DefaultHasher>>,
+    /// Checks that listen instead of asking.
+    listeners: BTreeSet<(TrackerKey, CheckId)>,
+    samples: BTreeMap<TrackerKey, Sample>,
     deadlines: BTreeSet<(Instant, CheckId)>,
     /// Due, but as many conversations as allowed are going on.
     ready: VecDeque<(Instant, CheckId)>,
@@ -108,13 +120,36 @@ struct Check {
     phase: Phase,
     runs: u16,
     not_run: Option<String>,
+    /// Since when it believes what it believes.
+    since: Instant,
+    /// By how much the last run started late.
+    late: Duration,
 }
 
+/// What a check does at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub enum Phase {
+    /// It runs next at this time.
     Waiting(Instant),
+    /// It is due; as many conversations as allowed are going on.
     Ready,
+    /// Its conversation is going on.
     Running,
+    /// It asks nothing: it is told.
+    Listening,
+}
+
+/// A check as it stands, for those who look.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// Its machine.
+    pub machine: &'a Checker,
+    /// What it does.
+    pub phase: Phase,
+    /// Since when it believes what it believes.
+    pub since: Instant,
+    /// By how much the last run started late.
+    pub late: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -130,6 +165,8 @@ impl Checks {
         Checks {
             checks: BTreeMap::new(),
             by_question: HashMap::default(),
+            listeners: BTreeSet::new(),
+            samples: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             ready: VecDeque::new(),
             running: 0,
@@ -146,6 +183,8 @@ impl Checks {
             Event::Finished { check, outcome, latency } => {
                 self.finished(check, outcome, latency, now, actions)
             }
+            Event::Sample(key, sample) => self.sampled(key, sample, now, actions),
+            Event::Hurry(address) => self.hurry(address, now),
         }
         self.start_ready(now, actions);
     }
@@ -175,6 +214,12 @@ impl Checks {
         self.by_question.get(question).and_then(|id| self.checks.get(id)).map(|check| &check.machine)
     }
 
+    /// The check that asks `question`.
+    pub fn view(&self, question: &Question) -> Option<View<'_>> {
+        let check = self.by_question.get(question).and_then(|id| self.checks.get(id))?;
+        Some(View { machine: &check.machine, phase: check.phase, since: check.since, late: check.late })
+    }
+
     /// Conversations going on.
     pub fn running(&self) -> usize {
         self.running
@@ -186,7 +231,7 @@ impl Checks {
         for question in questions {
             let id = match self.by_question.get(&question) {
                 Some(&id) => id,
-                None => self.add(question, random.next(), now),
+                None => self.add(question, random.next(), now, actions),
             };
             kept.insert(id);
         }
@@ -196,16 +241,29 @@ impl Checks {
         }
     }
 
-    fn add(&mut self, question: Question, random: u64, now: Instant) -> CheckId {
+    fn add(&mut self, question: Question, random: u64, now: Instant, actions: &mut Vec<Action>) -> CheckId {
         let id = CheckId(self.next_id);
         self.next_id += 1;
         let question = Arc::new(question);
         let machine = Checker::new(&question);
-        let due = now + machine.first_delay(random);
-        self.deadlines.insert((due, id));
+        let tracker = question.kind.tracker();
+        let phase = match &tracker {
+            Some(_) => Phase::Listening,
+            None => Phase::Waiting(now + machine.first_delay(random)),
+        };
+        if let Phase::Waiting(due) = phase {
+            self.deadlines.insert((due, id));
+        }
         self.by_question.insert(question.clone(), id);
-        self.checks
-            .insert(id, Check { question, machine, phase: Phase::Waiting(due), runs: 0, not_run: None });
+        let late = Duration::ZERO;
+        self.checks.insert(id, Check { question, machine, phase, runs: 0, not_run: None, since: now, late });
+        if let Some(key) = tracker {
+            let known = self.samples.get(&key).copied();
+            self.listeners.insert((key, id));
+            if let Some(sample) = known {
+                self.listen(id, sample, now, actions);
+            }
+        }
         id
     }
 
@@ -221,6 +279,43 @@ impl Checks {
                 self.running -= 1;
                 actions.push(Action::Cancel(id));
             }
+            Phase::Listening => {
+                if let Some(key) = check.question.kind.tracker() {
+                    self.listeners.remove(&(key, id));
+                }
+            }
+        }
+    }
+
+    /// What is listened to is remembered whoever listens: the sample may come before the plan that wants it.
+    fn sampled(&mut self, key: TrackerKey, sample: Option<Sample>, now: Instant, actions: &mut Vec<Action>) {
+        let Some(sample) = sample else { return };
+        let first = (key.clone(), CheckId(0));
+        let listeners: Vec<CheckId> =
+            self.listeners.range(first..).take_while(|(k, _)| *k == key).map(|(_, id)| *id).collect();
+        self.samples.insert(key, sample);
+        for id in listeners {
+            self.listen(id, sample, now, actions);
+        }
+    }
+
+    fn listen(&mut self, id: CheckId, sample: Sample, now: Instant, actions: &mut Vec<Action>) {
+        let Some(check) = self.checks.get_mut(&id) else { return };
+        let outcome = heard(&check.question.kind, sample);
+        let next = check.machine.heard(outcome);
+        check.tell(next, now, actions);
+    }
+
+    fn hurry(&mut self, address: std::net::IpAddr, now: Instant) {
+        for (id, check) in &mut self.checks {
+            if let Phase::Waiting(due) = check.phase
+                && check.question.target.endpoint.ip() == address
+                && due > now
+            {
+                self.deadlines.remove(&(due, *id));
+                self.deadlines.insert((now, *id));
+                check.phase = Phase::Waiting(now);
+            }
         }
     }
 
@@ -231,7 +326,8 @@ impl Checks {
             check.phase = Phase::Running;
             check.runs = check.runs.wrapping_add(1);
             self.running += 1;
-            self.late.started(now.saturating_duration_since(due));
+            check.late = now.saturating_duration_since(due);
+            self.late.started(check.late);
             actions.push(Action::Start {
                 check: id,
                 question: check.question.clone(),
@@ -262,17 +358,58 @@ impl Checks {
                 actions.push(Action::NotRun(check.question.clone(), why.clone()));
             }
             Outcome::NotRun(_) => {}
-            Outcome::Success(_) | Outcome::Failure(_) => check.not_run = None,
+            Outcome::Success(_) | Outcome::Weighed(..) | Outcome::Failure(_) => check.not_run = None,
         }
         let next = check.machine.finished(outcome, latency);
         let due = now + next.delay;
         check.phase = Phase::Waiting(due);
         self.deadlines.insert((due, id));
-        if let Some(verdict) = next.verdict {
-            actions.push(Action::Verdict(check.question.clone(), verdict));
-        }
+        check.tell(next, now, actions);
     }
 }
+
+impl Check {
+    /// Says what changed.
+    fn tell(&mut self, next: checker::Next, now: Instant, actions: &mut Vec<Action>) {
+        actions.extend(next.weight.map(|change| Action::Weight(self.question.clone(), change)));
+        if let Some(verdict) = next.verdict {
+            self.since = now;
+            actions.push(Action::Verdict(self.question.clone(), verdict));
+        }
+        actions.extend(next.tolerated.map(|cause| Action::Tolerated(self.question.clone(), cause)));
+    }
+}
+
+/// What a sample means for a check that listens.
+fn heard(kind: &CheckKind, sample: Sample) -> Outcome {
+    match (kind, sample) {
+        (CheckKind::File(check), Sample::Value(value)) => file_outcome(check, value),
+        (CheckKind::Bfd(_), Sample::Up) => Outcome::Success("the session is up".into()),
+        (CheckKind::Bfd(_), _) => Outcome::Failure("the session is down".into()),
+        (_, Sample::Up) => Outcome::Success("up".into()),
+        (_, _) => Outcome::Failure("down".into()),
+    }
+}
+
+/// As keepalived: the number times the weight is added to the server's weight; where that is as low as can be, or the
+/// weight is 0 and the number is not, the check has failed.
+fn file_outcome(check: &FileCheck, value: i32) -> Outcome {
+    let by = i64::from(value) * i64::from(check.weight);
+    if check.weight == 0 && value != 0 {
+        return Outcome::Failure(format!("the file says {value}"));
+    }
+    if by <= -MOST_WEIGHT {
+        return Outcome::Failure(format!(
+            "the file says {value}, times {} is as low as can be",
+            check.weight
+        ));
+    }
+    let words = format!("the file says {value}: weight {by:+}");
+    Outcome::Weighed(words, WeightChange::By(by.min(MOST_WEIGHT)))
+}
+
+/// The most that a file may add to or take from a weight: the kernel's greatest weight.
+const MOST_WEIGHT: i64 = 2_147_483_647;
 
 /// The questions of a plan, in its order, repetitions included.
 pub fn questions(plan: &LvsPlan) -> Vec<Question> {
@@ -304,10 +441,10 @@ impl Lateness {
 }
 
 /// Steele, Lea and Flood's SplitMix64: one random number of the driver becomes one for each checker.
-struct SplitMix(u64);
+pub(crate) struct SplitMix(pub(crate) u64);
 
 impl SplitMix {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

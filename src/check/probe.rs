@@ -1,11 +1,16 @@
 //! One conversation with a real server, without I/O: octets in, octets out, an outcome.
 
+pub mod dns;
 pub mod http;
+pub mod misc;
 pub mod ping;
+pub mod search;
+pub mod smtp;
 pub mod tcp;
+pub mod udp;
 
 use crate::net::AddressFamily;
-use crate::plan::check::{CheckKind, Question};
+use crate::plan::check::{CheckKind, Question, WeightChange};
 use std::fmt;
 use std::time::Duration;
 
@@ -46,6 +51,8 @@ pub enum ProbeStep {
 pub enum Outcome {
     /// As wanted.
     Success(String),
+    /// As wanted, and it says what weight the server should have.
+    Weighed(String, WeightChange),
     /// Not as wanted, or not at all.
     Failure(String),
     /// Our own machine could not ask (no socket, no such local address). Says nothing about the server.
@@ -55,7 +62,7 @@ pub enum Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Success(words) => write!(f, "success, {words}"),
+            Outcome::Success(words) | Outcome::Weighed(words, _) => write!(f, "success, {words}"),
             Outcome::Failure(words) => write!(f, "failure, {words}"),
             Outcome::NotRun(words) => write!(f, "not made, {words}"),
         }
@@ -71,13 +78,19 @@ pub struct Mark {
     pub sequence: u16,
 }
 
-/// The conversation for part `part` of `question`; parts past the end count as the last one.
-pub fn conversation(question: &Question, part: usize, mark: Mark) -> Box<dyn Probe> {
-    match &question.kind {
+/// The conversation for part `part` of `question`; parts past the end count as the last one. `None` where nothing is
+/// asked over the network: a program is run, or a tracker listened to.
+pub fn conversation(question: &Question, part: usize, mark: Mark) -> Option<Box<dyn Probe>> {
+    let endpoint = question.target.endpoint;
+    Some(match &question.kind {
         CheckKind::Tcp => Box::new(tcp::Tcp),
-        CheckKind::Ping => Box::new(ping::Ping::new(AddressFamily::of(question.target.endpoint.ip()), mark)),
-        CheckKind::Http(check) => Box::new(http::Http::new(check, part, question.target.endpoint)),
-    }
+        CheckKind::Ping => Box::new(ping::Ping::new(AddressFamily::of(endpoint.ip()), mark)),
+        CheckKind::Http(check) => Box::new(http::Http::new(check, part, endpoint)),
+        CheckKind::Udp(check) => Box::new(udp::Udp::new(check, mark)),
+        CheckKind::Dns(check) => Box::new(dns::Dns::new(check, mark)),
+        CheckKind::Smtp(check) => Box::new(smtp::Smtp::new(check)),
+        CheckKind::Misc(_) | CheckKind::File(_) | CheckKind::Bfd(_) => return None,
+    })
 }
 
 /// A duration as a person writes it: `0.4 ms`, `120 ms`, `5 s`, `2.5 s`.

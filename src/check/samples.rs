@@ -13,25 +13,22 @@ pub fn tcp() -> Question {
 pub fn tcp_of(endpoint: &str) -> Question {
     Question {
         kind: CheckKind::Tcp,
-        target: Target {
-            endpoint: endpoint.parse::<SocketAddr>().expect("test endpoints parse"),
-            bind_address: None,
-            bind_port: 0,
-            fwmark: 0,
-        },
+        target: Target::new(endpoint.parse::<SocketAddr>().expect("test endpoints parse")),
         schedule: Schedule {
             delay_loop: Duration::from_secs(6),
             connect_timeout: Duration::from_secs(5),
             retry: 2,
             delay_before_retry: Duration::from_secs(3),
             warmup: Duration::from_secs(10),
+            log_failures: false,
+            rise: 1,
         },
     }
 }
 
 /// A web check with that many urls.
 pub fn http(urls: usize) -> Question {
-    let url = |n| HttpUrl { path: format!("/{n}"), host: None, status: vec![200..=299], digest: None };
-    let check = HttpCheck { version: HttpVersion::V1_0, urls: (0..urls).map(url).collect() };
+    let urls = (0..urls).map(|n| HttpUrl::new(&format!("/{n}"))).collect();
+    let check = HttpCheck { version: HttpVersion::V1_0, urls, tls: None, fast_recovery: false };
     Question { kind: CheckKind::Http(check), ..tcp() }
 }

@@ -1,48 +1,98 @@
 //! Checkers to [`CheckerPlan`]: keepalived's defaults, and what the blocks around a checker say.
 
+mod kinds;
+
 use super::Diagnostics;
-use crate::plan::check::{CheckKind, CheckerPlan, HttpCheck, HttpUrl, HttpVersion, Schedule, Target};
-use keepalived_compat::config::check as conf;
-use keepalived_compat::config::check::{Checker, CheckerKind};
+use super::notify::Defaults;
+use crate::plan::check::{CheckKind, CheckerPlan, Schedule, Target};
+use keepalived_compat::config::check::{Checker, CheckerKind, Timing};
 use keepalived_compat::config::lvs::{RealServer, VirtualServer};
-use keepalived_compat::{Code, Diagnostic};
+use keepalived_compat::config::setting::{Setting, Settings as _, Value};
+use keepalived_compat::{Code, Config, Diagnostic};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 const DELAY_LOOP: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY: u32 = 1;
+const RETRY_DNS: u32 = 3;
 const DELAY_BEFORE_RETRY: Duration = Duration::from_secs(1);
 const DELAY_BEFORE_RETRY_HTTP: Duration = Duration::from_secs(3);
 
-/// The checks of a real server. `address` and `port` are the server's as written: a check asks that port even
-/// where the kernel's destination takes the service's.
-pub(super) fn checkers(
-    virtual_server: &VirtualServer,
-    server: &RealServer,
-    address: IpAddr,
-    port: u16,
-    out: &mut Diagnostics,
-) -> Vec<CheckerPlan> {
-    let one = |checker: &Checker| {
-        let target = target(checker, address, port, out)?;
-        Some(CheckerPlan {
-            kind: kind(checker, server, virtual_server),
-            target,
-            schedule: schedule(checker, server, virtual_server),
-            alpha: checker.alpha.or(server.alpha).unwrap_or(virtual_server.alpha),
-        })
-    };
-    let mut checkers: Vec<CheckerPlan> = server.checkers.iter().filter_map(one).collect();
-    checkers.shrink_to_fit();
-    checkers
+/// What stands around the checkers of one real server.
+pub(super) struct Around<'a> {
+    pub(super) config: &'a Config,
+    pub(super) defaults: &'a Defaults,
+    pub(super) virtual_server: &'a VirtualServer,
+    pub(super) server: &'a RealServer,
 }
 
-fn target(checker: &Checker, address: IpAddr, port: u16, out: &mut Diagnostics) -> Option<Target> {
-    let port = checker.connect_port.unwrap_or(port);
-    let endpoint = SocketAddr::new(checker.connect_ip.unwrap_or(address), port);
-    if port == 0 && checker.kind != CheckerKind::Ping {
-        let title = format!("{address} is not checked: there is no port to connect to");
+/// The checks of a real server. `asked` is the server as written: a check asks that port even where the kernel's
+/// destination takes the service's.
+pub(super) fn checkers(around: &Around<'_>, asked: SocketAddr, out: &mut Diagnostics) -> Vec<CheckerPlan> {
+    let mut plans = Vec::new();
+    for checker in &around.server.checkers {
+        plans.extend(one(around, checker, asked, out));
+        // A deprecated form: each host of a mail check is one check more.
+        let hosts = checker.others.iter().filter(|setting| setting.keyword == "host");
+        for host in hosts.filter(|_| checker.kind == CheckerKind::Smtp) {
+            plans.extend(one(around, &with_host(checker, host), asked, out));
+        }
+    }
+    plans.shrink_to_fit();
+    plans
+}
+
+fn one(
+    around: &Around<'_>,
+    checker: &Checker,
+    asked: SocketAddr,
+    out: &mut Diagnostics,
+) -> Option<CheckerPlan> {
+    let target = target(checker, asked, out)?;
+    let alpha = checker.alpha.or(around.server.alpha).unwrap_or(around.virtual_server.alpha);
+    let schedule = schedule(checker, around);
+    Some(CheckerPlan { kind: kinds::kind(checker, around, out)?, target, schedule, alpha })
+}
+
+/// A mail check with what one of its `host` blocks says of the connection.
+fn with_host(checker: &Checker, host: &Setting) -> Checker {
+    let block = host.block.as_slice();
+    let address = |keyword| match block.find(keyword).map(|found| &found.value) {
+        Some(Value::Address(address)) => Some(*address),
+        _ => None,
+    };
+    let small = |keyword| block.number(keyword).and_then(|n| u16::try_from(n).ok());
+    let number = |keyword| block.number(keyword).and_then(|n| u32::try_from(n).ok());
+    let own = Timing {
+        delay_loop: block.time("delay_loop"),
+        connect_timeout: block.time("connect_timeout"),
+        retry: number("retry"),
+        delay_before_retry: block.time("delay_before_retry"),
+        warmup: block.time("warmup"),
+    };
+    let mut others: Vec<Setting> = checker.others.iter().filter(|s| s.keyword != "host").cloned().collect();
+    others.extend(host.block.iter().cloned());
+    Checker {
+        connect_ip: address("connect_ip").or(checker.connect_ip),
+        connect_port: small("connect_port").or(checker.connect_port),
+        bind_address: address("bindto").or(checker.bind_address),
+        bind_port: small("bind_port").or(checker.bind_port),
+        fwmark: number("fwmark").unwrap_or(checker.fwmark),
+        timing: own.or(checker.timing),
+        alpha: block.find("alpha").map(|_| block.is_on("alpha")).or(checker.alpha),
+        others,
+        ..checker.clone()
+    }
+}
+
+fn target(checker: &Checker, asked: SocketAddr, out: &mut Diagnostics) -> Option<Target> {
+    let port = checker.connect_port.unwrap_or(asked.port());
+    let endpoint = SocketAddr::new(checker.connect_ip.unwrap_or(asked.ip()), port);
+    let portless =
+        matches!(checker.kind, CheckerKind::Ping | CheckerKind::Misc | CheckerKind::File | CheckerKind::Bfd);
+    if port == 0 && !portless {
+        let title = format!("{} is not checked: there is no port to connect to", asked.ip());
         let now = "the check is left out; with no other check the server counts as up";
         let diagnostic = Diagnostic::new(Code::BadValue, checker.span, title, now);
         out.say(diagnostic.instead("connect_port N in the check"));
@@ -53,44 +103,47 @@ fn target(checker: &Checker, address: IpAddr, port: u16, out: &mut Diagnostics) 
         let title = format!("bindto is not of the family of {}", endpoint.ip());
         out.tell(Code::BadValue, checker.span, title, "bindto is left out, as in keepalived");
     }
-    Some(Target { endpoint, bind_address, bind_port: checker.bind_port.unwrap_or(0), fwmark: checker.fwmark })
+    let bind_interface = checker.others.text("bind_if").map(Box::from);
+    if bind_interface.is_none() && is_link_local(endpoint.ip()) && !portless {
+        let title = format!("{} is link-local: a check of it needs an interface", endpoint.ip());
+        let now = "the check cannot be made until there is one";
+        out.say(Diagnostic::new(Code::BadValue, checker.span, title, now).instead("bind_if INTERFACE"));
+    }
+    Some(Target {
+        endpoint,
+        bind_address,
+        bind_port: checker.bind_port.unwrap_or(0),
+        fwmark: checker.fwmark,
+        bind_interface,
+    })
 }
 
-fn schedule(checker: &Checker, server: &RealServer, virtual_server: &VirtualServer) -> Schedule {
-    let of_server = server.timing.as_deref().copied().unwrap_or_default();
-    let timing = checker.timing.or(of_server).or(virtual_server.timing);
-    let before_retry = match checker.kind {
-        CheckerKind::Http(_) => DELAY_BEFORE_RETRY_HTTP,
-        CheckerKind::Tcp | CheckerKind::Ping => DELAY_BEFORE_RETRY,
-    };
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
+fn schedule(checker: &Checker, around: &Around<'_>) -> Schedule {
+    let of_server = around.server.timing.as_deref().copied().unwrap_or_default();
+    let timing = checker.timing.or(of_server).or(around.virtual_server.timing);
     let delay_loop = timing.delay_loop.unwrap_or(DELAY_LOOP);
+    let (retry, before_retry) = match checker.kind {
+        CheckerKind::Http(_) => (RETRY, DELAY_BEFORE_RETRY_HTTP),
+        CheckerKind::Dns => (RETRY_DNS, delay_loop),
+        CheckerKind::Misc => (0, DELAY_BEFORE_RETRY),
+        _ => (RETRY, DELAY_BEFORE_RETRY),
+    };
+    let written = checker.others.find("log_all_failures").map(|_| checker.others.is_on("log_all_failures"));
     Schedule {
         delay_loop,
         connect_timeout: timing.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
-        retry: timing.retry.unwrap_or(RETRY),
+        retry: timing.retry.unwrap_or(retry),
         delay_before_retry: timing.delay_before_retry.unwrap_or(before_retry),
         warmup: timing.warmup.unwrap_or(delay_loop),
+        log_failures: written
+            .unwrap_or_else(|| around.config.global.others.is_on("checker_log_all_failures")),
+        rise: 1,
     }
 }
 
-fn kind(checker: &Checker, server: &RealServer, virtual_server: &VirtualServer) -> CheckKind {
-    let http = match &checker.kind {
-        CheckerKind::Tcp => return CheckKind::Tcp,
-        CheckerKind::Ping => return CheckKind::Ping,
-        CheckerKind::Http(http) => http,
-    };
-    let version = match http.version {
-        conf::HttpVersion::V1_0 => HttpVersion::V1_0,
-        conf::HttpVersion::V1_0Close => HttpVersion::V1_0Close,
-        conf::HttpVersion::V1_1 => HttpVersion::V1_1,
-    };
-    let outer =
-        http.virtualhost.as_ref().or(server.virtualhost.as_ref()).or(virtual_server.virtualhost.as_ref());
-    let url = |url: &conf::Url| HttpUrl {
-        path: url.path.as_deref().unwrap_or("/").to_owned(),
-        host: url.virtualhost.as_ref().or(outer).map(|host| host.to_string()),
-        status: if url.status.is_empty() { vec![200..=299] } else { url.status.clone() },
-        digest: url.digest,
-    };
-    CheckKind::Http(HttpCheck { version, urls: http.urls.iter().map(url).collect() })
-}
+/// What is asked; nothing (said) when it cannot be asked.
+type Kind = Option<CheckKind>;

@@ -29,7 +29,7 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
     for written in servers {
         let written = written.borrow();
         let name = written.name();
-        let mut lowering = Lowering { written, name, defaults: &defaults, hooks: Vec::new(), out };
+        let mut lowering = Lowering { written, name, defaults: &defaults, config, hooks: Vec::new(), out };
         let Some(server) = lowering.virtual_server(&config.groups, &mut seen) else { continue };
         let of_servers = lowering.hooks;
         let first = server.keys.first(); // a plan has one at least
@@ -50,6 +50,8 @@ struct Lowering<'a> {
     written: &'a VirtualServer,
     name: String,
     defaults: &'a notify::Defaults,
+    /// All of it but the virtual servers, which may be gone.
+    config: &'a Config,
     /// Of the real servers that are kept.
     hooks: Vec<ServerHooks>,
     out: &'a mut Diagnostics,

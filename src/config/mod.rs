@@ -59,7 +59,7 @@ fn lower_servers<V: Borrow<VirtualServer>>(
         processes: process::processes(config),
         daemon: process::daemon(config),
     };
-    let mut scripts = scripts::lower(config, &vrrp, generation, &mut out);
+    let mut scripts = scripts::lower(config, &vrrp, &lvs, generation, &mut out);
     *scripts.notify = notify::lower(config, hooks, !lvs.virtual_servers.is_empty());
     let bfd = bfd::lower(config, generation);
     Lowered { plans: Plans { vrrp, lvs, scripts, bfd, global }, diagnostics: out.0 }

@@ -85,10 +85,16 @@ impl Defaults {
         }
     }
 
-    fn command(&self, command: &Command) -> CommandPlan {
+    /// The command with its own account, else the one of all scripts.
+    pub(super) fn command(&self, command: &Command) -> CommandPlan {
         let own = command.account.as_ref().map(|account| account_name(account, self.supplementary));
         let account = own.or_else(|| self.account.clone());
         CommandPlan { words: command.argv.clone(), account, ..CommandPlan::default() }
+    }
+
+    /// `user` of a block.
+    pub(super) fn user(&self, settings: &[Setting]) -> Option<AccountName> {
+        settings.account("user").map(|account| account_name(account, self.supplementary))
     }
 
     pub(super) fn find(&self, settings: &[Setting], keyword: &str) -> Option<CommandPlan> {

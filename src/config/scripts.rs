@@ -2,6 +2,8 @@
 
 use super::Diagnostics;
 use crate::plan::Generation;
+use crate::plan::check::CheckKind;
+use crate::plan::lvs::LvsPlan;
 use crate::plan::scripts::{
     AccountName, CommandPlan, InitFile, ProcessMatch, ScriptsPlan, TrackedFile, TrackedProcess,
     TrackedScript, Unrunnable,
@@ -20,13 +22,15 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(super) fn lower(
     config: &Config,
     vrrp: &VrrpPlan,
+    lvs: &LvsPlan,
     generation: Generation,
     out: &mut Diagnostics,
 ) -> ScriptsPlan {
-    let used = tracked(vrrp);
+    let used = tracked(vrrp, lvs);
     let is_used = |kind, name: &str| used.contains(&TrackerKey { kind, name: name.to_owned() });
     let global = config.global.others.account("script_user").map(|written| account(config, written));
     let mut plan = ScriptsPlan { generation, unrunnable: unrunnable(config), ..ScriptsPlan::default() };
+    plan.for_checks = check_kinds(lvs).any(|kind| matches!(kind, CheckKind::Misc(_)));
     for setting in &config.others {
         let Some(name) = setting.name() else { continue };
         match setting.keyword {
@@ -46,13 +50,19 @@ pub(super) fn lower(
 }
 
 /// What something tracks; keepalived runs and watches nothing else either.
-fn tracked(vrrp: &VrrpPlan) -> BTreeSet<TrackerKey> {
+fn tracked(vrrp: &VrrpPlan, lvs: &LvsPlan) -> BTreeSet<TrackerKey> {
     let routers = vrrp.routers.iter().flat_map(|router| &router.trackers);
     let groups = vrrp.groups.iter().flat_map(|group| &group.trackers);
-    routers.chain(groups).map(|object| object.tracker.clone()).collect()
+    let by_vrrp = routers.chain(groups).map(|object| object.tracker.clone());
+    by_vrrp.chain(check_kinds(lvs).filter_map(CheckKind::tracker)).collect()
 }
 
-fn unrunnable(config: &Config) -> Unrunnable {
+fn check_kinds(lvs: &LvsPlan) -> impl Iterator<Item = &CheckKind> {
+    let servers = lvs.virtual_servers.iter().flat_map(|server| &server.real_servers);
+    servers.flat_map(|server| &server.checkers).map(|checker| &checker.kind)
+}
+
+pub(super) fn unrunnable(config: &Config) -> Unrunnable {
     match config.global.others.text("unrunnable_script") {
         Some("fault") => Unrunnable::Fault,
         _ => Unrunnable::Dropped,
@@ -179,7 +189,7 @@ mod tests {
         };
         let vrrp = VrrpPlan { groups: vec![group], ..VrrpPlan::default() };
         let mut out = Diagnostics(Vec::new());
-        let plan = lower(&parsed.config, &vrrp, Generation(3), &mut out);
+        let plan = lower(&parsed.config, &vrrp, &LvsPlan::default(), Generation(3), &mut out);
         (plan, parsed.diagnostics.iter().chain(&out.0).map(|d| d.code).collect())
     }
 

@@ -536,12 +536,38 @@ fn the_innermost_setting_counts() {
 }
 
 #[test]
-fn a_check_that_is_not_built_leaves_its_server_up_and_says_so() {
-    let (none, codes) = checks("", "MISC_CHECK { misc_path /bin/false }");
-    assert_eq!((none.len(), codes), (0, vec![Code::NotYetTraffic]));
-    let (one, codes) = checks("", "SSL_GET { url { path / } }\nTCP_CHECK { }");
-    assert_eq!((one.len(), codes), (1, vec![Code::NotYetTraffic]));
+fn every_kind_of_check_has_its_own_defaults() {
+    let (all, codes) = checks(
+        "delay_loop 7",
+        "SSL_GET {\nurl {\npath /\nregex \"a+\"\nregex_options caseless\ntls_compliant\n}\nenable_sni\nvirtualhost a.example\n}\n\
+         UDP_CHECK {\npayload 01ff\nrequire_reply 0aX1\n}\nDNS_CHECK { }\nSMTP_CHECK { }\nMISC_CHECK {\nmisc_path /bin/true\n}",
+    );
+    assert_eq!(codes, []);
+    let [ssl, udp, dns, smtp, misc] = all.as_slice() else { panic!("{all:?}") };
+    let CheckKind::Http(web) = &ssl.kind else { panic!("{ssl:?}") };
+    assert!(web.tls.as_ref().is_some_and(|tls| tls.enable_sni) && web.urls[0].close_notify);
+    assert!(web.urls[0].search.as_ref().is_some_and(|search| search.caseless && search.pattern == "a+"));
+    let CheckKind::Udp(check) = &udp.kind else { panic!("{udp:?}") };
+    assert_eq!(check.payload, Some(vec![1, 0xff]));
+    assert_eq!(check.reply, Some(vec![(0x0a, 0xff), (0x01, 0x0f)]));
+    assert_eq!(check.reply_length, 0..=255);
+    let CheckKind::Dns(check) = &dns.kind else { panic!("{dns:?}") };
+    assert_eq!((check.record_type, dns.schedule.retry), (6, 3));
+    assert_eq!(dns.schedule.delay_before_retry, Duration::from_secs(7));
+    let CheckKind::Smtp(check) = &smtp.kind else { panic!("{smtp:?}") };
+    assert_eq!(check.helo, "smtpchecker.keepalived.org");
+    let CheckKind::Misc(check) = &misc.kind else { panic!("{misc:?}") };
+    assert_eq!((check.timeout, check.dynamic, misc.schedule.retry), (Duration::from_secs(7), false, 0));
+    assert_eq!(check.command.words, ["/bin/true"]);
+}
+
+#[test]
+fn a_check_that_cannot_ask_is_left_out_and_says_so() {
     let (none, codes) = checks("", "HTTP_GET { }");
+    assert_eq!((none.len(), codes), (0, vec![Code::BadValue]));
+    let (one, codes) = checks("", "HTTP_GET {\nurl {\npath /\nregex \"a(?=b)\"\n}\n}");
+    assert_eq!((one.len(), codes), (1, vec![Code::NotYetTraffic]));
+    let (none, codes) = checks("", "DNS_CHECK {\nname a..b\n}");
     assert_eq!((none.len(), codes), (0, vec![Code::BadValue]));
 }
 

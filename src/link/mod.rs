@@ -12,7 +12,7 @@ pub use news::News;
 use crate::plan::bfd::BfdPlan;
 use crate::plan::lvs::LvsPlan;
 use crate::plan::process::ProcessPlan;
-use crate::plan::scripts::ScriptsPlan;
+use crate::plan::scripts::{RunOrder, RunReport, ScriptsPlan};
 use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::vrrp::VrrpPlan;
 use crate::plan::{Generation, Plans};
@@ -75,6 +75,10 @@ pub enum ToChecker {
     Process(ProcessPlan),
     /// Do this from now on.
     Plan(LvsPlan),
+    /// What a checker listens to changed (a tracked file, a BFD session).
+    Tracker(TrackerKey, Option<Sample>),
+    /// A program that a checker wanted run has ended.
+    Ran(RunReport),
     /// Is the virtual router that `lvs_sync_daemon` names master? Comes before the plan when it is.
     Master(bool),
     /// Send a [`FromChecker::Snapshot`] with this number.
@@ -93,6 +97,8 @@ pub enum ToChecker {
 pub enum FromChecker {
     /// A server or a quorum changed, for those who asked to be told.
     News(News),
+    /// Have a program run for a checker; answered with [`ToChecker::Ran`].
+    Run(RunOrder),
     /// The plan of this generation is in force.
     Applied(Generation),
     /// State on request.
@@ -117,6 +123,8 @@ pub enum ToScripts {
     Claim(ClaimOrder),
     /// End that attempt, or every one when the vrrp role that wanted them is gone; not answered.
     Unclaim(Option<ClaimId>),
+    /// Run a program for a checker; answered with [`FromScripts::Ran`].
+    Run(RunOrder),
     /// Send a [`FromScripts::Snapshot`] with this number.
     Snapshot(u64),
     /// Send a [`FromScripts::Alive`] with this number.
@@ -128,6 +136,8 @@ pub enum ToScripts {
 /// Scripts to supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromScripts {
+    /// A program that a checker wanted run has ended.
+    Ran(RunReport),
     /// The plan of this generation is in force.
     Applied(Generation),
     /// State on request.

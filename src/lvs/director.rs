@@ -8,7 +8,7 @@
 
 use super::notify::{Event, Figures};
 use super::table::{Destination, Service, ServiceSettings, Table};
-use crate::plan::check::{CheckerPlan, Question};
+use crate::plan::check::{CheckerPlan, Question, WeightChange};
 use crate::plan::lvs::{LvsPlan, RealServer, ServiceKey, VirtualServer};
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -39,6 +39,8 @@ struct VirtualState {
 #[derive(Clone, Debug)]
 struct ServerState {
     up: bool,
+    /// The weight in force: the configured one and what checks say of it.
+    weight: u32,
     presumed: Presumed,
     /// Of the failed check, for people.
     cause: Option<String>,
@@ -57,6 +59,8 @@ enum Presumed {
 #[derive(Debug, Default)]
 struct Answers {
     last: Option<Result<(), String>>,
+    /// What it says of the weight.
+    change: Option<WeightChange>,
     /// Virtual server and real server, by position in the plan.
     askers: Vec<(usize, usize)>,
 }
@@ -87,6 +91,23 @@ impl Director {
                 self.derive(virtual_index);
             }
         }
+    }
+
+    /// A checker says something else of the weight of those who ask it.
+    pub fn weigh(&mut self, question: &Question, change: WeightChange, events: &mut Vec<Event>) {
+        let Some(answers) = self.questions.get_mut(question) else { return };
+        answers.change = Some(change);
+        for (virtual_index, server_index) in answers.askers.clone() {
+            self.evaluate_server(virtual_index, server_index, events);
+            self.evaluate_quorum(virtual_index, events);
+            self.derive(virtual_index);
+        }
+    }
+
+    /// The weight in force of real server number `server` of virtual server number `index`.
+    pub fn weight(&self, index: usize, server: usize) -> u32 {
+        let state = self.states.get(index).and_then(|state| state.servers.get(server));
+        state.map_or(0, |state| state.weight)
     }
 
     /// The table the kernel should have, foreign services aside.
@@ -172,9 +193,9 @@ impl Director {
         for (virtual_index, virtual_server) in plan.virtual_servers.iter().enumerate() {
             for (server_index, server) in virtual_server.real_servers.iter().enumerate() {
                 for question in server.checkers.iter().map(CheckerPlan::question) {
-                    let last = old.remove(&question).and_then(|answers| answers.last);
-                    let answers =
-                        self.questions.entry(question).or_insert(Answers { last, askers: Vec::new() });
+                    let known = old.remove(&question).unwrap_or_default();
+                    let fresh = Answers { askers: Vec::new(), ..known };
+                    let answers = self.questions.entry(question).or_insert(fresh);
                     if answers.askers.last() != Some(&(virtual_index, server_index)) {
                         answers.askers.push((virtual_index, server_index));
                     }
@@ -213,6 +234,7 @@ impl Director {
         let state = &mut self.states[index].servers[server_index];
         let (up, cause) = judge(server, state.presumed, &self.questions);
         let was = std::mem::replace(&mut state.up, up);
+        state.weight = weight(server, &self.questions);
         state.cause = cause.clone();
         if was == up {
             return false;
@@ -296,8 +318,23 @@ fn judge(
 
 fn live_weight(plan: &VirtualServer, state: &VirtualState) -> u64 {
     let servers = plan.real_servers.iter().zip(&state.servers);
-    servers.filter(|(_, state)| state.up).map(|(server, _)| u64::from(server.weight)).sum()
+    servers.filter(|(_, state)| state.up).map(|(_, state)| u64::from(state.weight)).sum()
 }
+
+/// As keepalived: what checks say of the weight adds up to the configured one, between 0 and the kernel's greatest.
+fn weight(server: &RealServer, questions: &Map<Question, Answers>) -> u32 {
+    let configured = i64::from(server.weight);
+    let by = |change| match change {
+        WeightChange::To(weight) => i64::from(weight) - configured,
+        WeightChange::By(by) => by,
+    };
+    let changes = server.checkers.iter().filter_map(|checker| questions.get(&checker.question())?.change);
+    let weight = changes.map(by).fold(configured, i64::saturating_add);
+    u32::try_from(weight.clamp(0, MOST_WEIGHT)).unwrap_or(0)
+}
+
+/// The kernel's greatest weight.
+const MOST_WEIGHT: i64 = 2_147_483_647;
 
 fn settings(plan: &VirtualServer) -> ServiceSettings {
     ServiceSettings {
@@ -320,7 +357,7 @@ fn destinations(plan: &VirtualServer, state: &VirtualState) -> BTreeMap<SocketAd
                 server.endpoint,
                 Destination {
                     forwarding: server.forwarding,
-                    weight: if serves { server.weight } else { 0 },
+                    weight: if serves { state.weight } else { 0 },
                     upper_threshold: server.upper_threshold,
                     lower_threshold: server.lower_threshold,
                 },
@@ -376,7 +413,7 @@ fn adopt(plan: &VirtualServer, observed: &Table, events: &mut Vec<Event>) -> Vir
 /// A server before any verdict: no transition is reported for what it starts as.
 fn initial(server: &RealServer, presumed: Presumed) -> ServerState {
     let (up, cause) = judge(server, presumed, &Map::default());
-    ServerState { up, presumed, cause }
+    ServerState { up, weight: server.weight, presumed, cause }
 }
 
 /// What a reload finds: the states by service and endpoint.

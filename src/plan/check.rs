@@ -1,5 +1,8 @@
 //! One health check: what to ask, when, and what counts as an answer.
 
+use super::scripts::{CommandPlan, Unrunnable};
+use super::search::SearchPlan;
+use super::track::{TrackerKey, TrackerKind};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -27,15 +30,40 @@ pub enum CheckKind {
     Tcp,
     /// Each URL in turn answers as wanted.
     Http(HttpCheck),
+    /// A datagram is not refused, or answered as wanted.
+    Udp(UdpCheck),
+    /// A question to a name server is answered without error.
+    Dns(DnsCheck),
+    /// A mail server greets and takes HELO and QUIT.
+    Smtp(SmtpCheck),
+    /// A program ends with status 0.
+    Misc(MiscCheck),
+    /// The number in a tracked file.
+    File(FileCheck),
+    /// A BFD session is up; its name.
+    Bfd(String),
 }
 
-/// `HTTP_GET`.
+/// `HTTP_GET`, `SSL_GET`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HttpCheck {
     /// Protocol version of the request.
     pub version: HttpVersion,
     /// The URLs, at least one.
     pub urls: Vec<HttpUrl>,
+    /// `SSL_GET`.
+    pub tls: Option<TlsCheck>,
+    /// `fast_recovery`: urls follow each other without delay while a server recovers.
+    pub fast_recovery: bool,
+}
+
+/// The TLS part of `SSL_GET`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TlsCheck {
+    /// Send a server name: this one, else the url's host.
+    pub enable_sni: bool,
+    /// `sni_name`.
+    pub sni_name: Option<String>,
 }
 
 /// Request form.
@@ -60,10 +88,86 @@ pub struct HttpUrl {
     pub status: Vec<RangeInclusive<u16>>,
     /// MD5 of the body.
     pub digest: Option<[u8; 16]>,
+    /// What is searched for in the body.
+    pub search: Option<SearchPlan>,
+    /// `tls_compliant`: say goodbye (close_notify) before the connection is closed.
+    pub close_notify: bool,
+}
+
+impl HttpUrl {
+    /// A url that has its path only.
+    pub fn new(path: &str) -> HttpUrl {
+        HttpUrl {
+            path: path.into(),
+            host: None,
+            status: vec![200..=299],
+            digest: None,
+            search: None,
+            close_notify: false,
+        }
+    }
+}
+
+/// `UDP_CHECK`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct UdpCheck {
+    /// What is sent; octets of no meaning when `None`.
+    pub payload: Option<Vec<u8>>,
+    /// Must there be an answer? Then how it begins: each octet with the bits that count.
+    pub reply: Option<Vec<(u8, u8)>>,
+    /// Lengths of a good answer, looked at only where it is known how it begins.
+    pub reply_length: RangeInclusive<u16>,
+}
+
+/// `DNS_CHECK`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DnsCheck {
+    /// Number of the record type.
+    pub record_type: u16,
+    /// The name asked for; the root when empty.
+    pub name: String,
+}
+
+/// `SMTP_CHECK`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SmtpCheck {
+    /// Name sent in HELO.
+    pub helo: String,
+}
+
+/// `MISC_CHECK`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MiscCheck {
+    /// What is run.
+    pub command: Box<CommandPlan>,
+    /// A run that takes longer is ended and has failed.
+    pub timeout: Duration,
+    /// `misc_dynamic`: the exit status sets the weight.
+    pub dynamic: bool,
+    /// What it means that the program cannot be run.
+    pub unrunnable: Unrunnable,
+}
+
+/// `FILE_CHECK`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FileCheck {
+    /// The `track_file`.
+    pub file: String,
+    /// The number in the file times this is added to the server's weight; with 0 any number but 0 is a failure.
+    pub weight: i32,
+}
+
+/// What an answer says of the weight of those who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum WeightChange {
+    /// It is to be this: counted as a difference to the configured one, so that several such answers add up.
+    To(u32),
+    /// It is to differ by this.
+    By(i64),
 }
 
 /// Where a check goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// Address and port (the port is unused by ping).
     pub endpoint: SocketAddr,
@@ -73,6 +177,15 @@ pub struct Target {
     pub bind_port: u16,
     /// Packet mark, none when 0.
     pub fwmark: u32,
+    /// Leave through this interface (`bind_if`).
+    pub bind_interface: Option<Box<str>>,
+}
+
+impl Target {
+    /// From wherever the kernel likes.
+    pub fn new(endpoint: SocketAddr) -> Target {
+        Target { endpoint, bind_address: None, bind_port: 0, fwmark: 0, bind_interface: None }
+    }
 }
 
 /// When a check runs.
@@ -88,6 +201,10 @@ pub struct Schedule {
     pub delay_before_retry: Duration,
     /// The first check runs after 1 s plus a random part of this.
     pub warmup: Duration,
+    /// `log_all_failures`: a line for each failure, not only where the state changes.
+    pub log_failures: bool,
+    /// `rise`: successes in a row before a server that is down counts as up; at least 1.
+    pub rise: u32,
 }
 
 /// What a checker asks, of whom and when. Checkers with equal questions share one machine and one verdict; a
@@ -105,7 +222,7 @@ pub struct Question {
 impl CheckerPlan {
     /// The question without what is made of the answer (`alpha`).
     pub fn question(&self) -> Question {
-        Question { kind: self.kind.clone(), target: self.target, schedule: self.schedule }
+        Question { kind: self.kind.clone(), target: self.target.clone(), schedule: self.schedule }
     }
 }
 
@@ -115,15 +232,31 @@ impl CheckKind {
         match self {
             CheckKind::Ping => "PING_CHECK",
             CheckKind::Tcp => "TCP_CHECK",
-            CheckKind::Http(_) => "HTTP_GET",
+            CheckKind::Http(HttpCheck { tls: None, .. }) => "HTTP_GET",
+            CheckKind::Http(_) => "SSL_GET",
+            CheckKind::Udp(_) => "UDP_CHECK",
+            CheckKind::Dns(_) => "DNS_CHECK",
+            CheckKind::Smtp(_) => "SMTP_CHECK",
+            CheckKind::Misc(_) => "MISC_CHECK",
+            CheckKind::File(_) => "FILE_CHECK",
+            CheckKind::Bfd(_) => "BFD_CHECK",
         }
     }
 
     /// Conversations that make one round: the urls of a web check, 1 otherwise.
     pub fn parts(&self) -> usize {
         match self {
-            CheckKind::Ping | CheckKind::Tcp => 1,
             CheckKind::Http(check) => check.urls.len().max(1),
+            _ => 1,
+        }
+    }
+
+    /// What is listened to instead of asking, if that is how the check works.
+    pub fn tracker(&self) -> Option<TrackerKey> {
+        match self {
+            CheckKind::File(check) => Some(TrackerKey { kind: TrackerKind::File, name: check.file.clone() }),
+            CheckKind::Bfd(name) => Some(TrackerKey { kind: TrackerKind::Bfd, name: name.clone() }),
+            _ => None,
         }
     }
 }
@@ -131,8 +264,15 @@ impl CheckKind {
 impl std::fmt::Display for Question {
     /// As log lines name it: `TCP_CHECK of 192.0.2.1:80`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ip = self.target.endpoint.ip();
         match &self.kind {
-            CheckKind::Ping => write!(f, "PING_CHECK of {}", self.target.endpoint.ip()),
+            CheckKind::Ping => write!(f, "PING_CHECK of {ip}"),
+            CheckKind::Misc(check) => match check.command.words.first() {
+                Some(program) => write!(f, "MISC_CHECK {program} of {}", self.target.endpoint),
+                None => write!(f, "MISC_CHECK of {}", self.target.endpoint),
+            },
+            CheckKind::File(check) => write!(f, "FILE_CHECK of {}", check.file),
+            CheckKind::Bfd(name) => write!(f, "BFD_CHECK of {name}"),
             kind => write!(f, "{} of {}", kind.keyword(), self.target.endpoint),
         }
     }

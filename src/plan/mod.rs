@@ -9,6 +9,7 @@ pub mod notify;
 pub mod process;
 pub mod route;
 pub mod scripts;
+pub mod search;
 pub mod track;
 pub mod transport;
 pub mod vmac;

@@ -20,18 +20,21 @@ pub struct ScriptsPlan {
     pub unrunnable: Unrunnable,
     /// Who is told of what happens.
     pub notify: Box<NotifyPlan>,
+    /// Does a health check run programs?
+    pub for_checks: bool,
 }
 
 impl ScriptsPlan {
     /// Is there anything to run or to watch?
     pub fn has_work(&self) -> bool {
-        let ScriptsPlan { generation: _, scripts, files, processes, unrunnable: _, notify } = self;
-        !scripts.is_empty() || !files.is_empty() || !processes.is_empty() || notify.has_work()
+        let ScriptsPlan { generation: _, scripts, files, processes, unrunnable: _, notify, for_checks } =
+            self;
+        *for_checks || !scripts.is_empty() || !files.is_empty() || !processes.is_empty() || notify.has_work()
     }
 }
 
 /// What a tracked script that cannot be run (missing, not executable, unsafe) means for those who track it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Unrunnable {
     /// Nothing: the check is dropped, as in keepalived, and said loudly.
     #[default]
@@ -60,7 +63,7 @@ pub struct TrackedScript {
 }
 
 /// A program with its arguments, and whom it runs as.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CommandPlan {
     /// The program and its arguments; at least the program.
     pub words: Vec<String>,
@@ -72,8 +75,47 @@ pub struct CommandPlan {
     pub cannot_run: Option<String>,
 }
 
-/// An account as it is written.
+/// How a run of a program for a health check ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunEnd {
+    /// With this exit status.
+    Exited(i32),
+    /// By a signal; its name.
+    Signalled(String),
+    /// It took too long and was ended.
+    TimedOut,
+    /// The program cannot be executed; why.
+    NotExecuted(String),
+    /// This machine could not start a process; why.
+    NoProcess(String),
+}
+
+/// A health check's wish to have a program run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunOrder {
+    /// Comes back with the end; never used again by the same asker.
+    pub number: u64,
+    /// What is run.
+    pub command: CommandPlan,
+    /// When it is ended.
+    pub timeout: Duration,
+}
+
+/// The end of a run that was ordered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// The number of its order.
+    pub number: u64,
+    /// How it ended.
+    pub end: RunEnd,
+    /// What it printed, at most 4 KiB, where it failed.
+    pub output: String,
+    /// How long it ran.
+    pub took: Duration,
+}
+
+/// An account as it is written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AccountName {
     /// User.
     pub user: String,
@@ -84,7 +126,7 @@ pub struct AccountName {
 }
 
 /// An account as the kernel knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Identity {
     /// User id.
     pub uid: u32,

@@ -25,7 +25,7 @@ fn virtual_server(
     let up = director.quorum_up(index);
     let real_servers = plan.real_servers.iter().enumerate().map(|(server_index, server)| RealServerStatus {
         endpoint: server.endpoint,
-        weight: server.weight,
+        weight: director.weight(index, server_index),
         up: director.server_up(index, server_index),
         checkers: server.checkers.iter().map(|checker| detail(checks, checker)).collect(),
     });

@@ -1,7 +1,9 @@
 //! The checker role: performs what the cores `check` and `lvs` decide.
 //!
 //! Conversations are tasks of a current-thread runtime; the kernel's table belongs to a thread of its own
-//! (`ipvs_worker`). The end of the link means *retain*: the process ends and the table stays as it is.
+//! (`ipvs_worker`), programs to the scripts role (`programs`). The end of the link means *retain*: the process ends and the table stays as it is.
+
+mod programs;
 
 use super::held_addresses::HeldAddresses;
 use super::ipvs_worker::{IpvsWorker, Opener, Report, open_kernel};
@@ -16,11 +18,12 @@ use crate::lvs::notify;
 use crate::lvs::table::Service;
 use crate::netlink::NetlinkError;
 use crate::plan::Generation;
-use crate::plan::check::Question;
+use crate::plan::check::{CheckKind, Question, WeightChange};
 use crate::plan::lvs::{LvsPlan, ServiceKey, VirtualServer};
 use crate::report::{self, CheckerStatus};
 use crate::sys::process::release_free_memory;
 use crate::time::Instant;
+use programs::Programs;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -114,6 +117,7 @@ struct State {
     unwatchable: bool,
     conversations: HashMap<CheckId, AbortHandle>,
     on_finished: mpsc::Sender<Finished>,
+    programs: Programs,
     outbox: Outbox,
     scheduling: Scheduling,
     stopping: bool,
@@ -141,6 +145,7 @@ impl Role {
             unwatchable: false,
             conversations: HashMap::new(),
             on_finished,
+            programs: Programs::new(random()),
             outbox: Outbox::new(writer),
             scheduling: Scheduling::new(super::Role::Checker.ident(), false),
             stopping: false,
@@ -217,6 +222,8 @@ impl State {
             ToChecker::Process(plan) => self.scheduling.adopt(plan),
             ToChecker::Snapshot(number) => self.outbox.snapshot = Some(number),
             ToChecker::Plan(plan) => self.plan(plan),
+            ToChecker::Tracker(key, sample) => self.checks_event(check::Event::Sample(key, sample)),
+            ToChecker::Ran(report) => self.programs.ended(report),
             ToChecker::Master(master) => self.worker.master(master),
             ToChecker::Stop { release } => self.stop(release),
         }
@@ -354,6 +361,8 @@ impl State {
                     }
                 }
                 Action::Verdict(question, verdict) => self.verdict(&question, verdict),
+                Action::Weight(question, change) => self.weigh(&question, change),
+                Action::Tolerated(question, cause) => warn!("{question} failed, tolerated so far: {cause}"),
                 Action::NotRun(question, why) => {
                     warn!("{question} cannot be made: {why}; its servers keep their state until it can");
                 }
@@ -367,12 +376,19 @@ impl State {
 
     fn converse(&mut self, check: CheckId, question: Arc<Question>, part: usize, mark: Mark) {
         let on_finished = self.on_finished.clone();
+        if let CheckKind::Misc(program) = &question.kind {
+            let task = tokio::spawn(self.programs.run(program, check, on_finished));
+            self.conversations.insert(check, task.abort_handle());
+            return;
+        }
         // Other programs that ping from here count from small numbers, too.
         let mark = Mark { identifier: mark.identifier ^ std::process::id() as u16, ..mark };
         let task = tokio::spawn(async move {
             let (outcome, latency) = probe_io::ask(&question, part, mark).await;
             match &outcome {
-                Outcome::Success(_) => trace!("{question}: {outcome}, after {}", words(latency)),
+                Outcome::Success(_) | Outcome::Weighed(..) => {
+                    trace!("{question}: {outcome}, after {}", words(latency))
+                }
                 // The sentence of a failure names its own time where that says anything.
                 Outcome::Failure(_) | Outcome::NotRun(_) => trace!("{question}: {outcome}"),
             }
@@ -398,6 +414,19 @@ impl State {
         }
     }
 
+    fn weigh(&mut self, question: &Question, change: WeightChange) {
+        let Some(director) = &mut self.director else { return };
+        let mut events = Vec::new();
+        director.weigh(question, change, &mut events);
+        self.tell(&events);
+        say(events);
+        let changes = self.changes();
+        if !changes.is_empty() {
+            info!("{question}: the weight changes, {}", change_words(change));
+            self.worker.want(changes);
+        }
+    }
+
     fn told(&mut self, report: Report) {
         match report {
             Report::Observed(table) if !self.stopping => self.adopt(table),
@@ -413,6 +442,8 @@ impl State {
         while !self.outbox.waits() {
             let message = if let Some(number) = self.outbox.alive.take() {
                 FromChecker::Alive(number)
+            } else if let Some(order) = self.programs.next_order() {
+                FromChecker::Run(order)
             } else if let Some(news) = self.outbox.news.pop_front() {
                 FromChecker::News(news)
             } else if let Some(generation) = self.outbox.applied.take() {
@@ -541,6 +572,14 @@ fn say(events: Vec<notify::Event>) {
             true => warn!("{event}"),
             false => info!("{event}"),
         }
+    }
+}
+
+fn change_words(change: WeightChange) -> String {
+    match change {
+        WeightChange::To(weight) => format!("to {weight}"),
+        WeightChange::By(0) => "back to the configured one".into(),
+        WeightChange::By(by) => format!("by {by:+}"),
     }
 }
 

@@ -1,14 +1,16 @@
 //! Real sockets for the conversations of `check::probe`: one socket, one task, one deadline per step.
 
+mod ping;
+mod tls;
+
 use crate::check::probe::{Mark, Outcome, Probe, ProbeInput, ProbeStep, conversation, words};
 use crate::plan::check::{CheckKind, Question, Target};
-use crate::wire::icmp::Echo;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpSocket, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// Conversations at a time. Each takes a file descriptor, of which a process has 1024 unless somebody says else.
@@ -21,18 +23,21 @@ pub const MAX_STEPS: u32 = 60;
 /// Octets read at once.
 const READ_SIZE: usize = 16 << 10;
 
-/// The largest ICMP message looked at: our payload and any IP header fit many times.
-const DATAGRAM_SIZE: usize = 2048;
+/// The largest answer to a datagram there can be.
+const DATAGRAM_SIZE: usize = 64 << 10;
 
 /// Holds the conversation about part `part` of `question`; how it ended and how long it took.
 pub async fn ask(question: &Question, part: usize, mark: Mark) -> (Outcome, Duration) {
     let started = Instant::now();
     let limit = question.schedule.connect_timeout;
-    let probe = conversation(question, part, mark);
+    let Some(probe) = conversation(question, part, mark) else {
+        return (Outcome::NotRun("it is not asked over the network".into()), Duration::ZERO);
+    };
     let talk = async {
         match question.kind {
-            CheckKind::Ping => ping(&question.target, probe, mark, limit).await,
-            CheckKind::Tcp | CheckKind::Http(_) => stream(&question.target, probe, limit).await,
+            CheckKind::Ping => ping::ping(&question.target, probe, mark, limit).await,
+            CheckKind::Udp(_) | CheckKind::Dns(_) => datagrams(&question.target, probe, limit).await,
+            _ => stream(question, part, probe, limit).await,
         }
     };
     let outcome = match timeout(limit.saturating_mul(MAX_STEPS), talk).await {
@@ -42,8 +47,9 @@ pub async fn ask(question: &Question, part: usize, mark: Mark) -> (Outcome, Dura
     (outcome, started.elapsed())
 }
 
-/// A conversation over TCP.
-async fn stream(target: &Target, mut probe: Box<dyn Probe>, limit: Duration) -> Outcome {
+/// A conversation over TCP, through TLS where that is asked for.
+async fn stream(question: &Question, part: usize, mut probe: Box<dyn Probe>, limit: Duration) -> Outcome {
+    let target = &question.target;
     let socket = match tcp_socket(target) {
         Ok(socket) => socket,
         Err(why) => return Outcome::NotRun(why),
@@ -51,22 +57,32 @@ async fn stream(target: &Target, mut probe: Box<dyn Probe>, limit: Duration) -> 
     let started = Instant::now();
     match timeout(limit, socket.connect(target.endpoint)).await {
         Err(_) => end(probe.step(ProbeInput::TimedOut(limit))),
-        Ok(Err(error)) if is_our_own(&error) => Outcome::NotRun(format!("cannot connect: {error}")),
+        Ok(Err(error)) if is_our_own(&error) => Outcome::NotRun(cannot_connect(target, &error)),
         Ok(Err(error)) => {
             let how = format!("{} after {}", how_it_broke(&error), words(started.elapsed()));
             end(probe.step(ProbeInput::Broken(&how)))
         }
-        Ok(Ok(connection)) => talk(connection, probe, limit).await,
+        Ok(Ok(connection)) => match &question.kind {
+            CheckKind::Http(check) if check.tls.is_some() => {
+                tls::converse(check, part, target, connection, probe, limit).await
+            }
+            _ => talk(&mut { connection }, &mut *probe, limit).await,
+        },
     }
 }
 
-async fn talk(mut connection: TcpStream, mut probe: Box<dyn Probe>, limit: Duration) -> Outcome {
+/// Passes on what is said, over anything that is a stream.
+async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
+    connection: &mut S,
+    probe: &mut dyn Probe,
+    limit: Duration,
+) -> Outcome {
     let mut buffer = Vec::new();
     let mut step = probe.step(ProbeInput::Connected);
     loop {
         step = match step {
             ProbeStep::Done(outcome) => return outcome,
-            ProbeStep::Send(octets) => match timeout(limit, connection.write_all(&octets)).await {
+            ProbeStep::Send(octets) => match timeout(limit, send(connection, &octets)).await {
                 Ok(Ok(())) => ProbeStep::Wait,
                 Ok(Err(error)) => probe.step(ProbeInput::Broken(&how_it_broke(&error))),
                 Err(_) => probe.step(ProbeInput::TimedOut(limit)),
@@ -76,6 +92,10 @@ async fn talk(mut connection: TcpStream, mut probe: Box<dyn Probe>, limit: Durat
                 match timeout(limit, connection.read(&mut buffer)).await {
                     Ok(Ok(0)) => probe.step(ProbeInput::Closed),
                     Ok(Ok(count)) => probe.step(ProbeInput::Data(&buffer[..count])), // read() counts within the buffer
+                    // The end of a TLS stream without close_notify: as for keepalived, an end.
+                    Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                        probe.step(ProbeInput::Closed)
+                    }
                     Ok(Err(error)) => probe.step(ProbeInput::Broken(&how_it_broke(&error))),
                     Err(_) => probe.step(ProbeInput::TimedOut(limit)),
                 }
@@ -84,43 +104,40 @@ async fn talk(mut connection: TcpStream, mut probe: Box<dyn Probe>, limit: Durat
     }
 }
 
+async fn send<S: AsyncWrite + Unpin>(connection: &mut S, octets: &[u8]) -> io::Result<()> {
+    connection.write_all(octets).await?;
+    connection.flush().await
+}
+
 fn tcp_socket(target: &Target) -> Result<TcpSocket, String> {
     let socket = match target.endpoint {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     };
-    let socket = socket.map_err(|error| format!("no socket: {error}"))?;
-    set_mark(SockRef::from(&socket), target.fwmark)?;
+    let socket = socket.map_err(|error| no_socket(&error))?;
+    prepare(SockRef::from(&socket), target)?;
     if let Some(local) = local_address(target) {
         // The local port of the last check may still be in TIME_WAIT.
         socket.set_reuseaddr(true).map_err(|error| format!("cannot reuse a local port: {error}"))?;
-        socket.bind(local).map_err(|error| format!("cannot bind to {local}: {error}"))?;
+        socket.bind(local).map_err(|error| cannot_bind(local, &error))?;
     }
     Ok(socket)
 }
 
-/// An ICMP socket.
-struct PingSocket {
-    socket: UdpSocket,
-    /// A raw socket hears all ICMP from the peer, with the IP header over IPv4; a datagram socket only our replies.
-    raw: bool,
-}
-
-/// A conversation of one request; the limit covers the whole of it, whatever else arrives meanwhile.
-async fn ping(target: &Target, mut probe: Box<dyn Probe>, mark: Mark, limit: Duration) -> Outcome {
-    let PingSocket { socket, raw } = match ping_socket(target) {
+/// A conversation of datagrams; the limit covers the whole of it.
+async fn datagrams(target: &Target, mut probe: Box<dyn Probe>, limit: Duration) -> Outcome {
+    let socket = match udp_socket(target) {
         Ok(socket) => socket,
         Err(why) => return Outcome::NotRun(why),
     };
     let deadline = Instant::now() + limit;
-    // Not before a socket stands: an unreachable network shows here, and is the server's trouble.
-    if let Err(error) = socket.connect(SocketAddr::new(target.endpoint.ip(), 0)).await {
+    if let Err(error) = socket.connect(target.endpoint).await {
         return match is_our_own(&error) {
-            true => Outcome::NotRun(format!("cannot ping: {error}")),
+            true => Outcome::NotRun(cannot_connect(target, &error)),
             false => end(probe.step(ProbeInput::Broken(&how_it_broke(&error)))),
         };
     }
-    let mut buffer = vec![0; DATAGRAM_SIZE];
+    let mut buffer = Vec::new();
     let mut step = probe.step(ProbeInput::Connected);
     loop {
         step = match step {
@@ -128,70 +145,86 @@ async fn ping(target: &Target, mut probe: Box<dyn Probe>, mark: Mark, limit: Dur
             ProbeStep::Send(octets) => match timeout_at(deadline, socket.send(&octets)).await {
                 Ok(Ok(_)) => ProbeStep::Wait,
                 Ok(Err(error)) if is_our_own(&error) => {
-                    return Outcome::NotRun(format!("cannot ping: {error}"));
+                    return Outcome::NotRun(format!("cannot send: {error}"));
                 }
-                Ok(Err(error)) => probe.step(ProbeInput::Broken(&how_it_broke(&error))),
+                Ok(Err(error)) => probe.step(ProbeInput::Broken(&refused(&error))),
                 Err(_) => probe.step(ProbeInput::TimedOut(limit)),
             },
-            ProbeStep::Wait => match timeout_at(deadline, socket.recv(&mut buffer)).await {
-                Ok(Ok(count)) => match message(&buffer[..count], raw, target, mark) {
-                    // recv() counts within the buffer
-                    Some(message) => probe.step(ProbeInput::Data(message)),
-                    None => ProbeStep::Wait,
-                },
-                Ok(Err(error)) => probe.step(ProbeInput::Broken(&how_it_broke(&error))),
-                Err(_) => probe.step(ProbeInput::TimedOut(limit)),
-            },
+            ProbeStep::Wait => {
+                buffer.resize(DATAGRAM_SIZE, 0);
+                match timeout_at(deadline, socket.recv(&mut buffer)).await {
+                    Ok(Ok(count)) => probe.step(ProbeInput::Data(&buffer[..count])), // recv() counts within the buffer
+                    Ok(Err(error)) => probe.step(ProbeInput::Broken(&refused(&error))),
+                    Err(_) => probe.step(ProbeInput::TimedOut(limit)),
+                }
+            }
         };
     }
 }
 
-/// The ICMP message in a datagram, if it is for this conversation.
-fn message<'a>(datagram: &'a [u8], raw: bool, target: &Target, mark: Mark) -> Option<&'a [u8]> {
-    if !raw {
-        return Some(datagram);
+/// How a datagram socket says that an ICMP error came.
+fn refused(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "port unreachable".into(),
+        _ => how_it_broke(error),
     }
-    let (message, echo) = match target.endpoint {
-        SocketAddr::V4(_) => {
-            let header = usize::from(*datagram.first()? & 0x0f) * 4; // IHL, RFC 791 section 3.1
-            let message = datagram.get(header..)?;
-            (message, Echo::decode_v4(message))
-        }
-        SocketAddr::V6(_) => (datagram, Echo::decode_v6(datagram, None)),
-    };
-    echo.is_ok_and(|echo| echo.identifier == mark.identifier).then_some(message)
 }
 
-fn ping_socket(target: &Target) -> Result<PingSocket, String> {
-    let (domain, protocol) = match target.endpoint {
-        SocketAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4),
-        SocketAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6),
-    };
-    // Datagram sockets need no privilege but a group within net.ipv4.ping_group_range; raw ones need CAP_NET_RAW.
-    let (socket, raw) = match Socket::new(domain, Type::DGRAM, Some(protocol)) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            let raw = Socket::new(domain, Type::RAW, Some(protocol));
-            let say =
-                |raw| format!("no ICMP socket: {raw} (net.ipv4.ping_group_range forbids the other kind)");
-            (raw.map_err(say)?, true)
-        }
-        socket => (socket.map_err(|error| format!("no ICMP socket: {error}"))?, false),
-    };
-    socket.set_nonblocking(true).map_err(|error| format!("no ICMP socket: {error}"))?;
-    set_mark(SockRef::from(&socket), target.fwmark)?;
-    if let Some(local) = target.bind_address {
-        let bound = socket.bind(&SocketAddr::new(local, 0).into());
-        bound.map_err(|error| format!("cannot bind to {local}: {error}"))?;
+fn udp_socket(target: &Target) -> Result<UdpSocket, String> {
+    let domain = Domain::for_address(target.endpoint);
+    let socket = Socket::new(domain, Type::DGRAM, None).map_err(|error| no_socket(&error))?;
+    socket.set_nonblocking(true).map_err(|error| no_socket(&error))?;
+    prepare(SockRef::from(&socket), target)?;
+    if let Some(local) = local_address(target) {
+        socket.bind(&local.into()).map_err(|error| cannot_bind(local, &error))?;
     }
-    // To send, receive and poll, any datagram socket is alike.
-    let socket = UdpSocket::from_std(socket.into()).map_err(|error| format!("no ICMP socket: {error}"))?;
-    Ok(PingSocket { socket, raw })
+    UdpSocket::from_std(socket.into()).map_err(|error| no_socket(&error))
 }
 
-fn set_mark(socket: SockRef<'_>, mark: u32) -> Result<(), String> {
-    match mark {
-        0 => Ok(()),
-        mark => socket.set_mark(mark).map_err(|error| format!("cannot set fwmark {mark}: {error}")),
+/// What the configuration says of the packets of a check.
+fn prepare(socket: SockRef<'_>, target: &Target) -> Result<(), String> {
+    if target.fwmark != 0 {
+        let mark = target.fwmark;
+        socket.set_mark(mark).map_err(|error| format!("cannot set fwmark {mark}: {error}"))?;
+    }
+    if let Some(name) = &target.bind_interface {
+        let bound = socket.bind_device(Some(name.as_bytes()));
+        bound.map_err(|error| format!("cannot leave through interface {name}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Told apart for people: an address that is not there (yet) is the usual reason.
+fn cannot_bind(local: impl std::fmt::Display, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => format!("no interface has the address {local} (bindto)"),
+        io::ErrorKind::AddrInUse => format!("the local address and port {local} are taken"),
+        _ => format!("cannot bind to {local}: {error}"),
+    }
+}
+
+/// No socket, and what to do about it.
+fn no_socket(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => "this process has no file descriptor left (raise LimitNOFILE)".into(),
+        Some(libc::ENFILE) => "this machine has no file descriptor left (raise fs.file-max)".into(),
+        _ => format!("no socket: {error}"),
+    }
+}
+
+/// A connection that our own machine could not begin.
+fn cannot_connect(target: &Target, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable if target.bind_port == 0 => {
+            "no local port is free (widen net.ipv4.ip_local_port_range), or no address".into()
+        }
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => {
+            "the connection from this local port is still known to the kernel (bind_port)".into()
+        }
+        io::ErrorKind::InvalidInput if target.bind_interface.is_none() && target.endpoint.is_ipv6() => {
+            "a link-local address needs an interface (bind_if)".into()
+        }
+        _ => format!("cannot connect: {error}"),
     }
 }
 

@@ -12,6 +12,7 @@ mod life;
 mod pidfile;
 mod privileges;
 mod relay;
+mod relay_checks;
 mod reload;
 mod run;
 pub mod settings;

@@ -25,8 +25,12 @@ impl Supervisor {
         if !self.tracked.contains(&key) {
             return;
         }
+        let for_vrrp = self.for_vrrp(&key);
         let frames = tracker_frames([(&key, &sample)].into_iter());
         self.samples.insert(key, sample);
+        if !for_vrrp {
+            return;
+        }
         let slot = &mut self.slots[Worker::Vrrp.index()];
         if let Some(child) = &slot.child
             && !child.send(frames)
@@ -44,6 +48,13 @@ impl Supervisor {
         if let Some(child) = slot.child.as_ref().filter(|_| slot.behind) {
             slot.behind = !self.samples.is_empty() && !child.send(tracker_frames(self.samples.iter()));
         }
+        self.catch_up_checker();
+    }
+
+    /// A session that is for checkers alone is nothing that a virtual router hears of.
+    fn for_vrrp(&self, key: &TrackerKey) -> bool {
+        let sessions = &self.plans.bfd.sessions;
+        key.kind != TrackerKind::Bfd || sessions.iter().any(|s| s.to_vrrp && s.name == key.name)
     }
 
     /// What a role that starts must hear before its plan.
@@ -139,8 +150,6 @@ pub fn trackers(plans: &Plans) -> BTreeSet<TrackerKey> {
     let scripts = plans.scripts.scripts.iter().map(|script| key(TrackerKind::Script, &script.name));
     let files = plans.scripts.files.iter().map(|file| key(TrackerKind::File, &file.name));
     let processes = plans.scripts.processes.iter().map(|process| key(TrackerKind::Process, &process.name));
-    // A session that is for checkers alone is nothing that a virtual router hears of.
-    let sessions = plans.bfd.sessions.iter().filter(|session| session.to_vrrp);
-    let sessions = sessions.map(|session| key(TrackerKind::Bfd, &session.name));
+    let sessions = plans.bfd.sessions.iter().map(|session| key(TrackerKind::Bfd, &session.name));
     scripts.chain(files).chain(processes).chain(sessions).collect()
 }

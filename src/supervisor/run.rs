@@ -173,7 +173,7 @@ impl Supervisor {
         let Supervisor { settings, plans, events, slots, .. } = self;
         let slot = &mut slots[worker.index()];
         slot.start(settings, plans, before, incarnation, events);
-        slot.behind = worker == Worker::Vrrp;
+        slot.behind = matches!(worker, Worker::Vrrp | Worker::Checker);
         self.catch_up();
     }
 
@@ -208,10 +208,15 @@ impl Supervisor {
                         self.relay_news(News::of_vrrp(news));
                     }
                     Report::Told(news) => self.relay_news(news),
-                    Report::Tracker(key, sample) => self.relay_sample(key, sample),
+                    Report::Tracker(key, sample) => {
+                        self.relay_to_checker(&key, sample);
+                        self.relay_sample(key, sample);
+                    }
                     Report::Claim(order) => self.relay_claim(order),
                     Report::Unclaim(claim) => self.relay_unclaim(Some(claim)),
                     Report::Claimed(claimed) => self.relay_claimed(claimed),
+                    Report::Order(order) => self.relay_order(order),
+                    Report::Ran(report) => self.relay_end(report),
                     Report::Alive => {}
                     // Its exit follows, and is logged.
                     Report::Stopped => {}

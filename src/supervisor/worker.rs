@@ -5,6 +5,7 @@ use crate::link::frame::{Decoder, FrameError, encode};
 use crate::link::{
     Claimed, FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp,
 };
+use crate::plan::scripts::{RunOrder, RunReport};
 use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::{Generation, Plans};
 use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, VrrpStatus};
@@ -71,6 +72,10 @@ pub enum Report {
     Unclaim(ClaimId),
     /// How a claim script ended, for the vrrp role.
     Claimed(Claimed),
+    /// A checker wants a program run.
+    Order(RunOrder),
+    /// A program for a checker has ended.
+    Ran(RunReport),
     /// The process exits next.
     Stopped,
 }
@@ -134,7 +139,9 @@ impl Worker {
     /// state, some of them twice, before it is scheduled.
     pub const fn queue(self) -> usize {
         match self {
-            Worker::Checker | Worker::Vrrp | Worker::Bfd => 64,
+            // As many programs may end at once as may run for checkers.
+            Worker::Checker => 1024,
+            Worker::Vrrp | Worker::Bfd => 64,
             Worker::Scripts => 16_384,
         }
     }
@@ -241,6 +248,7 @@ impl Worker {
                 FromChecker::Snapshot(number, status) => Report::Snapshot(number, Snapshot::Checker(status)),
                 FromChecker::Alive(_) => Report::Alive,
                 FromChecker::News(news) => Report::Told(news),
+                FromChecker::Run(order) => Report::Order(order),
                 FromChecker::Stopped => Report::Stopped,
             }),
             Worker::Vrrp => decoder.message::<FromVrrp>()?.map(|message| match message {
@@ -259,6 +267,7 @@ impl Worker {
                 FromScripts::Alive(_) => Report::Alive,
                 FromScripts::Tracker(key, sample) => Report::Tracker(key, sample),
                 FromScripts::Claimed(claimed) => Report::Claimed(claimed),
+                FromScripts::Ran(report) => Report::Ran(report),
                 FromScripts::Stopped => Report::Stopped,
             }),
             Worker::Bfd => decoder.message::<FromBfd>()?.map(|message| match message {

@@ -191,13 +191,15 @@ pub fn key(port: u16) -> ServiceKey {
 pub fn checker(kind: CheckKind, endpoint: SocketAddr) -> CheckerPlan {
     CheckerPlan {
         kind,
-        target: Target { endpoint, bind_address: None, bind_port: 0, fwmark: 0 },
+        target: Target::new(endpoint),
         schedule: Schedule {
             delay_loop: Duration::from_millis(50),
             connect_timeout: Duration::from_millis(500),
             retry: 1,
             delay_before_retry: Duration::from_millis(20),
             warmup: Duration::ZERO,
+            log_failures: false,
+            rise: 1,
         },
         alpha: false,
     }

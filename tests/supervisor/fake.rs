@@ -169,6 +169,8 @@ impl Fake {
                 ToChecker::Snapshot(number) => {
                     fake.say(&FromChecker::Snapshot(number, CheckerStatus::default()))
                 }
+                ToChecker::Tracker(key, sample) => fake.note(&format!("tracker {key} {sample:?}")),
+                ToChecker::Ran(report) => fake.note(&format!("ran {report:?}")),
                 ToChecker::Master(master) => fake.note(&format!("master {master}")),
                 ToChecker::AreYouThere(number) => fake.say(&FromChecker::Alive(number)),
                 ToChecker::Stop { release } => {
@@ -195,6 +197,7 @@ impl Fake {
                         fake.say(&FromScripts::Tracker(script("script2"), Some(Sample::Up)));
                     }
                 }
+                ToScripts::Run(order) => fake.note(&format!("run {order:?}")),
                 ToScripts::News(News::Instance { name, to, .. }) => {
                     fake.note(&format!("news {name} {}", to.word()));
                 }

@@ -1,9 +1,9 @@
-//! Checkers: `TCP_CHECK`, `PING_CHECK`, `HTTP_GET`.
+//! Checkers: `TCP_CHECK`, `PING_CHECK`, `HTTP_GET`, `SSL_GET`; those of other kinds keep their keywords as settings.
 
 use super::Context;
 use super::global::set;
 use super::lvs::Who;
-use super::setting::Setting;
+use super::setting::{Setting, Settings as _, Value};
 use super::value::MOST_SECONDS;
 use crate::Code;
 use crate::diagnostics::Diagnostic;
@@ -107,13 +107,27 @@ pub enum CheckerKind {
     Tcp,
     /// `PING_CHECK`.
     Ping,
-    /// `HTTP_GET`.
+    /// `HTTP_GET` and `SSL_GET`.
     Http(Http),
+    /// `UDP_CHECK`; its own keywords are among the others.
+    Udp,
+    /// `SMTP_CHECK`; its own keywords are among the others.
+    Smtp,
+    /// `DNS_CHECK`; its own keywords are among the others.
+    Dns,
+    /// `MISC_CHECK`; its own keywords are among the others.
+    Misc,
+    /// `FILE_CHECK`; its own keywords are among the others.
+    File,
+    /// `BFD_CHECK`; its own keywords are among the others.
+    Bfd,
 }
 
-/// `HTTP_GET`.
+/// `HTTP_GET` and `SSL_GET`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Http {
+    /// Is it `SSL_GET`?
+    pub tls: bool,
     /// `http_protocol`.
     pub version: HttpVersion,
     /// `virtualhost`.
@@ -156,6 +170,7 @@ impl Checker {
         let (place, kind) = match name {
             "TCP_CHECK" => (Place::TcpCheck, CheckerKind::Tcp),
             "PING_CHECK" => (Place::PingCheck, CheckerKind::Ping),
+            "SSL_GET" => (Place::SslGet, CheckerKind::Http(Http { tls: true, ..Http::default() })),
             _ => (Place::HttpGet, CheckerKind::Http(Http::default())),
         };
         let mut checker = Checker {
@@ -171,14 +186,14 @@ impl Checker {
             others: Vec::new(),
         };
         let body = statement.body();
-        let others = cx.block(place, body, |cx, keyword, s| checker.keyword(cx, who, keyword, s));
+        let others = cx.block(place, body, |cx, keyword, s| checker.keyword(cx, keyword, s));
         checker.others = others;
         if let CheckerKind::Http(Http { urls, .. }) = &checker.kind
             && urls.is_empty()
         {
-            let title = format!("{who} is not checked: HTTP_GET without a url that has a path");
+            let title = format!("{who} is not checked: {name} without a url that has a path");
             let diagnostic = Diagnostic::new(Code::BadValue, checker.span, title, "the check is left out");
-            cx.say(diagnostic.instead("HTTP_GET { url { path / } }"));
+            cx.say(diagnostic.instead(format!("{name} {{ url {{ path / }} }}")));
             return None;
         }
         if let CheckerKind::Http(http) = &mut checker.kind {
@@ -187,7 +202,37 @@ impl Checker {
         Some(checker)
     }
 
-    fn keyword(&mut self, cx: &mut Context, who: Who<'_>, keyword: &'static Keyword, s: &Statement) {
+    /// A checker of another kind from its block, which was read by the shapes of its keywords.
+    pub(super) fn of_setting(kind: CheckerKind, setting: Setting) -> Checker {
+        let block = setting.block.as_slice();
+        let address = |keyword| match block.find(keyword).map(|found| &found.value) {
+            Some(Value::Address(address)) => Some(*address),
+            _ => None,
+        };
+        let number = |keyword| block.number(keyword);
+        let port = |keyword| number(keyword).and_then(|n| u16::try_from(n).ok());
+        let timing = Timing {
+            delay_loop: block.time("delay_loop"),
+            connect_timeout: block.time("connect_timeout"),
+            retry: number("retry").and_then(|n| u32::try_from(n).ok()),
+            delay_before_retry: block.time("delay_before_retry"),
+            warmup: block.time("warmup"),
+        };
+        Checker {
+            span: setting.span,
+            kind,
+            connect_ip: address("connect_ip"),
+            connect_port: port("connect_port"),
+            bind_address: address("bindto"),
+            bind_port: port("bind_port"),
+            fwmark: number("fwmark").and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+            timing,
+            alpha: block.find("alpha").map(|_| block.is_on("alpha")),
+            others: setting.block,
+        }
+    }
+
+    fn keyword(&mut self, cx: &mut Context, keyword: &'static Keyword, s: &Statement) {
         match keyword.name {
             "connect_ip" => set(&mut self.connect_ip, cx.argument_address(s)),
             "connect_port" => set(&mut self.connect_port, port(cx, s)),
@@ -204,7 +249,7 @@ impl Checker {
             name => {
                 let taken = self.timing.read(cx, name, s, TimingRule::Checker)
                     || match &mut self.kind {
-                        CheckerKind::Http(http) => http.keyword(cx, who, name, s),
+                        CheckerKind::Http(http) => http.keyword(cx, name, s),
                         _ => false,
                     };
                 if !taken {
@@ -220,7 +265,7 @@ fn port(cx: &mut Context, statement: &Statement) -> Option<u16> {
 }
 
 impl Http {
-    fn keyword(&mut self, cx: &mut Context, who: Who<'_>, name: &str, s: &Statement) -> bool {
+    fn keyword(&mut self, cx: &mut Context, name: &str, s: &Statement) -> bool {
         match name {
             "virtualhost" => self.virtualhost = s.arguments().first().map(|w| w.text.as_str().into()),
             "http_protocol" => {
@@ -232,7 +277,9 @@ impl Http {
                     _ => cx.bad(word, "http_protocol", "http_protocol 1.0, 1.0C or 1.1"),
                 }
             }
-            "url" => self.urls.extend(Url::read(cx, who, s)),
+            "url" => {
+                self.urls.extend(Url::read(cx, if self.tls { Place::SslUrl } else { Place::HttpUrl }, s))
+            }
             _ => return false,
         }
         true
@@ -240,10 +287,10 @@ impl Http {
 }
 
 impl Url {
-    fn read(cx: &mut Context, who: Who<'_>, statement: &Statement) -> Option<Url> {
+    fn read(cx: &mut Context, place: Place, statement: &Statement) -> Option<Url> {
         let mut url = Url::default();
         let body = statement.body();
-        let others = cx.block(Place::HttpUrl, body, |cx, keyword, s| url.keyword(cx, who, keyword, s));
+        let others = cx.block(place, body, |cx, keyword, s| url.keyword(cx, keyword, s));
         url.others.extend(others);
         if url.path.is_none() {
             let title = "a url without a path";
@@ -256,7 +303,7 @@ impl Url {
         Some(url)
     }
 
-    fn keyword(&mut self, cx: &mut Context, who: Who<'_>, keyword: &'static Keyword, s: &Statement) {
+    fn keyword(&mut self, cx: &mut Context, keyword: &'static Keyword, s: &Statement) {
         let first = s.arguments().first();
         match keyword.name {
             "path" => self.path = first.and_then(|w| path(cx, w)),
@@ -267,10 +314,6 @@ impl Url {
                 }
             }
             "virtualhost" => self.virtualhost = first.map(|w| w.text.as_str().into()),
-            "regex" | "regex_no_match" => {
-                cx.not_built(keyword, s, &who.to_string());
-                cx.leave();
-            }
             _ => cx.leave(),
         }
     }

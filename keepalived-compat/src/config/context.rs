@@ -53,15 +53,6 @@ impl<'a> Context<'a> {
         self.say(Diagnostic::new(code, span, title, now));
     }
 
-    /// Says something about a keyword that is not built, with the name of what it concerns.
-    pub(crate) fn not_built(&mut self, keyword: &Keyword, statement: &Statement, who: &str) {
-        if let Status::NotYet { meaning, .. } = keyword.status {
-            let title =
-                format!("{who}: `{}` is known to keepalived, not built in holdfast yet", keyword.name);
-            self.tell(Code::NotYetTraffic, statement.keyword().span, title, meaning);
-        }
-    }
-
     /// Hands every statement of a block whose keyword is built to `handle`, after its words were counted. All
     /// else is reported here; what is not built, and what `handle` leaves, comes back as settings.
     pub(crate) fn block(
@@ -178,7 +169,7 @@ impl<'a> Context<'a> {
     /// Is it for a reader? If not, says why.
     fn wanted(&mut self, place: Place, keyword: &'static Keyword, statement: &Statement) -> bool {
         let (code, title, now) = match keyword.status {
-            Status::Works | Status::NotYet { say: Say::EachUse, .. } => return true,
+            Status::Works => return true,
             Status::Inner => return false,
             Status::Accepted(reason) => {
                 (Code::NoEffect, format!("`{}` has no effect here", keyword.name), reason)

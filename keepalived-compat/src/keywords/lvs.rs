@@ -2,7 +2,7 @@
 
 use super::shape::Shape::*;
 use super::shape::{EVER, I32, U32};
-use super::{Keyword, Place, accepted, each, inner, later, works};
+use super::{Keyword, Place, accepted, inner, later, works};
 
 /// The places of this file and their keywords.
 pub(super) const PLACES: &[(Place, &[Keyword])] = &[
@@ -123,14 +123,14 @@ const REAL_SERVER: &[Keyword] = &[
     works("smtp_alert", 0, "[BOOL]").takes(Bool),
     works("virtualhost", 1, "STRING").takes(Text).lenient(),
     later("snmp_name", 1, "STRING", "there is no SNMP agent").takes(Text).lenient(),
-    each("MISC_CHECK", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::MiscCheck),
-    each("SMTP_CHECK", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::SmtpCheck),
+    works("MISC_CHECK", 0, "{ block }").block(Place::MiscCheck),
+    works("SMTP_CHECK", 0, "{ block }").block(Place::SmtpCheck),
     works("TCP_CHECK", 0, "{ block }").block(Place::TcpCheck),
     works("PING_CHECK", 0, "{ block }").block(Place::PingCheck),
-    each("UDP_CHECK", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::UdpCheck),
+    works("UDP_CHECK", 0, "{ block }").block(Place::UdpCheck),
     works("HTTP_GET", 0, "{ block }").block(Place::HttpGet),
-    each("SSL_GET", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::SslGet),
-    each("DNS_CHECK", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::DnsCheck),
-    each("FILE_CHECK", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::FileCheck),
-    each("BFD_CHECK", 0, "{ block }", "the server is not checked by it and counts as up").block(Place::BfdCheck),
+    works("SSL_GET", 0, "{ block }").block(Place::SslGet),
+    works("DNS_CHECK", 0, "{ block }").block(Place::DnsCheck),
+    works("FILE_CHECK", 0, "{ block }").block(Place::FileCheck),
+    works("BFD_CHECK", 0, "{ block }").block(Place::BfdCheck),
 ];

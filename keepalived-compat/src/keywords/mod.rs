@@ -233,8 +233,6 @@ pub enum Say {
     Warning,
     /// An error, once: it may change who holds an address or which server is in service.
     Error,
-    /// An error at each use, by the code that reads the place, which names the instance or server.
-    EachUse,
 }
 
 /// What follows a keyword in braces.
@@ -317,10 +315,6 @@ const fn later(name: &'static str, words: usize, arguments: &'static str, meanin
 
 const fn grave(name: &'static str, words: usize, arguments: &'static str, meaning: &'static str) -> Keyword {
     Keyword::new(name, words, arguments, Status::NotYet { meaning, say: Say::Error })
-}
-
-const fn each(name: &'static str, words: usize, arguments: &'static str, meaning: &'static str) -> Keyword {
-    Keyword::new(name, words, arguments, Status::NotYet { meaning, say: Say::EachUse })
 }
 
 /// All places with their keywords, in the order of the documentation.

@@ -1,9 +1,11 @@
-//! HTTP_GET: one url. The request as keepalived words it; the response read to its end, as keepalived reads it.
+//! HTTP_GET and SSL_GET: one url. The request as keepalived words it; the response read to its end, as keepalived reads it.
 //!
-//! Order of the tests as in keepalived: headers received, status, MD5 of the body.
+//! Order of the tests as in keepalived: headers received, status, MD5 of the body, regular expression.
 
+use super::search::Search;
 use super::{Outcome, Probe, ProbeInput, ProbeStep, words};
 use crate::plan::check::{HttpCheck, HttpUrl, HttpVersion};
+use crate::plan::search::SearchPlan;
 use md5::{Digest, Md5};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -26,6 +28,7 @@ pub struct Http {
     prefix: String,
     status: Vec<RangeInclusive<u16>>,
     digest: Option<[u8; 16]>,
+    search: Option<SearchPlan>,
     phase: Phase,
 }
 
@@ -43,6 +46,7 @@ struct Body {
     received: u64,
     /// Only while a digest is wanted: hashing a large page costs.
     digest: Option<Md5>,
+    search: Option<Box<Search>>,
 }
 
 impl Http {
@@ -59,6 +63,7 @@ impl Http {
             prefix,
             status: url.map(|url| url.status.clone()).unwrap_or_default(),
             digest: url.and_then(|url| url.digest),
+            search: url.and_then(|url| url.search.clone()),
             phase: Phase::Head(Vec::new()),
         }
     }
@@ -84,7 +89,10 @@ impl Http {
         };
         match step {
             Ok(true) => ProbeStep::Wait,
-            Ok(false) => self.done(self.judge(&format!(", stopped reading after {} MiB", MAX_BODY >> 20))),
+            Ok(false) => {
+                let judged = self.judge(&format!(", stopped reading after {} MiB", MAX_BODY >> 20));
+                self.done(judged)
+            }
             Err(words) => self.done(Err(words)),
         }
     }
@@ -97,15 +105,17 @@ impl Http {
         if !self.status.iter().any(|range| range.contains(&status)) {
             return Err(format!("status {status}, wanted {}", ranges(&self.status)));
         }
-        let mut body = Body { status, promised, received: 0, digest: self.digest.map(|_| Md5::new()) };
+        let search = self.search.as_ref().map(Search::new).transpose()?.map(Box::new);
+        let digest = self.digest.map(|_| Md5::new());
+        let mut body = Body { status, promised, received: 0, digest, search };
         let more = body.take(rest);
         self.phase = Phase::Body(body);
         more
     }
 
     /// The verdict on a response that has ended. `how` is appended when that is worth a remark.
-    fn judge(&self, how: &str) -> Result<String, String> {
-        let body = match &self.phase {
+    fn judge(&mut self, how: &str) -> Result<String, String> {
+        let body = match &mut self.phase {
             Phase::Head(head) if head.is_empty() => return Err("closed without an answer".into()),
             Phase::Head(head) => return Err(format!("closed after {} octets of headers", head.len())),
             Phase::Body(body) => body,
@@ -116,7 +126,19 @@ impl Http {
                 return Err(format!("MD5 {}, wanted {}{}{how}", hex(&found), hex(&wanted), body.remark()));
             }
         }
-        Ok(format!("status {}{}{how}", body.status, body.remark()))
+        let found = body.search.as_mut().map(|search| search.end());
+        let negate = self.search.as_ref().is_some_and(|search| search.negate);
+        match found {
+            Some(false) if !negate => Err(format!(
+                "status {}, but the body has no match of the regex{}{how}",
+                body.status,
+                body.remark()
+            )),
+            Some(true) if negate => {
+                Err(format!("status {}, but the body matches the regex{}{how}", body.status, body.remark()))
+            }
+            _ => Ok(format!("status {}{}{how}", body.status, body.remark())),
+        }
     }
 
     fn timed_out(&self, limit: Duration) -> String {
@@ -137,7 +159,10 @@ impl Probe for Http {
         match input {
             ProbeInput::Connected => ProbeStep::Send(self.request.clone()),
             ProbeInput::Data(octets) => self.data(octets),
-            ProbeInput::Closed => self.done(self.judge("")),
+            ProbeInput::Closed => {
+                let judged = self.judge("");
+                self.done(judged)
+            }
             ProbeInput::Broken(how) => self.done(Err(how.into())),
             ProbeInput::TimedOut(limit) => self.done(Err(self.timed_out(limit))),
         }
@@ -152,6 +177,9 @@ impl Body {
             let room = self.promised.unwrap_or(u64::MAX).saturating_sub(self.received);
             let summed = usize::try_from(room).map_or(octets.len(), |room| room.min(octets.len()));
             digest.update(&octets[..summed]);
+        }
+        if let Some(search) = &mut self.search {
+            search.take(octets);
         }
         self.received = self.received.saturating_add(octets.len() as u64);
         if self.received <= MAX_BODY {

@@ -64,7 +64,16 @@ impl Lowering<'_> {
             inhibit_on_failure: server.inhibit_on_failure.unwrap_or(self.written.inhibit_on_failure),
             upper_threshold: server.upper_threshold.unwrap_or(0),
             lower_threshold: server.lower_threshold.unwrap_or(0),
-            checkers: check::checkers(self.written, server, address, asked_port, self.out),
+            checkers: check::checkers(
+                &check::Around {
+                    config: self.config,
+                    defaults: self.defaults,
+                    virtual_server: self.written,
+                    server,
+                },
+                SocketAddr::new(address, asked_port),
+                self.out,
+            ),
         };
         Some((endpoint.span, plan))
     }

@@ -30,6 +30,9 @@ use std::process::ExitCode;
 /// An exit status.
 type Outcome = u8;
 
+/// Status of `holdfastctl ipvs` where there is no IPVS; ipvsadm's is [`INVALID`].
+const NO_IPVS: Outcome = 1;
+
 /// What `holdfastctl ipvs` understands beyond ipvsadm.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Extras {
@@ -80,6 +83,14 @@ fn run(program: &str, words: &[String], extras: Option<&Extras>) -> Outcome {
     // As ipvsadm: without IPVS not even the command line is looked at.
     let mut ipvs = match RawIpvs::open().and_then(|mut ipvs| ipvs.info().map(|_| ipvs)) {
         Ok(ipvs) => ipvs,
+        Err(error) if extras.is_some() => {
+            let why = match error.errno {
+                libc::ENOENT => "this kernel has no IPVS; load ip_vs".to_owned(),
+                _ => error.to_string(),
+            };
+            complain(&format!("holdfastctl: the IPVS table cannot be read: {why}"));
+            return NO_IPVS;
+        }
         Err(error) => {
             let why = match error.errno {
                 libc::ENOENT => refusal::general(libc::ENOPROTOOPT),

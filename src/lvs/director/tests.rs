@@ -21,13 +21,15 @@ fn key() -> ServiceKey {
 fn check(endpoint: &str) -> CheckerPlan {
     CheckerPlan {
         kind: CheckKind::Tcp,
-        target: Target { endpoint: address(endpoint), bind_address: None, bind_port: 0, fwmark: 0 },
+        target: Target::new(address(endpoint)),
         schedule: Schedule {
             delay_loop: Duration::from_secs(6),
             connect_timeout: Duration::from_secs(5),
             retry: 1,
             delay_before_retry: Duration::from_secs(1),
             warmup: Duration::ZERO,
+            log_failures: false,
+            rise: 1,
         },
         alpha: false,
     }

@@ -5,6 +5,8 @@
 //! `enable_script_security` a program that root runs must not be changeable by anybody else.
 
 use crate::plan::Plans;
+use crate::plan::check::CheckKind;
+use crate::plan::lvs::LvsPlan;
 use crate::plan::notify::NotifyPlan;
 use crate::plan::scripts::{AccountName, CommandPlan, Identity, Unrunnable};
 use crate::plan::track::TrackerKind;
@@ -27,6 +29,7 @@ pub(super) fn judge_all(plans: &mut Plans, security: bool) {
     for script in &mut plans.scripts.scripts {
         judge(&mut script.command, security);
     }
+    judge_checks(&mut plans.lvs, security);
     judge_notify(&mut plans.scripts.notify, security);
     let daemon = &mut plans.global.daemon;
     for script in daemon.startup.iter_mut().chain(&mut daemon.shutdown) {
@@ -42,6 +45,26 @@ pub(super) fn judge_all(plans: &mut Plans, security: bool) {
         trackers.retain(|object| {
             object.tracker.kind != TrackerKind::Script || kept.contains(object.tracker.name.as_str())
         });
+    }
+}
+
+/// Judges the programs of health checks; thousands of servers may have the same one.
+fn judge_checks(lvs: &mut LvsPlan, security: bool) {
+    let mut known: BTreeMap<(Option<String>, Option<AccountName>), CommandPlan> = BTreeMap::new();
+    let servers = lvs.virtual_servers.iter_mut().flat_map(|server| &mut server.real_servers);
+    for checker in servers.flat_map(|server| &mut server.checkers) {
+        let CheckKind::Misc(check) = &mut checker.kind else { continue };
+        let command = &mut check.command;
+        let key = (command.words.first().cloned(), command.account.clone());
+        let judged = known.entry(key).or_insert_with(|| {
+            let mut first = (**command).clone();
+            judge(&mut first, security);
+            first
+        });
+        if let (Some(program), Some(found)) = (command.words.first_mut(), judged.words.first()) {
+            program.clone_from(found);
+        }
+        (command.identity, command.cannot_run) = (judged.identity.clone(), judged.cannot_run.clone());
     }
 }
 

@@ -1,5 +1,6 @@
 //! The loop: orders in, samples out, and between them the cores.
 
+use super::checks::CheckRuns;
 use super::claims::Claims;
 use super::files::Files;
 use super::link::{LinkError, ScriptsLink};
@@ -42,6 +43,7 @@ pub struct Driver {
     claims: Claims,
     /// News of processes wait.
     more: bool,
+    checks: CheckRuns,
     state: State,
 }
 
@@ -69,7 +71,8 @@ impl Driver {
         };
         let (files, processes) = (Files::default(), Watch::default());
         let (link, claims) = (ScriptsLink::new(link)?, Claims::default());
-        Ok(Driver { link, ended, files, processes, claims, more: false, state })
+        let checks = CheckRuns::default();
+        Ok(Driver { link, ended, files, processes, claims, checks, more: false, state })
     }
 
     /// Until the supervisor says stop or is gone.
@@ -85,6 +88,7 @@ impl Driver {
                 Some((run, ending, output)) = self.ended.recv() => self.state.ended(run, ending, output),
                 () = self.state.notify.turn() => {}
                 () = self.claims.turn() => {}
+                report = self.checks.turn() => self.link.ran(report),
                 ready = self.files.wait() => {
                     ready?;
                     self.files.take(self.state.now(), &mut self.state.samples);
@@ -104,6 +108,7 @@ impl Driver {
                         self.plan(plan);
                         self.link.applied(generation);
                     }
+                    ToScripts::Run(order) => self.checks.order(order),
                     ToScripts::News(news) => self.state.notify.news(&news),
                     ToScripts::Claim(order) => self.claims.claim(order),
                     ToScripts::Unclaim(claim) => self.claims.unclaim(claim),
@@ -131,7 +136,8 @@ impl Driver {
     async fn end(&mut self) {
         let notify = std::mem::take(&mut self.state.notify);
         let claims = std::mem::take(&mut self.claims);
-        tokio::join!(self.end_runs(), notify.stop(), claims.stop());
+        let mut checks = std::mem::take(&mut self.checks);
+        tokio::join!(self.end_runs(), checks.end(LAST_MOMENT), notify.stop(), claims.stop());
     }
 
     /// Time until something is due.

@@ -3,6 +3,7 @@
 use crate::link::frame::{Decoder, FrameError, encode};
 use crate::link::{Claimed, FromScripts, ToScripts};
 use crate::plan::Generation;
+use crate::plan::scripts::RunReport;
 use crate::plan::track::{Sample, TrackerKey};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -14,6 +15,9 @@ use tracing::{error, warn};
 
 /// How long the last words ("stopped") may take to leave.
 const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Ends of programs that may wait for the supervisor: as many as may run or wait.
+const MAX_RAN: usize = 1024;
 
 /// Octets read from the link at once.
 const READ: usize = 64 << 10;
@@ -35,6 +39,7 @@ pub struct ScriptsLink {
     samples: BTreeMap<TrackerKey, Option<Sample>>,
     /// One for each attempt that the vrrp role waits for, at most.
     claimed: VecDeque<Claimed>,
+    ran: VecDeque<RunReport>,
 }
 
 /// Why a role ends before it was told to.
@@ -66,6 +71,7 @@ impl ScriptsLink {
             snapshot: None,
             samples: BTreeMap::new(),
             claimed: VecDeque::new(),
+            ran: VecDeque::new(),
         })
     }
 
@@ -119,6 +125,14 @@ impl ScriptsLink {
         self.claimed.push_back(claimed);
     }
 
+    /// A program for a check has ended. The oldest is forgotten when nobody reads: the checker has its own clock.
+    pub fn ran(&mut self, report: RunReport) {
+        if self.ran.len() >= MAX_RAN {
+            self.ran.pop_front();
+        }
+        self.ran.push_back(report);
+    }
+
     /// Says what there is to say, once the supervisor has read what went before.
     pub fn answer(&mut self, mut snapshot: impl FnMut(u64) -> FromScripts) {
         while !self.waits() {
@@ -128,6 +142,8 @@ impl ScriptsLink {
                 FromScripts::Claimed(claimed)
             } else if let Some((key, sample)) = self.samples.pop_first() {
                 FromScripts::Tracker(key, sample)
+            } else if let Some(report) = self.ran.pop_front() {
+                FromScripts::Ran(report)
             } else if let Some(generation) = self.applied.take() {
                 FromScripts::Applied(generation)
             } else if let Some(number) = self.snapshot.take() {

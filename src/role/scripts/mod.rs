@@ -1,6 +1,7 @@
 //! The scripts role: runs scripts, watches files and processes, tells the world. One loop on tokio's single-threaded runtime; each run of
 //! a program is a task.
 
+mod checks;
 mod claims;
 mod driver;
 mod files;

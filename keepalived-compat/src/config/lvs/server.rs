@@ -2,7 +2,7 @@
 
 use super::{MOST_WEIGHT, Method, endpoint};
 use crate::Code;
-use crate::config::check::{Checker, Timing, TimingRule};
+use crate::config::check::{Checker, CheckerKind, Timing, TimingRule};
 use crate::config::global::set;
 use crate::config::setting::Setting;
 use crate::config::{Context, method};
@@ -70,9 +70,9 @@ pub struct RealServer {
     pub virtualhost: Option<Box<str>>,
     /// Defaults of its checks; few servers have any.
     pub timing: Option<Box<Timing>>,
-    /// The checks that are built.
+    /// Its checks.
     pub checkers: Vec<Checker>,
-    /// All else, in the order of the file; the checks that are not built among it.
+    /// All else, in the order of the file.
     pub others: Vec<Setting>,
 }
 
@@ -92,6 +92,19 @@ impl std::fmt::Display for Who<'_> {
             None => write!(f, "real_server {address} of {service}"),
         }
     }
+}
+
+/// The checkers whose blocks are read by the shapes of their keywords.
+fn checker_kind(name: &str) -> Option<CheckerKind> {
+    Some(match name {
+        "UDP_CHECK" => CheckerKind::Udp,
+        "SMTP_CHECK" => CheckerKind::Smtp,
+        "DNS_CHECK" => CheckerKind::Dns,
+        "MISC_CHECK" => CheckerKind::Misc,
+        "FILE_CHECK" => CheckerKind::File,
+        "BFD_CHECK" => CheckerKind::Bfd,
+        _ => return None,
+    })
 }
 
 impl RealServer {
@@ -118,16 +131,15 @@ impl RealServer {
             "inhibit_on_failure" => set(&mut self.inhibit_on_failure, cx.flag(s)),
             "alpha" => set(&mut self.alpha, cx.flag(s)),
             "virtualhost" => self.virtualhost = s.arguments().first().map(|w| w.text.as_str().into()),
-            "TCP_CHECK" | "PING_CHECK" | "HTTP_GET" => self.checkers.extend(Checker::read(cx, who, s)),
-            "MISC_CHECK" | "SMTP_CHECK" | "UDP_CHECK" | "SSL_GET" | "DNS_CHECK" | "FILE_CHECK"
-            | "BFD_CHECK" => {
-                let title = format!("{who} is not checked: `{}` is not built in holdfast yet", keyword.name);
-                let now = "the check is left out; with no other check the server counts as up";
-                let diagnostic = Diagnostic::new(Code::NotYetTraffic, s.keyword().span, title, now);
-                cx.say(diagnostic.instead("TCP_CHECK, PING_CHECK or HTTP_GET"));
-                self.others.extend(cx.checker(keyword, s));
+            "TCP_CHECK" | "PING_CHECK" | "HTTP_GET" | "SSL_GET" => {
+                self.checkers.extend(Checker::read(cx, who, s));
             }
             name => {
+                if let Some(kind) = checker_kind(name) {
+                    let block = cx.checker(keyword, s);
+                    self.checkers.extend(block.map(|block| Checker::of_setting(kind, block)));
+                    return;
+                }
                 if !self.timing.get_or_insert_default().read(cx, name, s, TimingRule::Default) {
                     cx.leave();
                 }

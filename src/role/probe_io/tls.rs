@@ -1,0 +1,204 @@
+//! TLS below an SSL_GET. As keepalived: any certificate will do; what is wrong with it is said, and fails nothing.
+
+use super::talk;
+use crate::check::probe::{Outcome, Probe, ProbeInput, ProbeStep, words};
+use crate::plan::check::{HttpCheck, Target};
+use crate::wire::x509;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    AlertDescription, ClientConfig, DigitallySignedStruct, Error, PeerIncompatible, SignatureScheme,
+};
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// A certificate that ends within this time is mentioned in the result.
+const SOON: Duration = Duration::from_secs(30 * 86_400);
+
+/// Holds the conversation through TLS.
+pub(super) async fn converse(
+    check: &HttpCheck,
+    part: usize,
+    target: &Target,
+    connection: TcpStream,
+    mut probe: Box<dyn Probe>,
+    limit: Duration,
+) -> Outcome {
+    let name = match server_name(check, part, target) {
+        Ok(name) => name,
+        Err(why) => return Outcome::NotRun(why),
+    };
+    let Some(config) = config() else { return Outcome::NotRun("no TLS in this build".into()) };
+    let connector = TlsConnector::from(config);
+    let mut stream = match timeout(limit, connector.connect(name, connection)).await {
+        Err(_) => return Outcome::Failure(format!("no TLS handshake within {}", words(limit))),
+        Ok(Err(error)) => return broken(&mut *probe, &handshake_words(&error)),
+        Ok(Ok(stream)) => stream,
+    };
+    let outcome = talk(&mut stream, &mut *probe, limit).await;
+    let url = check.urls.get(part).or(check.urls.last());
+    if url.is_some_and(|url| url.close_notify) {
+        // A server that does not take the goodbye has answered all the same.
+        let _late = timeout(limit, stream.shutdown()).await;
+    }
+    with_facts(outcome, &stream)
+}
+
+fn broken(probe: &mut dyn Probe, how: &str) -> Outcome {
+    match probe.step(ProbeInput::Broken(how)) {
+        ProbeStep::Done(outcome) => outcome,
+        ProbeStep::Send(_) | ProbeStep::Wait => Outcome::Failure(how.into()),
+    }
+}
+
+/// The name sent as SNI; the address, which is never sent, without one.
+fn server_name(check: &HttpCheck, part: usize, target: &Target) -> Result<ServerName<'static>, String> {
+    let address = || Ok(ServerName::IpAddress(target.endpoint.ip().into()));
+    let Some(tls) = check.tls.as_ref().filter(|tls| tls.enable_sni) else { return address() };
+    let host = check.urls.get(part).or(check.urls.last()).and_then(|url| url.host.as_deref());
+    let Some(name) = tls.sni_name.as_deref().or(host.map(without_port)) else { return address() };
+    ServerName::try_from(name.to_owned()).map_err(|_| format!("{name} cannot be sent as a server name (SNI)"))
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !name.contains(':') => name,
+        _ => host,
+    }
+}
+
+/// One configuration for all checks; rustls remembers sessions in it, but a check that resumes one tests less.
+fn config() -> Option<Arc<ClientConfig>> {
+    static CONFIG: OnceLock<Option<Arc<ClientConfig>>> = OnceLock::new();
+    let make = || {
+        let provider = Arc::new(ring::default_provider());
+        let verifier = Arc::new(AnyCertificate(provider.clone()));
+        let builder =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
+        let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        config.resumption = rustls::client::Resumption::disabled();
+        Some(Arc::new(config))
+    };
+    CONFIG.get_or_init(make).clone()
+}
+
+/// As keepalived, which verifies nothing.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Why there is no TLS session.
+fn handshake_words(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let old = "keepalived reaches such servers, holdfast does not";
+    match inner {
+        Some(Error::AlertReceived(AlertDescription::ProtocolVersion)) => {
+            format!("the server speaks no TLS 1.2 or 1.3 ({old})")
+        }
+        Some(Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13)) => {
+            format!("the server speaks TLS older than 1.2 only ({old})")
+        }
+        Some(Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
+            format!(
+                "the server refuses every cipher of ours: it may want static RSA or TLS older than 1.2 ({old})"
+            )
+        }
+        Some(Error::AlertReceived(AlertDescription::UnrecognisedName)) => {
+            "the server does not know the name that was sent (enable_sni, sni_name)".into()
+        }
+        Some(Error::InvalidMessage(_)) => "what the server says is no TLS".into(),
+        Some(other) => format!("TLS: {other}"),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => "closed during the TLS handshake".into(),
+        None => format!("{} during the TLS handshake", super::how_it_broke(error)),
+    }
+}
+
+/// Adds to a success what the session was like: its version, and the end of the certificate where that is near.
+fn with_facts(outcome: Outcome, stream: &TlsStream<TcpStream>) -> Outcome {
+    let Outcome::Success(words) = outcome else { return outcome };
+    let (_, session) = stream.get_ref();
+    let version = match session.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_2) => ", TLS 1.2",
+        Some(rustls::ProtocolVersion::TLSv1_3) => ", TLS 1.3",
+        _ => "",
+    };
+    let certificate = session.peer_certificates().and_then(|chain| chain.first());
+    let end = certificate.and_then(|certificate| x509::not_after(certificate));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Outcome::Success(format!("{words}{version}{}", end.map(|end| expiry(end, now)).unwrap_or_default()))
+}
+
+/// `end` and `now` since 1970.
+fn expiry(end: Duration, now: Duration) -> String {
+    let days = |time: Duration| match time.as_secs() / 86_400 {
+        0 => format!("{} h", time.as_secs() / 3600),
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
+    };
+    match (now.checked_sub(end), end.checked_sub(now)) {
+        (Some(since), _) => format!(", CERTIFICATE EXPIRED {} ago", days(since)),
+        (None, Some(left)) if left < SOON => format!(", certificate expires in {}", days(left)),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_ends_soon_is_mentioned() {
+        let day = |n: u64| Duration::from_secs(n * 86_400);
+        assert_eq!(expiry(day(100), day(10)), "");
+        assert_eq!(expiry(day(30), day(10)), ", certificate expires in 20 days");
+        assert_eq!(expiry(day(10) + Duration::from_secs(7200), day(10)), ", certificate expires in 2 h");
+        assert_eq!(expiry(day(9), day(10)), ", CERTIFICATE EXPIRED 1 day ago");
+    }
+
+    #[test]
+    fn a_port_is_no_part_of_a_name() {
+        let names = ["a.example:8443", "a.example", "::1", "a:b"].map(without_port);
+        assert_eq!(names, ["a.example", "a.example", "::1", "a:b"]);
+    }
+}
