@@ -1,7 +1,7 @@
 //! Which values are written out, under which keyword, in which words.
 
 use crate::net::{AddressFamily, TransportProtocol};
-use crate::plan::check::CheckerPlan;
+use crate::plan::check::{CheckKind, CheckerPlan};
 use crate::plan::lvs::{RealServer, ServiceKey, VirtualServer};
 use crate::plan::vrrp::{ChecksumDialect, RouterPlan, Version};
 use std::time::Duration;
@@ -95,12 +95,22 @@ pub(super) const CHECKER_BLOCKS: &[&str] = &[
 
 /// Of the checks that are in plans.
 pub(super) const CHECKERS: &[Setting<CheckerPlan>] = &[
-    setting(&["delay_loop"], |c| words("delay_loop", seconds(c.schedule.delay_loop))),
-    setting(&["connect_timeout"], |c| words("connect_timeout", seconds(c.schedule.connect_timeout))),
-    setting(&["retry", "nb_get_retry"], |c| words("retry", c.schedule.retry)),
-    setting(&["delay_before_retry"], |c| words("delay_before_retry", seconds(c.schedule.delay_before_retry))),
-    setting(&["warmup"], |c| words("warmup", seconds(c.schedule.warmup))),
+    setting(&["delay_loop"], |c| of_probe(c, words("delay_loop", seconds(c.schedule.delay_loop)))),
+    setting(&["connect_timeout"], |c| {
+        let timeout = words("connect_timeout", seconds(c.schedule.connect_timeout));
+        of_probe(c, timeout).filter(|_| !matches!(c.kind, CheckKind::Misc(_)))
+    }),
+    setting(&["retry", "nb_get_retry"], |c| of_probe(c, words("retry", c.schedule.retry))),
+    setting(&["delay_before_retry"], |c| {
+        of_probe(c, words("delay_before_retry", seconds(c.schedule.delay_before_retry)))
+    }),
+    setting(&["warmup"], |c| of_probe(c, words("warmup", seconds(c.schedule.warmup)))),
 ];
+
+/// Checks that only hear what others found have no schedule.
+fn of_probe(check: &CheckerPlan, words: Option<Vec<String>>) -> Option<Vec<String>> {
+    words.filter(|_| !matches!(check.kind, CheckKind::File(_) | CheckKind::Bfd(_)))
+}
 
 fn words(keyword: &str, value: impl ToString) -> Option<Vec<String>> {
     Some(vec![keyword.to_owned(), value.to_string()])

@@ -91,7 +91,7 @@ pub fn destination_line(
     let name = names.endpoint(endpoint, protocol(service));
     let RawDestination { weight, active, inactive, persistent, upper_threshold, lower_threshold, .. } =
         destination;
-    let weight = weight.cast_signed();
+    let weight = i32::from_ne_bytes(weight.to_ne_bytes());
     let forward = forward(destination.forwarding);
     if format.stats {
         format!("  -> {name:<28}{}\n", counters(&destination.stats, format.exact))
@@ -142,15 +142,16 @@ pub fn protocol(service: &RawService) -> Option<TransportProtocol> {
     u8::try_from(service.protocol).ok().and_then(TransportProtocol::from_number)
 }
 
-/// The flags by the names that their scheduler gives them.
+/// The flags by the names that their scheduler gives them. Of `sh` and `mh`, which have no use for it, the third is not
+/// told of, as there.
 pub fn scheduler_flags(service: &RawService) -> Vec<&'static str> {
-    let names = match service.scheduler.as_str() {
-        "sh" => ["sh-fallback", "sh-port", "flag-3"],
-        "mh" => ["mh-fallback", "mh-port", "flag-3"],
-        _ => ["flag-1", "flag-2", "flag-3"],
+    let names: &[&str] = match service.scheduler.as_str() {
+        "sh" => &["sh-fallback", "sh-port"],
+        "mh" => &["mh-fallback", "mh-port"],
+        _ => &["flag-1", "flag-2", "flag-3"],
     };
     let bits = [0x08, 0x10, 0x20].into_iter().zip(names);
-    bits.filter(|(bit, _)| service.flags & bit != 0).map(|(_, name)| name).collect()
+    bits.filter(|(bit, _)| service.flags & bit != 0).map(|(_, name)| *name).collect()
 }
 
 /// The persistence mask, unless it is a host's.
@@ -169,8 +170,8 @@ pub fn mask(service: &RawService) -> Option<String> {
 fn service_name(service: &RawService, names: &Names) -> String {
     if service.mark != 0 {
         return match service.family {
-            AddressFamily::V4 => format!("FWM  {}", service.mark.cast_signed()),
-            AddressFamily::V6 => format!("FWM  {} IPv6", service.mark.cast_signed()),
+            AddressFamily::V4 => format!("FWM  {}", i32::from_ne_bytes(service.mark.to_ne_bytes())),
+            AddressFamily::V6 => format!("FWM  {} IPv6", i32::from_ne_bytes(service.mark.to_ne_bytes())),
         };
     }
     let protocol = protocol(service);

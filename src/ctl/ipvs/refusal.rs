@@ -2,7 +2,6 @@
 
 use super::grammar::Command;
 use crate::netlink::NetlinkError;
-use nix::errno::Errno;
 
 /// What the refusal of a command means. The same errno means different things for different commands.
 pub fn words(command: &Command, error: &NetlinkError) -> String {
@@ -26,7 +25,7 @@ pub fn words(command: &Command, error: &NetlinkError) -> String {
 
 /// What an errno means whatever was asked.
 pub fn general(errno: i32) -> String {
-    match errno {
+    let words = match errno {
         libc::EPERM => "Permission denied (you must be root)",
         libc::EINVAL => "Invalid operation.  Possibly wrong module version, address not unicast, ...",
         libc::ENOPROTOOPT => "Protocol not available",
@@ -34,7 +33,22 @@ pub fn general(errno: i32) -> String {
         libc::EOPNOTSUPP => "Operation not supported with IPv6",
         libc::EAFNOSUPPORT => "Operation not supported with specified address family",
         libc::EMSGSIZE => "Module is wrong version",
-        errno => Errno::from_raw(errno).desc(),
+        // What the C library says, without the number that std appends.
+        errno => {
+            let text = std::io::Error::from_raw_os_error(errno).to_string();
+            return text.split(" (os error").next().unwrap_or_default().to_owned();
+        }
+    };
+    words.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_errno_without_words_of_its_own_has_the_c_librarys() {
+        assert_eq!(general(libc::ERANGE), "Numerical result out of range");
+        assert_eq!(general(libc::EPERM), "Permission denied (you must be root)");
     }
-    .to_owned()
 }

@@ -90,7 +90,7 @@ mod tests {
         for line in [
             "-A -t 192.0.2.1:80 -s rr",
             "-A -u 192.0.2.1:80 -s sh -p 60 -M 255.255.0.0 --pe sip -o -b sh-fallback,sh-port",
-            "-A --sctp-service [2001:db8::1]:80 -s mh -p 360 -M 64 -b mh-port,flag-3",
+            "-A --sctp-service [2001:db8::1]:80 -s mh -p 360 -M 64 -b mh-port",
             "-A -f 7 -6 -s wlc",
             "-a -t 192.0.2.1:80 -r 192.0.2.9:81 -m -w 0",
             "-a -f 7 -6 -r 192.0.2.9:0 -i -w 3 --tun-type gue --tun-port 6080 --tun-remcsum",

@@ -4,7 +4,6 @@
 //! than half the range apart (10/8 and 192.168/16): what comes out then depends on how glibc's qsort merges. So the
 //! same comparisons are made here in the same sequence.
 
-use crate::net::AddressFamily;
 use crate::netlink::ipvs_raw::{RawDestination, RawService};
 use std::cmp::Ordering;
 use std::net::IpAddr;
@@ -20,27 +19,24 @@ pub fn services(services: Vec<RawService>) -> Vec<RawService> {
     })
 }
 
-/// Families, addresses, ports.
+/// Addresses, ports. Where both families are mixed, that program looks at the first 32 bits of either, unless the left
+/// one is IPv6: then at all 128, of which IPv4 fills the first.
 pub fn destinations(destinations: Vec<RawDestination>) -> Vec<RawDestination> {
-    merge_sort(destinations, &|a, b| {
-        AddressFamily::of(a.address)
-            .cmp(&AddressFamily::of(b.address))
-            .then_with(|| addresses(a.address, b.address))
-            .then(a.port.cmp(&b.port))
-    })
+    merge_sort(destinations, &|a, b| addresses(a.address, b.address).then(a.port.cmp(&b.port)))
 }
 
 fn addresses(a: IpAddr, b: IpAddr) -> Ordering {
-    match (a, b) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => difference(a.to_bits(), b.to_bits()),
-        (IpAddr::V6(a), IpAddr::V6(b)) => {
-            let word = |bits: u128, index: u32| (bits >> (96 - 32 * index)) as u32; // the cut is meant
-            let (a, b) = (a.to_bits(), b.to_bits());
-            (0..4)
-                .map(|index| difference(word(a, index), word(b, index)))
-                .fold(Ordering::Equal, Ordering::then)
-        }
-        (a, b) => a.cmp(&b),
+    let compared = if a.is_ipv6() { 4 } else { 1 };
+    let words = words(a).into_iter().zip(words(b)).take(compared);
+    words.map(|(a, b)| difference(a, b)).fold(Ordering::Equal, Ordering::then)
+}
+
+/// The 128 bits of union nf_inet_addr.
+fn words(address: IpAddr) -> [u32; 4] {
+    match address {
+        IpAddr::V4(address) => [address.to_bits(), 0, 0, 0],
+        // The cut to 32 bits is meant.
+        IpAddr::V6(address) => [96, 64, 32, 0].map(|shift| (address.to_bits() >> shift) as u32),
     }
 }
 
