@@ -43,12 +43,6 @@ const SURROUNDINGS: u64 = 4;
 /// A deadline handled later than this is worth a line: the peers' patience is three intervals.
 const LATE: Duration = Duration::from_millis(500);
 
-/// With leases: a loop that is so late asks whether it was silent for too long.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// How long the kernel may take to make addresses permanent that outlive this process.
-const RETAIN_LIMIT: Duration = Duration::from_secs(2);
-
 /// A socket that could not be opened, or a dump that failed, is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -212,6 +206,7 @@ impl Driver {
         let mut ready = std::mem::take(&mut self.ready);
         ready.clear();
         ready.extend(self.poller.wait(timeout)?);
+        self.notice_pause();
         let (mut heard, mut adverts) = (false, false);
         for readiness in &ready {
             match readiness.token {
@@ -457,7 +452,8 @@ impl Driver {
     fn feed(&mut self) {
         self.tell_time_of_day();
         let now = monotonic_now();
-        self.notice_pause(now);
+        self.notice_pause();
+        self.mend_leases(now);
         let mut interfaces_changed = false;
         for event in std::mem::take(&mut self.events) {
             interfaces_changed |= matches!(event, Event::Interface(_) | Event::InterfaceGone { .. });

@@ -1,21 +1,33 @@
-//! The driver's part in leases: when they are renewed, and what a pause or an end means for them.
+//! What the loop does for the leases of addresses.
 
 use super::super::kernel::Done;
 use super::super::lease::expired_sentence;
-use super::{Driver, PAUSE, RETAIN_LIMIT};
+use super::Driver;
 use crate::sys::clock::monotonic_now;
 use crate::time::Instant;
 use crate::vrrp::{Action, Event, Frame, KernelError, RouterId};
+use std::time::Duration;
+
+/// With leases: a loop that is so late asks whether it was silent for too long.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the kernel may take to make addresses permanent that outlive this process.
+const RETAIN_LIMIT: Duration = Duration::from_secs(2);
 
 impl Driver {
-    /// With leases, what the kernel may have done while this process stood still comes before what others said.
-    pub(super) fn notice_pause(&mut self, now: Instant) {
+    /// With leases: a loop that comes back from a pause tells the core so before anything that was said meanwhile.
+    pub(super) fn notice_pause(&mut self) {
+        let now = monotonic_now();
         let late = self.core.next_timeout().map(|due| now.saturating_duration_since(due));
+        if self.leases.is_on() && late.is_some_and(|late| late >= PAUSE) {
+            self.core.handle(Event::Paused, now, &mut self.actions);
+        }
+    }
+
+    /// What the kernel took because this process or its own worker was late comes back; the core does not hear of it.
+    pub(super) fn mend_leases(&mut self, now: Instant) {
         if !self.leases.is_on() {
             return;
-        }
-        if late.is_some_and(|late| late >= PAUSE) {
-            self.core.handle(Event::Paused, now, &mut self.actions);
         }
         let (lost, renewals) = self.leases.take_expired(&mut self.events, &self.core, now);
         if let Some(sentence) = expired_sentence(&lost) {
