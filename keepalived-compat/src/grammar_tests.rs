@@ -1,6 +1,7 @@
 //! Keywords whose options have a grammar of their own.
 
 use crate::command::Account;
+use crate::config::check::CheckerKind;
 use crate::config::lvs::{SyncDaemon, Timeouts};
 use crate::config::setting::{Change, IncludeChange, Settings as _, Value};
 use crate::config::vrrp::{
@@ -210,8 +211,9 @@ fn words_of_a_fixed_set_are_typed() {
             "virtual_server 192.0.2.1 80 {{\nprotocol TCP\nreal_server 192.0.2.2 80 {{\nSSL_GET {{\nurl {{\npath /\n\
              regex \"a\\\\.\\x42\"\nregex_options {options}\n}}\n}}\n}}\n}}\n"
         ));
-        let checks = config.virtual_servers[0].real_servers[0].others.clone();
-        let url = checks[0].block.find("url").expect("it stands there").block.clone();
+        let check = &config.virtual_servers[0].real_servers[0].checkers[0].kind;
+        let CheckerKind::Http(web) = check else { panic!("{check:?}") };
+        let url = web.urls[0].others.as_slice();
         assert_eq!(url.text("regex"), Some("a\\.B"));
         (url.find("regex_options").map(|s| s.value.clone()), codes.contains(&Code::BadValue))
     };

@@ -131,11 +131,11 @@ fn what_is_not_built_is_no_error_of_the_file() {
 
 #[test]
 fn keywords_that_are_not_built_reach_the_plan_as_sentences() {
-    let text = format!("global_defs {{\nchecker_log_all_failures\n}}\n{INSTANCE}");
+    let text = format!("global_defs {{\nenable_traps\n}}\n{INSTANCE}");
     let directory = directory(&[("k.conf", &text)]);
     let compiled = compile(&request(&directory.path().join("k.conf")));
     let sentences = compiled.plans.expect("plans").global.not_yet;
-    assert!(sentences.len() == 1 && sentences[0].contains(": `checker_log_all_failures`"), "{sentences:?}");
+    assert!(sentences.len() == 1 && sentences[0].contains(": `enable_traps`"), "{sentences:?}");
 }
 
 #[test]
