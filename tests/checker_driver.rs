@@ -11,7 +11,7 @@ use holdfast::lvs::reconcile;
 use holdfast::lvs::sync::SyncDaemon;
 use holdfast::lvs::table::{Destination, Service, ServiceSettings, Table, TableOp};
 use holdfast::plan::Generation;
-use holdfast::plan::check::{CheckKind, HttpCheck, HttpUrl, HttpVersion};
+use holdfast::plan::check::{CheckKind, HttpCheck, HttpUrl, HttpVersion, TlsCheck, UdpCheck};
 use holdfast::plan::lvs::{
     ForwardingMethod, KernelSettings, LvsPlan, RealServer, ServiceKey, SorryServer, SyncPlan, SyncRole,
     SyncSettings, Timeouts, VirtualServer,
@@ -199,6 +199,88 @@ fn web_servers_are_judged_by_what_they_say() {
         let mut role = start(&Kernel::default());
         role.plan(1, vec![virtual_server(vec![real(checker(web(200), server.endpoint))])]);
         assert_eq!(role.wait_for_state(state).last_result.as_deref(), Some(result));
+        role.stop(false);
+    }
+}
+
+/// Answers every TLS connection with `HTTP/1.0 200`, showing a self-signed certificate that ended in 2020.
+fn tls_server(names: Arc<Mutex<Vec<Option<String>>>>) -> SocketAddr {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let certificate =
+        CertificateDer::from_pem_slice(include_bytes!("data/expired.pem")).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("data/expired.key")).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().expect("the versions are known");
+    let config = builder.with_no_client_auth().with_single_cert(vec![certificate], key);
+    let config = Arc::new(config.expect("certificate and key belong together"));
+    let listener = TcpListener::bind(own_address()).expect("a port");
+    let endpoint = listener.local_addr().expect("a bound socket");
+    // Ends with the test program.
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().filter_map(Result::ok) {
+            let mut session = rustls::ServerConnection::new(config.clone()).expect("a session");
+            let mut stream = rustls::Stream::new(&mut session, &mut socket);
+            let mut request = [0; 1024];
+            if std::io::Read::read(&mut stream, &mut request).is_err() {
+                continue;
+            }
+            let _gone = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nhello");
+            names.lock().expect("no panic").push(session.server_name().map(str::to_owned));
+        }
+    });
+    endpoint
+}
+
+#[test]
+fn tls_servers_are_asked_and_bad_certificates_only_remarked() {
+    let names = Arc::new(Mutex::new(Vec::new()));
+    let endpoint = tls_server(names.clone());
+    for (sni, name) in [(None, None), (Some("www.example.org"), Some("www.example.org".to_owned()))] {
+        let CheckKind::Http(check) = web(200) else { panic!("it is one") };
+        let tls = TlsCheck { enable_sni: sni.is_some(), sni_name: sni.map(str::to_owned) };
+        let check = CheckKind::Http(HttpCheck { tls: Some(tls), ..check });
+        let mut role = start(&Kernel::default());
+        names.lock().expect("no panic").clear();
+        role.plan(1, vec![virtual_server(vec![real(checker(check, endpoint))])]);
+        let result = role.wait_for_state("up").last_result.expect("a result");
+        assert!(result.starts_with("status 200, TLS 1.3, CERTIFICATE EXPIRED "), "{result}");
+        assert!(names.lock().expect("no panic").contains(&name));
+        role.stop(false);
+    }
+}
+
+#[test]
+fn a_server_that_speaks_no_tls_is_down_and_says_why() {
+    let plain = Server::start("HTTP/1.0 400 Bad Request\r\n\r\n", true);
+    let CheckKind::Http(check) = web(200) else { panic!("it is one") };
+    let check = CheckKind::Http(HttpCheck { tls: Some(TlsCheck::default()), ..check });
+    let mut role = start(&Kernel::default());
+    role.plan(1, vec![virtual_server(vec![real(checker(check, plain.endpoint))])]);
+    let result = role.wait_for_state("down").last_result.expect("a result");
+    assert!(result.contains("TLS"), "{result}");
+    role.stop(false);
+}
+
+#[test]
+fn a_datagram_is_refused_or_answered() {
+    let server = std::net::UdpSocket::bind(own_address()).expect("a port");
+    let endpoint = server.local_addr().expect("a bound socket");
+    std::thread::spawn(move || {
+        let mut datagram = [0; 64];
+        while let Ok((count, peer)) = server.recv_from(&mut datagram) {
+            let _gone = server.send_to(&datagram[..count], peer);
+        }
+    });
+    let reply = Some(vec![(0xab, 0xf0)]);
+    let kind = CheckKind::Udp(UdpCheck { payload: Some(vec![0xa1, 2]), reply, reply_length: 0..=255 });
+    for (endpoint, state, words) in
+        [(endpoint, "up", "the wanted answer, 2 octets"), (closed_port(), "down", "port unreachable")]
+    {
+        let mut role = start(&Kernel::default());
+        role.plan(1, vec![virtual_server(vec![real(checker(kind.clone(), endpoint))])]);
+        assert_eq!(role.wait_for_state(state).last_result.as_deref(), Some(words));
         role.stop(false);
     }
 }

@@ -2,7 +2,10 @@
 
 use holdfast::check::probe::http::{MAX_BODY, MAX_HEAD};
 use holdfast::check::probe::{Mark, Outcome, Probe, ProbeInput, ProbeStep, conversation};
-use holdfast::plan::check::{CheckKind, HttpCheck, HttpUrl, HttpVersion, Question, Schedule, Target};
+use holdfast::plan::check::{
+    CheckKind, DnsCheck, HttpCheck, HttpUrl, HttpVersion, Question, Schedule, SmtpCheck, Target, UdpCheck,
+};
+use holdfast::plan::search::SearchPlan;
 use holdfast::wire::icmp::{Echo, EchoKind};
 use md5::{Digest, Md5};
 use proptest::prelude::*;
@@ -237,6 +240,113 @@ fn only_the_reply_with_our_number_counts() {
     assert_eq!(probe.step(ProbeInput::TimedOut(LIMIT)), ProbeStep::Done(failure("no echo reply within 5 s")));
     let (mut probe, _) = ping("192.0.2.1:0");
     assert_eq!(probe.step(ProbeInput::Broken("no route")), ProbeStep::Done(failure("no route")));
+}
+
+#[test]
+fn mail_servers_are_judged_line_by_line() {
+    let check = || CheckKind::Smtp(SmtpCheck { helo: "me.example".into() });
+    #[rustfmt::skip]
+    let cases: &[(&[&str], End, &str, Outcome)] = &[
+        (&["220 hi\r\n", "250 ok\r\n", "221 bye\r\n"], End::Closes, "HELO me.example\r\nQUIT\r\n", success("greets, takes HELO and QUIT")),
+        (&["220\r\n", "250\r\n", "500 what\r\n"], End::Closes, "HELO me.example\r\nQUIT\r\n", success("greets, takes HELO and QUIT")),
+        (&["220-hi\r\n220 there\r\n"], End::Closes, "", failure("greeting: `220-hi`, wanted 220")),
+        (&["554 no\r\n"], End::Closes, "", failure("greeting: `554 no`, wanted 220")),
+        (&["220 hi\r\n", "502 no\r\n"], End::Closes, "HELO me.example\r\n", failure("answer to HELO: `502 no`, wanted 250")),
+        (&["220 hi\r\n", "250 ok\r\n"], End::Closes, "HELO me.example\r\nQUIT\r\n", failure("answer to QUIT: closed instead")),
+        (&[], End::NeverCloses, "", failure("greeting: none within 5 s")),
+        (&["22"], End::Resets, "", failure("greeting: connection reset by the server")),
+    ];
+    for (pieces, end, sent, expected) in cases {
+        let mut probe = ask(&question(check(), "192.0.2.1:25"), 0, Mark::default());
+        let last = match end {
+            End::Closes => ProbeInput::Closed,
+            End::NeverCloses => ProbeInput::TimedOut(LIMIT),
+            End::Resets => ProbeInput::Broken("connection reset by the server"),
+        };
+        let inputs = pieces.iter().map(|piece| ProbeInput::Data(piece.as_bytes())).chain([last]);
+        let (mut said, mut outcome) = (Vec::new(), None);
+        assert_eq!(probe.step(ProbeInput::Connected), ProbeStep::Wait);
+        for input in inputs {
+            match probe.step(input) {
+                ProbeStep::Send(octets) => said.extend(octets),
+                ProbeStep::Wait => {}
+                ProbeStep::Done(done) => {
+                    outcome = Some(done);
+                    break;
+                }
+            }
+        }
+        assert_eq!((String::from_utf8_lossy(&said).as_ref(), outcome.as_ref()), (*sent, Some(expected)));
+    }
+    let mut endless = ask(&question(check(), "192.0.2.1:25"), 0, Mark::default());
+    let step = endless.step(ProbeInput::Data(&[b'x'; 2000]));
+    assert_eq!(step, ProbeStep::Done(failure("greeting: a line over 1024 octets")));
+}
+
+#[test]
+fn name_servers_are_judged_by_the_head_of_their_answer() {
+    let kind = CheckKind::Dns(DnsCheck { record_type: 6, name: ".".into() });
+    let begin = || {
+        let mut probe = ask(&question(kind.clone(), "192.0.2.1:53"), 0, Mark { identifier: 7, sequence: 9 });
+        let ProbeStep::Send(query) = probe.step(ProbeInput::Connected) else { panic!("it begins by asking") };
+        (probe, query)
+    };
+    let answer = |flags: u8, code: u8| {
+        let (mut probe, mut message) = begin();
+        (message[2], message[3], message[7]) = (flags, code, 2);
+        probe.step(ProbeInput::Data(&message))
+    };
+    assert_eq!(answer(0x81, 0x80), ProbeStep::Done(success("answered with 2 records")));
+    assert_eq!(answer(0x81, 0x82), ProbeStep::Done(failure("answered SERVFAIL (2)")));
+    assert_eq!(answer(0x01, 0), ProbeStep::Done(failure("a question instead of an answer")));
+    let (mut probe, mut other) = begin();
+    other[0] ^= 1;
+    assert_eq!(probe.step(ProbeInput::Data(&other)), ProbeStep::Wait, "the answer to another question");
+    assert_eq!(
+        probe.step(ProbeInput::Data(b"x")),
+        ProbeStep::Done(failure("1 octets that are no DNS answer"))
+    );
+    let (mut probe, _) = begin();
+    assert_eq!(probe.step(ProbeInput::TimedOut(LIMIT)), ProbeStep::Done(failure("no answer within 5 s")));
+}
+
+#[test]
+fn datagrams_are_judged_as_by_keepalived() {
+    let judge = |reply: Option<Vec<(u8, u8)>>, input: ProbeInput<'_>| {
+        let check = UdpCheck { payload: None, reply, reply_length: 2..=3 };
+        let mut probe = ask(&question(CheckKind::Udp(check), "192.0.2.1:53"), 0, Mark::default());
+        assert!(matches!(probe.step(ProbeInput::Connected), ProbeStep::Send(octets) if octets.len() == 32));
+        match probe.step(input) {
+            ProbeStep::Done(outcome) => outcome,
+            other => panic!("{other:?}"),
+        }
+    };
+    let exact = || Some(vec![(0x0a, 0xff), (0xb0, 0xf0)]);
+    assert_eq!(judge(None, ProbeInput::TimedOut(LIMIT)), success("not refused within 5 s"));
+    assert_eq!(judge(None, ProbeInput::Broken("port unreachable")), failure("port unreachable"));
+    assert_eq!(judge(Some(vec![]), ProbeInput::TimedOut(LIMIT)), failure("no answer within 5 s"));
+    assert_eq!(judge(Some(vec![]), ProbeInput::Data(&[1; 99])), success("an answer of 99 octets"));
+    assert_eq!(judge(exact(), ProbeInput::Data(&[0x0a, 0xb7])), success("the wanted answer, 2 octets"));
+    assert_eq!(judge(exact(), ProbeInput::Data(&[0x0a])), failure("an answer of 1 octets, wanted 2 to 3"));
+    assert_eq!(judge(exact(), ProbeInput::Data(&[0x0a; 4])), failure("an answer of 4 octets, wanted 2 to 3"));
+    let wrong = judge(exact(), ProbeInput::Data(&[0x0b, 0xb7]));
+    assert_eq!(wrong, failure("an answer that begins otherwise than wanted: 0bb7"));
+}
+
+#[test]
+fn a_body_is_searched_after_its_status_and_digest() {
+    let search = |negate| Some(SearchPlan { pattern: "UP|OK".into(), negate, ..SearchPlan::default() });
+    let judged = |negate, answer: &str| {
+        let url = HttpUrl { search: search(negate), ..url("/") };
+        converse(web(vec![url]), answer.as_bytes(), 3, End::Closes).1
+    };
+    let head = "HTTP/1.0 200 OK\r\n\r\n";
+    assert_eq!(judged(false, &format!("{head}is UP")), success("status 200"));
+    let missed = failure("status 200, but the body has no match of the regex");
+    assert_eq!(judged(false, &format!("{head}is down")), missed, "the head is not searched");
+    assert_eq!(judged(true, &format!("{head}is down")), success("status 200"));
+    let found = failure("status 200, but the body matches the regex");
+    assert_eq!(judged(true, &format!("{head}is UP")), found);
 }
 
 proptest! {

@@ -213,6 +213,13 @@ fn all_settings(place: Place) -> bool {
             | Place::StaticRules
             | Place::StaticAddress
             | Place::RouteEncap
+            | Place::UdpCheck
+            | Place::SmtpCheck
+            | Place::SmtpHost
+            | Place::DnsCheck
+            | Place::MiscCheck
+            | Place::BfdCheck
+            | Place::FileCheck
     )
 }
 

@@ -62,6 +62,32 @@ fn first_runs_are_spread() {
 }
 
 #[test]
+fn checks_that_listen_hear_what_is_said_before_and_after_their_plan() {
+    let file = |weight| Question { kind: CheckKind::File(FileCheck { file: "f".into(), weight }), ..tcp() };
+    let key = file(1).kind.tracker().expect("a file is listened to");
+    let mut checks = Checks::new(10);
+    let mut hear = |event| {
+        let mut actions = Vec::new();
+        checks.handle(event, at(0), &mut actions);
+        assert_eq!(checks.next_timeout(), None, "nothing is asked");
+        actions
+    };
+    let sample = |value| Event::Sample(key.clone(), Some(Sample::Value(value)));
+    assert_eq!(hear(sample(3)), []);
+    let question = Arc::new(file(-2));
+    let weight = |by| Action::Weight(question.clone(), WeightChange::By(by));
+    let verdict = |verdict| Action::Verdict(question.clone(), verdict);
+    assert_eq!(hear(plan(&[file(-2)])), [weight(-6), verdict(Verdict::Up)]);
+    assert_eq!(hear(sample(0)), [weight(0)]);
+    assert_eq!(hear(Event::Sample(key.clone(), None)), [], "what was known counts on");
+    assert!(matches!(hear(sample(i32::MAX)).as_slice(), [Action::Verdict(_, Verdict::Down(_))]));
+    let strict = hear(plan(&[file(0)]));
+    assert!(matches!(strict.as_slice(), [Action::Verdict(_, Verdict::Down(_))]), "{strict:?}");
+    assert_eq!(hear(plan(&[])), []);
+    assert_eq!(hear(sample(1)), [], "nobody listens any more");
+}
+
+#[test]
 fn equal_questions_share_one_checker() {
     let (_, actions) = running(&[tcp(), tcp()], 10);
     assert_eq!(started(&actions), [CheckId(0)]);

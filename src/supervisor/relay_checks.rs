@@ -19,7 +19,7 @@ impl Supervisor {
         if let Some(child) = &slot.child
             && !child.send(encode(&ToChecker::Tracker(key.clone(), sample)))
         {
-            slot.behind = true;
+            slot.unheard = true;
         }
     }
 
@@ -28,10 +28,10 @@ impl Supervisor {
         let plans = &self.plans;
         let wanted = self.samples.iter().filter(|(key, _)| for_checker(plans, key));
         let slot = &mut self.slots[Worker::Checker.index()];
-        if let Some(child) = slot.child.as_ref().filter(|_| slot.behind) {
+        if let Some(child) = slot.child.as_ref().filter(|_| slot.unheard) {
             let frames: Result<Vec<Vec<u8>>, FrameError> =
                 wanted.map(|(key, sample)| encode(&ToChecker::Tracker(key.clone(), *sample))).collect();
-            slot.behind = match frames {
+            slot.unheard = match frames {
                 Ok(frames) if frames.is_empty() => false,
                 frames => !child.send(frames.map(|frames| frames.concat())),
             };

@@ -173,7 +173,8 @@ impl Supervisor {
         let Supervisor { settings, plans, events, slots, .. } = self;
         let slot = &mut slots[worker.index()];
         slot.start(settings, plans, before, incarnation, events);
-        slot.behind = matches!(worker, Worker::Vrrp | Worker::Checker);
+        slot.behind = worker == Worker::Vrrp;
+        slot.unheard = worker == Worker::Checker;
         self.catch_up();
     }
 

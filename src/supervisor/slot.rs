@@ -26,6 +26,8 @@ pub struct Slot {
     pub restarts: u32,
     /// Has its process missed samples of trackers?
     pub behind: bool,
+    /// Has it missed samples that are for checkers?
+    pub unheard: bool,
     /// Messages that its process did not take, and that were dropped.
     pub dropped: u64,
     /// How it ended last, when nobody told it to.
@@ -37,9 +39,9 @@ impl Slot {
     /// An empty place.
     pub fn new(worker: Worker) -> Slot {
         let (child, restart_at, last_end) = (None, None, None);
-        let (wanted, restarts, behind, dropped) = (false, 0, false, 0);
+        let (wanted, restarts, behind, unheard, dropped) = (false, 0, false, false, 0);
         let backoff = Backoff::default();
-        Slot { worker, wanted, child, restart_at, restarts, behind, dropped, last_end, backoff }
+        Slot { worker, wanted, child, restart_at, restarts, behind, unheard, dropped, last_end, backoff }
     }
 
     fn ident(&self) -> &'static str {

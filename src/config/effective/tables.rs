@@ -95,21 +95,24 @@ pub(super) const CHECKER_BLOCKS: &[&str] = &[
 
 /// Of the checks that are in plans.
 pub(super) const CHECKERS: &[Setting<CheckerPlan>] = &[
-    setting(&["delay_loop"], |c| of_probe(c, words("delay_loop", seconds(c.schedule.delay_loop)))),
+    setting(&["delay_loop"], |c| asks(c).and_then(|()| words("delay_loop", seconds(c.schedule.delay_loop)))),
     setting(&["connect_timeout"], |c| {
-        let timeout = words("connect_timeout", seconds(c.schedule.connect_timeout));
-        of_probe(c, timeout).filter(|_| !matches!(c.kind, CheckKind::Misc(_)))
+        // A program connects to nothing of ours.
+        let connects = !matches!(c.kind, CheckKind::Misc(_));
+        asks(c)
+            .filter(|()| connects)
+            .and_then(|()| words("connect_timeout", seconds(c.schedule.connect_timeout)))
     }),
-    setting(&["retry", "nb_get_retry"], |c| of_probe(c, words("retry", c.schedule.retry))),
+    setting(&["retry", "nb_get_retry"], |c| asks(c).and_then(|()| words("retry", c.schedule.retry))),
     setting(&["delay_before_retry"], |c| {
-        of_probe(c, words("delay_before_retry", seconds(c.schedule.delay_before_retry)))
+        asks(c).and_then(|()| words("delay_before_retry", seconds(c.schedule.delay_before_retry)))
     }),
-    setting(&["warmup"], |c| of_probe(c, words("warmup", seconds(c.schedule.warmup)))),
+    setting(&["warmup"], |c| asks(c).and_then(|()| words("warmup", seconds(c.schedule.warmup)))),
 ];
 
-/// Checks that only hear what others found have no schedule.
-fn of_probe(check: &CheckerPlan, words: Option<Vec<String>>) -> Option<Vec<String>> {
-    words.filter(|_| !matches!(check.kind, CheckKind::File(_) | CheckKind::Bfd(_)))
+/// Nothing for a check that listens to a file or a BFD session: it has no schedule.
+fn asks(checker: &CheckerPlan) -> Option<()> {
+    checker.kind.tracker().is_none().then_some(())
 }
 
 fn words(keyword: &str, value: impl ToString) -> Option<Vec<String>> {
