@@ -16,7 +16,7 @@ fn two_masters(later: Duration) -> Bench {
     second.name = "b".to_owned();
     second.key.vrid = VirtualRouterId::new(52).expect("not 0");
     bench.feed(plan(vec![router_plan(100)]));
-    bench.now = bench.now + later;
+    bench.now += later;
     bench.feed(plan(vec![router_plan(100), second]));
     while bench.core.routers().map(Router::state).any(|state| state != State::Master) {
         bench.timeout();
@@ -50,7 +50,7 @@ fn a_backup_that_hears_its_master_wakes_once_for_several_advertisements() {
     bench.feed(plan(vec![router_plan(100)]));
     let mut wakeups = 0;
     for _ in 0..30 {
-        bench.now = bench.now + Duration::from_secs(1);
+        bench.now += Duration::from_secs(1);
         while bench.core.next_timeout().is_some_and(|at| at <= bench.now) {
             wakeups += 1;
             assert_eq!(bench.timeout(), [""; 0]);

@@ -74,7 +74,8 @@ pub fn agree(number: usize, node: &mut Node) -> Result<(), String> {
         let same = states.windows(2).all(|pair| pair[0] == pair[1]);
         // One that waits for the first result of its tracker has no state yet.
         let joins = states.iter().all(|state| *state != State::Fault);
-        if !same && !(node.reloaded && joins) {
+        let excused = same || (node.reloaded && joins);
+        if !excused {
             return Err(format!("n{number}: the members of {} are {states:?}", group.name));
         }
         joining |= !same;

@@ -227,12 +227,17 @@ fn large(number: u64, exact: bool) -> String {
     if exact {
         return format!(" {number:>8}");
     }
-    match number {
-        ..100_000_000 => format!("{number:>9}"),
-        ..1_000_000_000 => format!("{:>8}K", number / 1000),
-        ..100_000_000_000 => format!("{:>8}M", number / MILLION),
-        ..100_000_000_000_000 => format!("{:>8}G", number / (1000 * MILLION)),
-        _ => format!("{:>8}T", number / (MILLION * MILLION)),
+    // Past each bound the next unit begins.
+    if number < 100 * MILLION {
+        format!("{number:>9}")
+    } else if number < 1000 * MILLION {
+        format!("{:>8}K", number / 1000)
+    } else if number < 100_000 * MILLION {
+        format!("{:>8}M", number / MILLION)
+    } else if number < 100_000_000 * MILLION {
+        format!("{:>8}G", number / (1000 * MILLION))
+    } else {
+        format!("{:>8}T", number / (MILLION * MILLION))
     }
 }
 

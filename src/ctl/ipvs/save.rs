@@ -41,7 +41,7 @@ pub fn destination_line(
         TUNNEL => "-i",
         _ => "-g",
     };
-    let weight = destination.weight.cast_signed();
+    let weight = signed(destination.weight);
     let mut line = format!("-a {} -r {endpoint} {method} -w {weight}", name(service, names));
     if thresholds && (destination.upper_threshold, destination.lower_threshold) != (0, 0) {
         line += &format!(" -x {} -y {}", destination.upper_threshold, destination.lower_threshold);
@@ -61,11 +61,16 @@ pub fn destination_line(
     line + "\n"
 }
 
+/// As ipvsadm prints it: with `%d`.
+fn signed(number: u32) -> i32 {
+    i32::from_ne_bytes(number.to_ne_bytes())
+}
+
 fn name(service: &RawService, names: &Names) -> String {
     if service.mark != 0 {
         return match service.family {
-            AddressFamily::V4 => format!("-f {}", service.mark.cast_signed()),
-            AddressFamily::V6 => format!("-f {} -6", service.mark.cast_signed()),
+            AddressFamily::V4 => format!("-f {}", signed(service.mark)),
+            AddressFamily::V6 => format!("-f {} -6", signed(service.mark)),
         };
     }
     let protocol = protocol(service);
