@@ -65,7 +65,8 @@ impl Invariants {
         let last = self.spoke.insert((number, key.clone()), now);
         let (Some(last), Some(plan)) = (last, node.router(&key)) else { return Ok(()) };
         let interval = plan.interval.duration().as_nanos() as u64;
-        let least = interval - may_be_early(interval) - interval * (MAX_PPM as u64 + 1) / 1_000_000 - WAKE_LATENCY;
+        let least =
+            interval - may_be_early(interval) - interval * (MAX_PPM as u64 + 1) / 1_000_000 - WAKE_LATENCY;
         if self.is_settled(&key, last) && now - last < least {
             return Err(format!("n{number}: {} spoke again after {} ms", label(&key), (now - last) / MS));
         }

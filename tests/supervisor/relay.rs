@@ -23,7 +23,7 @@ pub const TESTS: &[Test] = &[
 /// A lab that tracks.
 fn lab(scripts: usize, sessions: usize, modes: &[(&str, &str)]) -> Lab {
     let lab = Lab::start(&tracking(1, scripts, sessions), modes, &[]);
-    lab.wait_for("the control socket", || lab.socket().exists());
+    lab.wait_until_it_listens();
     lab
 }
 
