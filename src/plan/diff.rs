@@ -84,6 +84,11 @@ pub enum What {
         /// From now on?
         on: bool,
     },
+    /// `no_resume` of `global_defs`: what a restarted vrrp role will do.
+    Resume {
+        /// Will it go on as Master?
+        on: bool,
+    },
     /// `router_id` of `global_defs`.
     RouterId {
         /// Before; the host name when `None`.

@@ -34,6 +34,8 @@ pub struct VrrpPlan {
     pub announce_gaps: Vec<AnnounceGap>,
     /// Virtual addresses have a kernel lifetime that a Master renews (`vip_lease`).
     pub vip_lease: bool,
+    /// A vrrp role that was restarted begins a new election instead of going on as Master (`no_resume`).
+    pub no_resume: bool,
 }
 
 /// A `vrrp_sync_group`.

@@ -1,6 +1,7 @@
 //! What the configuration says of the daemon itself: its namespace, its files, its first and last script.
 
 use super::settings::Settings;
+use super::takeover::record_path;
 use crate::plan::process::{IpvsNamespace, LifeScript};
 use crate::plan::{GlobalPlan, Plans};
 use crate::role::namespace;
@@ -48,6 +49,7 @@ pub fn settle(settings: &mut Settings, plans: &Plans) -> Result<Home, String> {
         tracing::info!("in network namespace {name}");
     }
     settings.take_names(daemon);
+    settings.launcher.record = record_path(&settings.pid_file);
     if let Some(directory) = settings.pid_file.parent().filter(|path| path.starts_with("/run/keepalived")) {
         // What goes wrong here is said with the name of the file that then cannot be made.
         std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory).ok();

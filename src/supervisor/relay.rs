@@ -62,6 +62,11 @@ impl Supervisor {
         if worker == Worker::Checker {
             return self.followed_is_master().and_then(|master| master_frame(master).ok());
         }
+        if worker == Worker::Vrrp {
+            // Before its plan, so that a Master that goes on says the same priority as before.
+            let samples = self.samples.iter().filter(|(key, _)| self.for_vrrp(key));
+            return tracker_frames(samples).ok().filter(|frames| !frames.is_empty());
+        }
         let of_scripts = |key: &TrackerKey| key.kind != TrackerKind::Bfd;
         let samples = self.samples.iter().filter(|(key, _)| of_scripts(key));
         let held: Vec<_> = samples.filter_map(|(key, sample)| Some((key.clone(), (*sample)?))).collect();

@@ -53,6 +53,12 @@ impl fmt::Display for TransitionCause {
                 )
             }
             TransitionCause::Orphaned => f.write_str("the supervisor is gone"),
+            TransitionCause::Resumed { silence_ms } => {
+                write!(
+                    f,
+                    "goes on where the process before this one stopped, {silence_ms} ms after its last advertisement"
+                )
+            }
         }
     }
 }

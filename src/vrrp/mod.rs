@@ -29,6 +29,7 @@ mod news;
 mod pause;
 mod receivers;
 mod reconfigure;
+mod resume;
 mod router;
 mod routes;
 mod samples;
@@ -64,6 +65,7 @@ pub use event::{
 pub use group::Group;
 pub use held::HeldView;
 pub use news::{GroupTransition, News, PriorityNews, WeakerHeard};
+pub use resume::{Memory, Numbers, Remembered, fingerprint, least_patience};
 pub use router::Router;
 pub use state::ActiveRouter;
 pub use stats::Stats;
@@ -118,6 +120,8 @@ pub struct Core {
     priorities: Vec<PriorityChange>,
     life: Life,
     unknown_router: u64,
+    /// What the process before this one left, until the first plan.
+    memories: resume::Memories,
     /// Time of day less monotonic time, in nanoseconds.
     day_offset: i64,
 }
@@ -214,6 +218,7 @@ impl Core {
                 self.stop(TransitionCause::Orphaned, now, actions);
             }
             (Life::Running, Event::Paused) => self.listen_after_pause(now, actions),
+            (_, Event::Resume(all)) => self.remember(all),
             (_, Event::Command(Command::Stop { release: false })) => self.stopped(actions),
             (Life::Stopping, _) => {}
         }

@@ -77,6 +77,10 @@ pub struct Router {
     pub(super) bound: Option<u32>,
     /// No longer in the configuration; ends when its addresses are gone.
     pub(super) doomed: bool,
+    /// Before the first state: the one that a process before this one told last.
+    pub(super) told: Option<State>,
+    /// After a resume: the priority that was in force, while a tracker has not said anything yet.
+    pub(super) held_priority: Option<Priority>,
 }
 
 /// What the members of a sync group share.
@@ -154,6 +158,8 @@ impl Router {
             queued: None,
             bound: None,
             doomed: false,
+            told: None,
+            held_priority: None,
             plan,
         }
     }
