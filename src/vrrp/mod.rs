@@ -15,6 +15,7 @@
 mod accept;
 mod advert;
 mod announce;
+mod answers;
 mod claim;
 mod context;
 mod election;
@@ -25,6 +26,7 @@ mod group;
 mod heard;
 mod held;
 mod interfaces;
+mod kept;
 mod news;
 mod pause;
 mod receivers;
@@ -50,6 +52,8 @@ mod pairs;
 #[cfg(test)]
 mod pairs_tracked;
 #[cfg(test)]
+mod sizes;
+#[cfg(test)]
 mod storm;
 #[cfg(test)]
 mod testing;
@@ -64,6 +68,7 @@ pub use event::{
 };
 pub use group::Group;
 pub use held::HeldView;
+pub use kept::{KeptPlan, Policy};
 pub use news::{GroupTransition, News, PriorityNews, WeakerHeard};
 pub use resume::{Memory, Numbers, Remembered, fingerprint, least_patience};
 pub use router::Router;
@@ -446,6 +451,7 @@ impl Core {
         actions: &mut Vec<Action>,
         work: impl FnOnce(&mut Router, &mut Context),
     ) {
+        let crowded = self.routers.len() >= advert::CROWD;
         let Some(router) = self.routers.get_mut(&id) else { return };
         let (interfaces, operations) = (&self.interfaces, &mut self.operations);
         let (priorities, samples) = (&mut self.priorities, &self.samples);
@@ -461,6 +467,7 @@ impl Core {
                 gaps,
                 heard,
                 asleep,
+                crowded,
                 operations,
                 actions,
                 priorities,

@@ -3,15 +3,18 @@
 //! patience goes on as Master: it asks for its addresses again (they are there), and its next advertisement comes when
 //! it was due.
 
+use super::answers::Answers;
 use super::claim::Claim;
 use super::context::Context;
 use super::event::{Action, LogLevel, RouterId, State, Transition, TransitionCause};
+use super::kept::KeptPlan;
 use super::router::Router;
 use super::state::{Master, Phase};
 use super::{Core, speech};
 use crate::net::Priority;
 use crate::plan::Generation;
-use crate::plan::vrrp::{RouterKey, RouterPlan, Transport, VirtualAddress};
+use crate::plan::route::Item;
+use crate::plan::vrrp::{RouterKey, RouterPlan, Transport, Version, VirtualAddress, VirtualLinkPlan};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -69,23 +72,11 @@ pub struct Memory {
 /// only told to people may differ, as at a reload. It is written to a record that another build may read: where it changes,
 /// an upgrade is an election.
 pub fn fingerprint(plan: &RouterPlan) -> u64 {
+    let RouterPlan { key, addresses, excluded_addresses, .. } = plan;
     let mut hash = Fnv::default();
-    let RouterKey { interface, family, vrid, among } = &plan.key;
-    hash.words(format_args!("{interface} {family} {vrid} {among:?} {:?}", plan.version));
-    if let Transport::Unicast { .. } = plan.transport {
-        hash.words(format_args!("unicast"));
-    }
-    for (kind, list) in [("vip", &plan.addresses), ("more", &plan.excluded_addresses)] {
-        for VirtualAddress { cidr, interface, label, options, .. } in list {
-            hash.words(format_args!("{kind} {cidr} {interface:?} {label:?} {:?}", options.peer));
-        }
-    }
-    for link in &plan.virtual_links {
-        hash.words(format_args!("link {} {} {:?}", link.name, link.base, link.kind));
-    }
-    for item in &plan.routing {
-        hash.words(format_args!("{item}"));
-    }
+    hash.key(key, plan.version, &plan.transport);
+    hash.addresses(addresses, excluded_addresses);
+    hash.surroundings(&plan.virtual_links, &plan.routing);
     hash.0
 }
 
@@ -104,6 +95,31 @@ impl Default for Fnv {
 }
 
 impl Fnv {
+    fn key(&mut self, key: &RouterKey, version: Version, transport: &Transport) {
+        let RouterKey { interface, family, vrid, among } = key;
+        self.words(format_args!("{interface} {family} {vrid} {among:?} {version:?}"));
+        if let Transport::Unicast { .. } = transport {
+            self.words(format_args!("unicast"));
+        }
+    }
+
+    fn addresses(&mut self, advertised: &[VirtualAddress], excluded: &[VirtualAddress]) {
+        for (kind, list) in [("vip", advertised), ("more", excluded)] {
+            for VirtualAddress { cidr, interface, label, options, .. } in list {
+                self.words(format_args!("{kind} {cidr} {interface:?} {label:?} {:?}", options.peer));
+            }
+        }
+    }
+
+    fn surroundings(&mut self, links: &[VirtualLinkPlan], routing: &[Item]) {
+        for link in links {
+            self.words(format_args!("link {} {} {:?}", link.name, link.base, link.kind));
+        }
+        for item in routing {
+            self.words(format_args!("{item}"));
+        }
+    }
+
     fn words(&mut self, words: std::fmt::Arguments<'_>) {
         self.write_fmt(words).expect("writing a number fails never");
         self.octet(b'\n');
@@ -139,6 +155,22 @@ impl Core {
             let mut states = group.members.iter().map(told);
             group.told = states.next().flatten().filter(|first| states.all(|state| state == Some(*first)));
         }
+    }
+}
+
+impl KeptPlan {
+    /// [`fingerprint`] of the plan.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hash = Fnv::default();
+        hash.key(&self.key, self.version, &self.transport);
+        hash.addresses(&self.addresses, &self.excluded_addresses);
+        hash.surroundings(&self.virtual_links, &self.routing);
+        hash.0
+    }
+
+    /// [`least_patience`] of the plan's peers.
+    pub fn least_patience(&self) -> Duration {
+        self.interval.duration() * u32::from(self.down_timer_adverts)
     }
 }
 
@@ -193,6 +225,7 @@ impl Router {
             elsewhere_at: self.first_elsewhere(ctx.now),
             second_burst_at: None,
             quiet_until: ctx.now,
+            answers: Answers::new(ctx.now),
         });
         self.told = None;
         self.stirred = true;

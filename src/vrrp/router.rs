@@ -2,12 +2,14 @@
 //! through `transition`, every effect through the files beside this one.
 
 use super::accept::Inbound;
+use super::answers::Answers;
 use super::claim::Claim;
 use super::context::Context;
 use super::election::{Timing, Wait, outranks};
 use super::event::{Action, Frame, LogLevel, RouterId, State, TransitionCause};
 use super::explain::difference_sentence;
 use super::held::HeldList;
+use super::kept::KeptPlan;
 use super::news::{News, WeakerHeard};
 use super::speech::Speech;
 use super::state::{ActiveRouter, Backup, Master, Phase};
@@ -15,10 +17,11 @@ use super::stats::Stats;
 use super::story::Story;
 use super::vips::Vip;
 use crate::net::{AddressFamily, Priority};
-use crate::plan::vrrp::{RouterPlan, TrackedInterface, TrackedObject};
+use crate::plan::vrrp::{TrackedInterface, TrackedObject};
 use crate::time::{Instant, Interval};
 use crate::wire::vrrp::{Addresses, Advertisement, Version};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Shortest time between two sentences about the same weaker router.
@@ -28,7 +31,7 @@ const WEAKER_LOG_GAP: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Router {
     pub(super) id: RouterId,
-    pub(super) plan: RouterPlan,
+    pub(super) plan: KeptPlan,
     pub(super) phase: Phase,
     pub(super) since: Instant,
     pub(super) cause: TransitionCause,
@@ -39,7 +42,7 @@ pub struct Router {
     /// Conditions of which nothing is known yet.
     pub(super) pending: Vec<String>,
     /// What it shares with the members of its sync group.
-    pub(super) shared: Shared,
+    pub(super) shared: Arc<Shared>,
     /// Something changed that its sync group must consider.
     pub(super) stirred: bool,
     /// Heard a weaker Master: the members of its sync group announce their addresses again, too.
@@ -109,6 +112,7 @@ impl Said {
 }
 
 /// Bits of [`Said`] above those of the discards.
+pub(super) const SAID_FLOOD: u32 = 28;
 const SAID_TWO_OWNERS: u32 = 29;
 const SAID_ADDRESSES: u32 = 30;
 const SAID_INTERVAL: u32 = 31;
@@ -123,9 +127,8 @@ struct Heard {
 
 impl Router {
     /// A router in INIT; `start` moves it.
-    pub(super) fn new(id: RouterId, mut plan: RouterPlan, now: Instant) -> Router {
-        plan.shrink();
-        let vips = plan.addresses.iter().chain(&plan.excluded_addresses).cloned().map(Vip::new).collect();
+    pub(super) fn new(id: RouterId, plan: KeptPlan, shared: Arc<Shared>, now: Instant) -> Router {
+        let vips = plan.all_addresses().cloned().map(Vip::new).collect();
         Router {
             id,
             priority: plan.priority,
@@ -135,7 +138,7 @@ impl Router {
             faults: Vec::new(),
             own_faults: Vec::new(),
             pending: Vec::new(),
-            shared: Shared::default(),
+            shared,
             stirred: false,
             alarmed: false,
             joining: false,
@@ -170,7 +173,7 @@ impl Router {
     }
 
     /// Its configuration.
-    pub fn plan(&self) -> &RouterPlan {
+    pub fn plan(&self) -> &KeptPlan {
         &self.plan
     }
 
@@ -427,6 +430,7 @@ impl Router {
             elsewhere_at: self.first_elsewhere(ctx.now),
             second_burst_at: None,
             quiet_until: ctx.now,
+            answers: Answers::new(ctx.now),
         };
         self.transition(Phase::Master(master), cause, ctx);
     }
@@ -485,9 +489,10 @@ impl Router {
         }
         if heard.priority == Priority::RESIGN {
             self.stats.resignations_received += 1;
-            self.send_advertisement(ctx);
             let interval = self.own_interval().duration();
-            if let Phase::Master(master) = &mut self.phase {
+            if self.answer(ctx)
+                && let Phase::Master(master) = &mut self.phase
+            {
                 master.next_advertisement = ctx.now + interval;
             }
         } else if outranks((heard.priority, heard.from), ours) {
@@ -543,9 +548,7 @@ impl Router {
     //= RFC9568 6.4.3 M-79
     fn stand_against(&mut self, heard: Heard, ctx: &mut Context) {
         self.stats.lower_priority_heard += 1;
-        if self.plan.answer_lower_priority {
-            self.send_advertisement(ctx);
-        }
+        let answered = self.plan.answer_lower_priority && self.answer(ctx);
         self.tell_of_weaker(heard, ctx);
         self.announce_again(ctx);
         self.alarmed = true;
@@ -554,7 +557,7 @@ impl Router {
             self.weaker_said_at = Some(ctx.now);
             let Heard { from, priority, .. } = heard;
             let (name, ours) = (&self.plan.name, self.priority);
-            let answer = if self.plan.answer_lower_priority { "told it so" } else { "not answered" };
+            let answer = if answered { "told it so" } else { "not answered" };
             let why = if priority == ours { " and the lower address" } else { "" };
             ctx.log(
                 LogLevel::Warning,
@@ -636,7 +639,7 @@ fn addresses_of(list: &Addresses) -> Vec<IpAddr> {
 //= RFC9568 6.1 M-86
 /// Is a weaker Master left in peace? Always with `nopreempt`, and for `preempt_delay` from the first time
 /// it is heard. The owner preempts whatever is configured (RFC 9568 6.1).
-fn still_patient(backup: &mut Backup, plan: &RouterPlan, now: Instant) -> bool {
+fn still_patient(backup: &mut Backup, plan: &KeptPlan, now: Instant) -> bool {
     if plan.priority.is_owner() {
         return false;
     }
