@@ -11,6 +11,7 @@ use super::explain::difference_sentence;
 use super::held::HeldList;
 use super::kept::KeptPlan;
 use super::news::{News, WeakerHeard};
+use super::rival::Rival;
 use super::speech::Speech;
 use super::state::{ActiveRouter, Backup, Master, Phase};
 use super::stats::Stats;
@@ -82,6 +83,8 @@ pub struct Router {
     pub(super) doomed: bool,
     /// Before the first state: the one that a process before this one told last.
     pub(super) told: Option<State>,
+    /// As Master: a weaker one that is heard.
+    pub(super) rival: Option<Box<Rival>>,
     /// After a resume: the priority that was in force, while a tracker has not said anything yet.
     pub(super) held_priority: Option<Priority>,
 }
@@ -162,6 +165,7 @@ impl Router {
             bound: None,
             doomed: false,
             told: None,
+            rival: None,
             held_priority: None,
             plan,
         }
@@ -398,7 +402,10 @@ impl Router {
                     self.become_master(cause, ctx);
                 }
             }
-            Phase::Master(_) => self.speak_if_due(ctx),
+            Phase::Master(_) => {
+                self.speak_if_due(ctx);
+                self.settle_rival(ctx);
+            }
             Phase::Initialize | Phase::Backup(_) | Phase::Fault => {}
         }
         self.announce_due(ctx);
@@ -549,6 +556,7 @@ impl Router {
     fn stand_against(&mut self, heard: Heard, ctx: &mut Context) {
         self.stats.lower_priority_heard += 1;
         let answered = self.plan.answer_lower_priority && self.answer(ctx);
+        self.note_rival(heard.from, ctx);
         self.tell_of_weaker(heard, ctx);
         self.announce_again(ctx);
         self.alarmed = true;
