@@ -1,6 +1,7 @@
 //! The parent of all roles: starts them, listens for their hearts, hands out plans, reloads, stops, and answers
 //! `holdfastctl`. It parses no configuration and touches no network.
 
+mod appointment;
 mod backoff;
 mod child;
 mod compiler;
@@ -9,6 +10,7 @@ mod difference;
 mod dispatch;
 mod dump;
 mod life;
+mod marker;
 mod pidfile;
 mod privileges;
 mod relay;

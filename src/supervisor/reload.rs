@@ -7,6 +7,7 @@
 
 use super::compiler::compile;
 use super::difference::difference;
+use super::marker::Marker;
 use super::run::Supervisor;
 use super::settings::Limits;
 use super::slot::Slot;
@@ -64,8 +65,10 @@ impl Supervisor {
         tracing::info!("reloading {}", self.settings.configuration.display());
         let (settings, answer) = (self.settings.clone(), self.compiled.clone());
         let next = Generation(self.generation.0 + 1);
+        let marker = Marker::set(self.plans.global.daemon.reload_marker.as_ref(), &self.settings);
         let task = tokio::spawn(async move {
             let compiled = compile(&settings, next).await;
+            drop(marker);
             // Closed only when the supervisor ends.
             answer.send(compiled).await.ok();
         });
@@ -132,6 +135,7 @@ impl Supervisor {
         plans.shrink();
         (self.plans, self.errors) = (plans, errors);
         super::life::adopt(&mut self.settings, &self.plans.global);
+        self.appointments.send_replace(self.plans.global.daemon.reload_time.clone());
         self.retrack();
         self.tell_master();
         for slot in &mut self.slots {
