@@ -73,3 +73,57 @@ impl Check {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::probe::Outcome;
+    use super::super::samples::{tcp, tcp_of};
+    use super::super::{Action, CheckId, Event, Verdict};
+    use super::*;
+    use std::time::Duration;
+
+    fn at(seconds: u64) -> Instant {
+        Instant(seconds * 1_000_000_000)
+    }
+
+    fn begun(questions: &[Question], now: Instant) -> Checks {
+        let mut checks = Checks::new(10);
+        checks.handle(Event::Plan { questions: questions.to_vec(), random: 7 }, now, &mut Vec::new());
+        checks
+    }
+
+    fn fails(checks: &mut Checks, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        checks.handle_timeout(now, &mut actions);
+        let Some(Action::Start { check, .. }) = actions.first() else { return actions };
+        let (check, outcome) = (CheckId(check.0), Outcome::Failure("refused".into()));
+        let mut said = Vec::new();
+        checks.handle(Event::Finished { check, outcome, latency: Duration::ZERO }, now, &mut said);
+        said
+    }
+
+    #[test]
+    fn a_server_that_was_up_has_its_retries_still() {
+        let held = HeldVerdict {
+            question: print_of(&tcp()),
+            down: None,
+            weight: WeightChange::By(0),
+            since_boot: at(70).0,
+        };
+        let mut checks = begun(&[tcp(), tcp_of("192.0.2.2:80")], at(1000));
+        checks.restore(&[held], at(1000), at(100).0);
+        let view = checks.view(&tcp()).expect("it is asked");
+        assert_eq!((view.machine.belief(), view.since), (Belief::Up, at(970)), "up for 30 s");
+        assert_eq!(checks.all_held(at(1000), at(100).0).len(), 1, "nothing is known of the other");
+        let mut checks = begun(&[tcp()], at(1000));
+        let fresh = fails(&mut checks, at(1020));
+        assert!(fresh.iter().any(|a| matches!(a, Action::Verdict(_, Verdict::Down(_)))), "{fresh:?}");
+        let down = checks.all_held(at(1020), at(120).0);
+        assert_eq!(down[0].down.as_deref(), Some("refused"));
+        let mut checks = begun(&[tcp()], at(1000));
+        let up = HeldVerdict { down: None, ..down[0].clone() };
+        checks.restore(&[up], at(1000), at(100).0);
+        let tolerated = fails(&mut checks, at(1020));
+        assert!(!tolerated.iter().any(|a| matches!(a, Action::Verdict(..))), "{tolerated:?}");
+    }
+}

@@ -402,11 +402,11 @@ impl State {
                     self.looks.keep(check, String::new());
                 }
                 Action::Verdict(question, verdict) => {
-                    self.hold(&question);
+                    self.remember(&question);
                     self.verdict(&question, verdict);
                 }
                 Action::Weight(question, change) => {
-                    self.hold(&question);
+                    self.remember(&question);
                     self.weigh(&question, change);
                 }
                 Action::Tolerated(question, cause) => warn!("{question} failed, tolerated so far: {cause}"),

@@ -78,14 +78,18 @@ fn cause(late: Duration, before: Reading, now: Reading, load: &str) -> String {
     if now.suspended.saturating_sub(before.suspended) > Duration::from_millis(1) {
         "the machine was suspended".to_owned()
     } else if waited >= half {
-        format!("it waited {} ms for a processor: the machine is overloaded (load {load}){steal}", waited.as_millis())
+        format!(
+            "it waited {} ms for a processor: the machine is overloaded (load {load}){steal}",
+            waited.as_millis()
+        )
     } else if now.ran.saturating_sub(before.ran) >= half {
         let ran = now.ran.saturating_sub(before.ran).as_millis();
         format!("it was busy itself for {ran} ms{steal}")
     } else if stolen >= 10 {
         format!("the host gave {stolen} % of this machine's processors to others (steal)")
     } else {
-        "it was stopped (SIGSTOP, a frozen control group, a paused virtual machine) or waited in the kernel".to_owned()
+        "it was stopped (SIGSTOP, a frozen control group, a paused virtual machine) or waited in the kernel"
+            .to_owned()
     }
 }
 
@@ -111,7 +115,10 @@ mod tests {
             now.waited += SECOND;
             now.stolen += 100;
         });
-        assert!(stolen.ends_with("the host gave 50 % of this machine's processors to others (steal)"), "{stolen}");
+        assert!(
+            stolen.ends_with("the host gave 50 % of this machine's processors to others (steal)"),
+            "{stolen}"
+        );
         assert!(said(|now| now.stolen += 40).starts_with("the host gave 20 %"));
         assert!(said(|now| now.ran += SECOND).starts_with("it was busy itself for 1000 ms"));
     }

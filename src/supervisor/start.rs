@@ -1,5 +1,6 @@
 //! From the command line to a running daemon.
 
+use super::appointment;
 use super::compiler::compile;
 use super::control::ControlSocket;
 use super::kept::KeptPlans;
@@ -168,7 +169,7 @@ pub fn supervise(settings: Settings) -> u8 {
 
 async fn live(mut settings: Settings) -> u8 {
     announce(&settings);
-    let mut signals = match signals::catch(settings.ignore_sigint) {
+    let (to, mut signals) = match signals::catch(settings.ignore_sigint) {
         Ok(signals) => signals,
         Err(error) => return complain(&settings, &format!("signals cannot be caught: {error}"), EXIT_FATAL),
     };
@@ -189,6 +190,7 @@ async fn live(mut settings: Settings) -> u8 {
     if let Some(path) = &record {
         super::takeover::take_over(path).await;
     }
+    let appointments = appointment::keep(first.plans.global.daemon.reload_time.clone(), to);
     let (to, requests) = mpsc::channel(REQUESTS);
     let control = match ControlSocket::open(&settings.socket, to) {
         Ok(control) => Some(control),
@@ -202,7 +204,7 @@ async fn live(mut settings: Settings) -> u8 {
     }
     life::run_script("startup_script", first.plans.global.daemon.startup.as_ref()).await;
     let record = record.filter(|_| settings.release_vrrp);
-    let (status, shutdown) = run(settings, first, Inputs { signals, requests }).await;
+    let (status, shutdown) = run(settings, first, Inputs { signals, requests, appointments }).await;
     drop(control);
     if let Some(path) = &record {
         // Everything was given up; what was not, nobody goes on with.

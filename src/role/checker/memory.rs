@@ -40,7 +40,7 @@ impl State {
     }
 
     /// And this one.
-    pub(super) fn hold(&mut self, question: &Question) {
+    pub(super) fn remember(&mut self, question: &Question) {
         if let Some(held) = self.checks.held(question, self.now(), since_boot()) {
             self.outbox.send(&FromChecker::Verdicts { all: false, list: vec![held] });
         }

@@ -40,6 +40,7 @@ impl Role {
             ipv6_forwarding: false,
             ipv4: vec![[10, 0, 0, 254].into()],
             ipv6_link_local: Vec::new(),
+            ipv6_wide: Vec::new(),
         };
         let mut actions = Vec::new();
         core.handle(Event::Interface(facts), monotonic_now(), &mut actions);
