@@ -5,6 +5,7 @@ use super::context::Context;
 use super::event::{Action, LogLevel, RouterId, State, TransitionCause};
 use super::group::Group;
 use super::kept::{Keeper, KeptPlan};
+use super::resume::only_whole_groups;
 use super::router::{Router, Shared};
 use super::state::Phase;
 use super::vips::Vip;
@@ -42,7 +43,7 @@ impl Core {
             order.push(id);
             kept.push((id, keeper.keep(router)));
         }
-        let memories = std::mem::take(&mut self.memories);
+        let mut memories = std::mem::take(&mut self.memories);
         if self.generation == Generation::default() && !plan.startup_delay.is_zero() && memories.is_empty() {
             self.asleep_until = Some(now + plan.startup_delay);
         }
@@ -56,6 +57,10 @@ impl Core {
         let left: Vec<RouterId> = known.into_values().collect();
         self.heard.own(kept.iter().map(|(_, router)| &router.key));
         let mut shared = self.arrange_groups(plan.groups, &kept, now, actions);
+        if !memories.is_empty() {
+            let group = |id: &RouterId| shared.get(id).and_then(|shared| shared.group);
+            only_whole_groups(&kept, group, &mut memories, now);
+        }
         self.note_dependants(&kept, &shared);
         self.forget_samples(&kept, &shared);
         let looks_new = self.interfaces.reduce_again();

@@ -17,7 +17,7 @@ use crate::plan::route::Item;
 use crate::plan::vrrp::{RouterKey, RouterPlan, Transport, Version, VirtualAddress, VirtualLinkPlan};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -140,6 +140,34 @@ impl Write for Fnv {
 /// What was remembered and no router has taken yet.
 pub(super) type Memories = BTreeMap<u64, Remembered>;
 
+/// Members of a sync group go on together or not at all: one that must listen would take the others along anyway.
+pub(super) fn only_whole_groups(
+    routers: &[(RouterId, KeptPlan)],
+    group: impl Fn(&RouterId) -> Option<usize>,
+    memories: &mut Memories,
+    now: Instant,
+) {
+    let fresh = |plan: &KeptPlan| {
+        let memory = memories.get(&plan.fingerprint());
+        memory.is_some_and(|memory| memory.silence(now, plan.interval.duration()).is_some())
+    };
+    let stale = routers.iter().filter(|(_, plan)| !fresh(plan));
+    let broken: BTreeSet<usize> = stale.filter_map(|(id, _)| group(id)).collect();
+    for (_, plan) in routers.iter().filter(|(id, _)| group(id).is_some_and(|at| broken.contains(&at))) {
+        if let Some(memory) = memories.get_mut(&plan.fingerprint()) {
+            memory.spoke_at = None;
+        }
+    }
+}
+
+impl Remembered {
+    /// How long it was silent, if that is less than its peers wait. `interval`: the one that it will keep.
+    fn silence(&self, now: Instant, interval: Duration) -> Option<Duration> {
+        let silence = now.saturating_duration_since(self.spoke_at?);
+        (silence + interval / MARGIN_PART < self.patience).then_some(silence)
+    }
+}
+
 impl Core {
     /// What the process before this one left; only before the first plan.
     pub(super) fn remember(&mut self, all: Vec<Remembered>) {
@@ -195,20 +223,20 @@ impl Router {
     /// The state that the process before told last; after a resume, the present one.
     fn told_before(&self) -> Option<State> {
         match self.phase {
-            Phase::Initialize => self.told,
+            Phase::Initialize => self.rare.as_deref().and_then(|rare| rare.told),
             _ => Some(self.phase.state()),
         }
     }
 
     /// Go on as Master, if it was one and its peers still wait. Not to be called but before the first state.
     pub(super) fn resume(&mut self, memory: &Remembered, ctx: &mut Context) -> bool {
-        self.told = Some(memory.state).filter(|state| *state != State::Initialize);
+        self.rare().told = Some(memory.state).filter(|state| *state != State::Initialize);
         self.speech.go_on(memory.numbers);
         let Some(spoke_at) = memory.spoke_at else { return false };
         let interval = self.own_interval().duration();
         let silence = ctx.now.saturating_duration_since(spoke_at);
         let silence_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
-        if silence + interval / MARGIN_PART >= memory.patience {
+        if memory.silence(ctx.now, interval).is_none() {
             let name = &self.plan.name;
             let sentence = format!(
                 "({name}) was Master, but was silent for {silence_ms} ms, which is as long as its peers wait: \
@@ -217,7 +245,7 @@ impl Router {
             ctx.log(LogLevel::Warning, sentence);
             return false;
         }
-        self.held_priority = Some(memory.priority);
+        self.rare().held_priority = Some(memory.priority);
         self.look_around(ctx);
         self.phase = Phase::Master(Master {
             next_advertisement: (spoke_at + interval).max(ctx.now),
@@ -227,7 +255,7 @@ impl Router {
             quiet_until: ctx.now,
             answers: Answers::new(ctx.now),
         });
-        self.told = None;
+        self.rare().told = None;
         self.stirred = true;
         self.since = memory.since;
         self.cause = TransitionCause::Resumed { silence_ms };

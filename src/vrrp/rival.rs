@@ -2,9 +2,10 @@
 //! and for how long; who yields is told by its transition.
 
 use super::context::Context;
-use super::event::{LogLevel, TransitionCause};
+use super::event::{LogLevel, State, TransitionCause};
 use super::router::Router;
 use super::state::Phase;
+use crate::net::Priority;
 use crate::time::Instant;
 use std::net::IpAddr;
 
@@ -19,17 +20,44 @@ pub(super) struct Rival {
     last: Instant,
 }
 
+/// What most routers never need.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Rare {
+    /// Before the first state: the one that a process before this one told last.
+    pub told: Option<State>,
+    /// After a resume: the priority that was in force, while a tracker has not said anything yet.
+    pub held_priority: Option<Priority>,
+    /// As Master: a weaker one that is heard.
+    pub rival: Option<Rival>,
+    /// Another owner speaks although we are stronger: since when, and when it was last heard.
+    pub contested: Option<(Instant, Instant)>,
+    /// When others were last told of a weaker Master.
+    pub weaker_told_at: Option<Instant>,
+}
+
 impl Router {
+    /// To change something rare.
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Another state: who was met in the last one does not matter.
+    pub(super) fn forget_meetings(&mut self) {
+        if let Some(rare) = self.rare.as_deref_mut() {
+            (rare.rival, rare.contested, rare.weaker_told_at) = (None, None, None);
+        }
+    }
+
     /// A weaker Master spoke. One that is being preempted may speak once more before it hears us: that is no split.
     pub(super) fn note_rival(&mut self, address: IpAddr, ctx: &mut Context) {
         let interval = self.own_interval().duration();
         if matches!(self.cause, TransitionCause::Preempted { .. }) && ctx.now < self.since + interval * 2 {
             return;
         }
-        match &mut self.rival {
+        match &mut self.rare().rival {
             Some(rival) if rival.address == address => rival.last = ctx.now,
             rival => {
-                *rival = Some(Box::new(Rival { address, first: ctx.now, last: ctx.now }));
+                *rival = Some(Rival { address, first: ctx.now, last: ctx.now });
                 self.stats.split_brains += 1;
             }
         }
@@ -38,12 +66,12 @@ impl Router {
     /// Looked at whenever an advertisement is due: has the other one yielded?
     pub(super) fn settle_rival(&mut self, ctx: &mut Context) {
         let interval = self.own_interval().duration();
-        let Some(rival) = self.rival.as_deref().copied() else { return };
+        let Some(rival) = self.rare.as_deref().and_then(|rare| rare.rival) else { return };
         let goes_on = matches!(self.phase, Phase::Master(_)) && ctx.now < rival.last + interval * SILENCE;
         if goes_on {
             return;
         }
-        self.rival = None;
+        self.rare().rival = None;
         let Rival { address, first, last } = rival;
         let lasted = last.saturating_duration_since(first).as_millis();
         let ours = first.saturating_duration_since(self.since).as_millis();

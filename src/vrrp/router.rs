@@ -11,7 +11,7 @@ use super::explain::difference_sentence;
 use super::held::HeldList;
 use super::kept::KeptPlan;
 use super::news::{News, WeakerHeard};
-use super::rival::Rival;
+use super::rival::Rare;
 use super::speech::Speech;
 use super::state::{ActiveRouter, Backup, Master, Phase};
 use super::stats::Stats;
@@ -70,9 +70,6 @@ pub struct Router {
     /// Kinds of sentence said since the last change of state.
     pub(super) said: Said,
     pub(super) weaker_said_at: Option<Instant>,
-    pub(super) weaker_told_at: Option<Instant>,
-    /// Another owner speaks although we are stronger: since when, and when it was last heard.
-    pub(super) contested: Option<(Instant, Instant)>,
     /// It says 254 until that one is gone.
     pub(super) gave_way: bool,
     /// The deadline under which the core has queued this router.
@@ -81,12 +78,8 @@ pub struct Router {
     pub(super) bound: Option<u32>,
     /// No longer in the configuration; ends when its addresses are gone.
     pub(super) doomed: bool,
-    /// Before the first state: the one that a process before this one told last.
-    pub(super) told: Option<State>,
-    /// As Master: a weaker one that is heard.
-    pub(super) rival: Option<Box<Rival>>,
-    /// After a resume: the priority that was in force, while a tracker has not said anything yet.
-    pub(super) held_priority: Option<Priority>,
+    /// What most routers never need.
+    pub(super) rare: Option<Box<Rare>>,
 }
 
 /// What the members of a sync group share.
@@ -158,15 +151,11 @@ impl Router {
             stats: Stats::default(),
             said: Said::default(),
             weaker_said_at: None,
-            weaker_told_at: None,
-            contested: None,
             gave_way: false,
             queued: None,
             bound: None,
             doomed: false,
-            told: None,
-            rival: None,
-            held_priority: None,
+            rare: None,
             plan,
         }
     }
@@ -521,9 +510,13 @@ impl Router {
         }
         let interval = self.own_interval().duration();
         // A silence in between means that the other one gave way: a new contest.
-        let goes_on = self.contested.filter(|(_, last)| ctx.now < *last + interval * 4);
+        let goes_on = self
+            .rare
+            .as_deref()
+            .and_then(|rare| rare.contested)
+            .filter(|(_, last)| ctx.now < *last + interval * 4);
         let first = goes_on.map_or(ctx.now, |(first, _)| first);
-        self.contested = Some((first, ctx.now));
+        self.rare().contested = Some((first, ctx.now));
         if ctx.now >= first + interval * 32 / 10 {
             self.priority = Priority(254);
             self.gave_way = true;
@@ -580,10 +573,15 @@ impl Router {
 
     /// Notify scripts hear of it, but a flood of packets is no flood of scripts.
     fn tell_of_weaker(&mut self, heard: Heard, ctx: &mut Context) {
-        if self.weaker_told_at.is_some_and(|at| ctx.now < at + self.own_interval().duration() / 2) {
+        if self
+            .rare
+            .as_deref()
+            .and_then(|rare| rare.weaker_told_at)
+            .is_some_and(|at| ctx.now < at + self.own_interval().duration() / 2)
+        {
             return;
         }
-        self.weaker_told_at = Some(ctx.now);
+        self.rare().weaker_told_at = Some(ctx.now);
         ctx.actions.push(Action::News(News::WeakerHeard(WeakerHeard {
             router: self.id,
             key: self.plan.key.clone(),

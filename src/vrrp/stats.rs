@@ -94,6 +94,6 @@ mod tests {
             assert_eq!(stats.discarded(reason), times, "{reason:?}");
         }
         let names: std::collections::BTreeSet<_> = stats.counters().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), 14 + Discard::ALL.len() - 1);
+        assert_eq!(names.len(), 15 + Discard::ALL.len() - 1);
     }
 }

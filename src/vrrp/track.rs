@@ -112,8 +112,15 @@ impl Router {
     pub(super) fn look_around(&mut self, ctx: &mut Context) {
         let Outlook { link, source, priority, faults, pending, unknown } =
             Outlook::of(&self.plan, &self.shared, ctx);
-        self.held_priority = self.held_priority.filter(|_| unknown);
-        let priority = self.held_priority.unwrap_or(priority);
+        let held = self.rare.as_deref().and_then(|rare| rare.held_priority);
+        let priority = match held {
+            Some(held) if unknown => held,
+            Some(_) => {
+                self.rare().held_priority = None;
+                priority
+            }
+            None => priority,
+        };
         if (link, source) != (self.link, self.source) {
             self.frames.clear();
             self.link = link;

@@ -15,7 +15,8 @@ impl Router {
     //= RFC9568 6.4.2 M-64
     pub(super) fn transition(&mut self, to: Phase, cause: TransitionCause, ctx: &mut Context) {
         // What a process before this one told is what those who listen believe.
-        let told = self.told.take().filter(|_| self.phase == Phase::Initialize);
+        let told = self.rare.as_deref_mut().and_then(|rare| rare.told.take());
+        let told = told.filter(|_| self.phase == Phase::Initialize);
         let (from, announced) = (told.unwrap_or(self.phase.state()), self.stats.announcements_sent);
         if matches!(self.phase, Phase::Master(_)) {
             self.stats.left_master += 1;
@@ -32,9 +33,7 @@ impl Router {
         self.cause = cause;
         self.said = Said::default();
         self.weaker_said_at = None;
-        self.weaker_told_at = None;
-        self.contested = None;
-        self.rival = None;
+        self.forget_meetings();
         self.faults = match &self.cause {
             TransitionCause::Fault(reasons) => reasons.clone(),
             _ => Vec::new(),

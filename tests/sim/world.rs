@@ -182,8 +182,9 @@ impl World {
         self.inflict(Deed::Crash { node: victim });
         self.run_until(self.now + length)?;
         self.inflict(Deed::StartSoon { node: victim });
-        // Longer than the interval at which the shortest Master_Down_Interval would have ended.
-        self.run_until(self.now + 5 * shortest)?;
+        // Until every Master_Down_Interval would have ended, and everybody has heard everybody again.
+        let longest = self.invariants.longest.values().copied().max().unwrap_or(0);
+        self.run_until(self.now + 5 * longest)?;
         let after: Vec<Vec<RouterKey>> = all.iter().map(|n| masters(&self.nodes[*n])).collect();
         if shortest >= RESUMABLE && before != after {
             let sentence =

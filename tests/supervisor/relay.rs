@@ -98,8 +98,8 @@ fn samples_reach_the_vrrp_role_and_its_successor() {
     });
     end(&lab, "vrrp.pid");
     lab.wait_for("them again", || heard(&lab, "vrrp").len() == 8);
-    // Each life: the plan, then three samples; a tracker that nobody configured is none.
-    assert_eq!(heard(&lab, "vrrp")[4..], ["plan 1 of 1", samples[0], samples[1], session]);
+    // Before its plan, so that a Master that goes on says the same priority. A tracker that nobody configured is none.
+    assert_eq!(heard(&lab, "vrrp")[4..], [samples[0], samples[1], session, "plan 1 of 1"]);
 }
 
 fn samples_are_held_while_the_scripts_role_is_dead() {
@@ -124,7 +124,7 @@ fn samples_of_what_is_tracked_no_more_are_forgotten() {
     let before = heard(&lab, "vrrp").len();
     end(&lab, "vrrp.pid");
     lab.wait_for("the sample that is left", || heard(&lab, "vrrp").len() >= before + 2);
-    assert_eq!(heard(&lab, "vrrp")[before..], ["plan 2 of 1", "tracker script script1 Some(Down)"]);
+    assert_eq!(heard(&lab, "vrrp")[before..], ["tracker script script1 Some(Down)", "plan 2 of 1"]);
 }
 
 fn claims_reach_the_scripts_role_and_its_answer_the_vrrp_role() {
