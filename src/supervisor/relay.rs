@@ -10,7 +10,8 @@ use super::worker::{
     Worker, claim_frame, claimed_frame, held_frame, master_frame, news_frame, tracker_frames, unclaim_frame,
 };
 use crate::link::{Claimed, News};
-use crate::plan::Plans;
+use crate::plan::bfd::BfdPlan;
+use crate::plan::scripts::ScriptsPlan;
 use crate::plan::track::{Sample, TrackerKey, TrackerKind};
 use crate::vrrp::{ClaimId, ClaimOrder, State, Transition};
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,7 +61,14 @@ impl Supervisor {
     /// What a role that starts must hear before its plan.
     pub(super) fn before_plan(&self, worker: Worker) -> Option<Vec<u8>> {
         if worker == Worker::Checker {
-            return self.followed_is_master().and_then(|master| master_frame(master).ok());
+            let master = self.followed_is_master().and_then(|master| master_frame(master).ok());
+            let frames: Vec<Vec<u8>> = master.into_iter().chain(self.held_verdicts()).collect();
+            return (!frames.is_empty()).then(|| frames.concat());
+        }
+        if worker == Worker::Vrrp {
+            // Before its plan, so that a Master that goes on says the same priority as before.
+            let samples = self.samples.iter().filter(|(key, _)| self.for_vrrp(key));
+            return tracker_frames(samples).ok().filter(|frames| !frames.is_empty());
         }
         let of_scripts = |key: &TrackerKey| key.kind != TrackerKind::Bfd;
         let samples = self.samples.iter().filter(|(key, _)| of_scripts(key));
@@ -139,17 +147,17 @@ impl Supervisor {
 
     /// Forgets what the plans in force do not track.
     pub(super) fn retrack(&mut self) {
-        self.tracked = trackers(&self.plans);
+        self.tracked = trackers(&self.plans.scripts, &self.plans.bfd);
         self.samples.retain(|key, _| self.tracked.contains(key));
     }
 }
 
 /// What is watched.
-pub fn trackers(plans: &Plans) -> BTreeSet<TrackerKey> {
+pub fn trackers(scripts: &ScriptsPlan, bfd: &BfdPlan) -> BTreeSet<TrackerKey> {
     let key = |kind, name: &String| TrackerKey { kind, name: name.clone() };
-    let scripts = plans.scripts.scripts.iter().map(|script| key(TrackerKind::Script, &script.name));
-    let files = plans.scripts.files.iter().map(|file| key(TrackerKind::File, &file.name));
-    let processes = plans.scripts.processes.iter().map(|process| key(TrackerKind::Process, &process.name));
-    let sessions = plans.bfd.sessions.iter().map(|session| key(TrackerKind::Bfd, &session.name));
+    let files = scripts.files.iter().map(|file| key(TrackerKind::File, &file.name));
+    let processes = scripts.processes.iter().map(|process| key(TrackerKind::Process, &process.name));
+    let scripts = scripts.scripts.iter().map(|script| key(TrackerKind::Script, &script.name));
+    let sessions = bfd.sessions.iter().map(|session| key(TrackerKind::Bfd, &session.name));
     scripts.chain(files).chain(processes).chain(sessions).collect()
 }

@@ -1,10 +1,11 @@
 //! What travels for checkers: samples of files and BFD sessions to them, programs to the scripts role and back.
 
+use super::kept::KeptPlans;
 use super::run::Supervisor;
 use super::worker::Worker;
+use crate::check::held::HeldVerdict;
 use crate::link::frame::{FrameError, encode};
 use crate::link::{ToChecker, ToScripts};
-use crate::plan::Plans;
 use crate::plan::scripts::{RunEnd, RunOrder, RunReport};
 use crate::plan::track::{Sample, TrackerKey, TrackerKind};
 use std::time::Duration;
@@ -38,6 +39,21 @@ impl Supervisor {
         }
     }
 
+    /// Verdicts for the next checker role. As many as there are checks: the checker says when to begin anew.
+    pub(super) fn hold_verdicts(&mut self, all: bool, list: Vec<HeldVerdict>) {
+        if all {
+            self.verdicts.clear();
+        }
+        self.verdicts.extend(list.into_iter().map(|held| (held.question, held)));
+    }
+
+    /// What a checker role that starts must hear of its predecessor's verdicts.
+    pub(super) fn held_verdicts(&self) -> Option<Vec<u8>> {
+        let all: Vec<HeldVerdict> = self.verdicts.values().cloned().collect();
+        // More than fits into a frame: it begins with what the kernel's table says.
+        (!all.is_empty()).then(|| encode(&ToChecker::Held(all)).ok()).flatten()
+    }
+
     /// A program to run. Where nobody can, the checker hears that at once.
     pub(super) fn relay_order(&mut self, order: RunOrder) {
         let number = order.number;
@@ -63,7 +79,7 @@ impl Supervisor {
 }
 
 /// Files, and the sessions that are for checkers.
-fn for_checker(plans: &Plans, key: &TrackerKey) -> bool {
+fn for_checker(plans: &KeptPlans, key: &TrackerKey) -> bool {
     match key.kind {
         TrackerKind::File => true,
         TrackerKind::Bfd => plans.bfd.sessions.iter().any(|s| s.to_checker && s.name == key.name),

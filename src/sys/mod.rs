@@ -4,6 +4,7 @@
 //! Invariant: nothing here decides. A value goes to the kernel or comes from it, with its units named.
 
 pub mod bfd_socket;
+pub mod calendar;
 pub mod child;
 pub mod clock;
 pub mod membership;
@@ -13,6 +14,7 @@ pub mod packet_socket;
 pub mod poll;
 pub mod process;
 pub mod readable;
+pub mod shared_words;
 
 pub mod timer;
 pub mod vrrp_socket;

@@ -2,6 +2,7 @@
 
 use super::claim::{ClaimId, ClaimOrder};
 use super::news::News;
+use super::resume::Remembered;
 use crate::net::{IpCidr, MacAddr, Priority};
 use crate::plan::route::{Item, RulePlan};
 use crate::plan::track::{Sample, TrackerKey};
@@ -82,6 +83,8 @@ pub enum Event {
     /// This process was stopped for a while, or had no time: before anything else that happened meanwhile. A Master that
     /// was silent for longer than its peers wait listens before it claims anything.
     Paused,
+    /// What the process before this one noted of its routers: before the first plan.
+    Resume(Vec<Remembered>),
 }
 
 /// A packet as the socket delivered it.
@@ -141,6 +144,19 @@ pub struct InterfaceFacts {
     pub ipv4: Vec<Ipv4Addr>,
     /// IPv6 link-local addresses that may be used (not tentative, not failed), in the kernel's order.
     pub ipv6_link_local: Vec<Ipv6Addr>,
+    /// Its other IPv6 addresses.
+    #[serde(default)]
+    pub ipv6_wide: Vec<Ipv6Addr>,
+}
+
+impl InterfaceFacts {
+    /// Does it have the address?
+    pub fn has(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => self.ipv4.contains(&v4),
+            IpAddr::V6(v6) => self.ipv6_link_local.contains(&v6) || self.ipv6_wide.contains(&v6),
+        }
+    }
 }
 
 /// Why a kernel operation failed.
@@ -433,6 +449,11 @@ pub enum TransitionCause {
     Orphaned,
     /// This process was stopped, or had no time, for longer than the peers wait: one of them may be Master now.
     Paused {
+        /// Time without an advertisement of ours, in milliseconds.
+        silence_ms: u64,
+    },
+    /// A new process goes on as Master where one that died stopped; the peers noticed nothing.
+    Resumed {
         /// Time without an advertisement of ours, in milliseconds.
         silence_ms: u64,
     },

@@ -18,6 +18,7 @@ mod announce;
 mod answers;
 mod claim;
 mod context;
+mod debounce;
 mod election;
 mod event;
 mod explain;
@@ -26,13 +27,17 @@ mod group;
 mod heard;
 mod held;
 mod interfaces;
+mod kept;
 mod news;
 mod pause;
 mod receivers;
 mod reconfigure;
+mod resume;
+mod rival;
 mod router;
 mod routes;
 mod samples;
+mod sources;
 mod speech;
 mod state;
 mod statics;
@@ -50,6 +55,8 @@ mod pairs;
 #[cfg(test)]
 mod pairs_tracked;
 #[cfg(test)]
+mod sizes;
+#[cfg(test)]
 mod storm;
 #[cfg(test)]
 mod testing;
@@ -64,7 +71,9 @@ pub use event::{
 };
 pub use group::Group;
 pub use held::HeldView;
+pub use kept::{KeptPlan, Policy};
 pub use news::{GroupTransition, News, PriorityNews, WeakerHeard};
+pub use resume::{Memory, Numbers, Remembered, fingerprint, least_patience};
 pub use router::Router;
 pub use state::ActiveRouter;
 pub use stats::Stats;
@@ -75,6 +84,7 @@ use crate::plan::Generation;
 use crate::plan::track::{Sample, TrackerKey};
 use crate::time::Instant;
 use context::{Context, Operations, PriorityChange};
+use debounce::Debounce;
 use explain::priority_sentences;
 use gaps::Gaps;
 use heard::Heard;
@@ -82,6 +92,7 @@ use held::{HeldList, comes_up};
 use interfaces::Interfaces;
 use receivers::Receivers;
 use samples::Samples;
+use sources::Sources;
 use state::Phase;
 use statics::STATICS;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,6 +116,8 @@ pub struct Core {
     /// The group of a member that heard a weaker Master, and the member.
     alarmed: Option<(usize, RouterId)>,
     gaps: Gaps,
+    debounce: Debounce,
+    sources: Sources,
     heard: Heard,
     /// Say which VRIDs are heard that no router has.
     log_unknown: bool,
@@ -119,6 +132,8 @@ pub struct Core {
     priorities: Vec<PriorityChange>,
     life: Life,
     unknown_router: u64,
+    /// What the process before this one left, until the first plan.
+    memories: resume::Memories,
     /// Time of day less monotonic time, in nanoseconds.
     day_offset: i64,
 }
@@ -215,6 +230,7 @@ impl Core {
                 self.stop(TransitionCause::Orphaned, now, actions);
             }
             (Life::Running, Event::Paused) => self.listen_after_pause(now, actions),
+            (_, Event::Resume(all)) => self.remember(all),
             (_, Event::Command(Command::Stop { release: false })) => self.stopped(actions),
             (Life::Stopping, _) => {}
         }
@@ -227,6 +243,7 @@ impl Core {
             return;
         }
         self.wake(now, actions);
+        self.links_settled(now, actions);
         let due: Vec<RouterId> =
             self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
         let speaks = !due.is_empty();
@@ -276,7 +293,12 @@ impl Core {
             return None;
         }
         let routers = self.deadlines.first().map(|(at, _)| *at);
-        let others = [self.gaps.next_timeout(), self.asleep_until, self.statics_timeout()];
+        let others = [
+            self.gaps.next_timeout(),
+            self.debounce.next_timeout(),
+            self.asleep_until,
+            self.statics_timeout(),
+        ];
         others.into_iter().chain([routers]).flatten().min()
     }
 
@@ -315,15 +337,25 @@ impl Core {
         self.life == Life::Stopped
     }
 
-    fn interface(&mut self, facts: InterfaceFacts, now: Instant, actions: &mut Vec<Action>) {
+    fn interface(&mut self, mut facts: InterfaceFacts, now: Instant, actions: &mut Vec<Action>) {
         for index in self.interfaces.superseded_by(&facts) {
             self.interface_gone(index, now, actions);
         }
+        self.settle_link(&mut facts, now);
+        self.take_interface(facts, now, actions);
+    }
+
+    /// Facts that count.
+    fn take_interface(&mut self, facts: InterfaceFacts, now: Instant, actions: &mut Vec<Action>) {
         let name = facts.name.clone();
         let mac_before = self.interfaces.get(&name).map(|interface| interface.mac);
         let before = self.interfaces.get(&name).map(|interface| (interface.index, interface.up));
         let comes_up = comes_up(before, &facts);
-        if !self.interfaces.update(facts) {
+        let changed = self.interfaces.update(facts);
+        if self.life == Life::Running {
+            self.look_for_sources(now, actions);
+        }
+        if !changed {
             return;
         }
         self.reevaluate_watchers(&name, now, actions);
@@ -352,6 +384,7 @@ impl Core {
 
     fn interface_gone(&mut self, index: u32, now: Instant, actions: &mut Vec<Action>) {
         let Some(name) = self.interfaces.remove(index) else { return };
+        self.debounce.forget(index);
         for id in self.interfaces.watchers(&name) {
             self.with_router(id, now, actions, |router, _| {
                 router.addresses_gone(&name);
@@ -360,6 +393,9 @@ impl Core {
         }
         self.statics.link_gone(&name);
         self.reevaluate_watchers(&name, now, actions);
+        if self.life == Life::Running {
+            self.look_for_sources(now, actions);
+        }
     }
 
     fn sampled(&mut self, key: TrackerKey, sample: Option<Sample>, now: Instant, actions: &mut Vec<Action>) {
@@ -442,6 +478,7 @@ impl Core {
         actions: &mut Vec<Action>,
         work: impl FnOnce(&mut Router, &mut Context),
     ) {
+        let crowded = self.routers.len() >= advert::CROWD;
         let Some(router) = self.routers.get_mut(&id) else { return };
         let (interfaces, operations) = (&self.interfaces, &mut self.operations);
         let (priorities, samples) = (&mut self.priorities, &self.samples);
@@ -457,6 +494,7 @@ impl Core {
                 gaps,
                 heard,
                 asleep,
+                crowded,
                 operations,
                 actions,
                 priorities,

@@ -9,17 +9,20 @@ use super::election::{Timing, Wait, outranks};
 use super::event::{Action, Frame, LogLevel, RouterId, State, TransitionCause};
 use super::explain::difference_sentence;
 use super::held::HeldList;
+use super::kept::KeptPlan;
 use super::news::{News, WeakerHeard};
+use super::rival::Rare;
 use super::speech::Speech;
 use super::state::{ActiveRouter, Backup, Master, Phase};
 use super::stats::Stats;
 use super::story::Story;
 use super::vips::Vip;
 use crate::net::{AddressFamily, Priority};
-use crate::plan::vrrp::{RouterPlan, TrackedInterface, TrackedObject};
+use crate::plan::vrrp::{TrackedInterface, TrackedObject};
 use crate::time::{Instant, Interval};
 use crate::wire::vrrp::{Addresses, Advertisement, Version};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Shortest time between two sentences about the same weaker router.
@@ -29,7 +32,7 @@ const WEAKER_LOG_GAP: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Router {
     pub(super) id: RouterId,
-    pub(super) plan: RouterPlan,
+    pub(super) plan: KeptPlan,
     pub(super) phase: Phase,
     pub(super) since: Instant,
     pub(super) cause: TransitionCause,
@@ -40,7 +43,7 @@ pub struct Router {
     /// Conditions of which nothing is known yet.
     pub(super) pending: Vec<String>,
     /// What it shares with the members of its sync group.
-    pub(super) shared: Shared,
+    pub(super) shared: Arc<Shared>,
     /// Something changed that its sync group must consider.
     pub(super) stirred: bool,
     /// Heard a weaker Master: the members of its sync group announce their addresses again, too.
@@ -67,9 +70,6 @@ pub struct Router {
     /// Kinds of sentence said since the last change of state.
     pub(super) said: Said,
     pub(super) weaker_said_at: Option<Instant>,
-    pub(super) weaker_told_at: Option<Instant>,
-    /// Another owner speaks although we are stronger: since when, and when it was last heard.
-    pub(super) contested: Option<(Instant, Instant)>,
     /// It says 254 until that one is gone.
     pub(super) gave_way: bool,
     /// The deadline under which the core has queued this router.
@@ -78,6 +78,8 @@ pub struct Router {
     pub(super) bound: Option<u32>,
     /// No longer in the configuration; ends when its addresses are gone.
     pub(super) doomed: bool,
+    /// What most routers never need.
+    pub(super) rare: Option<Box<Rare>>,
 }
 
 /// What the members of a sync group share.
@@ -121,9 +123,8 @@ struct Heard {
 
 impl Router {
     /// A router in INIT; `start` moves it.
-    pub(super) fn new(id: RouterId, mut plan: RouterPlan, now: Instant) -> Router {
-        plan.shrink();
-        let vips = plan.addresses.iter().chain(&plan.excluded_addresses).cloned().map(Vip::new).collect();
+    pub(super) fn new(id: RouterId, plan: KeptPlan, shared: Arc<Shared>, now: Instant) -> Router {
+        let vips = plan.all_addresses().cloned().map(Vip::new).collect();
         Router {
             id,
             priority: plan.priority,
@@ -133,7 +134,7 @@ impl Router {
             faults: Vec::new(),
             own_faults: Vec::new(),
             pending: Vec::new(),
-            shared: Shared::default(),
+            shared,
             stirred: false,
             alarmed: false,
             joining: false,
@@ -150,12 +151,11 @@ impl Router {
             stats: Stats::default(),
             said: Said::default(),
             weaker_said_at: None,
-            weaker_told_at: None,
-            contested: None,
             gave_way: false,
             queued: None,
             bound: None,
             doomed: false,
+            rare: None,
             plan,
         }
     }
@@ -166,7 +166,7 @@ impl Router {
     }
 
     /// Its configuration.
-    pub fn plan(&self) -> &RouterPlan {
+    pub fn plan(&self) -> &KeptPlan {
         &self.plan
     }
 
@@ -369,6 +369,7 @@ impl Router {
     pub(super) fn receive(&mut self, packet: Inbound<'_>, ctx: &mut Context) {
         let Some(advert) = self.accept(packet, ctx) else { return };
         let heard = Heard { from: packet.source, priority: advert.priority(), interval: advert.interval() };
+        self.listen_if_too_late(ctx);
         match &self.phase {
             Phase::Backup(_) => self.backup_hears(heard, ctx),
             Phase::Master(_) => self.master_hears(heard, ctx),
@@ -381,6 +382,7 @@ impl Router {
     //= RFC9568 6.4.3 M-28
     //= RFC9568 6.4.3 M-72
     pub(super) fn timeout(&mut self, ctx: &mut Context) {
+        self.listen_if_too_late(ctx);
         match &mut self.phase {
             Phase::Backup(backup) if backup.master_down_at <= ctx.now && !backup.wants_master => {
                 if self.shared.group.is_some() {
@@ -391,7 +393,10 @@ impl Router {
                     self.become_master(cause, ctx);
                 }
             }
-            Phase::Master(_) => self.speak_if_due(ctx),
+            Phase::Master(_) => {
+                self.speak_if_due(ctx);
+                self.settle_rival(ctx);
+            }
             Phase::Initialize | Phase::Backup(_) | Phase::Fault => {}
         }
         self.announce_due(ctx);
@@ -505,9 +510,13 @@ impl Router {
         }
         let interval = self.own_interval().duration();
         // A silence in between means that the other one gave way: a new contest.
-        let goes_on = self.contested.filter(|(_, last)| ctx.now < *last + interval * 4);
+        let goes_on = self
+            .rare
+            .as_deref()
+            .and_then(|rare| rare.contested)
+            .filter(|(_, last)| ctx.now < *last + interval * 4);
         let first = goes_on.map_or(ctx.now, |(first, _)| first);
-        self.contested = Some((first, ctx.now));
+        self.rare().contested = Some((first, ctx.now));
         if ctx.now >= first + interval * 32 / 10 {
             self.priority = Priority(254);
             self.gave_way = true;
@@ -542,6 +551,7 @@ impl Router {
     fn stand_against(&mut self, heard: Heard, ctx: &mut Context) {
         self.stats.lower_priority_heard += 1;
         let answered = self.plan.answer_lower_priority && self.answer(ctx);
+        self.note_rival(heard.from, ctx);
         self.tell_of_weaker(heard, ctx);
         self.announce_again(ctx);
         self.alarmed = true;
@@ -563,10 +573,15 @@ impl Router {
 
     /// Notify scripts hear of it, but a flood of packets is no flood of scripts.
     fn tell_of_weaker(&mut self, heard: Heard, ctx: &mut Context) {
-        if self.weaker_told_at.is_some_and(|at| ctx.now < at + self.own_interval().duration() / 2) {
+        if self
+            .rare
+            .as_deref()
+            .and_then(|rare| rare.weaker_told_at)
+            .is_some_and(|at| ctx.now < at + self.own_interval().duration() / 2)
+        {
             return;
         }
-        self.weaker_told_at = Some(ctx.now);
+        self.rare().weaker_told_at = Some(ctx.now);
         ctx.actions.push(Action::News(News::WeakerHeard(WeakerHeard {
             router: self.id,
             key: self.plan.key.clone(),
@@ -632,7 +647,7 @@ fn addresses_of(list: &Addresses) -> Vec<IpAddr> {
 //= RFC9568 6.1 M-86
 /// Is a weaker Master left in peace? Always with `nopreempt`, and for `preempt_delay` from the first time
 /// it is heard. The owner preempts whatever is configured (RFC 9568 6.1).
-fn still_patient(backup: &mut Backup, plan: &RouterPlan, now: Instant) -> bool {
+fn still_patient(backup: &mut Backup, plan: &KeptPlan, now: Instant) -> bool {
     if plan.priority.is_owner() {
         return false;
     }

@@ -3,14 +3,16 @@
 use super::context::{Context, PriorityChange};
 use super::event::{Action, State};
 use super::interfaces::Interfaces;
+use super::kept::KeptPlan;
 use super::news::{News, PriorityNews};
 use super::router::{Router, Shared};
 use super::routes::routing_faults;
 use super::samples::Effect;
+use super::sources::source_fault;
 use super::state::Phase;
 use super::virtual_mac;
 use crate::net::{AddressFamily, Priority};
-use crate::plan::vrrp::{RouterPlan, TrackedInterface, Transport};
+use crate::plan::vrrp::{TrackedInterface, Transport};
 use std::net::IpAddr;
 
 /// What the surroundings say about a router.
@@ -26,11 +28,13 @@ struct Outlook {
     faults: Vec<String>,
     /// Conditions of which nothing is known yet, a sentence each.
     pending: Vec<String>,
+    /// Is there a tracker of which nothing is known yet?
+    unknown: bool,
 }
 
 impl Outlook {
     /// Look around.
-    fn of(plan: &RouterPlan, shared: &Shared, ctx: &Context) -> Outlook {
+    fn of(plan: &KeptPlan, shared: &Shared, ctx: &Context) -> Outlook {
         let interfaces = ctx.interfaces;
         let own = interfaces.get(&plan.key.interface);
         let source = match plan.transport {
@@ -55,21 +59,23 @@ impl Outlook {
         if faults.is_empty() {
             faults.extend(virtual_mac::link_fault(plan, speaks));
         }
+        faults.extend(source_fault(plan, interfaces));
         faults.extend(address_faults(plan, interfaces));
         faults.extend(routing_faults(plan, interfaces));
         let watched = || plan.track_interfaces.iter().chain(&shared.interfaces);
         faults.extend(watched().filter_map(|tracked| tracker_fault(tracked, interfaces)));
         let mut added: Vec<i32> =
             watched().map(|tracked| contribution(tracked, is_up(&tracked.interface, interfaces))).collect();
-        let mut pending = Vec::new();
+        let (mut pending, mut unknown) = (Vec::new(), false);
         for tracked in plan.trackers.iter().chain(&shared.trackers) {
             match ctx.samples.effect(tracked) {
                 Effect::Adds(number) => added.push(number),
                 Effect::Fault(sentence) => faults.push(sentence),
                 Effect::Unknown if tracked.weight == 0 => {
+                    unknown = true;
                     pending.push(ctx.samples.sentence(&tracked.tracker))
                 }
-                Effect::Unknown => {}
+                Effect::Unknown => unknown = true,
             }
         }
         Outlook {
@@ -78,6 +84,7 @@ impl Outlook {
             priority: effective_priority(plan.priority, &added),
             faults,
             pending,
+            unknown,
         }
     }
 }
@@ -103,7 +110,17 @@ impl Router {
 
     /// Take in interface, source address, priority and trouble as they are now.
     pub(super) fn look_around(&mut self, ctx: &mut Context) {
-        let Outlook { link, source, priority, faults, pending } = Outlook::of(&self.plan, &self.shared, ctx);
+        let Outlook { link, source, priority, faults, pending, unknown } =
+            Outlook::of(&self.plan, &self.shared, ctx);
+        let held = self.rare.as_deref().and_then(|rare| rare.held_priority);
+        let priority = match held {
+            Some(held) if unknown => held,
+            Some(_) => {
+                self.rare().held_priority = None;
+                priority
+            }
+            None => priority,
+        };
         if (link, source) != (self.link, self.source) {
             self.frames.clear();
             self.link = link;
@@ -178,10 +195,10 @@ fn tracker_fault(tracked: &TrackedInterface, interfaces: &Interfaces) -> Option<
 }
 
 /// Interfaces that hold virtual addresses are needed as much as the router's own.
-fn address_faults(plan: &RouterPlan, interfaces: &Interfaces) -> Vec<String> {
+fn address_faults(plan: &KeptPlan, interfaces: &Interfaces) -> Vec<String> {
     let mut faults = Vec::new();
     let mut seen = Vec::new();
-    for address in plan.addresses.iter().chain(&plan.excluded_addresses) {
+    for address in plan.all_addresses() {
         let Some(name) = address.interface.as_ref().filter(|name| **name != plan.key.interface) else {
             continue;
         };
@@ -196,7 +213,7 @@ fn address_faults(plan: &RouterPlan, interfaces: &Interfaces) -> Vec<String> {
     faults
 }
 
-fn no_source(plan: &RouterPlan) -> String {
+fn no_source(plan: &KeptPlan) -> String {
     let name = &plan.key.interface;
     match plan.key.family {
         AddressFamily::V4 => format!("interface {name} has no IPv4 address to send from"),

@@ -14,7 +14,10 @@ impl Router {
     //= RFC9568 6.4.2 M-55
     //= RFC9568 6.4.2 M-64
     pub(super) fn transition(&mut self, to: Phase, cause: TransitionCause, ctx: &mut Context) {
-        let (from, announced) = (self.phase.state(), self.stats.announcements_sent);
+        // What a process before this one told is what those who listen believe.
+        let told = self.rare.as_deref_mut().and_then(|rare| rare.told.take());
+        let told = told.filter(|_| self.phase == Phase::Initialize);
+        let (from, announced) = (told.unwrap_or(self.phase.state()), self.stats.announcements_sent);
         if matches!(self.phase, Phase::Master(_)) {
             self.stats.left_master += 1;
             self.end_claim(ctx);
@@ -30,8 +33,7 @@ impl Router {
         self.cause = cause;
         self.said = Said::default();
         self.weaker_said_at = None;
-        self.weaker_told_at = None;
-        self.contested = None;
+        self.forget_meetings();
         self.faults = match &self.cause {
             TransitionCause::Fault(reasons) => reasons.clone(),
             _ => Vec::new(),
@@ -82,6 +84,7 @@ fn resigns(cause: &TransitionCause) -> bool {
         | TransitionCause::Outranked { .. }
         | TransitionCause::Preempted { .. }
         | TransitionCause::Recovered(_)
+        | TransitionCause::Resumed { .. }
         | TransitionCause::Paused { .. } => false,
     }
 }

@@ -28,13 +28,15 @@ pub(super) struct Vip {
     /// Where it stands.
     pub state: VipState,
     /// Why the last operation failed.
-    pub error: Option<KernelError>,
+    pub error: Option<Box<KernelError>>,
     /// When to announce it again, and how often.
     pub second_burst: Option<(Instant, u32)>,
     /// It was on the interface before we asked for it: the owner's own address.
     real: bool,
     failures: u32,
     wanted_since: Instant,
+    /// A process before this one held it: no network has to learn of it.
+    pub resumed: bool,
 }
 
 /// Where a virtual address stands.
@@ -68,6 +70,7 @@ impl Vip {
             real: false,
             failures: 0,
             wanted_since: Instant::ZERO,
+            resumed: false,
         }
     }
 
@@ -119,7 +122,7 @@ impl Router {
             address: &vip.address,
             interface: vip.interface(&self.plan.key.interface),
             installed: matches!(vip.state, VipState::Installed),
-            error: vip.error.as_ref(),
+            error: vip.error.as_deref(),
         })
     }
 
@@ -203,7 +206,7 @@ impl Router {
                 vip.state = if adding { VipState::AddFailed(at) } else { VipState::RemoveFailed(at) };
                 let sentence =
                     failure_sentence(&self.plan.name, vip, &self.plan.key.interface, adding, &error);
-                vip.error = Some(error);
+                vip.error = Some(Box::new(error));
                 self.stats.kernel_failures += 1;
                 self.note_retry(at);
                 ctx.log(LogLevel::Error, sentence);

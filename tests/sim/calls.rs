@@ -96,7 +96,8 @@ fn leaving_is_said(number: usize, node: &Node, actions: &[Action]) -> Result<(),
     for action in actions {
         let Action::Notify(t) = action else { continue };
         let first = if let TransitionCause::Group { cause, .. } = &t.cause { cause } else { &t.cause };
-        let yields = matches!(first, TransitionCause::Outranked { .. });
+        // What a process before this one was, this one need not leave with a word.
+        let yields = matches!(first, TransitionCause::Outranked { .. }) || node.begun.contains(&t.key);
         if t.from != State::Master || yields || !could_speak(node, &t.key) {
             continue;
         }
@@ -178,6 +179,8 @@ fn check_advertisement(
     let is_it =
         |key: &RouterKey| key.vrid.get() == said.vrid && key.family == family && key.interface == *name;
     let was = before.iter().find(|(key, _)| is_it(key)).map(|(_, state)| *state);
+    // One that goes on as Master and at once has to leave: the process before it was the Master.
+    let was = if node.begun.iter().any(is_it) { Some(State::Master) } else { was };
     if said.priority == 0 {
         let leaves = !node.states.iter().any(|(key, state)| is_it(key) && *state == State::Master);
         let fair = was == Some(State::Master) && leaves;

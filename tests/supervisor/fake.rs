@@ -3,12 +3,14 @@
 //! `bfd` hold a word for that role (`crash`, `silent`, `deaf`, `mute`, `garbage`, `failover`, `samples`, `claims`). Every order it hears becomes a line of
 //! `orders`.
 
+use holdfast::check::held::HeldVerdict;
 use holdfast::link::frame::{Decoder, encode};
 use holdfast::link::{
     Claimed, Compiled, FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp,
 };
 use holdfast::net::{AddressFamily, Priority, VirtualRouterId};
 use holdfast::plan::Generation;
+use holdfast::plan::check::WeightChange;
 use holdfast::plan::track::{Sample, TrackerKey, TrackerKind};
 use holdfast::plan::vrrp::RouterKey;
 use holdfast::report::{BfdStatus, CheckNowReport, CheckerStatus, ChecksReport, ScriptsStatus, VrrpStatus};
@@ -164,6 +166,17 @@ impl Fake {
                 ToChecker::Process(_) => {}
                 ToChecker::Plan(plan) => {
                     fake.planned(plan.generation.0, plan.virtual_servers.len());
+                    if fake.mode == "believes" {
+                        for question in [9, 4, 9] {
+                            let held = HeldVerdict {
+                                question,
+                                down: Some("refused".to_owned()),
+                                weight: WeightChange::By(1),
+                                since_boot: 7,
+                            };
+                            fake.say(&FromChecker::Verdicts { all: false, list: vec![held] });
+                        }
+                    }
                     fake.say(&FromChecker::Applied(plan.generation));
                 }
                 ToChecker::Snapshot(number) => {
@@ -180,6 +193,7 @@ impl Fake {
                 }
                 ToChecker::Tracker(key, sample) => fake.note(&format!("tracker {key} {sample:?}")),
                 ToChecker::Ran(report) => fake.note(&format!("ran {report:?}")),
+                ToChecker::Held(all) => fake.note(&format!("held {all:?}")),
                 ToChecker::Master(master) => fake.note(&format!("master {master}")),
                 ToChecker::AreYouThere(number) => fake.say(&FromChecker::Alive(number)),
                 ToChecker::Stop { release } => {

@@ -20,11 +20,25 @@ pub const TESTS: &[Test] = &[
     ("a_claim_without_a_scripts_role_has_failed", a_claim_without_a_scripts_role_has_failed),
     ("news_reach_the_scripts_role", news_reach_the_scripts_role),
     ("synchronisation_hears_of_its_virtual_router", synchronisation_hears_of_its_virtual_router),
+    ("verdicts_reach_the_next_checker_role", verdicts_reach_the_next_checker_role),
     (
         "questions_about_checks_are_answered_by_the_checker",
         questions_about_checks_are_answered_by_the_checker,
     ),
 ];
+
+fn verdicts_reach_the_next_checker_role() {
+    let lab = Lab::with(0, 1, &[("checker", "believes")], &[]);
+    lab.wait_for_order("checker plan 1 of 1");
+    lab.wait_for("a plan in force", || lab.status().daemon.roles[0].generation.is_some());
+    end(&lab, "checkers.pid");
+    lab.wait_for("a second plan", || lab.orders().len() == 3);
+    let orders = lab.orders();
+    let place = |number: u64| orders[1].find(&format!("question: {number}")).expect("it is held");
+    assert!(orders[1].starts_with("checker held [") && place(4) < place(9), "{orders:?}");
+    assert_eq!(orders[1].matches("refused").count(), 2, "each once: {orders:?}");
+    assert_eq!(orders[2], "checker plan 1 of 1");
+}
 
 /// A lab that tracks.
 fn lab(scripts: usize, sessions: usize, modes: &[(&str, &str)]) -> Lab {
@@ -84,8 +98,8 @@ fn samples_reach_the_vrrp_role_and_its_successor() {
     });
     end(&lab, "vrrp.pid");
     lab.wait_for("them again", || heard(&lab, "vrrp").len() == 8);
-    // Each life: the plan, then three samples; a tracker that nobody configured is none.
-    assert_eq!(heard(&lab, "vrrp")[4..], ["plan 1 of 1", samples[0], samples[1], session]);
+    // Before its plan, so that a Master that goes on says the same priority. A tracker that nobody configured is none.
+    assert_eq!(heard(&lab, "vrrp")[4..], [samples[0], samples[1], session, "plan 1 of 1"]);
 }
 
 fn samples_are_held_while_the_scripts_role_is_dead() {
@@ -110,7 +124,7 @@ fn samples_of_what_is_tracked_no_more_are_forgotten() {
     let before = heard(&lab, "vrrp").len();
     end(&lab, "vrrp.pid");
     lab.wait_for("the sample that is left", || heard(&lab, "vrrp").len() >= before + 2);
-    assert_eq!(heard(&lab, "vrrp")[before..], ["plan 2 of 1", "tracker script script1 Some(Down)"]);
+    assert_eq!(heard(&lab, "vrrp")[before..], ["tracker script script1 Some(Down)", "plan 2 of 1"]);
 }
 
 fn claims_reach_the_scripts_role_and_its_answer_the_vrrp_role() {

@@ -191,13 +191,13 @@ fn a_client_that_says_no_more_is_answered() {
 }
 
 fn a_reload_does_not_wait_for_a_role_to_be_forgiven() {
-    let lab = Lab::with(1, 0, &[("vrrp", "crash")], &[]);
+    let lab = Lab::with(0, 1, &[("checker", "crash")], &[]);
     // Longer than the limit for applying a plan.
     lab.wait_for_log("it is started again in 8 s");
-    lab.behave("vrrp", "");
+    lab.behave("checker", "");
     let outcome = lab.reload();
     assert!(outcome.accepted && outcome.trouble.is_empty(), "{outcome:?}");
-    assert!(lab.orders().contains(&"vrrp plan 2 of 1".to_owned()), "{:?}", lab.orders());
+    assert!(lab.orders().contains(&"checker plan 2 of 1".to_owned()), "{:?}", lab.orders());
 }
 
 fn a_role_that_does_not_apply_is_reported() {

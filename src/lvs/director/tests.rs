@@ -140,6 +140,26 @@ impl Bench {
     }
 }
 
+/// The process before this one had taken server 2 out and given server 1 another weight.
+#[test]
+fn verdicts_of_an_earlier_process_leave_the_table_as_it_is() {
+    let server = virtual_server(vec![real(1, 10), real(2, 1)]);
+    let observed = kernel(&[(1, 7)]);
+    let (one, two) = (check("192.0.2.1:80").question(), check("192.0.2.2:80").question());
+    let mut forgetful = Bench::on(server.clone(), &observed);
+    assert_ne!(forgetful.director.desired(), &observed, "without them the weight would be put back");
+    let mut bench = Bench::on(server, &observed);
+    let restored = bench.director.restore(|question| match question {
+        question if *question == one => Some((Ok(()), WeightChange::To(7))),
+        question if *question == two => Some((Err("refused".into()), WeightChange::By(0))),
+        _ => None,
+    });
+    assert_eq!((restored, bench.director.desired()), (2, &observed));
+    bench.up(2);
+    assert_eq!(bench.serving(), "1:7 2:1");
+    forgetful.down(2);
+}
+
 #[test]
 fn servers_serve_until_a_check_fails_and_again_when_it_succeeds() {
     let mut bench = Bench::new(virtual_server(vec![real(1, 3), real(2, 5)]));

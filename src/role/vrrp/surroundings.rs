@@ -28,6 +28,8 @@ pub struct Needs {
     pub settings: FilterSettings,
     /// Interfaces that get `promote_secondaries`.
     pub promote: BTreeSet<String>,
+    /// The kernel reports no link-local groups by IGMP.
+    pub no_local_igmp: bool,
 }
 
 impl Needs {
@@ -51,19 +53,20 @@ impl Needs {
             filter: Filter::of(plan),
             settings: plan.filter.clone(),
             promote: promoting.map(|router| router.key.interface.clone()).collect(),
+            no_local_igmp: plan.no_local_igmp,
         }
     }
 
     /// Nothing at all?
     pub fn is_empty(&self) -> bool {
-        self.links.is_empty() && self.filter.is_empty() && self.promote.is_empty()
+        self.links.is_empty() && self.filter.is_empty() && self.promote.is_empty() && !self.no_local_igmp
     }
 }
 
 /// Something for the thread.
 enum Job {
-    /// Make what is needed; nothing is removed yet.
-    Prepare(Box<Needs>),
+    /// Make what is needed; nothing is removed yet. The addresses on the named interfaces stay: their routers go on.
+    Prepare(Box<Needs>, BTreeSet<String>),
     /// Remove what the last needs do not name.
     Settle,
     /// Remove everything.
@@ -92,8 +95,8 @@ impl Surroundings {
         Ok(Surroundings { jobs, done, waker, needs: Needs::default(), fresh: true, outstanding: 0 })
     }
 
-    /// Begin to make what `needs` names. True when the plan must wait for it.
-    pub fn prepare(&mut self, needs: Needs) -> bool {
+    /// Begin to make what `needs` names, with the addresses of the interfaces `kept` left on them. True when the plan must wait for it.
+    pub fn prepare(&mut self, needs: Needs, kept: BTreeSet<String>) -> bool {
         if self.needs == needs && !self.fresh {
             // What failed before may succeed now: a module was loaded, a name set free.
             let busy = self.outstanding > 0;
@@ -103,13 +106,17 @@ impl Surroundings {
         let must_wait = !needs.is_empty();
         self.fresh = false;
         self.needs = needs;
-        self.mend();
+        self.make(kept);
         must_wait
     }
 
     /// Make again what is missing.
     pub fn mend(&mut self) {
-        self.submit(Job::Prepare(Box::new(self.needs.clone())));
+        self.make(BTreeSet::new());
+    }
+
+    fn make(&mut self, kept: BTreeSet<String>) {
+        self.submit(Job::Prepare(Box::new(self.needs.clone()), kept));
         self.outstanding += 1;
     }
 
@@ -169,7 +176,7 @@ fn work(inbox: &Receiver<Job>, outbox: &Sender<()>, wake: &Waker) {
     let mut workshop = Workshop::default();
     while let Ok(job) = inbox.recv() {
         match job {
-            Job::Prepare(needs) => workshop.prepare(*needs),
+            Job::Prepare(needs, kept) => workshop.prepare(*needs, kept),
             Job::Settle => {
                 workshop.settle();
                 continue;

@@ -1,5 +1,6 @@
 //! Makes, adopts and removes virtual interfaces, their sysctls and the filter. Runs on the thread of `surroundings`.
 
+use super::igmp::LocalReports;
 use super::surroundings::Needs;
 use super::sysctl::{BASE, Originals, maker, set_own};
 use crate::net::{AddressFamily, IpCidr};
@@ -24,12 +25,15 @@ const RUNNING_PAUSE: Duration = Duration::from_millis(20);
 pub struct Workshop {
     needs: Needs,
     originals: Originals,
+    local_reports: LocalReports,
     /// Virtual interfaces by name: index, and whether we made it (else it was there and fitted).
     made: BTreeMap<String, Made>,
     filter: Option<(FilterSettings, Filter)>,
     filter_failed: bool,
     socket: Option<RouteSocket>,
     complained: BTreeSet<String>,
+    /// Interfaces whose addresses stay when they are adopted: their routers go on as Master.
+    kept: BTreeSet<String>,
 }
 
 struct Made {
@@ -40,7 +44,8 @@ struct Made {
 
 impl Workshop {
     /// Make what is needed and is not there.
-    pub fn prepare(&mut self, needs: Needs) {
+    pub fn prepare(&mut self, needs: Needs, kept: BTreeSet<String>) {
+        self.kept = kept;
         let first = self.filter.is_none() && !self.filter_failed;
         if self.needs != needs {
             self.complained.clear();
@@ -55,6 +60,13 @@ impl Workshop {
             }
         }
         self.set_filter(self.needs.settings.clone(), self.needs.filter.clone(), first);
+        self.turn_local_igmp();
+    }
+
+    fn turn_local_igmp(&mut self) {
+        if let Err(error) = self.local_reports.turn(self.needs.no_local_igmp) {
+            self.complain(format!("disable_local_igmp: {error}; the kernel's setting stays as it is"));
+        }
     }
 
     /// Remove what is not needed any more, and what an earlier run left.
@@ -72,6 +84,7 @@ impl Workshop {
             _ => !bases.contains(interface),
         });
         problems.iter().for_each(|problem| tracing::warn!("{problem}"));
+        self.turn_local_igmp();
     }
 
     /// Remove everything.
@@ -153,7 +166,8 @@ impl Workshop {
         let whose = if ours { "an earlier run left it" } else { "it fits, and stays when this process ends" };
         tracing::info!("took over {} on {}: {whose}", plan.name, plan.base);
         self.made.insert(plan.name.clone(), Made { index, base: plan.base.clone(), ours });
-        self.strip(index).and_then(|()| self.furnish(plan, v6, index)).map_err(|error| {
+        let stripped = if self.kept.contains(&plan.name) { Ok(()) } else { self.strip(index) };
+        stripped.and_then(|()| self.furnish(plan, v6, index)).map_err(|error| {
             self.made.remove(&plan.name);
             error.to_string()
         })
