@@ -22,6 +22,13 @@ pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>)
     }
     super::whole::compare(old, new, changes);
     statics(old, new, changes);
+    let found;
+    let old = if old.routers.iter().any(|router| router.key.place().is_some()) {
+        found = placed_as_in(old, new);
+        &found
+    } else {
+        old
+    };
     let by_key = |plan: &'_ VrrpPlan| -> BTreeMap<RouterKey, usize> {
         plan.routers.iter().enumerate().map(|(index, r)| (r.key.clone(), index)).collect()
     };
@@ -51,6 +58,21 @@ pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>)
             }
         }
     }
+}
+
+/// A unicast router without `interface` is one router, whether the compiler has found its interface or not.
+fn placed_as_in(old: &VrrpPlan, new: &VrrpPlan) -> VrrpPlan {
+    let mut old = old.clone();
+    for router in old.routers.iter_mut().filter(|router| router.key.place().is_some()) {
+        let same = |other: &&RouterPlan| {
+            let unplaced = RouterKey { interface: router.key.interface.clone(), ..other.key.clone() };
+            unplaced == router.key && other.source_given() == router.source_given()
+        };
+        if let Some(now) = new.routers.iter().find(same) {
+            router.key = now.key.clone();
+        }
+    }
+    old
 }
 
 fn filter(settings: &FilterSettings) -> String {

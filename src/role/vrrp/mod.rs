@@ -6,6 +6,7 @@ mod igmp;
 mod kernel;
 mod lease;
 mod leftovers;
+mod placing;
 mod routes;
 mod sockets;
 mod surroundings;
