@@ -8,6 +8,7 @@ fn options(words: &[&str]) -> Options {
     match parse(words) {
         Invocation::Run(options) => *options,
         Invocation::Say(text, _) => panic!("{words:?}: {text}"),
+        Invocation::Version => panic!("{words:?}: only the version"),
     }
 }
 

@@ -231,19 +231,6 @@ impl RouterPlan {
         self.excluded_addresses.shrink_to_fit();
     }
 
-    /// The source address that the configuration gives.
-    pub fn source_given(&self) -> Option<IpAddr> {
-        match self.transport {
-            Transport::Multicast { source, .. } | Transport::Unicast { source, .. } => source,
-        }
-    }
-
-    /// Is it another interface than the one that the router's own addresses are on?
-    pub fn is_elsewhere(&self, interface: &str) -> bool {
-        let own = |link: &VirtualLinkPlan| link.name == interface && link.base == self.key.interface;
-        interface != self.key.interface && !self.virtual_links.iter().any(own)
-    }
-
     /// The interface that advertisements leave and enter by.
     pub fn advert_interface(&self) -> &str {
         self.advert_link.as_deref().unwrap_or(&self.key.interface)

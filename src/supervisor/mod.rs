@@ -2,6 +2,7 @@
 //! `holdfastctl`. It parses no configuration and touches no network.
 
 mod appointment;
+mod ask_checker;
 mod backoff;
 mod child;
 mod compiler;
@@ -9,6 +10,7 @@ mod control;
 mod difference;
 mod dispatch;
 mod dump;
+mod kept;
 mod life;
 mod marker;
 mod pidfile;

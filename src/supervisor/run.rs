@@ -1,8 +1,10 @@
 //! The supervisor's one loop and its state. Every wait is a deadline in the state; nothing here blocks.
 
+use super::ask_checker::Asks as CheckerAsks;
 use super::child::{ChildEvent, ChildEvents};
 use super::control::Asked;
 use super::dump::{Dump, Dumps};
+use super::kept::KeptPlans;
 use super::relay::{Samples, trackers};
 use super::reload::{QueuedReload, Reload};
 use super::settings::Settings;
@@ -11,9 +13,9 @@ use super::status::{Recent, StatusRound};
 use super::worker::{Report, START_ORDER, STOP_ORDER, WORKERS, Worker};
 use crate::link::control::{Answer, Request};
 use crate::link::{Compiled, News};
+use crate::plan::Generation;
 use crate::plan::process::{LifeScript, ReloadTime};
 use crate::plan::track::TrackerKey;
-use crate::plan::{Generation, Plans};
 use crate::sys::process::release_free_memory;
 use std::collections::{BTreeSet, VecDeque};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -36,7 +38,7 @@ pub enum Asks {
 /// The running daemon.
 pub struct Supervisor {
     pub(super) settings: Settings,
-    pub(super) plans: Plans,
+    pub(super) plans: KeptPlans,
     /// Errors in the configuration in force that keepalived tolerates, and so do we.
     pub(super) errors: usize,
     pub(super) generation: Generation,
@@ -50,6 +52,7 @@ pub struct Supervisor {
     pub(super) queued_reload: Option<QueuedReload>,
     pub(super) refused_reload: Option<String>,
     pub(super) status: StatusRound,
+    pub(super) checker_asks: CheckerAsks,
     pub(super) dumps: Dumps,
     pub(super) recent: VecDeque<Recent>,
     pub(super) started: Instant,
@@ -64,7 +67,9 @@ pub struct Supervisor {
 /// The configuration that the daemon starts with.
 pub struct Configuration {
     /// What to do.
-    pub plans: Plans,
+    pub plans: KeptPlans,
+    /// Which configuration it is.
+    pub generation: Generation,
     /// How many errors it has in spite of that.
     pub errors: usize,
 }
@@ -114,12 +119,11 @@ impl Supervisor {
         compiled: mpsc::Sender<Result<Compiled, String>>,
         appointments: watch::Sender<Option<ReloadTime>>,
     ) -> Supervisor {
-        let Configuration { mut plans, errors } = first;
-        plans.shrink();
+        let Configuration { plans, generation, errors } = first;
         Supervisor {
             settings,
-            generation: plans.vrrp.generation.max(plans.lvs.generation),
-            tracked: trackers(&plans),
+            generation,
+            tracked: trackers(&plans.scripts, &plans.bfd),
             samples: Samples::new(),
             masters: BTreeSet::new(),
             plans,
@@ -130,6 +134,7 @@ impl Supervisor {
             queued_reload: None,
             refused_reload: None,
             status: StatusRound::default(),
+            checker_asks: CheckerAsks::default(),
             dumps: Dumps::default(),
             recent: VecDeque::new(),
             started: Instant::now(),
@@ -223,6 +228,7 @@ impl Supervisor {
                     Report::Claimed(claimed) => self.relay_claimed(claimed),
                     Report::Order(order) => self.relay_order(order),
                     Report::Ran(report) => self.relay_end(report),
+                    Report::Answer(number, answer) => self.checker_asks.answered(number, answer),
                     Report::Alive => {}
                     // Its exit follows, and is logged.
                     Report::Stopped => {}
@@ -261,6 +267,8 @@ impl Supervisor {
             _ if reply.is_closed() => {}
             Request::Status => self.ask_status(reply),
             Request::Reload => self.ask_reload(Some(reply)),
+            Request::Checks(filter) => self.ask_checks(filter, reply),
+            Request::CheckNow(filter) => self.ask_check_now(filter, reply),
         }
     }
 
@@ -280,6 +288,7 @@ impl Supervisor {
             }
         }
         self.finish_status(now);
+        self.expire_checker_asks(now);
         self.finish_dumps(now);
         self.finish_reload(now);
         self.advance_stop();
@@ -288,6 +297,7 @@ impl Supervisor {
     fn next_deadline(&self) -> Option<Instant> {
         let slots = self.slots.iter().filter_map(Slot::deadline);
         let rounds = self.status.deadline().into_iter().chain(self.dumps.deadline());
+        let rounds = rounds.chain(self.checker_asks.deadline());
         slots.chain(rounds).chain(self.reload.as_ref().and_then(Reload::deadline)).min()
     }
 

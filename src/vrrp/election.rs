@@ -58,12 +58,7 @@ impl Timing {
 /// How long the peers of a router listen to its silence before one takes over: Master_Down_Interval by our own
 /// numbers.
 pub fn patience(plan: &RouterPlan) -> Duration {
-    patience_of(plan, plan.priority)
-}
-
-/// The same for a peer of another priority.
-pub(super) fn patience_of(plan: &RouterPlan, priority: Priority) -> Duration {
-    let RouterPlan { version, down_timer_adverts, interval, .. } = *plan;
+    let RouterPlan { version, priority, down_timer_adverts, interval, .. } = *plan;
     Timing { version, priority, down_timer_adverts, master_interval: interval }.wait(Wait::Down)
 }
 

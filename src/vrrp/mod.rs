@@ -27,6 +27,7 @@ mod group;
 mod heard;
 mod held;
 mod interfaces;
+mod kept;
 mod news;
 mod pause;
 mod receivers;
@@ -52,6 +53,8 @@ mod pairs;
 #[cfg(test)]
 mod pairs_tracked;
 #[cfg(test)]
+mod sizes;
+#[cfg(test)]
 mod storm;
 #[cfg(test)]
 mod testing;
@@ -66,6 +69,7 @@ pub use event::{
 };
 pub use group::Group;
 pub use held::HeldView;
+pub use kept::{KeptPlan, Policy};
 pub use news::{GroupTransition, News, PriorityNews, WeakerHeard};
 pub use router::Router;
 pub use state::ActiveRouter;
@@ -468,6 +472,7 @@ impl Core {
         actions: &mut Vec<Action>,
         work: impl FnOnce(&mut Router, &mut Context),
     ) {
+        let crowded = self.routers.len() >= advert::CROWD;
         let Some(router) = self.routers.get_mut(&id) else { return };
         let (interfaces, operations) = (&self.interfaces, &mut self.operations);
         let (priorities, samples) = (&mut self.priorities, &self.samples);
@@ -483,6 +488,7 @@ impl Core {
                 gaps,
                 heard,
                 asleep,
+                crowded,
                 operations,
                 actions,
                 priorities,

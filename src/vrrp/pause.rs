@@ -1,7 +1,7 @@
 //! After a pause: what a process that stood still may still believe.
 
 use super::context::Context;
-use super::election::{Wait, patience, patience_of};
+use super::election::Wait;
 use super::event::{OpId, RouterId, TransitionCause};
 use super::router::Router;
 use super::state::Phase;
@@ -32,14 +32,14 @@ impl Router {
     /// Silent for longer than the peers wait, by our own numbers, one of them may be Master, and the kernel may have
     /// taken the addresses back (`vip_lease`). The owner listens as well: its peers yield as soon as it speaks.
     fn listen_after_pause(&mut self, ctx: &mut Context) {
-        self.listen_after(patience(&self.plan), ctx);
+        self.listen_after(self.plan.patience(), ctx);
     }
 
     /// `timer_expired_backup`, as keepalived 2.3 has it: with `nopreempt`, a Master that was held up for so long that
     /// another one may have taken over leaves it to that one. Before what it hears, or says, next.
     pub(super) fn listen_if_too_late(&mut self, ctx: &mut Context) {
         if let Some(other) = self.plan.listens_when_late {
-            self.listen_after(patience_of(&self.plan, other), ctx);
+            self.listen_after(self.plan.patience_of(other), ctx);
         }
     }
 

@@ -3,8 +3,8 @@
 use super::Core;
 use super::event::{Action, RouterId};
 use super::interfaces::Interfaces;
+use super::kept::KeptPlan;
 use super::router::Router;
-use crate::plan::vrrp::RouterPlan;
 use crate::time::Instant;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,15 +14,15 @@ pub(super) type Sources = BTreeMap<IpAddr, bool>;
 
 /// Why the router cannot speak, if its source address is tracked. Any interface may have the address, as the kernel
 /// sends from any of its own (keepalived 2.4.3 asks whether it exists; 2.2.7 knows the keyword and does nothing).
-pub(super) fn source_fault(plan: &RouterPlan, interfaces: &Interfaces) -> Option<String> {
-    let source = plan.source_given().filter(|_| plan.track_source)?;
+pub(super) fn source_fault(plan: &KeptPlan, interfaces: &Interfaces) -> Option<String> {
+    let source = plan.tracked_source()?;
     (!interfaces.has(source)).then(|| format!("no interface has the source address {source} (track_src_ip)"))
 }
 
 impl Core {
     /// The addresses that a new plan tracks.
-    pub(super) fn note_sources<'a>(&mut self, routers: impl Iterator<Item = &'a RouterPlan>) {
-        let tracked = routers.filter(|plan| plan.track_source).filter_map(RouterPlan::source_given);
+    pub(super) fn note_sources<'a>(&mut self, routers: impl Iterator<Item = &'a KeptPlan>) {
+        let tracked = routers.filter_map(KeptPlan::tracked_source);
         self.sources = tracked.map(|source| (source, self.interfaces.has(source))).collect();
     }
 
@@ -37,10 +37,8 @@ impl Core {
                 (before != *there).then_some(*source)
             })
             .collect();
-        let concerned = |router: &&Router| {
-            let source = router.plan.source_given().filter(|_| router.plan.track_source);
-            source.is_some_and(|source| changed.contains(&source))
-        };
+        let concerned =
+            |router: &&Router| router.plan.tracked_source().is_some_and(|source| changed.contains(&source));
         if changed.is_empty() {
             return;
         }

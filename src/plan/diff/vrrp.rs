@@ -62,11 +62,14 @@ pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>)
 
 /// A unicast router without `interface` is one router, whether the compiler has found its interface or not.
 fn placed_as_in(old: &VrrpPlan, new: &VrrpPlan) -> VrrpPlan {
+    let source = |router: &RouterPlan| match router.transport {
+        Transport::Multicast { source, .. } | Transport::Unicast { source, .. } => source,
+    };
     let mut old = old.clone();
     for router in old.routers.iter_mut().filter(|router| router.key.place().is_some()) {
         let same = |other: &&RouterPlan| {
             let unplaced = RouterKey { interface: router.key.interface.clone(), ..other.key.clone() };
-            unplaced == router.key && other.source_given() == router.source_given()
+            unplaced == router.key && source(other) == source(router)
         };
         if let Some(now) = new.routers.iter().find(same) {
             router.key = now.key.clone();
