@@ -181,6 +181,8 @@ pub enum Invocation {
     Run(Box<Options>),
     /// Print this on standard error and exit with this status.
     Say(String, u8),
+    /// Print [`version`] there and exit with status 0.
+    Version,
 }
 
 impl Options {
@@ -192,7 +194,7 @@ impl Options {
         let parsed = command.try_get_matches_from(words).and_then(|m| Options::from_arg_matches(&m));
         match parsed {
             Ok(options) if options.help => Invocation::Say(help(), 0),
-            Ok(options) if options.version => Invocation::Say(version(), 0),
+            Ok(options) if options.version => Invocation::Version,
             Ok(options) => Invocation::Run(Box::new(options)),
             Err(error) => Invocation::Say(complaint(&error), 1),
         }
@@ -229,8 +231,18 @@ fn help() -> String {
     Options::command().render_long_help().to_string()
 }
 
-fn version() -> String {
-    format!("holdfast v{}\n", env!("CARGO_PKG_VERSION"))
+/// The keepalived whose configuration language and files these are.
+const KEEPALIVED_VERSION: &str = "2.4.3";
+
+/// What `-v` says. Exporters run `keepalived -v` and take the second word of the first line, less its first letter, to
+/// know which states and files to expect; called by that name we answer so.
+pub fn version(program: &Path) -> String {
+    let own = env!("CARGO_PKG_VERSION");
+    if program.file_name().is_some_and(|name| name == "keepalived") {
+        format!("Keepalived v{KEEPALIVED_VERSION} (as holdfast {own} is)\n")
+    } else {
+        format!("holdfast v{own}\nin place of Keepalived v{KEEPALIVED_VERSION}\n")
+    }
 }
 
 /// clap's complaint in one line.

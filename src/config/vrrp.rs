@@ -190,19 +190,16 @@ fn vrid(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<VirtualRouterI
 }
 
 fn interface(instance: &VrrpInstance, out: &mut Diagnostics) -> Option<String> {
-    if let Some(interface) = &instance.settings.interface {
+    let (settings, name) = (&instance.settings, &instance.name);
+    if let Some(interface) = &settings.interface {
         return Some(interface.value.clone());
     }
-    let name = &instance.name;
-    let unicast = instance.settings.unicast_source.is_some() && !instance.settings.unicast_peers.is_empty();
-    let diagnostic = if unicast {
-        let title = format!("vrrp_instance {}: no interface has its unicast_src_ip now", name.value);
-        let now = "the instance is not started; reload when there is one";
-        Diagnostic::new(Code::NotYetTraffic, name.span, title, now)
-    } else {
-        let title = format!("vrrp_instance {} has no interface", name.value);
-        Diagnostic::new(Code::Incomplete, name.span, title, "the configuration is refused, as in keepalived")
-    };
+    if let Some(source) = settings.unicast_source.filter(|_| !settings.unicast_peers.is_empty()) {
+        return Some(RouterKey::place_for(source.value, settings.others.text("vrf")));
+    }
+    let title = format!("vrrp_instance {} has no interface", name.value);
+    let now = "the configuration is refused, as in keepalived";
+    let diagnostic = Diagnostic::new(Code::Incomplete, name.span, title, now);
     out.say(diagnostic.instead("interface NAME, the one that reaches the other routers"));
     None
 }

@@ -174,6 +174,23 @@ impl InterfaceTable {
     }
 }
 
+/// Who has what.
+impl InterfaceTable {
+    /// The interfaces that have the address, by index.
+    pub fn holders(&self, address: IpAddr) -> impl Iterator<Item = &str> {
+        let has = move |interface: &&Interface| {
+            interface.addresses.iter().any(|known| known.cidr.address() == address && known.is_usable())
+        };
+        self.interfaces.values().filter(has).map(|interface| interface.link.name.as_str())
+    }
+
+    /// The bridge, bond or VRF that the interface belongs to.
+    pub fn master(&self, name: &str) -> Option<&str> {
+        let master = self.link(name)?.ties.master?;
+        self.interfaces.get(&master).map(|interface| interface.link.name.as_str())
+    }
+}
+
 impl Interface {
     fn facts(&self) -> InterfaceFacts {
         let mut facts = InterfaceFacts {

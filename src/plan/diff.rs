@@ -6,6 +6,7 @@
 mod bfd;
 mod groups;
 mod lvs;
+mod notify;
 mod process;
 mod trackers;
 mod vrrp;
@@ -60,6 +61,13 @@ pub enum What {
     Tracker {
         /// Its block.
         tracker: String,
+        /// What that means.
+        happens: &'static str,
+    },
+    /// Notify scripts, a FIFO or mail.
+    Notify {
+        /// Whose, or which.
+        who: String,
         /// What that means.
         happens: &'static str,
     },
@@ -295,6 +303,7 @@ pub fn diff(old: &Plans, new: &Plans) -> Vec<Change> {
     roles(old, new, &mut changes);
     vrrp::compare(&old.vrrp, &new.vrrp, &mut changes);
     groups::compare(&old.vrrp, &new.vrrp, &mut changes);
+    notify::compare(&old.scripts.notify, &new.scripts.notify, &mut changes);
     trackers::compare(&old.scripts, &new.scripts, &mut changes);
     lvs::compare(&old.lvs, &new.lvs, &mut changes);
     bfd::compare(&old.bfd, &new.bfd, &mut changes);

@@ -99,6 +99,26 @@ impl RouterKey {
     pub fn new(interface: String, family: AddressFamily, vrid: VirtualRouterId) -> RouterKey {
         RouterKey { interface, family, vrid, among: None }
     }
+
+    /// What stands for the interface of a unicast router that is wherever its source address is: `/ADDRESS[@VRF]`. No
+    /// interface has such a name.
+    pub fn place_for(source: IpAddr, vrf: Option<&str>) -> String {
+        let vrf = vrf.map(|vrf| format!("@{vrf}")).unwrap_or_default();
+        format!("/{source}{vrf}")
+    }
+
+    /// The address and VRF that such a name stands for.
+    pub fn place_of(interface: &str) -> Option<(IpAddr, Option<&str>)> {
+        let place = interface.strip_prefix('/')?;
+        let (address, vrf) =
+            place.split_once('@').map_or((place, None), |(address, vrf)| (address, Some(vrf)));
+        Some((address.parse().ok()?, vrf))
+    }
+
+    /// The same for this key.
+    pub fn place(&self) -> Option<(IpAddr, Option<&str>)> {
+        RouterKey::place_of(&self.interface)
+    }
 }
 
 /// One `vrrp_instance`.

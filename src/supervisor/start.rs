@@ -11,7 +11,7 @@ use super::reload::log_diagnostics;
 use super::run::{Asks, Configuration, Inputs, run};
 use super::settings::Settings;
 use super::signals;
-use crate::cli::{Invocation, Options, signal_number, wants_genhash};
+use crate::cli::{Invocation, Options, signal_number, version, wants_genhash};
 use crate::link::Compiled;
 use crate::plan::Generation;
 use crate::role::{self, Role, logging, namespace};
@@ -43,6 +43,10 @@ pub fn main() -> ExitCode {
         Invocation::Say(text, status) => {
             tell(text.trim_end());
             ExitCode::from(status)
+        }
+        Invocation::Version => {
+            tell(version(&program).trim_end());
+            ExitCode::SUCCESS
         }
         Invocation::Run(options) => act(&options),
     }

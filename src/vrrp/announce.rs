@@ -94,8 +94,7 @@ impl Router {
         }
     }
 
-    /// Interfaces with addresses of ours that no advertisement reaches. keepalived 2.2.7: the router's own virtual
-    /// interface is none of them, whatever the advertisements leave by.
+    /// Interfaces with addresses of ours that no advertisement leaves by.
     fn elsewhere(&self) -> BTreeSet<String> {
         let plan = &self.plan;
         let wanted = |name: &&String| {

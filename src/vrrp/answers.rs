@@ -50,7 +50,7 @@ impl Router {
             self.send_advertisement(ctx);
             return true;
         }
-        self.stats.answers_withheld += 1;
+        self.stats.answers_withheld = self.stats.answers_withheld.saturating_add(1);
         if self.said.first(SAID_FLOOD) {
             let name = &self.plan.name;
             let what = format!(

@@ -99,10 +99,10 @@ impl KeptPlan {
         self.advert_link.as_deref().unwrap_or(&self.key.interface)
     }
 
-    /// Is it another interface than the one that the router's own addresses are on?
+    /// Is it an interface that no advertisement leaves by, so that switches forget it? With `vmac_xmit_base` the
+    /// router's own virtual interface is one, as in keepalived.
     pub(super) fn is_elsewhere(&self, interface: &str) -> bool {
-        let own = |link: &VirtualLinkPlan| link.name == interface && link.base == self.key.interface;
-        interface != self.key.interface && !self.virtual_links.iter().any(own)
+        interface != self.key.interface && interface != self.advert_interface()
     }
 
     /// The source address that the configuration gives, where it is to be watched.

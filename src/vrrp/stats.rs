@@ -22,7 +22,7 @@ pub struct Stats {
     /// Times a weaker Master was met, other than one that is being preempted.
     pub split_brains: u64,
     /// Advertisements that would have answered it, or one that resigns, but for being too many.
-    pub answers_withheld: u64,
+    pub answers_withheld: u32,
     /// Accepted advertisements whose addresses are not ours.
     pub address_list_mismatch: u64,
     /// Accepted advertisements whose interval is not ours (version 3).
@@ -34,7 +34,7 @@ pub struct Stats {
     /// Kernel operations that failed.
     pub kernel_failures: u64,
     /// Claim scripts that failed.
-    pub claim_failures: u64,
+    pub claim_failures: u32,
     /// Most routers never discard anything.
     discards: Option<Box<[u64; Discard::ALL.len()]>>,
 }
@@ -64,13 +64,13 @@ impl Stats {
             ("left_master", self.left_master),
             ("lower_priority_heard", self.lower_priority_heard),
             ("split_brains", self.split_brains),
-            ("answers_withheld", self.answers_withheld),
+            ("answers_withheld", self.answers_withheld.into()),
             ("address_list_mismatch", self.address_list_mismatch),
             ("interval_mismatch", self.interval_mismatch),
             ("unsigned_accepted", self.unsigned_accepted),
             ("announcements_sent", self.announcements_sent),
             ("kernel_failures", self.kernel_failures),
-            ("claim_failures", self.claim_failures),
+            ("claim_failures", self.claim_failures.into()),
         ];
         let discards = Discard::ALL
             .into_iter()

@@ -48,7 +48,7 @@ impl Outlook {
         }
         let name = &plan.key.interface;
         match own {
-            None => faults.push(format!("interface {name} does not exist")),
+            None => faults.push(no_interface(plan)),
             Some(interface) if plan.track_primary && !interface.up => {
                 faults.push(format!("interface {name} is down"));
             }
@@ -211,6 +211,16 @@ fn address_faults(plan: &KeptPlan, interfaces: &Interfaces) -> Vec<String> {
         faults.push(format!("interface {name}, which is to hold {}, {trouble}", address.cidr));
     }
     faults
+}
+
+fn no_interface(plan: &KeptPlan) -> String {
+    match plan.key.place() {
+        None => format!("interface {} does not exist", plan.key.interface),
+        Some((source, None)) => {
+            format!("no interface has the source address {source}, and none is configured")
+        }
+        Some((source, Some(vrf))) => format!("no interface of VRF {vrf} has the source address {source}"),
+    }
 }
 
 fn no_source(plan: &KeptPlan) -> String {

@@ -33,6 +33,7 @@ pub fn be_daemon(words: &[String]) -> ExitCode {
     let options =
         match Options::parse_words(own.chain(files).chain(words[1..].iter().cloned()).map(Into::into)) {
             Invocation::Run(options) => options,
+            Invocation::Version => panic!("only the version was asked for"),
             Invocation::Say(text, _) => panic!("{text}"),
         };
     let mut settings = Settings::new(&options).expect("a working directory");

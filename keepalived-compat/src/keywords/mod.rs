@@ -313,10 +313,6 @@ const fn later(name: &'static str, words: usize, arguments: &'static str, meanin
     Keyword::new(name, words, arguments, Status::NotYet { meaning, say: Say::Warning })
 }
 
-const fn grave(name: &'static str, words: usize, arguments: &'static str, meaning: &'static str) -> Keyword {
-    Keyword::new(name, words, arguments, Status::NotYet { meaning, say: Say::Error })
-}
-
 /// All places with their keywords, in the order of the documentation.
 pub fn places() -> impl Iterator<Item = (Place, &'static [Keyword])> {
     [global::PLACES, vrrp::PLACES, routes::PLACES, lvs::PLACES, check::PLACES].into_iter().flatten().copied()

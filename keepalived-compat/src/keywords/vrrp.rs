@@ -2,7 +2,7 @@
 
 use super::shape::Shape::*;
 use super::shape::{EVER, SECOND, U32};
-use super::{Keyword, Place, accepted, grave, works};
+use super::{Keyword, Place, accepted, works};
 
 /// The places of this file and their keywords.
 pub(super) const PLACES: &[(Place, &[Keyword])] = &[
@@ -54,7 +54,7 @@ const VRRP_INSTANCE: &[Keyword] = &[
     works("native_ipv6", 0, ""),
     works("state", 1, "MASTER|BACKUP").takes(OneOf(&["MASTER", "BACKUP"])),
     works("interface", 1, "IFNAME (not loopback)").takes(Interface),
-    grave("vrf", 1, "VRF_IFNAME", "the instance runs without a VRF").takes(Interface),
+    works("vrf", 1, "VRF_IFNAME").takes(Interface),
     works("dont_track_primary", 0, ""),
     works("track_interface", 0, "{ IFNAME [weight N [reverse]] ... }").list(Place::TrackInterface),
     works("track_script", 0, "{ SCRIPT [weight N [reverse|noreverse]] ... }").list(Place::TrackScript),

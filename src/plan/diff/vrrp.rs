@@ -25,6 +25,13 @@ pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>)
     }
     super::whole::compare(old, new, changes);
     statics(old, new, changes);
+    let found;
+    let old = if old.routers.iter().any(|router| router.key.place().is_some()) {
+        found = placed_as_in(old, new);
+        &found
+    } else {
+        old
+    };
     let by_key = |plan: &'_ VrrpPlan| -> BTreeMap<RouterKey, usize> {
         plan.routers.iter().enumerate().map(|(index, r)| (r.key.clone(), index)).collect()
     };
@@ -54,6 +61,24 @@ pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>)
             }
         }
     }
+}
+
+/// A unicast router without `interface` is one router, whether the compiler has found its interface or not.
+fn placed_as_in(old: &VrrpPlan, new: &VrrpPlan) -> VrrpPlan {
+    let source = |router: &RouterPlan| match router.transport {
+        Transport::Multicast { source, .. } | Transport::Unicast { source, .. } => source,
+    };
+    let mut old = old.clone();
+    for router in old.routers.iter_mut().filter(|router| router.key.place().is_some()) {
+        let same = |other: &&RouterPlan| {
+            let unplaced = RouterKey { interface: router.key.interface.clone(), ..other.key.clone() };
+            unplaced == router.key && source(other) == source(router)
+        };
+        if let Some(now) = new.routers.iter().find(same) {
+            router.key = now.key.clone();
+        }
+    }
+    old
 }
 
 fn filter(settings: &FilterSettings) -> String {

@@ -24,6 +24,7 @@ impl fmt::Display for Change {
         match &self.what {
             What::Role { role, starts: true } => write!(f, "the {role} role starts: it has work now"),
             What::Role { role, starts: false } => write!(f, "the {role} role ends: it has no work any more"),
+            What::Notify { who, happens } => write!(f, "{who}: {happens}"),
             What::Tracker { tracker, happens } => write!(f, "{tracker}: {happens}"),
             What::VipLease { on: true } => {
                 f.write_str("vip_lease: addresses get a lifetime, renewed while this node is Master")

@@ -30,12 +30,14 @@ pub(super) fn diagnose(config: &Config, exists: fn(&str) -> bool) -> Vec<Diagnos
     search.found
 }
 
-/// A unicast instance without `interface` uses the one that holds its `unicast_src_ip` now.
+/// A unicast instance without `interface` uses the one that holds its `unicast_src_ip` now; without one, or in a VRF,
+/// the vrrp role finds it.
 pub(super) fn find_by_source(config: &mut Config) {
     for instance in &mut config.instances {
         let settings = &mut instance.settings;
         if let (None, Some(source), false) =
             (&settings.interface, settings.unicast_source, settings.unicast_peers.is_empty())
+            && settings.others.find("vrf").is_none()
         {
             settings.interface = holder(source.value).map(|name| Spanned::new(name, source.span));
         }

@@ -7,6 +7,7 @@ use super::breath::Breath;
 use super::kernel::{self, Done, KernelWorker};
 use super::lease::Leases;
 use super::leftovers::Leftovers;
+use super::placing::Placing;
 use super::record::Record;
 use super::routes::{KernelChange, ROUTING, RoutingWatch};
 use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Speaks, Wanted};
@@ -81,6 +82,7 @@ pub struct Driver {
     leftovers: Leftovers,
     leases: Leases,
     surroundings: Surroundings,
+    placing: Placing,
     /// A plan whose virtual interfaces are being made.
     waiting_plan: Option<VrrpPlan>,
     /// A plan has come into force: what it does not need can go once the last words are sent.
@@ -142,6 +144,7 @@ impl Driver {
             leftovers: Leftovers::default(),
             leases: Leases::default(),
             surroundings: Surroundings::start()?,
+            placing: Placing::default(),
             waiting_plan: None,
             settle: false,
             keep: false,
@@ -414,6 +417,11 @@ impl Driver {
 
     /// A plan that needs virtual interfaces or a filter waits until they are there; the old one stays in force.
     fn take_plan(&mut self, plan: VrrpPlan) {
+        let plan = self.placing.place(plan, &self.interfaces);
+        self.surround(plan);
+    }
+
+    fn surround(&mut self, plan: VrrpPlan) {
         let kept = self.record.as_ref().map(|record| record.kept_links(&plan)).unwrap_or_default();
         if self.surroundings.prepare(Needs::of(&plan), kept) {
             self.waiting_plan = Some(plan);
@@ -485,6 +493,9 @@ impl Driver {
         if interfaces_changed {
             self.open_sockets();
             self.mend_surroundings();
+            if let Some(plan) = self.placing.again(&self.interfaces) {
+                self.surround(plan);
+            }
         }
     }
 
