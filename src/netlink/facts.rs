@@ -37,7 +37,7 @@ struct Pending {
 #[derive(Clone, Debug)]
 struct Interface {
     link: Link,
-    /// In the kernel's order, each family by itself.
+    /// In the kernel's order, each family by itself; without labels, which nobody asks for and a name each costs.
     addresses: Vec<Address>,
 }
 
@@ -97,7 +97,7 @@ impl InterfaceTable {
         for address in addresses {
             // An interface younger than the dump of links announces itself, and its addresses after it.
             if let Some(interface) = fresh.get_mut(&address.interface) {
-                interface.addresses.push(address);
+                interface.addresses.push(Address { label: None, ..address });
             }
         }
         let gone: Vec<u32> =
@@ -221,6 +221,7 @@ impl Interface {
 
     /// Put `address` where the kernel has it. A change that keeps its place is made in place.
     fn insert(&mut self, address: Address) {
+        let address = Address { label: None, ..address };
         if let Some(known) = self.addresses.iter_mut().find(|known| known.cidr == address.cidr) {
             if known.is_secondary() == address.is_secondary() {
                 *known = address;
