@@ -69,6 +69,7 @@ pub(super) fn lower(
         log_unknown_vrids,
         announce_gaps,
         vip_lease: whole::vip_lease(config),
+        handover: whole::handover(config),
     }
 }
 

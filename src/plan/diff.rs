@@ -84,6 +84,11 @@ pub enum What {
         /// From now on?
         on: bool,
     },
+    /// `no_handover` of `global_defs`: how the next stop is.
+    Handover {
+        /// Handed over from now on?
+        on: bool,
+    },
     /// `router_id` of `global_defs`.
     RouterId {
         /// Before; the host name when `None`.

@@ -327,8 +327,9 @@ impl Supervisor {
         if self.stopping.is_none() {
             return;
         }
-        let limit = self.settings.limits.stop;
+        let usual = self.settings.limits.stop;
         for worker in STOP_ORDER {
+            let limit = usual + worker.farewell(&self.plans);
             let release = self.settings.release(worker);
             let slot = self.slot(worker);
             if slot.child.is_some() {

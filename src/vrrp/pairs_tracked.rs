@@ -53,8 +53,8 @@ fn events() -> Vec<(&'static str, Event)> {
     ]
 }
 
-/// The table in which an event stands. A new one has to be decided for every state: put it into a table here or in
-/// `pairs`.
+/// The table in which an event stands. A new one has to be decided for every state: put it into a table here, in
+/// `pairs` or in `pairs_handover`.
 fn table_of(event: &Event) -> &'static str {
     match event {
         Event::Tracker(..)
@@ -73,6 +73,7 @@ fn table_of(event: &Event) -> &'static str {
         | Event::AddressRemoved { .. }
         | Event::KernelDone { .. }
         | Event::Command(Command::Stop { .. }) => "pairs",
+        Event::Failover { .. } | Event::Maintenance(_) => "pairs_handover",
     }
 }
 

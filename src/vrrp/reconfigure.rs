@@ -44,6 +44,7 @@ impl Core {
         }
         self.gaps.adopt(&plan.announce_gaps);
         self.log_unknown = plan.log_unknown_vrids;
+        self.handover = plan.handover;
         self.generation = plan.generation;
         let statics = plan.statics;
         self.order = order;
@@ -69,7 +70,8 @@ impl Core {
         for (id, plan) in kept {
             let shared = shared.remove(&id).unwrap_or_default();
             if let Entry::Vacant(place) = self.routers.entry(id) {
-                place.insert(Box::new(Router { shared, ..Router::new(id, plan, now) }));
+                let upkeep = self.maintenance.of(&plan.name);
+                place.insert(Box::new(Router { shared, upkeep, ..Router::new(id, plan, now) }));
                 self.with_router(id, now, actions, Router::start);
             } else {
                 self.with_router(id, now, actions, |router, ctx| router.adopt(plan, shared, ctx));
@@ -227,6 +229,8 @@ impl Router {
                 self.claim_again(&old, ctx);
                 self.take_up(ctx);
             }
+            // Let go soon; what it drops it has dropped above.
+            Phase::Leaving(_) => {}
             Phase::Initialize | Phase::Backup(_) | Phase::Fault => {
                 self.withdraw_routing(ctx);
                 self.withdraw_addresses(ctx);
@@ -278,7 +282,7 @@ impl Router {
                     backup.preempt_after = None;
                 }
             }
-            Phase::Initialize | Phase::Fault => {}
+            Phase::Initialize | Phase::Fault | Phase::Leaving(_) => {}
         }
         let timing = self.timing();
         if let Phase::Backup(backup) = &mut self.phase {

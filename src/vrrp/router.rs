@@ -13,6 +13,7 @@ use super::speech::Speech;
 use super::state::{ActiveRouter, Backup, Master, Phase};
 use super::stats::Stats;
 use super::story::Story;
+use super::upkeep::Upkeep;
 use super::vips::Vip;
 use crate::net::{AddressFamily, Priority};
 use crate::plan::vrrp::{RouterPlan, TrackedInterface, TrackedObject};
@@ -77,6 +78,12 @@ pub struct Router {
     pub(super) bound: Option<u32>,
     /// No longer in the configuration; ends when its addresses are gone.
     pub(super) doomed: bool,
+    /// Questions for its addresses are not answered.
+    pub(super) silent: bool,
+    /// It was told to fail over: a weaker Master is left in peace until then.
+    pub(super) held_back: Option<Instant>,
+    /// It is in maintenance.
+    pub(super) upkeep: Option<Upkeep>,
 }
 
 /// What the members of a sync group share.
@@ -154,6 +161,9 @@ impl Router {
             queued: None,
             bound: None,
             doomed: false,
+            silent: false,
+            held_back: None,
+            upkeep: None,
             plan,
         }
     }
@@ -206,6 +216,7 @@ impl Router {
         let phase = match &self.phase {
             Phase::Initialize | Phase::Fault => None,
             Phase::Backup(backup) => (!backup.wants_master).then_some(backup.master_down_at),
+            Phase::Leaving(leaving) => Some(leaving.let_go_at),
             Phase::Master(master) => [
                 Some(master.next_advertisement),
                 master.second_burst_at,
@@ -348,9 +359,13 @@ impl Router {
     /// Why its sync group cannot be Master while this member listens.
     pub(super) fn yielding_cause(&self) -> TransitionCause {
         match (&self.phase, &self.cause) {
-            (_, TransitionCause::AddressLost { .. } | TransitionCause::Outranked { .. }) => {
-                self.cause.clone()
-            }
+            (
+                _,
+                TransitionCause::AddressLost { .. }
+                | TransitionCause::Outranked { .. }
+                | TransitionCause::HandedOver { .. }
+                | TransitionCause::Ordered,
+            ) => self.cause.clone(),
             (Phase::Backup(Backup { active: Some(active), .. }), _) => {
                 TransitionCause::Outranked { by: active.address, priority: active.priority }
             }
@@ -370,6 +385,10 @@ impl Router {
         match &self.phase {
             Phase::Backup(_) => self.backup_hears(heard, ctx),
             Phase::Master(_) => self.master_hears(heard, ctx),
+            Phase::Leaving(_) => {
+                let Heard { from: address, priority, interval } = heard;
+                self.leaving_hears(ActiveRouter { address, priority, at: ctx.now }, interval, ctx);
+            }
             Phase::Initialize | Phase::Fault => {} // `accept` let nothing through
         }
     }
@@ -390,6 +409,7 @@ impl Router {
                 }
             }
             Phase::Master(_) => self.speak_if_due(ctx),
+            Phase::Leaving(_) => self.let_go_if_due(ctx),
             Phase::Initialize | Phase::Backup(_) | Phase::Fault => {}
         }
         self.announce_due(ctx);
@@ -410,6 +430,7 @@ impl Router {
     }
 
     fn become_master(&mut self, cause: TransitionCause, ctx: &mut Context) {
+        self.held_back = None;
         if self.plan.priority.is_owner() && !self.priority.is_owner() {
             self.priority = self.plan.priority; // the other owner is gone
             self.gave_way = false;
@@ -442,7 +463,8 @@ impl Router {
         }
         let speaker = ActiveRouter { address: heard.from, priority: heard.priority, at: ctx.now };
         let weaker = heard.priority < self.priority;
-        if weaker && !still_patient(backup, &self.plan, ctx.now) {
+        let held_back = self.held_back.is_some_and(|until| ctx.now < until);
+        if weaker && !held_back && !still_patient(backup, &self.plan, ctx.now) {
             backup.ignored = Some(speaker); // discarded: the timer runs on
             return;
         }

@@ -15,11 +15,12 @@ impl Router {
     //= RFC9568 6.4.2 M-64
     pub(super) fn transition(&mut self, to: Phase, cause: TransitionCause, ctx: &mut Context) {
         let (from, announced) = (self.phase.state(), self.stats.announcements_sent);
-        if matches!(self.phase, Phase::Master(_)) {
+        if matches!(self.phase, Phase::Master(_) | Phase::Leaving(_)) {
             self.stats.left_master += 1;
             self.end_claim(ctx);
             ctx.gaps.withdraw(self.id);
-            if resigns(&cause) && self.can_send(ctx) {
+            let spoken = matches!(self.phase, Phase::Leaving(_));
+            if !spoken && resigns(&cause) && self.can_send(ctx) {
                 self.send_resignation(ctx);
             }
         }
@@ -58,7 +59,8 @@ impl Router {
         self.begin_story(from == State::Master, announced, ctx);
     }
 
-    fn can_send(&self, ctx: &Context) -> bool {
+    /// Is the interface up?
+    pub(super) fn can_send(&self, ctx: &Context) -> bool {
         ctx.interfaces.get(&self.plan.key.interface).is_some_and(|interface| interface.up)
     }
 }
@@ -73,6 +75,7 @@ fn resigns(cause: &TransitionCause) -> bool {
         | TransitionCause::RoutingLost { .. }
         | TransitionCause::Removed
         | TransitionCause::Stopped
+        | TransitionCause::Ordered
         | TransitionCause::Orphaned => true,
         TransitionCause::Started
         | TransitionCause::Owner
@@ -82,6 +85,7 @@ fn resigns(cause: &TransitionCause) -> bool {
         | TransitionCause::Outranked { .. }
         | TransitionCause::Preempted { .. }
         | TransitionCause::Recovered(_)
+        | TransitionCause::HandedOver { .. }
         | TransitionCause::Paused { .. } => false,
     }
 }

@@ -20,6 +20,9 @@ pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>)
     if old.vip_lease != new.vip_lease {
         changes.push(Change::new(Weight::Quiet, What::VipLease { on: new.vip_lease }));
     }
+    if old.handover != new.handover {
+        changes.push(Change::new(Weight::Quiet, What::Handover { on: new.handover }));
+    }
     statics(old, new, changes);
     let by_key = |plan: &'_ VrrpPlan| -> BTreeMap<RouterKey, usize> {
         plan.routers.iter().enumerate().map(|(index, r)| (r.key.clone(), index)).collect()

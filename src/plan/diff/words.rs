@@ -29,6 +29,8 @@ impl fmt::Display for Change {
                 f.write_str("vip_lease: addresses get a lifetime, renewed while this node is Master")
             }
             What::VipLease { on: false } => f.write_str("vip_lease: addresses are made permanent"),
+            What::Handover { on: true } => f.write_str("no_handover ends: a stop waits for the successor"),
+            What::Handover { on: false } => f.write_str("no_handover: a stop gives the addresses up at once"),
             What::Filter { old, new } => write!(f, "the packet filter: {old} -> {new}"),
             What::Process { role } => {
                 write!(f, "the {role} role is scheduled or named anew; it goes on without a pause")

@@ -534,6 +534,7 @@ impl Driver {
                 Action::Log(LogLevel::Info, sentence) => tracing::info!("{sentence}"),
                 Action::Claim(order) => self.link.send(&FromVrrp::Claim(order)),
                 Action::Unclaim(claim) => self.link.send(&FromVrrp::Unclaim(claim)),
+                Action::Silence { router, addresses } => self.surroundings.silence(router, addresses),
                 Action::Stopped => self.stopped = true,
             }
         }

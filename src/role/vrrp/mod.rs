@@ -6,6 +6,7 @@ mod kernel;
 mod lease;
 mod leftovers;
 mod routes;
+mod silence;
 mod sockets;
 mod surroundings;
 mod sysctl;
