@@ -74,6 +74,7 @@ fn router_status(router: &Router, now: Instant) -> RouterStatus {
         since_us: u64::try_from(now.saturating_duration_since(router.since()).as_micros())
             .unwrap_or(u64::MAX),
         wants_master: router.wants_master(),
+        hands_over: router.handover().is_some(),
     }
 }
 

@@ -10,6 +10,7 @@ mod difference;
 mod dispatch;
 mod dump;
 mod life;
+mod orders;
 mod pidfile;
 mod privileges;
 mod relay;

@@ -62,6 +62,9 @@ impl Supervisor {
         if worker == Worker::Checker {
             return self.followed_is_master().and_then(|master| master_frame(master).ok());
         }
+        if worker == Worker::Vrrp {
+            return self.maintenance_frame();
+        }
         let of_scripts = |key: &TrackerKey| key.kind != TrackerKind::Bfd;
         let samples = self.samples.iter().filter(|(key, _)| of_scripts(key));
         let held: Vec<_> = samples.filter_map(|(key, sample)| Some((key.clone(), (*sample)?))).collect();

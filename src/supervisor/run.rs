@@ -4,6 +4,7 @@ use super::ask_checker::Asks as CheckerAsks;
 use super::child::{ChildEvent, ChildEvents};
 use super::control::Asked;
 use super::dump::{Dump, Dumps};
+use super::orders;
 use super::relay::{Samples, trackers};
 use super::reload::{QueuedReload, Reload};
 use super::settings::Settings;
@@ -16,6 +17,7 @@ use crate::plan::process::LifeScript;
 use crate::plan::track::TrackerKey;
 use crate::plan::{Generation, Plans};
 use crate::sys::process::release_free_memory;
+use crate::vrrp::Maintenance;
 use std::collections::{BTreeSet, VecDeque};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -47,6 +49,8 @@ pub struct Supervisor {
     pub(super) samples: Samples,
     /// The virtual routers that are master, by name.
     pub(super) masters: BTreeSet<String>,
+    /// What the operator has put into maintenance.
+    pub(super) maintenance: Maintenance,
     pub(super) reload: Option<Reload>,
     pub(super) queued_reload: Option<QueuedReload>,
     pub(super) refused_reload: Option<String>,
@@ -114,6 +118,7 @@ impl Supervisor {
     ) -> Supervisor {
         let Configuration { mut plans, errors } = first;
         plans.shrink();
+        let maintenance = orders::load(&settings.maintenance_file());
         Supervisor {
             settings,
             generation: plans.vrrp.generation.max(plans.lvs.generation),
@@ -123,6 +128,7 @@ impl Supervisor {
             plans,
             errors,
             slots: START_ORDER.map(Slot::new),
+            maintenance,
             reload: None,
             queued_reload: None,
             refused_reload: None,
@@ -262,6 +268,11 @@ impl Supervisor {
             Request::Reload => self.ask_reload(Some(reply)),
             Request::Checks(filter) => self.ask_checks(filter, reply),
             Request::CheckNow(filter) => self.ask_check_now(filter, reply),
+            Request::Stop => self.ask_stop(reply),
+            Request::Failover { instances, hold_seconds } => {
+                self.ask_failover(instances, hold_seconds, reply);
+            }
+            Request::Maintenance { instance, upkeep } => self.ask_maintenance(instance, upkeep, reply),
         }
     }
 
@@ -296,7 +307,7 @@ impl Supervisor {
 
     /// Begins the end. The roles stop one after the other, vrrp first. A role that is down, or has just `fallen`,
     /// held something that no other process would give up.
-    fn stop(&mut self, status: u8, fallen: Option<Worker>) {
+    pub(super) fn stop(&mut self, status: u8, fallen: Option<Worker>) {
         if self.stopping.is_some() {
             return tracing::info!("already stopping");
         }

@@ -2,6 +2,7 @@
 //! where they are now. Meanwhile it forwards as before; once the successor speaks, it answers no question for the
 //! addresses any more, or it would take them back.
 
+use super::answers::Answers;
 use super::context::Context;
 use super::election::{Timing, Wait};
 use super::event::{Action, LogLevel, RouterId, TransitionCause};
@@ -253,13 +254,7 @@ impl Router {
     /// Nobody was there: the address is better here than nowhere.
     pub(super) fn stay(&mut self, ctx: &mut Context) {
         self.held_back = None;
-        self.phase = Phase::Master(Master {
-            next_advertisement: ctx.now + self.own_interval().duration(),
-            refresh_at: self.first_refresh(ctx.now),
-            elsewhere_at: self.first_elsewhere(ctx.now),
-            second_burst_at: None,
-            quiet_until: ctx.now,
-        });
+        self.phase = Phase::Master(self.new_master(ctx.now));
         self.send_advertisement(ctx);
         self.stirred = true;
         let name = &self.plan.name;
@@ -267,6 +262,18 @@ impl Router {
         ctx.log(LogLevel::Warning, sentence);
         // What a reload brought meanwhile.
         self.take_up(ctx);
+    }
+
+    /// A Master that has just spoken.
+    pub(super) fn new_master(&self, now: Instant) -> Master {
+        Master {
+            next_advertisement: now + self.own_interval().duration(),
+            refresh_at: self.first_refresh(now),
+            elsewhere_at: self.first_elsewhere(now),
+            second_burst_at: None,
+            quiet_until: now,
+            answers: Answers::new(now),
+        }
     }
 
     /// Questions for its addresses are answered again once they are gone, or its own again.

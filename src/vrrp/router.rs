@@ -2,7 +2,6 @@
 //! through `transition`, every effect through the files beside this one.
 
 use super::accept::Inbound;
-use super::answers::Answers;
 use super::claim::Claim;
 use super::context::Context;
 use super::election::{Timing, Wait, outranks};
@@ -11,7 +10,7 @@ use super::explain::difference_sentence;
 use super::held::HeldList;
 use super::news::{News, WeakerHeard};
 use super::speech::Speech;
-use super::state::{ActiveRouter, Backup, Master, Phase};
+use super::state::{ActiveRouter, Backup, Phase};
 use super::stats::Stats;
 use super::story::Story;
 use super::upkeep::Upkeep;
@@ -438,14 +437,7 @@ impl Router {
             self.gave_way = false;
             self.frames.clear();
         }
-        let master = Master {
-            next_advertisement: ctx.now + self.own_interval().duration(),
-            refresh_at: self.first_refresh(ctx.now),
-            elsewhere_at: self.first_elsewhere(ctx.now),
-            second_burst_at: None,
-            quiet_until: ctx.now,
-            answers: Answers::new(ctx.now),
-        };
+        let master = self.new_master(ctx.now);
         self.transition(Phase::Master(master), cause, ctx);
     }
 

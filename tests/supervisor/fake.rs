@@ -149,6 +149,8 @@ impl Fake {
                 ToVrrp::Claimed(claimed) => fake.note(&format!("claimed {:?}", claimed.result)),
                 ToVrrp::Tracker(key, sample) => fake.note(&format!("tracker {key} {sample:?}")),
                 ToVrrp::TrackerWords(key, words) => fake.note(&format!("words {key} {words}")),
+                ToVrrp::Failover { routers, hold } => fake.note(&format!("failover {routers:?} {hold:?}")),
+                ToVrrp::Maintenance(maintenance) => fake.note(&format!("maintenance {:?}", maintenance.all)),
                 ToVrrp::Stop { release } => {
                     fake.say(&FromVrrp::Stopped);
                     return fake.stop(release);

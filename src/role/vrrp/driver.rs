@@ -378,6 +378,15 @@ impl Driver {
             ToVrrp::Claimed(Claimed { router, claim, result }) => {
                 self.events.push(Event::Claimed { router, claim, result });
             }
+            // Fed at once: who gave the order asks next what became of it.
+            ToVrrp::Failover { routers, hold } => {
+                self.events.push(Event::Failover { routers, hold });
+                self.feed();
+            }
+            ToVrrp::Maintenance(maintenance) => {
+                self.events.push(Event::Maintenance(maintenance));
+                self.feed();
+            }
             ToVrrp::AreYouThere(number) => {
                 self.scheduling.look();
                 self.link.send(&FromVrrp::Alive(number));
