@@ -113,7 +113,10 @@ impl Supervisor {
     }
 
     fn find(&self, names: &[String]) -> Result<(), String> {
-        let routers = &self.plans.vrrp.routers;
+        if names.is_empty() {
+            return Ok(());
+        }
+        let routers = self.plans.whole().vrrp.routers;
         let unknown = names.iter().find(|name| routers.iter().all(|router| router.name != **name));
         let all = || routers.iter().map(|router| router.name.as_str()).collect::<Vec<_>>().join(", ");
         unknown.map_or(Ok(()), |name| Err(format!("no vrrp_instance is called {name}: there is {}", all())))

@@ -27,6 +27,7 @@ mod handover;
 mod heard;
 mod held;
 mod interfaces;
+mod kept;
 mod news;
 mod pause;
 mod receivers;
@@ -54,6 +55,8 @@ mod pairs_handover;
 #[cfg(test)]
 mod pairs_tracked;
 #[cfg(test)]
+mod sizes;
+#[cfg(test)]
 mod storm;
 #[cfg(test)]
 mod testing;
@@ -69,6 +72,7 @@ pub use event::{
 pub use group::Group;
 pub use handover::{ANNOUNCING, HandoverView, LONGEST, MARGIN, handover_limit};
 pub use held::HeldView;
+pub use kept::{KeptPlan, Policy};
 pub use news::{GroupTransition, News, PriorityNews, WeakerHeard};
 pub use router::Router;
 pub use state::ActiveRouter;
@@ -452,6 +456,7 @@ impl Core {
         actions: &mut Vec<Action>,
         work: impl FnOnce(&mut Router, &mut Context),
     ) {
+        let crowded = self.routers.len() >= advert::CROWD;
         let Some(router) = self.routers.get_mut(&id) else { return };
         let (interfaces, operations) = (&self.interfaces, &mut self.operations);
         let (priorities, samples) = (&mut self.priorities, &self.samples);
@@ -467,6 +472,7 @@ impl Core {
                 gaps,
                 heard,
                 asleep,
+                crowded,
                 operations,
                 actions,
                 priorities,
