@@ -166,6 +166,9 @@ pub struct Options {
     /// Where the checker role sets IPVS up
     #[arg(long = "ipvs-namespace", value_name = "FILE", hide = true)]
     pub ipvs_namespace: Option<PathBuf>,
+    /// Where the vrrp role notes what its successor must know
+    #[arg(long = "record", value_name = "FILE", hide = true)]
+    pub record: Option<PathBuf>,
     /// Words that mean nothing here
     #[arg(hide = true)]
     pub extra: Vec<OsString>,

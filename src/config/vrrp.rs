@@ -70,6 +70,7 @@ pub(super) fn lower(
         announce_gaps,
         vip_lease: whole::vip_lease(config),
         handover: whole::handover(config),
+        no_resume: whole::no_resume(config),
     }
 }
 

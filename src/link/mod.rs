@@ -7,6 +7,7 @@ pub mod control;
 pub mod frame;
 pub mod news;
 pub mod pack;
+pub mod record;
 
 pub use news::News;
 

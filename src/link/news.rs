@@ -113,6 +113,10 @@ impl Standing {
 impl News {
     /// The news that a change of state is, if it is one.
     pub fn of_transition(transition: &Transition) -> Option<News> {
+        // A new process of ours came to where the one before it was.
+        if transition.from == transition.to {
+            return None;
+        }
         Some(News::Instance {
             name: transition.name.clone(),
             from: transition.from,

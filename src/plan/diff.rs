@@ -89,6 +89,11 @@ pub enum What {
         /// Handed over from now on?
         on: bool,
     },
+    /// `no_resume` of `global_defs`: what a restarted vrrp role will do.
+    Resume {
+        /// Will it go on as Master?
+        on: bool,
+    },
     /// `router_id` of `global_defs`.
     RouterId {
         /// Before; the host name when `None`.

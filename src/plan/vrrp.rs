@@ -36,6 +36,8 @@ pub struct VrrpPlan {
     pub vip_lease: bool,
     /// A Master that stops in order keeps its addresses until its successor has announced them (not with `no_handover`).
     pub handover: bool,
+    /// A vrrp role that was restarted begins a new election instead of going on as Master (`no_resume`).
+    pub no_resume: bool,
 }
 
 /// A `vrrp_sync_group`.

@@ -18,7 +18,7 @@ pub fn run(role: Role, link: UnixStream, options: &Options) -> ExitCode {
         role::namespace::set_ipvs(path.clone());
     }
     match role {
-        Role::Vrrp => role::vrrp::run(link),
+        Role::Vrrp => role::vrrp::run(link, options.record.as_deref()),
         Role::Compile => compile::run_role(link, &request(options)),
         Role::Checker => role::checker::run(link),
         Role::Scripts => role::scripts::run(link),

@@ -1,6 +1,7 @@
 //! What the configuration says of the daemon itself: its namespace, its files, its first and last script.
 
 use super::settings::Settings;
+use super::takeover::record_path;
 use crate::plan::GlobalPlan;
 use crate::plan::process::{IpvsNamespace, LifeScript};
 use crate::role::namespace;
@@ -48,6 +49,7 @@ pub fn settle(settings: &mut Settings, global: &GlobalPlan) -> Result<Home, Stri
         tracing::info!("in network namespace {name}");
     }
     settings.take_names(daemon);
+    settings.launcher.record = record_path(&settings.pid_file);
     if let Some(directory) = settings.pid_file.parent().filter(|path| path.starts_with("/run/keepalived")) {
         // What goes wrong here is said with the name of the file that then cannot be made.
         std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory).ok();

@@ -23,6 +23,7 @@ mod signals;
 mod slot;
 mod start;
 mod status;
+mod takeover;
 mod worker;
 
 pub use settings::{Launcher, Limits, Settings};

@@ -64,7 +64,11 @@ impl Supervisor {
             return self.followed_is_master().and_then(|master| master_frame(master).ok());
         }
         if worker == Worker::Vrrp {
-            return self.maintenance_frame();
+            // Before its plan, so that a Master that goes on says the same priority as before.
+            let samples = self.samples.iter().filter(|(key, _)| self.for_vrrp(key));
+            let mut frames = tracker_frames(samples).unwrap_or_default();
+            frames.extend(self.maintenance_frame().unwrap_or_default());
+            return Some(frames).filter(|frames| !frames.is_empty());
         }
         let of_scripts = |key: &TrackerKey| key.kind != TrackerKind::Bfd;
         let samples = self.samples.iter().filter(|(key, _)| of_scripts(key));

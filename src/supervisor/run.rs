@@ -184,7 +184,9 @@ impl Supervisor {
         let Supervisor { settings, plans, events, slots, .. } = self;
         let slot = &mut slots[worker.index()];
         slot.start(settings, plans, before, incarnation, events);
-        slot.behind = worker == Worker::Vrrp;
+        if slot.releasing {
+            slot.stop(true, settings.limits.stop);
+        }
         slot.unheard = worker == Worker::Checker;
         self.catch_up();
     }

@@ -184,12 +184,20 @@ pub struct Launcher {
     pub log: LogOptions,
     /// The network namespace that the checker role sets IPVS up in, if not the one it lives in.
     pub ipvs_namespace: Option<PathBuf>,
+    /// Where the vrrp role notes what its successor must know.
+    pub record: Option<PathBuf>,
 }
 
 impl Launcher {
     /// Our own image, even if its file was replaced since we started.
     pub fn own_image(log: LogOptions) -> Launcher {
-        Launcher { program: PathBuf::from("/proc/self/exe"), before: Vec::new(), log, ipvs_namespace: None }
+        Launcher {
+            program: PathBuf::from("/proc/self/exe"),
+            before: Vec::new(),
+            log,
+            ipvs_namespace: None,
+            record: None,
+        }
     }
 
     /// The command for `role`, without its link.
@@ -198,6 +206,9 @@ impl Launcher {
         command.arg0("holdfast").args(&self.before).args(["--role", role.name()]).args(self.log.arguments());
         if let Some(path) = self.ipvs_namespace.as_ref().filter(|_| role == Role::Checker) {
             command.arg("--ipvs-namespace").arg(path);
+        }
+        if let Some(path) = self.record.as_ref().filter(|_| role == Role::Vrrp) {
+            command.arg("--record").arg(path);
         }
         // A process group of its own: what a terminal sends to the foreground reaches the supervisor alone.
         command.process_group(0).stdout(std::process::Stdio::null());

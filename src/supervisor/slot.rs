@@ -1,6 +1,6 @@
 //! The place of one role: its process when it runs, or when and why it will run again.
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, Budget, CRASHES, LONGEST, SPAN};
 use super::child::{Child, ChildEvents, End, ending};
 use super::kept::KeptPlans;
 use super::pidfile;
@@ -9,6 +9,7 @@ use super::worker::{Order, Worker};
 use crate::role::EXIT_STOPPED;
 use std::io;
 use std::process::ExitStatus;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// One role's place.
@@ -32,7 +33,10 @@ pub struct Slot {
     pub dropped: u64,
     /// How it ended last, when nobody told it to.
     pub last_end: Option<String>,
+    /// It died too often: its process gives up what is held, and no more.
+    pub releasing: bool,
     backoff: Backoff,
+    budget: Budget,
 }
 
 impl Slot {
@@ -40,8 +44,21 @@ impl Slot {
     pub fn new(worker: Worker) -> Slot {
         let (child, restart_at, last_end) = (None, None, None);
         let (wanted, restarts, behind, unheard, dropped) = (false, 0, false, false, 0);
-        let backoff = Backoff::default();
-        Slot { worker, wanted, child, restart_at, restarts, behind, unheard, dropped, last_end, backoff }
+        let (releasing, backoff, budget) = (false, Backoff::default(), Budget::default());
+        Slot {
+            worker,
+            wanted,
+            child,
+            restart_at,
+            restarts,
+            behind,
+            unheard,
+            dropped,
+            last_end,
+            releasing,
+            backoff,
+            budget,
+        }
     }
 
     fn ident(&self) -> &'static str {
@@ -75,7 +92,7 @@ impl Slot {
     }
 
     /// Tells its process to stop, once.
-    pub fn stop(&mut self, release: bool, limit: std::time::Duration) {
+    pub fn stop(&mut self, release: bool, limit: Duration) {
         if let Some(child) = self.child.as_mut().filter(|child| child.end == End::No) {
             child.stop(release, limit);
         }
@@ -111,6 +128,9 @@ impl Slot {
         if was_told && clean {
             tracing::info!("{ident} (pid {pid}) has stopped");
             self.restart_at = self.wanted.then(Instant::now);
+            if std::mem::take(&mut self.releasing) {
+                self.rest("and gave up what it held");
+            }
             return false;
         }
         if daemon_ends || !self.wanted {
@@ -122,11 +142,44 @@ impl Slot {
         true
     }
 
+    /// It died too often, and is left alone for a while.
+    fn rest(&mut self, and: &str) {
+        let (span, wait) = (SPAN.as_secs(), LONGEST.as_secs());
+        let how = format!("died {CRASHES} times within {span} s {and}");
+        tracing::error!("{} {how}; it is started again in {wait} s, or by a reload", self.ident());
+        self.last_end = Some(how);
+        self.restart_at = self.wanted.then(|| Instant::now() + LONGEST);
+    }
+
     /// Notes an unwanted end and plans the next start.
     fn bury(&mut self, how: String, started: Instant, settings: &Settings) {
         let lived = started.elapsed();
-        let wait = self.backoff.after(lived, settings.limits.settled);
         self.restarts = self.restarts.saturating_add(1);
+        if std::mem::take(&mut self.releasing) {
+            tracing::error!(
+                "{} {how} while it gave up what it held: {}",
+                self.ident(),
+                self.worker.leftovers()
+            );
+            return self.rest("and could not give up what it held");
+        }
+        if self.worker == Worker::Vrrp && settings.respawn && self.budget.spend(Instant::now()) {
+            self.releasing = true;
+            tracing::error!(
+                "{} {how}, the {CRASHES}th time within {} s: it is started once more, to send priority 0 and to give \
+                 its addresses up",
+                self.ident(),
+                SPAN.as_secs()
+            );
+            self.last_end = Some(how);
+            self.restart_at = Some(Instant::now());
+            return;
+        }
+        let wait = match self.worker {
+            // Its peers take over while it waits, and its addresses stay.
+            Worker::Vrrp => Duration::ZERO,
+            _ => self.backoff.after(lived, settings.limits.settled),
+        };
         let next = match (settings.respawn, wait.as_secs()) {
             (false, _) => "the daemon ends with it (-R)".to_owned(),
             (true, 0) => "it is started again at once".to_owned(),
@@ -139,7 +192,7 @@ impl Slot {
 
     /// Forgets short lives and the wait that follows from them.
     pub fn hurry(&mut self) {
-        self.backoff = Backoff::default();
+        (self.backoff, self.budget) = (Backoff::default(), Budget::default());
         if let Some(at) = &mut self.restart_at {
             *at = Instant::now();
         }

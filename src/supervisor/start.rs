@@ -185,6 +185,10 @@ async fn live(mut settings: Settings) -> u8 {
         Ok(lock) => lock,
         Err(error) => return complain(&settings, &error.to_string(), EXIT_FATAL),
     };
+    let record = settings.launcher.record.clone().filter(|_| settings.want_vrrp);
+    if let Some(path) = &record {
+        super::takeover::take_over(path).await;
+    }
     let (to, requests) = mpsc::channel(REQUESTS);
     let control = match ControlSocket::open(&settings.socket, to) {
         Ok(control) => Some(control),
@@ -197,8 +201,13 @@ async fn live(mut settings: Settings) -> u8 {
         leave_terminal();
     }
     life::run_script("startup_script", first.plans.global.daemon.startup.as_ref()).await;
+    let record = record.filter(|_| settings.release_vrrp);
     let (status, shutdown) = run(settings, first, Inputs { signals, requests }).await;
     drop(control);
+    if let Some(path) = &record {
+        // Everything was given up; what was not, nobody goes on with.
+        std::fs::remove_file(path).ok();
+    }
     life::run_script("shutdown_script", shutdown.as_ref()).await;
     status
 }

@@ -11,6 +11,16 @@ pub fn monotonic_now() -> Instant {
     Instant(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
 }
 
+/// The moment now by CLOCK_BOOTTIME, in nanoseconds since the machine was started. It counts time spent in suspend, and
+/// every process reads the same.
+pub fn since_boot() -> u64 {
+    let now =
+        clock_gettime(ClockId::CLOCK_BOOTTIME).expect("CLOCK_BOOTTIME exists on every Linux since 2.6.39");
+    let seconds = u64::try_from(now.tv_sec()).unwrap_or(0);
+    let nanoseconds = u64::try_from(now.tv_nsec()).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
+}
+
 /// Nanoseconds since 1970 by CLOCK_REALTIME, which jumps when somebody sets it.
 pub fn unix_nanoseconds() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_REALTIME).expect("CLOCK_REALTIME exists on every Linux");

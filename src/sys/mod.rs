@@ -13,6 +13,7 @@ pub mod packet_socket;
 pub mod poll;
 pub mod process;
 pub mod readable;
+pub mod shared_words;
 
 pub mod timer;
 pub mod vrrp_socket;

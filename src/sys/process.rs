@@ -94,6 +94,14 @@ pub fn set_processors(processors: &BTreeSet<u16>) -> io::Result<()> {
     Ok(())
 }
 
+/// When the process was started, in clock ticks since boot (proc_pid_stat(5), field 22); `None` if it is gone. Together
+/// with its id it names a process for ever.
+pub fn born(process: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name before it is in parentheses and may hold anything; the state behind it is field 3.
+    stat.rsplit_once(") ")?.1.split(' ').nth(22 - 3)?.parse().ok()
+}
+
 /// What ps and top call the process; the kernel cuts it at 15 octets.
 pub fn set_name(name: &str) -> io::Result<()> {
     let name = std::ffi::CString::new(name)?;

@@ -88,7 +88,7 @@ impl Router {
     }
 
     /// Is one advertisement like the next? Not when each has a number of its own.
-    fn repeats_itself(&self) -> bool {
+    pub(super) fn repeats_itself(&self) -> bool {
         self.signs().is_none() && !matches!(self.plan.authentication, Authentication::Header(_))
     }
 

@@ -28,11 +28,15 @@ impl Router {
         let policy = self.plan.announce;
         let Phase::Master(master) = &mut self.phase else { return };
         let Some(vip) = self.vips.get_mut(slot) else { return };
+        let chosen = vip.address.cidr;
+        if std::mem::take(&mut vip.resumed) {
+            // Once, in case the kernel took it while nobody renewed it.
+            return self.burst(policy.repeat.min(1), |vip| vip.address.cidr == chosen, ctx);
+        }
         if let Some(at) = later(ctx.now, policy.delay) {
             vip.second_burst = Some((at, policy.repeat));
             master.note_second_burst(at);
         }
-        let chosen = vip.address.cidr;
         self.burst(policy.repeat, |vip| vip.address.cidr == chosen, ctx);
     }
 

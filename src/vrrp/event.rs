@@ -2,6 +2,7 @@
 
 use super::claim::{ClaimId, ClaimOrder};
 use super::news::News;
+use super::resume::Remembered;
 use super::upkeep::Maintenance;
 use crate::net::{IpCidr, MacAddr, Priority};
 use crate::plan::route::{Item, RulePlan};
@@ -93,6 +94,8 @@ pub enum Event {
     /// This process was stopped for a while, or had no time: before anything else that happened meanwhile. A Master that
     /// was silent for longer than its peers wait listens before it claims anything.
     Paused,
+    /// What the process before this one noted of its routers: before the first plan.
+    Resume(Vec<Remembered>),
 }
 
 /// A packet as the socket delivered it.
@@ -459,6 +462,11 @@ pub enum TransitionCause {
     },
     /// This process was stopped, or had no time, for longer than the peers wait: one of them may be Master now.
     Paused {
+        /// Time without an advertisement of ours, in milliseconds.
+        silence_ms: u64,
+    },
+    /// A new process goes on as Master where one that died stopped; the peers noticed nothing.
+    Resumed {
         /// Time without an advertisement of ours, in milliseconds.
         silence_ms: u64,
     },

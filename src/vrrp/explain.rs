@@ -56,6 +56,12 @@ impl fmt::Display for TransitionCause {
             TransitionCause::HandedOver { to } => write!(f, "handed over to {to} by order"),
             TransitionCause::Ordered => f.write_str("gave up by order"),
             TransitionCause::Orphaned => f.write_str("the supervisor is gone"),
+            TransitionCause::Resumed { silence_ms } => {
+                write!(
+                    f,
+                    "goes on where the process before this one stopped, {silence_ms} ms after its last advertisement"
+                )
+            }
         }
     }
 }

@@ -19,6 +19,8 @@ pub struct Group {
     pub(super) state: State,
     pub(super) since: Instant,
     pub(super) cause: String,
+    /// Before its first state: the one that a process before this one told last.
+    pub(super) told: Option<State>,
 }
 
 /// What the members' wishes and troubles come to.
@@ -38,7 +40,7 @@ enum Verdict {
 impl Group {
     /// A group before its first state.
     pub(super) fn new(plan: SyncGroupPlan, members: Vec<RouterId>, now: Instant) -> Group {
-        Group { plan, members, state: State::Initialize, since: now, cause: String::new() }
+        Group { plan, members, state: State::Initialize, since: now, cause: String::new(), told: None }
     }
 
     /// Its name.
@@ -258,6 +260,9 @@ impl Core {
         let from = std::mem::replace(&mut group.state, to);
         group.since = now;
         group.cause.clone_from(&cause);
+        if group.told.take() == Some(to) {
+            return;
+        }
         let name = group.plan.name.clone();
         actions.push(Action::News(News::Group(GroupTransition { name, from, to, cause, at: now })));
     }

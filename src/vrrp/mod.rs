@@ -32,6 +32,7 @@ mod news;
 mod pause;
 mod receivers;
 mod reconfigure;
+mod resume;
 mod router;
 mod routes;
 mod samples;
@@ -74,6 +75,7 @@ pub use handover::{ANNOUNCING, HandoverView, LONGEST, MARGIN, handover_limit};
 pub use held::HeldView;
 pub use kept::{KeptPlan, Policy};
 pub use news::{GroupTransition, News, PriorityNews, WeakerHeard};
+pub use resume::{Memory, Numbers, Remembered, fingerprint, least_patience};
 pub use router::Router;
 pub use state::ActiveRouter;
 pub use stats::Stats;
@@ -132,6 +134,8 @@ pub struct Core {
     /// Masters that stop in order hand over (not with `no_handover`).
     handover: bool,
     unknown_router: u64,
+    /// What the process before this one left, until the first plan.
+    memories: resume::Memories,
     /// Time of day less monotonic time, in nanoseconds.
     day_offset: i64,
 }
@@ -242,6 +246,7 @@ impl Core {
             }
             (Life::Running, Event::Maintenance(maintenance)) => self.maintain(maintenance, now, actions),
             (Life::Running, Event::Paused) => self.listen_after_pause(now, actions),
+            (_, Event::Resume(all)) => self.remember(all),
             (_, Event::Command(Command::Stop { release: false })) => self.stopped(actions),
             (Life::Leaving | Life::Stopping, _) => {}
         }

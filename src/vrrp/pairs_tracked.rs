@@ -48,9 +48,24 @@ fn events() -> Vec<(&'static str, Event)> {
         ("routing uncertain", Event::RoutingUncertain),
         ("a claim of nobody", Event::Claimed { router: RouterId(0), claim: ClaimId(7), result: Ok(()) }),
         ("paused", Event::Paused),
+        ("a late record", Event::Resume(vec![record()])),
         ("stronger", advert(200, BELOW)),
         ("supervisor gone", Event::Command(Command::Orphaned)),
     ]
+}
+
+/// A record that comes when the election has begun changes nothing.
+fn record() -> super::Remembered {
+    let plan = router_plan(100);
+    super::Remembered {
+        fingerprint: super::fingerprint(&plan),
+        state: State::Master,
+        since: crate::time::Instant::ZERO,
+        spoke_at: Some(crate::time::Instant::ZERO),
+        patience: Duration::MAX,
+        priority: plan.priority,
+        numbers: super::Numbers::default(),
+    }
 }
 
 /// The table in which an event stands. A new one has to be decided for every state: put it into a table here, in
@@ -65,6 +80,7 @@ fn table_of(event: &Event) -> &'static str {
         | Event::RoutingUncertain
         | Event::Claimed { .. }
         | Event::Paused
+        | Event::Resume(_)
         | Event::Command(Command::Orphaned) => "here",
         Event::Plan(_)
         | Event::Advertisement(Received { .. })
@@ -137,6 +153,7 @@ fn waiting() {
             ("routing uncertain", Initialize, &[]),
             ("a claim of nobody", Initialize, &[]),
             ("paused", Initialize, &[]),
+            ("a late record", Initialize, &[]),
             ("stronger", Initialize, &[]),
             ("supervisor gone", Initialize, &[REMOVE_RULE, "stopped"]),
         ],
@@ -161,6 +178,7 @@ fn backup() {
             ("routing uncertain", Backup, &[]),
             ("a claim of nobody", Backup, &[]),
             ("paused", Backup, &[]),
+            ("a late record", Backup, &[]),
             ("stronger", Backup, &[]),
             ("supervisor gone", Initialize, &["INIT", "stopped"]),
         ],
@@ -185,6 +203,7 @@ fn master() {
             ("routing uncertain", Master, &[ADD_RULE]),
             ("a claim of nobody", Master, &[]),
             ("paused", Master, &[]),
+            ("a late record", Master, &[]),
             ("stronger", Backup, &[REMOVE_RULE, "remove 10.0.0.100", "BACKUP", "info"]),
             (
                 "supervisor gone",
@@ -213,6 +232,7 @@ fn fault() {
             ("routing uncertain", Fault, &[]),
             ("a claim of nobody", Fault, &[]),
             ("paused", Fault, &[]),
+            ("a late record", Fault, &[]),
             ("stronger", Fault, &[]),
             ("supervisor gone", Initialize, &["INIT", "stopped"]),
         ],

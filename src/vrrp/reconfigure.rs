@@ -5,6 +5,7 @@ use super::context::Context;
 use super::event::{Action, LogLevel, RouterId, State, TransitionCause};
 use super::group::Group;
 use super::kept::{Keeper, KeptPlan};
+use super::resume::fingerprint;
 use super::router::{Router, Shared};
 use super::state::Phase;
 use super::vips::Vip;
@@ -42,7 +43,8 @@ impl Core {
             order.push(id);
             kept.push((id, keeper.keep(router)));
         }
-        if self.generation == Generation::default() && !plan.startup_delay.is_zero() {
+        let memories = std::mem::take(&mut self.memories);
+        if self.generation == Generation::default() && !plan.startup_delay.is_zero() && memories.is_empty() {
             self.asleep_until = Some(now + plan.startup_delay);
         }
         self.gaps.adopt(&plan.announce_gaps);
@@ -74,16 +76,25 @@ impl Core {
         for (id, plan) in kept {
             let shared = shared.remove(&id).unwrap_or_else(|| alone.clone());
             if let Entry::Vacant(place) = self.routers.entry(id) {
+                let memory =
+                    if memories.is_empty() { None } else { memories.get(&fingerprint(&plan.to_plan())) };
                 let upkeep = self.maintenance.of(&plan.name);
                 let router = Router::new(id, plan, shared, now);
                 place.insert(Box::new(Router { upkeep, ..router }));
-                self.with_router(id, now, actions, Router::start);
+                self.with_router(id, now, actions, |router, ctx| {
+                    if !memory.is_some_and(|memory| router.resume(memory, ctx)) {
+                        router.start(ctx);
+                    }
+                });
             } else {
                 self.with_router(id, now, actions, |router, ctx| router.adopt(plan, shared, ctx));
             }
         }
         for name in looks_new {
             self.reevaluate_watchers(&name, now, actions);
+        }
+        if !memories.is_empty() {
+            self.recall_groups();
         }
         self.welcome();
     }

@@ -86,6 +86,10 @@ pub struct Router {
     pub(super) held_back: Option<Instant>,
     /// It is in maintenance.
     pub(super) upkeep: Option<Upkeep>,
+    /// Before the first state: the one that a process before this one told last.
+    pub(super) told: Option<State>,
+    /// After a resume: the priority that was in force, while a tracker has not said anything yet.
+    pub(super) held_priority: Option<Priority>,
 }
 
 /// What the members of a sync group share.
@@ -166,6 +170,8 @@ impl Router {
             silent: false,
             held_back: None,
             upkeep: None,
+            told: None,
+            held_priority: None,
             plan,
         }
     }

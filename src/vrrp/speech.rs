@@ -21,7 +21,7 @@ pub(super) struct Speech {
     /// A peer sums unicast VRRPv3 as keepalived before 1.3.7 did: so do we from then on.
     pub old_checksum: bool,
     /// The last trailer signed.
-    signed: Option<Sequence>,
+    pub signed: Option<Sequence>,
     /// The last trailer accepted from each sender, the most recent one at the end.
     heard: Vec<(IpAddr, Sequence)>,
 }

@@ -27,6 +27,8 @@ struct Outlook {
     faults: Vec<String>,
     /// Conditions of which nothing is known yet, a sentence each.
     pending: Vec<String>,
+    /// Is there a tracker of which nothing is known yet?
+    unknown: bool,
 }
 
 impl Outlook {
@@ -62,15 +64,16 @@ impl Outlook {
         faults.extend(watched().filter_map(|tracked| tracker_fault(tracked, interfaces)));
         let mut added: Vec<i32> =
             watched().map(|tracked| contribution(tracked, is_up(&tracked.interface, interfaces))).collect();
-        let mut pending = Vec::new();
+        let (mut pending, mut unknown) = (Vec::new(), false);
         for tracked in plan.trackers.iter().chain(&shared.trackers) {
             match ctx.samples.effect(tracked) {
                 Effect::Adds(number) => added.push(number),
                 Effect::Fault(sentence) => faults.push(sentence),
                 Effect::Unknown if tracked.weight == 0 => {
+                    unknown = true;
                     pending.push(ctx.samples.sentence(&tracked.tracker))
                 }
-                Effect::Unknown => {}
+                Effect::Unknown => unknown = true,
             }
         }
         Outlook {
@@ -79,6 +82,7 @@ impl Outlook {
             priority: effective_priority(plan.priority, &added),
             faults,
             pending,
+            unknown,
         }
     }
 }
@@ -105,9 +109,10 @@ impl Router {
 
     /// Take in interface, source address, priority and trouble as they are now.
     pub(super) fn look_around(&mut self, ctx: &mut Context) {
-        let Outlook { link, source, priority, mut faults, pending } =
+        let Outlook { link, source, priority, mut faults, pending, unknown } =
             Outlook::of(&self.plan, &self.shared, ctx);
-        let priority = self.upkeep_priority(priority);
+        self.held_priority = self.held_priority.filter(|_| unknown);
+        let priority = self.upkeep_priority(self.held_priority.unwrap_or(priority));
         if !matches!(self.phase, Phase::Leaving(_)) {
             faults.extend(self.upkeep_fault());
         }

@@ -14,7 +14,9 @@ impl Router {
     //= RFC9568 6.4.2 M-55
     //= RFC9568 6.4.2 M-64
     pub(super) fn transition(&mut self, to: Phase, cause: TransitionCause, ctx: &mut Context) {
-        let (from, announced) = (self.phase.state(), self.stats.announcements_sent);
+        // What a process before this one told is what those who listen believe.
+        let told = self.told.take().filter(|_| self.phase == Phase::Initialize);
+        let (from, announced) = (told.unwrap_or(self.phase.state()), self.stats.announcements_sent);
         if matches!(self.phase, Phase::Master(_) | Phase::Leaving(_)) {
             self.stats.left_master += 1;
             self.end_claim(ctx);
@@ -86,6 +88,7 @@ fn resigns(cause: &TransitionCause) -> bool {
         | TransitionCause::Preempted { .. }
         | TransitionCause::Recovered(_)
         | TransitionCause::HandedOver { .. }
+        | TransitionCause::Resumed { .. }
         | TransitionCause::Paused { .. } => false,
     }
 }

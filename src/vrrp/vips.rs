@@ -35,6 +35,8 @@ pub(super) struct Vip {
     real: bool,
     failures: u32,
     wanted_since: Instant,
+    /// A process before this one held it: no network has to learn of it.
+    pub resumed: bool,
 }
 
 /// Where a virtual address stands.
@@ -68,6 +70,7 @@ impl Vip {
             real: false,
             failures: 0,
             wanted_since: Instant::ZERO,
+            resumed: false,
         }
     }
 

@@ -12,6 +12,10 @@ pub const TESTS: &[Test] = &[
         a_role_that_keeps_dying_is_started_later_and_later,
     ),
     (
+        "a_vrrp_role_that_keeps_dying_gives_its_addresses_up",
+        a_vrrp_role_that_keeps_dying_gives_its_addresses_up,
+    ),
+    (
         "a_role_that_is_down_at_the_stop_still_gives_up_what_it_held",
         a_role_that_is_down_at_the_stop_still_gives_up_what_it_held,
     ),
@@ -48,22 +52,45 @@ fn a_killed_role_is_started_again_with_its_plan() {
 }
 
 fn a_role_that_keeps_dying_is_started_later_and_later() {
-    let mut lab = Lab::with(1, 0, &[("vrrp", "crash")], &[]);
+    let mut lab = Lab::with(0, 1, &[("checker", "crash")], &[]);
     lab.wait_for_log("it is started again at once");
     lab.wait_for_log("it is started again in 1 s");
     lab.wait_for_log("it is started again in 2 s");
     lab.wait_for("a reason in the status", || {
-        let trouble = lab.status().daemon.roles[1].trouble.clone().unwrap_or_default();
+        let trouble = lab.status().daemon.roles[0].trouble.clone().unwrap_or_default();
         trouble.contains("died of SIGABRT; started again in")
     });
     lab.signal(Signal::SIGTERM);
     assert_eq!(lab.wait_for_exit().code(), Some(0));
-    assert!(lab.log().contains("virtual addresses may still be on this node"), "{}", lab.log());
+    assert!(lab.log().contains("its services may still be in the IPVS table"), "{}", lab.log());
+}
+
+fn a_vrrp_role_that_keeps_dying_gives_its_addresses_up() {
+    let lab = Lab::with(1, 0, &[("vrrp", "crash")], &[]);
+    lab.wait_for_log("the 5th time within 60 s: it is started once more, to send priority 0");
+    lab.wait_for_log("died of SIGABRT while it gave up what it held: its virtual addresses may still be");
+    lab.wait_for("a reason in the status", || {
+        let trouble = lab.status().daemon.roles[1].trouble.clone().unwrap_or_default();
+        trouble.contains("died 5 times within 60 s and could not give up what it held; started again in")
+    });
+    let plans = lab.orders().iter().filter(|line| *line == "vrrp plan 1 of 1").count();
+    assert_eq!(plans, 6, "{:?}", lab.orders());
+    // A reload ends the wait.
+    lab.behave("vrrp", "");
+    assert!(lab.reload().accepted);
+    lab.wait_for("an answer", || lab.status().daemon.roles[1].generation.is_some());
+    for death in 1..=5 {
+        let pid = lab.pid("vrrp.pid").expect("it runs");
+        kill(Pid::from_raw(pid as i32), Signal::SIGKILL).expect("it runs");
+        lab.wait_for("the next one", || death == 5 || lab.pid("vrrp.pid").is_some_and(|next| next != pid));
+    }
+    lab.wait_for_log("holdfast_vrrp died 5 times within 60 s and gave up what it held");
+    assert_eq!(lab.orders().last().map(String::as_str), Some("vrrp stop release=true"));
 }
 
 fn a_role_that_is_down_at_the_stop_still_gives_up_what_it_held() {
     let mut lab = Lab::with(1, 0, &[("vrrp", "crash")], &[]);
-    lab.wait_for_log("it is started again in 4 s");
+    lab.wait_for_log("could not give up what it held; it is started again in 60 s");
     lab.behave("vrrp", "");
     lab.signal(Signal::SIGTERM);
     assert_eq!(lab.wait_for_exit().code(), Some(0));

@@ -27,6 +27,11 @@ pub(super) fn vip_lease(config: &Config) -> bool {
     config.global.others.is_on("vip_lease")
 }
 
+/// `no_resume`.
+pub(super) fn no_resume(config: &Config) -> bool {
+    config.global.others.is_on("no_resume")
+}
+
 /// `vrrp_garp_interval` and `vrrp_gna_interval` for every interface by itself, `garp_group` for the interfaces it names.
 pub(super) fn announce_gaps(config: &Config, out: &mut Diagnostics) -> Vec<AnnounceGap> {
     let global = &config.global.others;

@@ -23,6 +23,9 @@ pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>)
     if old.handover != new.handover {
         changes.push(Change::new(Weight::Quiet, What::Handover { on: new.handover }));
     }
+    if old.no_resume != new.no_resume {
+        changes.push(Change::new(Weight::Quiet, What::Resume { on: !new.no_resume }));
+    }
     statics(old, new, changes);
     let by_key = |plan: &'_ VrrpPlan| -> BTreeMap<RouterKey, usize> {
         plan.routers.iter().enumerate().map(|(index, r)| (r.key.clone(), index)).collect()

@@ -31,6 +31,12 @@ impl fmt::Display for Change {
             What::VipLease { on: false } => f.write_str("vip_lease: addresses are made permanent"),
             What::Handover { on: true } => f.write_str("no_handover ends: a stop waits for the successor"),
             What::Handover { on: false } => f.write_str("no_handover: a stop gives the addresses up at once"),
+            What::Resume { on: true } => {
+                f.write_str("a vrrp role that dies and is restarted will go on as Master")
+            }
+            What::Resume { on: false } => {
+                f.write_str("no_resume: a vrrp role that dies and is restarted will begin a new election")
+            }
             What::Filter { old, new } => write!(f, "the packet filter: {old} -> {new}"),
             What::Process { role } => {
                 write!(f, "the {role} role is scheduled or named anew; it goes on without a pause")

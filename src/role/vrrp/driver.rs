@@ -1,11 +1,13 @@
 //! The loop: hear everything that is queued, then let time pass, then perform.
 
 mod leasing;
+mod survival;
 
 use super::breath::Breath;
 use super::kernel::{self, Done, KernelWorker};
 use super::lease::Leases;
 use super::leftovers::Leftovers;
+use super::record::Record;
 use super::routes::{KernelChange, ROUTING, RoutingWatch};
 use super::sockets::{FIRST_SOCKET_TOKEN, SocketKey, Sockets, Speaks, Wanted};
 use super::surroundings::{Needs, Surroundings};
@@ -31,8 +33,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
+use survival::{Orphan, open_record};
 
 const LINK: u64 = 0;
 const MONITOR: u64 = 1;
@@ -106,7 +110,11 @@ pub struct Driver {
     /// The sockets may be more than the plan needs.
     surplus_sockets: bool,
     retry_at: Option<Instant>,
-    orphaned_at: Option<Instant>,
+    /// What the next process must know.
+    record: Option<Record>,
+    orphan: Option<Orphan>,
+    /// The process that follows keeps what this one holds.
+    handed_over: bool,
     complained: BTreeMap<String, Instant>,
     scheduling: Scheduling,
     stopped: bool,
@@ -114,7 +122,8 @@ pub struct Driver {
 
 impl Driver {
     /// Opens everything and learns the interfaces. The plan comes over the link.
-    pub fn start(link: UnixStream) -> io::Result<Driver> {
+    pub fn start(link: UnixStream, record: Option<&Path>) -> io::Result<Driver> {
+        let record = open_record(record)?;
         // A page that was swapped out delays an advertisement; not being allowed to lock is no reason not to run.
         if let Err(error) = process::lock_memory() {
             tracing::debug!("memory is not locked: {error}");
@@ -151,7 +160,9 @@ impl Driver {
             actions: Vec::new(),
             surplus_sockets: false,
             retry_at: None,
-            orphaned_at: None,
+            record,
+            orphan: None,
+            handed_over: false,
             complained: BTreeMap::new(),
             scheduling: Scheduling::new(Role::Vrrp.ident(), true),
             stopped: false,
@@ -179,7 +190,9 @@ impl Driver {
                 self.surroundings.settle();
             }
             if self.stopped {
-                if self.keep {
+                if self.handed_over {
+                    // Nothing is done: it belongs to another process.
+                } else if self.keep {
                     self.make_permanent();
                 } else {
                     self.surroundings.tear_down();
@@ -356,11 +369,9 @@ impl Driver {
         for message in messages {
             self.obey(message);
         }
-        if state == LinkState::Closed && self.orphaned_at.is_none() {
-            tracing::error!("the supervisor is gone: resigning and giving the addresses up");
+        if state == LinkState::Closed && self.orphan.is_none() {
             self.poller.delete(&self.link)?;
-            self.orphaned_at = Some(monotonic_now());
-            self.events.push(Event::Command(Command::Orphaned));
+            self.lose_supervisor();
         }
         Ok(())
     }
@@ -389,6 +400,7 @@ impl Driver {
             }
             ToVrrp::AreYouThere(number) => {
                 self.scheduling.look();
+                self.record.iter().for_each(Record::lives);
                 self.link.send(&FromVrrp::Alive(number));
             }
             ToVrrp::Snapshot(number) => {
@@ -407,7 +419,8 @@ impl Driver {
 
     /// A plan that needs virtual interfaces or a filter waits until they are there; the old one stays in force.
     fn take_plan(&mut self, plan: VrrpPlan) {
-        if self.surroundings.prepare(Needs::of(&plan)) {
+        let kept = self.record.as_ref().map(|record| record.kept_links(&plan)).unwrap_or_default();
+        if self.surroundings.prepare(Needs::of(&plan), kept) {
             self.waiting_plan = Some(plan);
         } else {
             self.waiting_plan = None;
@@ -434,11 +447,16 @@ impl Driver {
             self.complain("routing".to_owned(), &format!("routes are not watched: {error}"));
         }
         let (generation, vip_lease): (Generation, bool) = (plan.generation, plan.vip_lease);
+        let resumes = !plan.no_resume;
+        self.recall(&plan);
         self.events.push(Event::Plan(plan));
         // What the core wants to send needs its socket now. Sockets that nothing needs any more stay open until the
         // last words of the routers that left have gone out.
         self.open_sockets();
         self.feed();
+        if let Some(record) = &mut self.record {
+            record.follow(&self.core, resumes);
+        }
         for renewal in self.leases.follow(vip_lease, &self.core, monotonic_now()) {
             self.kernel.renew(renewal);
         }
@@ -500,15 +518,13 @@ impl Driver {
             self.trim_at = None;
             process::release_free_memory();
         }
-        if self.orphaned_at.is_some_and(|at| now >= at + ORPHAN_LIMIT) {
-            tracing::error!("the kernel did not give the addresses back in time; ending all the same");
-            self.stopped = true;
-        }
+        self.look_for_supervisor(now);
     }
 
     /// Performs what the core decided: advertisements, then frames, then the kernel, then news.
     fn perform(&mut self) {
         let actions = std::mem::take(&mut self.actions);
+        self.record_before(&actions);
         let frames: Vec<&Frame> = actions
             .iter()
             .filter_map(|action| match action {
@@ -522,6 +538,7 @@ impl Driver {
                 self.complain(failure.clone(), &failure);
             }
         }
+        self.record_after(&actions);
         self.renew_leases(&actions);
         for action in actions {
             match action {
@@ -621,8 +638,8 @@ impl Driver {
 
     /// Sets the timer to what comes first, and asks for room to write when output waits.
     fn arm(&mut self) -> io::Result<()> {
-        let orphan_end = self.orphaned_at.map(|at| at + ORPHAN_LIMIT);
-        let next = [self.core.next_timeout(), self.retry_at, orphan_end].into_iter().flatten().min();
+        let orphan = self.orphan.map(Orphan::deadline);
+        let next = [self.core.next_timeout(), self.retry_at, orphan].into_iter().flatten().min();
         // An earlier end than needed costs one look; a later one is set only when that has come. A Backup's deadline
         // moves with every advertisement.
         if !matches!((self.armed, next), (Some(armed), Some(next)) if armed <= next) {
@@ -630,7 +647,7 @@ impl Driver {
             self.armed = next;
         }
         let interest = if self.link.has_backlog() { Interest::ReadWrite } else { Interest::Read };
-        if self.orphaned_at.is_none() && interest != self.link_interest {
+        if self.orphan.is_none() && interest != self.link_interest {
             self.poller.modify(&self.link, LINK, interest)?;
             self.link_interest = interest;
         }

@@ -5,6 +5,7 @@ mod driver;
 mod kernel;
 mod lease;
 mod leftovers;
+mod record;
 mod routes;
 mod silence;
 mod sockets;
@@ -14,14 +15,16 @@ mod vmac;
 
 use crate::role::EXIT_STOPPED;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// The exit status after a failure that a restart may cure.
 const EXIT_FAILED: u8 = 1;
 
 /// Runs until the supervisor says stop or is gone. Logging must be set up; needs CAP_NET_ADMIN and CAP_NET_RAW.
-pub fn run(link: UnixStream) -> ExitCode {
-    match driver::Driver::start(link).and_then(driver::Driver::run) {
+/// `record`: where the next process finds what it must know if this one dies.
+pub fn run(link: UnixStream, record: Option<&Path>) -> ExitCode {
+    match driver::Driver::start(link, record).and_then(driver::Driver::run) {
         Ok(()) => ExitCode::from(EXIT_STOPPED),
         Err(error) => {
             tracing::error!("the vrrp role ends: {error}; no advertisement is sent until it is restarted");

@@ -65,8 +65,8 @@ impl Needs {
 
 /// Something for the thread.
 enum Job {
-    /// Make what is needed; nothing is removed yet.
-    Prepare(Box<Needs>),
+    /// Make what is needed; nothing is removed yet. The addresses on the named interfaces stay: their routers go on.
+    Prepare(Box<Needs>, BTreeSet<String>),
     /// Remove what the last needs do not name.
     Settle,
     /// Answer no questions for these addresses, and again for all others.
@@ -107,8 +107,8 @@ impl Surroundings {
         })
     }
 
-    /// Begin to make what `needs` names. True when the plan must wait for it.
-    pub fn prepare(&mut self, needs: Needs) -> bool {
+    /// Begin to make what `needs` names, with the addresses of the interfaces `kept` left on them. True when the plan must wait for it.
+    pub fn prepare(&mut self, needs: Needs, kept: BTreeSet<String>) -> bool {
         if self.needs == needs && !self.fresh {
             // What failed before may succeed now: a module was loaded, a name set free.
             let busy = self.outstanding > 0;
@@ -118,13 +118,17 @@ impl Surroundings {
         let must_wait = !needs.is_empty();
         self.fresh = false;
         self.needs = needs;
-        self.mend();
+        self.make(kept);
         must_wait
     }
 
     /// Make again what is missing.
     pub fn mend(&mut self) {
-        self.submit(Job::Prepare(Box::new(self.needs.clone())));
+        self.make(BTreeSet::new());
+    }
+
+    fn make(&mut self, kept: BTreeSet<String>) {
+        self.submit(Job::Prepare(Box::new(self.needs.clone()), kept));
         self.outstanding += 1;
     }
 
@@ -195,7 +199,7 @@ fn work(inbox: &Receiver<Job>, outbox: &Sender<()>, wake: &Waker) {
     let mut silencer = Silencer::default();
     while let Ok(job) = inbox.recv() {
         match job {
-            Job::Prepare(needs) => workshop.prepare(*needs),
+            Job::Prepare(needs, kept) => workshop.prepare(*needs, kept),
             Job::Settle => {
                 workshop.settle();
                 continue;

@@ -30,6 +30,8 @@ pub struct Workshop {
     filter_failed: bool,
     socket: Option<RouteSocket>,
     complained: BTreeSet<String>,
+    /// Interfaces whose addresses stay when they are adopted: their routers go on as Master.
+    kept: BTreeSet<String>,
 }
 
 struct Made {
@@ -40,7 +42,8 @@ struct Made {
 
 impl Workshop {
     /// Make what is needed and is not there.
-    pub fn prepare(&mut self, needs: Needs) {
+    pub fn prepare(&mut self, needs: Needs, kept: BTreeSet<String>) {
+        self.kept = kept;
         let first = self.filter.is_none() && !self.filter_failed;
         if self.needs != needs {
             self.complained.clear();
@@ -153,7 +156,8 @@ impl Workshop {
         let whose = if ours { "an earlier run left it" } else { "it fits, and stays when this process ends" };
         tracing::info!("took over {} on {}: {whose}", plan.name, plan.base);
         self.made.insert(plan.name.clone(), Made { index, base: plan.base.clone(), ours });
-        self.strip(index).and_then(|()| self.furnish(plan, v6, index)).map_err(|error| {
+        let stripped = if self.kept.contains(&plan.name) { Ok(()) } else { self.strip(index) };
+        stripped.and_then(|()| self.furnish(plan, v6, index)).map_err(|error| {
             self.made.remove(&plan.name);
             error.to_string()
         })

@@ -1,0 +1,240 @@
+//! Going on where a process that died stopped. The driver keeps a record of each router outside of the process; a new
+//! process hands it to the core before its first plan. A Master whose last advertisement is younger than its peers'
+//! patience goes on as Master: it asks for its addresses again (they are there), and its next advertisement comes when
+//! it was due.
+
+use super::claim::Claim;
+use super::context::Context;
+use super::event::{Action, LogLevel, RouterId, State, Transition, TransitionCause};
+use super::router::Router;
+use super::state::{Master, Phase};
+use super::{Core, speech};
+use crate::net::Priority;
+use crate::plan::Generation;
+use crate::plan::vrrp::{RouterKey, RouterPlan, Transport, VirtualAddress};
+use crate::time::{Instant, Interval};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+/// The part of an interval within which an advertisement that is sent at once is with the peers for certain.
+const MARGIN_PART: u32 = 8;
+
+/// What is remembered of a router. Sources of the numbers: [`Router::memory`], and the driver for the times.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// [`fingerprint`] of its plan.
+    pub fingerprint: u64,
+    /// The state that was told last.
+    pub state: State,
+    /// Since when.
+    pub since: Instant,
+    /// As Master that holds its addresses: when its last advertisement left.
+    pub spoke_at: Option<Instant>,
+    /// How long after that the most impatient peer waits.
+    pub patience: Duration,
+    /// Effective priority.
+    pub priority: Priority,
+    /// Numbers that may not be used twice.
+    pub numbers: Numbers,
+}
+
+/// Sequence numbers of what was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// Authentication header: sequence number above, IP identification in the lowest 16 bits.
+    pub header: u64,
+    /// Trailer (`auth_hmac`); 0 for none.
+    pub trailer: u64,
+}
+
+/// What a process must know of a router to go on with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Its state.
+    pub state: State,
+    /// Since when.
+    pub since: Instant,
+    /// Effective priority.
+    pub priority: Priority,
+    /// Master, and the claim script (if any) has said yes: the next process may go on.
+    pub holds: bool,
+    /// What was sent last.
+    pub numbers: Numbers,
+}
+
+/// A number that is the same for two plans if what one holds in the kernel the other would hold too: identity,
+/// version, addresses, virtual interfaces, routes and rules (FNV-1a over their words). Priorities, intervals and what is
+/// only told to people may differ, as at a reload. It is written to a record that another build may read: where it changes,
+/// an upgrade is an election.
+pub fn fingerprint(plan: &RouterPlan) -> u64 {
+    let mut hash = Fnv::default();
+    let RouterKey { interface, family, vrid, among } = &plan.key;
+    hash.words(format_args!("{interface} {family} {vrid} {among:?} {:?}", plan.version));
+    if let Transport::Unicast { .. } = plan.transport {
+        hash.words(format_args!("unicast"));
+    }
+    for (kind, list) in [("vip", &plan.addresses), ("more", &plan.excluded_addresses)] {
+        for VirtualAddress { cidr, interface, label, options, .. } in list {
+            hash.words(format_args!("{kind} {cidr} {interface:?} {label:?} {:?}", options.peer));
+        }
+    }
+    for link in &plan.virtual_links {
+        hash.words(format_args!("link {} {} {:?}", link.name, link.base, link.kind));
+    }
+    for item in &plan.routing {
+        hash.words(format_args!("{item}"));
+    }
+    hash.0
+}
+
+/// How long the most impatient peer waits after an advertisement: Master_Down_Interval without its skew, which for
+/// the strongest is next to nothing.
+pub fn least_patience(interval: Interval, down_timer_adverts: u8) -> Duration {
+    interval.duration() * u32::from(down_timer_adverts)
+}
+
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Fnv {
+        Fnv(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn words(&mut self, words: std::fmt::Arguments<'_>) {
+        self.write_fmt(words).expect("writing a number fails never");
+        self.octet(b'\n');
+    }
+
+    fn octet(&mut self, octet: u8) {
+        self.0 = (self.0 ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+}
+
+impl Write for Fnv {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        text.bytes().for_each(|octet| self.octet(octet));
+        Ok(())
+    }
+}
+
+/// What was remembered and no router has taken yet.
+pub(super) type Memories = BTreeMap<u64, Remembered>;
+
+impl Core {
+    /// What the process before this one left; only before the first plan.
+    pub(super) fn remember(&mut self, all: Vec<Remembered>) {
+        if self.generation == Generation::default() {
+            self.memories = all.into_iter().map(|one| (one.fingerprint, one)).collect();
+        }
+    }
+
+    /// Groups whose members were all in one state have told it; they say it no second time.
+    pub(super) fn recall_groups(&mut self) {
+        for group in &mut self.groups {
+            let told = |id: &RouterId| self.routers.get(id).and_then(|router| router.told_before());
+            let mut states = group.members.iter().map(told);
+            group.told = states.next().flatten().filter(|first| states.all(|state| state == Some(*first)));
+        }
+    }
+}
+
+impl Router {
+    /// What the next process must know.
+    pub fn memory(&self) -> Memory {
+        let master = matches!(self.phase, Phase::Master(_));
+        Memory {
+            state: self.phase.state(),
+            since: self.since,
+            priority: self.priority,
+            holds: master && self.may_hold() && !self.doomed,
+            numbers: self.speech.numbers(),
+        }
+    }
+
+    /// Has each of its advertisements a number?
+    pub fn counts(&self) -> bool {
+        !self.repeats_itself()
+    }
+
+    /// The state that the process before told last; after a resume, the present one.
+    fn told_before(&self) -> Option<State> {
+        match self.phase {
+            Phase::Initialize => self.told,
+            _ => Some(self.phase.state()),
+        }
+    }
+
+    /// Go on as Master, if it was one and its peers still wait. Not to be called but before the first state.
+    pub(super) fn resume(&mut self, memory: &Remembered, ctx: &mut Context) -> bool {
+        self.told = Some(memory.state).filter(|state| *state != State::Initialize);
+        self.speech.go_on(memory.numbers);
+        let Some(spoke_at) = memory.spoke_at else { return false };
+        let interval = self.own_interval().duration();
+        let silence = ctx.now.saturating_duration_since(spoke_at);
+        let silence_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
+        if silence + interval / MARGIN_PART >= memory.patience {
+            let name = &self.plan.name;
+            let sentence = format!(
+                "({name}) was Master, but was silent for {silence_ms} ms, which is as long as its peers wait: \
+                 the election begins anew"
+            );
+            ctx.log(LogLevel::Warning, sentence);
+            return false;
+        }
+        self.held_priority = Some(memory.priority);
+        self.look_around(ctx);
+        let due = (spoke_at + interval).max(ctx.now);
+        self.phase = Phase::Master(Master { next_advertisement: due, ..self.new_master(ctx.now) });
+        self.told = None;
+        self.stirred = true;
+        self.since = memory.since;
+        self.cause = TransitionCause::Resumed { silence_ms };
+        self.claim = self.plan.claim.as_ref().map(|_| Box::new(Claim::granted(ctx.now)));
+        for vip in &mut self.vips {
+            vip.resumed = true;
+        }
+        let announced = self.stats.announcements_sent;
+        self.take_up(ctx);
+        ctx.actions.push(Action::Notify(Transition {
+            router: self.id,
+            key: self.plan.key.clone(),
+            name: self.plan.name.clone(),
+            from: State::Master,
+            to: State::Master,
+            cause: self.cause.clone(),
+            at: ctx.now,
+            priority: self.priority,
+        }));
+        self.begin_story(false, announced, ctx);
+        // Something that it needs went while nobody looked.
+        self.reevaluate(ctx);
+        true
+    }
+}
+
+impl speech::Speech {
+    /// What was sent last.
+    pub fn numbers(&self) -> Numbers {
+        let header = u64::from(self.header_sequence) << 16 | u64::from(self.identification);
+        Numbers { header, trailer: self.signed.map_or(0, |sequence| sequence.0) }
+    }
+
+    /// A number may have been used between the last note and the end.
+    pub fn go_on(&mut self, numbers: Numbers) {
+        let Numbers { header, trailer } = numbers;
+        if header != 0 {
+            self.header_sequence = u32::try_from(header >> 16 & 0xffff_ffff).unwrap_or(0).wrapping_add(1);
+            self.identification = u16::try_from(header & 0xffff).unwrap_or(0);
+        }
+        if trailer != 0 {
+            self.signed = Some(crate::wire::trailer::Sequence(trailer).next());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

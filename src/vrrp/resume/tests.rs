@@ -1,0 +1,139 @@
+use super::super::testing::{ABOVE, Bench, advert, facts, plan, router_plan, vip};
+use super::*;
+use crate::plan::track::{Sample, TrackedObject, TrackerKey, TrackerKind};
+use crate::vrrp::Event;
+
+/// A Master that has spoken `ago` before now, and the record of it.
+fn record(plan: &RouterPlan, now: Instant, ago: Duration) -> Remembered {
+    let spoke_at = Instant(now.0 - ago.as_nanos() as u64);
+    Remembered {
+        fingerprint: fingerprint(plan),
+        state: State::Master,
+        since: Instant(now.0 / 2),
+        spoke_at: Some(spoke_at),
+        patience: least_patience(plan.interval, plan.down_timer_adverts),
+        priority: plan.priority,
+        numbers: Numbers::default(),
+    }
+}
+
+/// A bench at 100 s whose process before left `all`.
+fn bench(all: Vec<Remembered>) -> Bench {
+    let mut bench = Bench { now: Instant(100_000_000_000), ..Bench::new() };
+    bench.feed(Event::Interface(facts(true)));
+    assert_eq!(bench.feed(Event::Resume(all)), [] as [&str; 0]);
+    bench
+}
+
+const NOW: Instant = Instant(100_000_000_000);
+
+#[test]
+fn a_young_record_makes_a_master_that_keeps_the_rhythm() {
+    let router = router_plan(150);
+    let mut bench = bench(vec![record(&router, NOW, Duration::from_millis(700))]);
+    let said = bench.feed(plan(vec![router]));
+    assert_eq!(
+        said,
+        ["add 10.0.0.100", "MASTER", "announce", "info"],
+        "nothing is removed, nothing said yet"
+    );
+    let resumed = bench.core.routers().next().expect("one");
+    assert_eq!(resumed.since(), Instant(NOW.0 / 2));
+    assert_eq!(bench.timeout(), ["advert 150"]);
+    assert_eq!(bench.now, NOW + Duration::from_millis(300), "when it was due");
+    assert_eq!(
+        bench.feed(advert(200, ABOVE)),
+        ["remove 10.0.0.100", "BACKUP", "info"],
+        "the election goes on"
+    );
+}
+
+#[test]
+fn an_overdue_advertisement_leaves_at_once_and_an_old_record_is_refused() {
+    let router = router_plan(150);
+    let patience = least_patience(router.interval, router.down_timer_adverts);
+    assert_eq!(patience, Duration::from_secs(3));
+    let last = patience - Duration::from_secs(1) / MARGIN_PART;
+    let mut late = bench(vec![record(&router, NOW, last - Duration::from_millis(1))]);
+    late.feed(plan(vec![router.clone()]));
+    assert_eq!(late.timeout(), ["advert 150"]);
+    assert_eq!(late.now, NOW);
+    let mut old = bench(vec![record(&router, NOW, last)]);
+    assert_eq!(old.feed(plan(vec![router])), ["warning", "remove 10.0.0.100", "BACKUP", "info"]);
+}
+
+#[test]
+fn a_plan_that_holds_something_else_begins_anew() {
+    let router = router_plan(150);
+    let mut other = router.clone();
+    other.addresses.push(vip(101));
+    let mut bench = bench(vec![record(&router, NOW, Duration::ZERO)]);
+    assert_eq!(bench.feed(plan(vec![other])), ["remove 10.0.0.100", "remove 10.0.0.101", "BACKUP"]);
+}
+
+#[test]
+fn what_only_a_reload_would_change_is_no_other_plan() {
+    let router = router_plan(150);
+    let mut other = RouterPlan { priority: Priority(120), name: "b".to_owned(), ..router.clone() };
+    other.announce.repeat = 3;
+    assert_eq!(fingerprint(&router), fingerprint(&other));
+    let mut another = router.clone();
+    another.key.interface = "eth1".to_owned();
+    assert_ne!(fingerprint(&router), fingerprint(&another));
+    let mut version = router.clone();
+    version.version = crate::plan::vrrp::Version::V2;
+    assert_ne!(fingerprint(&router), fingerprint(&version));
+}
+
+/// The number is written to a record that another build may read.
+#[test]
+fn a_fingerprint_never_changes() {
+    assert_eq!(fingerprint(&router_plan(150)), 17_720_525_894_832_199_516);
+}
+
+#[test]
+fn what_was_told_is_not_told_again() {
+    let router = router_plan(150);
+    let mut remembered = record(&router, NOW, Duration::ZERO);
+    (remembered.state, remembered.spoke_at) = (State::Backup, None);
+    let mut bench = bench(vec![remembered]);
+    let mut actions = Vec::new();
+    bench.core.handle(plan(vec![router]), NOW, &mut actions);
+    let told = actions.iter().find_map(|action| match action {
+        Action::Notify(transition) => Some((transition.from, transition.to)),
+        _ => None,
+    });
+    assert_eq!(told, Some((State::Backup, State::Backup)));
+}
+
+#[test]
+fn the_priority_holds_until_the_trackers_have_spoken() {
+    let key = TrackerKey { kind: TrackerKind::Script, name: "chk".to_owned() };
+    let tracked = TrackedObject { tracker: key.clone(), weight: 20, reverse: false };
+    let router = RouterPlan { trackers: vec![tracked], ..router_plan(150) };
+    let mut remembered = record(&router, NOW, Duration::ZERO);
+    remembered.priority = Priority(170);
+    let mut bench = bench(vec![remembered]);
+    bench.feed(plan(vec![router]));
+    assert_eq!(bench.timeout(), ["advert 170"]);
+    bench.feed(Event::Tracker(key, Some(Sample::Down)));
+    assert_eq!(bench.timeout(), ["advert 150"]);
+}
+
+#[test]
+fn a_master_whose_interface_is_gone_says_that_it_resigns() {
+    let router = router_plan(150);
+    let mut bench = bench(vec![record(&router, NOW, Duration::ZERO)]);
+    bench.feed(Event::Interface(facts(false)));
+    let said = bench.feed(plan(vec![router]));
+    assert!(said.ends_with(&["remove 10.0.0.100".into(), "FAULT".into(), "info".into()]), "{said:?}");
+}
+
+#[test]
+fn numbers_are_not_used_twice() {
+    let mut speech = speech::Speech::default();
+    speech.go_on(Numbers { header: 41 << 16 | 7, trailer: 99 });
+    assert_eq!(speech.next_header(), (43, 8));
+    assert_eq!(speech.next_trailer(None, 0).0, 101);
+    assert_eq!(speech.numbers().header, 43 << 16 | 8);
+}
