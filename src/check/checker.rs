@@ -89,6 +89,13 @@ impl Checker {
         }
     }
 
+    /// Go on with what a process before this one believed.
+    pub fn go_on(&mut self, down: Option<&str>, weight: WeightChange) {
+        self.belief = if down.is_some() { Belief::Down } else { Belief::Up };
+        self.last_result = down.map(str::to_owned);
+        self.weight = weight;
+    }
+
     /// Time to the first run; `random` is uniform over all of u64.
     pub fn first_delay(&self, random: u64) -> Duration {
         FIRST_DELAY + self.schedule.warmup.mul_f64(random as f64 / u64::MAX as f64)

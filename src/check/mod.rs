@@ -4,6 +4,7 @@
 //! turns outcomes into verdicts. The driver (the checker role) owns sockets and deadlines.
 
 pub mod checker;
+pub mod held;
 pub mod probe;
 
 use crate::plan::check::{CheckKind, FileCheck, Question, WeightChange};

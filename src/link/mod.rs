@@ -11,6 +11,7 @@ pub mod record;
 
 pub use news::News;
 
+use crate::check::held::HeldVerdict;
 use crate::plan::bfd::BfdPlan;
 use crate::plan::lvs::LvsPlan;
 use crate::plan::process::ProcessPlan;
@@ -93,6 +94,8 @@ pub enum ToChecker {
     Tracker(TrackerKey, Option<Sample>),
     /// A program that a checker wanted run has ended.
     Ran(RunReport),
+    /// Comes before the first plan when this process follows one that died: what its checks believed.
+    Held(Vec<HeldVerdict>),
     /// Is the virtual router that `lvs_sync_daemon` names master? Comes before the plan when it is.
     Master(bool),
     /// Send a [`FromChecker::Checks`] with this number, of these servers.
@@ -117,6 +120,13 @@ pub enum FromChecker {
     News(News),
     /// Have a program run for a checker; answered with [`ToChecker::Ran`].
     Run(RunOrder),
+    /// What checks believe from now on, to be told to the process that follows this one.
+    Verdicts {
+        /// Is what was held before to be forgotten?
+        all: bool,
+        /// One entry for each check.
+        list: Vec<HeldVerdict>,
+    },
     /// The plan of this generation is in force.
     Applied(Generation),
     /// State on request.

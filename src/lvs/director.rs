@@ -81,6 +81,30 @@ impl Director {
         self.take_plan(plan, states, events);
     }
 
+    /// Verdicts of a process before this one, right after the start. How many there were. What follows from them is
+    /// what that process told already.
+    pub fn restore(
+        &mut self,
+        known: impl Fn(&Question) -> Option<(Result<(), String>, WeightChange)>,
+    ) -> usize {
+        let mut restored = 0;
+        for (question, answers) in &mut self.questions {
+            if let Some((result, change)) = known(question) {
+                (answers.last, answers.change) = (Some(result), Some(change));
+                restored += 1;
+            }
+        }
+        let mut told_already = Vec::new();
+        for index in 0..self.states.len() {
+            for server in 0..self.states[index].servers.len() {
+                self.evaluate_server(index, server, &mut told_already);
+            }
+            self.evaluate_quorum(index, &mut told_already);
+            self.derive(index);
+        }
+        restored
+    }
+
     /// A checker changed its mind: works, or does not and why.
     pub fn verdict(&mut self, question: &Question, result: Result<(), String>, events: &mut Vec<Event>) {
         let Some(answers) = self.questions.get_mut(question) else { return };

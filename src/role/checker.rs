@@ -4,12 +4,14 @@
 //! (`ipvs_worker`), programs to the scripts role (`programs`). The end of the link means *retain*: the process ends and the table stays as it is.
 
 mod look;
+mod memory;
 mod programs;
 
 use super::held_addresses::HeldAddresses;
 use super::ipvs_worker::{IpvsWorker, Opener, Report, open_kernel};
 use super::scheduling::Scheduling;
 use super::{EXIT_STOPPED, probe_io};
+use crate::check::held::HeldVerdict;
 use crate::check::probe::{Mark, Outcome, words};
 use crate::check::{self, Action, CheckId, Checks, Verdict};
 use crate::link::frame::{Decoder, FrameError, encode};
@@ -115,6 +117,8 @@ struct State {
     checks: Checks,
     /// From the first plan on, once the kernel's table is known.
     director: Option<Director>,
+    /// Verdicts of the process before this one, until the first plan.
+    remembered: Vec<HeldVerdict>,
     /// A plan that waits for that.
     first_plan: Option<LvsPlan>,
     worker: IpvsWorker,
@@ -147,6 +151,7 @@ impl Role {
             origin: std::time::Instant::now(),
             checks: Checks::new(probe_io::MAX_CONVERSATIONS),
             director: None,
+            remembered: Vec::new(),
             first_plan: None,
             worker,
             trouble: None,
@@ -237,6 +242,7 @@ impl State {
             ToChecker::Plan(plan) => self.plan(plan),
             ToChecker::Tracker(key, sample) => self.checks_event(check::Event::Sample(key, sample)),
             ToChecker::Ran(report) => self.programs.ended(report),
+            ToChecker::Held(all) => self.remembered = all,
             ToChecker::Master(master) => self.worker.master(master),
             ToChecker::Stop { release } => self.stop(release),
         }
@@ -258,6 +264,7 @@ impl State {
                 let mut events = Vec::new();
                 director.reload(plan, &mut events);
                 self.plan_in_force(events);
+                self.hold_all();
             }
         }
     }
@@ -266,10 +273,17 @@ impl State {
     fn adopt(&mut self, observed: crate::lvs::table::Table) {
         let Some(plan) = self.first_plan.take() else { return };
         let mut events = Vec::new();
-        let director = Director::start(plan, &observed, &mut events);
-        let first = director.first_news();
+        let mut director = Director::start(plan, &observed, &mut events);
+        let goes_on = !self.remembered.is_empty();
+        if goes_on {
+            self.restore(&mut director, &mut events);
+        }
+        let first = if goes_on { Vec::new() } else { director.first_news() };
         self.director = Some(director);
         self.plan_in_force(events);
+        if goes_on {
+            self.restore_checks();
+        }
         self.tell(&first);
     }
 
@@ -387,8 +401,14 @@ impl State {
                     }
                     self.looks.keep(check, String::new());
                 }
-                Action::Verdict(question, verdict) => self.verdict(&question, verdict),
-                Action::Weight(question, change) => self.weigh(&question, change),
+                Action::Verdict(question, verdict) => {
+                    self.remember(&question);
+                    self.verdict(&question, verdict);
+                }
+                Action::Weight(question, change) => {
+                    self.remember(&question);
+                    self.weigh(&question, change);
+                }
                 Action::Tolerated(question, cause) => warn!("{question} failed, tolerated so far: {cause}"),
                 Action::NotRun(question, why) => {
                     warn!("{question} cannot be made: {why}; its servers keep their state until it can");

@@ -5,6 +5,7 @@ pub mod checker;
 pub mod compile;
 mod held_addresses;
 pub mod ipvs_worker;
+mod lateness;
 pub mod logging;
 pub mod namespace;
 pub mod options;

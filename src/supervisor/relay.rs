@@ -61,7 +61,9 @@ impl Supervisor {
     /// What a role that starts must hear before its plan.
     pub(super) fn before_plan(&self, worker: Worker) -> Option<Vec<u8>> {
         if worker == Worker::Checker {
-            return self.followed_is_master().and_then(|master| master_frame(master).ok());
+            let master = self.followed_is_master().and_then(|master| master_frame(master).ok());
+            let frames: Vec<Vec<u8>> = master.into_iter().chain(self.held_verdicts()).collect();
+            return (!frames.is_empty()).then(|| frames.concat());
         }
         if worker == Worker::Vrrp {
             // Before its plan, so that a Master that goes on says the same priority as before.

@@ -3,6 +3,7 @@
 use super::kept::KeptPlans;
 use super::run::Supervisor;
 use super::worker::Worker;
+use crate::check::held::HeldVerdict;
 use crate::link::frame::{FrameError, encode};
 use crate::link::{ToChecker, ToScripts};
 use crate::plan::scripts::{RunEnd, RunOrder, RunReport};
@@ -36,6 +37,21 @@ impl Supervisor {
                 frames => !child.send(frames.map(|frames| frames.concat())),
             };
         }
+    }
+
+    /// Verdicts for the next checker role. As many as there are checks: the checker says when to begin anew.
+    pub(super) fn hold_verdicts(&mut self, all: bool, list: Vec<HeldVerdict>) {
+        if all {
+            self.verdicts.clear();
+        }
+        self.verdicts.extend(list.into_iter().map(|held| (held.question, held)));
+    }
+
+    /// What a checker role that starts must hear of its predecessor's verdicts.
+    pub(super) fn held_verdicts(&self) -> Option<Vec<u8>> {
+        let all: Vec<HeldVerdict> = self.verdicts.values().cloned().collect();
+        // More than fits into a frame: it begins with what the kernel's table says.
+        (!all.is_empty()).then(|| encode(&ToChecker::Held(all)).ok()).flatten()
     }
 
     /// A program to run. Where nobody can, the checker hears that at once.

@@ -12,6 +12,7 @@ use super::settings::Settings;
 use super::slot::Slot;
 use super::status::{Recent, StatusRound};
 use super::worker::{Report, START_ORDER, STOP_ORDER, WORKERS, Worker};
+use crate::check::held::HeldVerdict;
 use crate::link::control::{Answer, Request};
 use crate::link::{Compiled, News};
 use crate::plan::Generation;
@@ -19,7 +20,7 @@ use crate::plan::process::LifeScript;
 use crate::plan::track::TrackerKey;
 use crate::sys::process::release_free_memory;
 use crate::vrrp::Maintenance;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
@@ -48,6 +49,8 @@ pub struct Supervisor {
     /// What the configuration in force tracks.
     pub(super) tracked: BTreeSet<TrackerKey>,
     pub(super) samples: Samples,
+    /// What checks believe, for the checker role that follows one that died.
+    pub(super) verdicts: BTreeMap<u64, HeldVerdict>,
     /// The virtual routers that are master, by name.
     pub(super) masters: BTreeSet<String>,
     /// What the operator has put into maintenance.
@@ -126,6 +129,7 @@ impl Supervisor {
             generation,
             tracked: trackers(&plans.scripts, &plans.bfd),
             samples: Samples::new(),
+            verdicts: BTreeMap::new(),
             masters: BTreeSet::new(),
             plans,
             errors,
@@ -230,6 +234,7 @@ impl Supervisor {
                     Report::Unclaim(claim) => self.relay_unclaim(Some(claim)),
                     Report::Claimed(claimed) => self.relay_claimed(claimed),
                     Report::Order(order) => self.relay_order(order),
+                    Report::Verdicts(all, list) => self.hold_verdicts(all, list),
                     Report::Ran(report) => self.relay_end(report),
                     Report::Answer(number, answer) => self.checker_asks.answered(number, answer),
                     Report::Alive => {}
@@ -244,6 +249,10 @@ impl Supervisor {
                 let respawn = settings.respawn;
                 if worker == Worker::Vrrp {
                     self.relay_unclaim(None);
+                }
+                if worker == Worker::Checker && !unwanted {
+                    // It gave its services up: the next one begins anew.
+                    self.verdicts.clear();
                 }
                 if unwanted && !respawn {
                     tracing::error!("stopping: roles are not restarted (-R)");

@@ -2,6 +2,7 @@
 
 use super::kept::KeptPlans;
 use super::settings::Limits;
+use crate::check::held::HeldVerdict;
 use crate::link::control::Answer;
 use crate::link::frame::{Decoder, FrameError, encode};
 use crate::link::{
@@ -79,6 +80,8 @@ pub enum Report {
     Order(RunOrder),
     /// A program for a checker has ended.
     Ran(RunReport),
+    /// What checks believe: all of them, or these.
+    Verdicts(bool, Vec<HeldVerdict>),
     /// What somebody asked the role through us, with the number of the question.
     Answer(u64, Answer),
     /// The process exits next.
@@ -259,6 +262,7 @@ impl Worker {
                 FromChecker::Alive(_) => Report::Alive,
                 FromChecker::News(news) => Report::Told(news),
                 FromChecker::Run(order) => Report::Order(order),
+                FromChecker::Verdicts { all, list } => Report::Verdicts(all, list),
                 FromChecker::Checks(number, report) => {
                     Report::Answer(number, Answer::Checks(Box::new(report)))
                 }

@@ -33,6 +33,7 @@ mod pause;
 mod receivers;
 mod reconfigure;
 mod resume;
+mod rival;
 mod router;
 mod routes;
 mod samples;

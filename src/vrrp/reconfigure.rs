@@ -5,7 +5,6 @@ use super::context::Context;
 use super::event::{Action, LogLevel, RouterId, State, TransitionCause};
 use super::group::Group;
 use super::kept::{Keeper, KeptPlan};
-use super::resume::fingerprint;
 use super::router::{Router, Shared};
 use super::state::Phase;
 use super::vips::Vip;
@@ -76,8 +75,7 @@ impl Core {
         for (id, plan) in kept {
             let shared = shared.remove(&id).unwrap_or_else(|| alone.clone());
             if let Entry::Vacant(place) = self.routers.entry(id) {
-                let memory =
-                    if memories.is_empty() { None } else { memories.get(&fingerprint(&plan.to_plan())) };
+                let memory = if memories.is_empty() { None } else { memories.get(&plan.fingerprint()) };
                 let upkeep = self.maintenance.of(&plan.name);
                 let router = Router::new(id, plan, shared, now);
                 place.insert(Box::new(Router { upkeep, ..router }));

@@ -6,13 +6,15 @@
 use super::claim::Claim;
 use super::context::Context;
 use super::event::{Action, LogLevel, RouterId, State, Transition, TransitionCause};
+use super::kept::KeptPlan;
 use super::router::Router;
 use super::state::{Master, Phase};
 use super::{Core, speech};
 use crate::net::Priority;
 use crate::plan::Generation;
-use crate::plan::vrrp::{RouterKey, RouterPlan, Transport, VirtualAddress};
-use crate::time::{Instant, Interval};
+use crate::plan::route::Item;
+use crate::plan::vrrp::{RouterKey, RouterPlan, Transport, Version, VirtualAddress, VirtualLinkPlan};
+use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -69,30 +71,18 @@ pub struct Memory {
 /// only told to people may differ, as at a reload. It is written to a record that another build may read: where it changes,
 /// an upgrade is an election.
 pub fn fingerprint(plan: &RouterPlan) -> u64 {
+    let RouterPlan { key, addresses, excluded_addresses, .. } = plan;
     let mut hash = Fnv::default();
-    let RouterKey { interface, family, vrid, among } = &plan.key;
-    hash.words(format_args!("{interface} {family} {vrid} {among:?} {:?}", plan.version));
-    if let Transport::Unicast { .. } = plan.transport {
-        hash.words(format_args!("unicast"));
-    }
-    for (kind, list) in [("vip", &plan.addresses), ("more", &plan.excluded_addresses)] {
-        for VirtualAddress { cidr, interface, label, options, .. } in list {
-            hash.words(format_args!("{kind} {cidr} {interface:?} {label:?} {:?}", options.peer));
-        }
-    }
-    for link in &plan.virtual_links {
-        hash.words(format_args!("link {} {} {:?}", link.name, link.base, link.kind));
-    }
-    for item in &plan.routing {
-        hash.words(format_args!("{item}"));
-    }
+    hash.key(key, plan.version, &plan.transport);
+    hash.addresses(addresses, excluded_addresses);
+    hash.surroundings(&plan.virtual_links, &plan.routing);
     hash.0
 }
 
 /// How long the most impatient peer waits after an advertisement: Master_Down_Interval without its skew, which for
 /// the strongest is next to nothing.
-pub fn least_patience(interval: Interval, down_timer_adverts: u8) -> Duration {
-    interval.duration() * u32::from(down_timer_adverts)
+pub fn least_patience(plan: &RouterPlan) -> Duration {
+    plan.interval.duration() * u32::from(plan.down_timer_adverts)
 }
 
 struct Fnv(u64);
@@ -104,6 +94,31 @@ impl Default for Fnv {
 }
 
 impl Fnv {
+    fn key(&mut self, key: &RouterKey, version: Version, transport: &Transport) {
+        let RouterKey { interface, family, vrid, among } = key;
+        self.words(format_args!("{interface} {family} {vrid} {among:?} {version:?}"));
+        if let Transport::Unicast { .. } = transport {
+            self.words(format_args!("unicast"));
+        }
+    }
+
+    fn addresses(&mut self, advertised: &[VirtualAddress], excluded: &[VirtualAddress]) {
+        for (kind, list) in [("vip", advertised), ("more", excluded)] {
+            for VirtualAddress { cidr, interface, label, options, .. } in list {
+                self.words(format_args!("{kind} {cidr} {interface:?} {label:?} {:?}", options.peer));
+            }
+        }
+    }
+
+    fn surroundings(&mut self, links: &[VirtualLinkPlan], routing: &[Item]) {
+        for link in links {
+            self.words(format_args!("link {} {} {:?}", link.name, link.base, link.kind));
+        }
+        for item in routing {
+            self.words(format_args!("{item}"));
+        }
+    }
+
     fn words(&mut self, words: std::fmt::Arguments<'_>) {
         self.write_fmt(words).expect("writing a number fails never");
         self.octet(b'\n');
@@ -139,6 +154,22 @@ impl Core {
             let mut states = group.members.iter().map(told);
             group.told = states.next().flatten().filter(|first| states.all(|state| state == Some(*first)));
         }
+    }
+}
+
+impl KeptPlan {
+    /// [`fingerprint`] of the plan.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hash = Fnv::default();
+        hash.key(&self.key, self.version, &self.transport);
+        hash.addresses(&self.addresses, &self.excluded_addresses);
+        hash.surroundings(&self.virtual_links, &self.routing);
+        hash.0
+    }
+
+    /// [`least_patience`] of the plan's peers.
+    pub fn least_patience(&self) -> Duration {
+        self.interval.duration() * u32::from(self.down_timer_adverts)
     }
 }
 

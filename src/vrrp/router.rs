@@ -10,6 +10,7 @@ use super::explain::difference_sentence;
 use super::held::HeldList;
 use super::kept::KeptPlan;
 use super::news::{News, WeakerHeard};
+use super::rival::Rival;
 use super::speech::Speech;
 use super::state::{ActiveRouter, Backup, Phase};
 use super::stats::Stats;
@@ -88,6 +89,8 @@ pub struct Router {
     pub(super) upkeep: Option<Upkeep>,
     /// Before the first state: the one that a process before this one told last.
     pub(super) told: Option<State>,
+    /// As Master: a weaker one that is heard.
+    pub(super) rival: Option<Box<Rival>>,
     /// After a resume: the priority that was in force, while a tracker has not said anything yet.
     pub(super) held_priority: Option<Priority>,
 }
@@ -171,6 +174,7 @@ impl Router {
             held_back: None,
             upkeep: None,
             told: None,
+            rival: None,
             held_priority: None,
             plan,
         }
@@ -416,7 +420,10 @@ impl Router {
                     self.become_master(cause, ctx);
                 }
             }
-            Phase::Master(_) => self.speak_if_due(ctx),
+            Phase::Master(_) => {
+                self.speak_if_due(ctx);
+                self.settle_rival(ctx);
+            }
             Phase::Leaving(_) => self.let_go_if_due(ctx),
             Phase::Initialize | Phase::Backup(_) | Phase::Fault => {}
         }
@@ -563,6 +570,7 @@ impl Router {
     fn stand_against(&mut self, heard: Heard, ctx: &mut Context) {
         self.stats.lower_priority_heard += 1;
         let answered = self.plan.answer_lower_priority && self.answer(ctx);
+        self.note_rival(heard.from, ctx);
         self.tell_of_weaker(heard, ctx);
         self.announce_again(ctx);
         self.alarmed = true;

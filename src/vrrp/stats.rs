@@ -19,6 +19,8 @@ pub struct Stats {
     pub left_master: u64,
     /// Advertisements of a weaker router, heard as Master.
     pub lower_priority_heard: u64,
+    /// Times a weaker Master was met, other than one that is being preempted.
+    pub split_brains: u64,
     /// Advertisements that would have answered it, or one that resigns, but for being too many.
     pub answers_withheld: u64,
     /// Accepted advertisements whose addresses are not ours.
@@ -61,6 +63,7 @@ impl Stats {
             ("became_master", self.became_master),
             ("left_master", self.left_master),
             ("lower_priority_heard", self.lower_priority_heard),
+            ("split_brains", self.split_brains),
             ("answers_withheld", self.answers_withheld),
             ("address_list_mismatch", self.address_list_mismatch),
             ("interval_mismatch", self.interval_mismatch),

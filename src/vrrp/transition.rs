@@ -35,6 +35,7 @@ impl Router {
         self.weaker_said_at = None;
         self.weaker_told_at = None;
         self.contested = None;
+        self.rival = None;
         self.faults = match &self.cause {
             TransitionCause::Fault(reasons) => reasons.clone(),
             _ => Vec::new(),

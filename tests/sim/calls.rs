@@ -96,7 +96,8 @@ fn leaving_is_said(number: usize, node: &Node, actions: &[Action]) -> Result<(),
     for action in actions {
         let Action::Notify(t) = action else { continue };
         let first = if let TransitionCause::Group { cause, .. } = &t.cause { cause } else { &t.cause };
-        let yields = matches!(first, TransitionCause::Outranked { .. });
+        // What a process before this one was, this one need not leave with a word.
+        let yields = matches!(first, TransitionCause::Outranked { .. }) || node.begun.contains(&t.key);
         if t.from != State::Master || yields || !could_speak(node, &t.key) {
             continue;
         }

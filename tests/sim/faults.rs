@@ -11,7 +11,7 @@ use super::world::World;
 use holdfast::net::{AddressFamily, IpCidr};
 use holdfast::plan::Generation;
 use holdfast::plan::track::{Sample, TrackerKey};
-use holdfast::plan::vrrp::VrrpPlan;
+use holdfast::plan::vrrp::{RouterKey, VrrpPlan};
 use holdfast::vrrp::{Command, Event};
 use std::collections::BTreeSet;
 
@@ -32,6 +32,10 @@ pub enum Deed {
         to: usize,
     },
     Start {
+        node: usize,
+    },
+    /// As `Start`; the supervisor does it some milliseconds after the process died.
+    StartSoon {
         node: usize,
     },
     /// The process dies; its kernel keeps the addresses.
@@ -104,7 +108,8 @@ pub fn draw(rng: &mut Rng, nodes: usize, lans: usize, length: u64) -> Vec<(u64, 
         let (deed, undo) = draw_one(rng, nodes, lans);
         deeds.push((at, deed));
         if let Some(undo) = undo {
-            let lasts = *rng.pick(&[20 * MS, 500 * MS, 2000 * MS, 5000 * MS]);
+            let soon = matches!(undo, Deed::StartSoon { .. });
+            let lasts = if soon { 50 * MS } else { *rng.pick(&[20 * MS, 500 * MS, 2000 * MS, 5000 * MS]) };
             deeds.push((at + rng.between(MS, lasts), undo));
         }
     }
@@ -113,7 +118,7 @@ pub fn draw(rng: &mut Rng, nodes: usize, lans: usize, length: u64) -> Vec<(u64, 
 
 fn draw_one(rng: &mut Rng, nodes: usize, lans: usize) -> (Deed, Option<Deed>) {
     let (node, lan) = (rng.index(nodes), rng.index(lans));
-    match rng.below(20) {
+    match rng.below(22) {
         0 | 1 => (
             Deed::Weather { lan, conditions: Conditions::draw(rng) },
             Some(Deed::Weather { lan, conditions: Conditions::CALM }),
@@ -124,6 +129,7 @@ fn draw_one(rng: &mut Rng, nodes: usize, lans: usize) -> (Deed, Option<Deed>) {
         }
         3 => (Deed::OneWay { lan, from: node, to: rng.index(nodes) }, None),
         4 | 5 => (Deed::Crash { node }, Some(Deed::Start { node })),
+        20 | 21 => (Deed::Crash { node }, Some(Deed::StartSoon { node })),
         6 => (Deed::Stop { node, release: rng.chance(80) }, Some(Deed::Start { node })),
         7 => (Deed::Pause { node }, Some(Deed::Resume { node })),
         8 => (Deed::Link { node, lan, up: false }, Some(Deed::Link { node, lan, up: true })),
@@ -162,8 +168,8 @@ impl World {
             Deed::Weather { lan, conditions } => self.network.set_conditions(lan, conditions),
             Deed::Partition { lan, groups } => self.network.partition(lan, groups),
             Deed::OneWay { lan, from, to } => self.network.cut_one_way(lan, from, to),
-            Deed::Start { node } => self.start(node),
-            Deed::Crash { node } => self.nodes[node].end(),
+            Deed::Start { node } | Deed::StartSoon { node } => self.start(node),
+            Deed::Crash { node } => self.crash(node),
             Deed::Stop { node, release } => self.stop(node, release),
             Deed::Pause { node } => {
                 if self.nodes[node].runs() {
@@ -213,6 +219,22 @@ impl World {
                 }
             }
         }
+    }
+
+    /// The process is gone without a word; what it noted stays.
+    pub(super) fn crash(&mut self, node: usize) {
+        if self.nodes[node].process != Process::Dead {
+            self.note_record(node);
+        }
+        self.nodes[node].end();
+    }
+
+    /// What the process has noted of its routers so far.
+    pub(super) fn note_record(&mut self, node: usize) {
+        let clock = self.nodes[node].clock;
+        let spoke = &self.invariants.spoke;
+        let at = |key: &RouterKey| spoke.get(&(node, key.clone())).map(|at| clock.read(*at));
+        self.nodes[node].note_record(at);
     }
 
     fn stop(&mut self, node: usize, release: bool) {

@@ -7,7 +7,7 @@ use super::model;
 use holdfast::net::IpCidr;
 use holdfast::plan::vrrp::{RouterKey, RouterPlan, VrrpPlan};
 use holdfast::time::Instant;
-use holdfast::vrrp::{Action, AddressOp, Core, Event, State};
+use holdfast::vrrp::{Action, AddressOp, Core, Event, Remembered, Router, State, fingerprint};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
@@ -67,6 +67,14 @@ pub struct Node {
     pub wake: u64,
     /// A reload may have brought members to a sync group that have not joined the others yet.
     pub reloaded: bool,
+    /// What the next process will find of the one that ended.
+    pub record: Vec<Remembered>,
+    /// What an earlier process told last of routers of which this one has told nothing yet.
+    pub told: BTreeMap<RouterKey, State>,
+    /// Routers that told their first state in this call.
+    pub begun: BTreeSet<RouterKey>,
+    /// It went on where another one stopped.
+    pub resumed: bool,
     /// What went in and out, when it is to be kept.
     pub recording: Option<Vec<Recorded>>,
 }
@@ -95,6 +103,10 @@ impl Node {
             leaving: false,
             wake: 0,
             reloaded: false,
+            record: Vec::new(),
+            told: BTreeMap::new(),
+            begun: BTreeSet::new(),
+            resumed: false,
             recording: None,
         }
     }
@@ -103,10 +115,38 @@ impl Node {
     pub fn begin(&mut self) {
         self.end();
         self.core = Core::new();
+        self.told = self.memories().collect();
+        self.resumed = false;
         self.process = Process::Running;
         if let Some(recording) = &mut self.recording {
             recording.clear();
         }
+    }
+
+    /// What the record says of the routers that are wanted.
+    fn memories(&self) -> impl Iterator<Item = (RouterKey, State)> + '_ {
+        self.record.iter().filter_map(|one| {
+            let plan = self.wanted.routers.iter().find(|plan| fingerprint(plan) == one.fingerprint)?;
+            Some((plan.key.clone(), one.state))
+        })
+    }
+
+    /// Notes what the real driver would have noted by now. `spoke`: when each router last advertised, by this node's
+    /// clock.
+    pub fn note_record(&mut self, spoke: impl Fn(&RouterKey) -> Option<Instant>) {
+        let one = |router: &Router| {
+            let memory = router.memory();
+            Remembered {
+                fingerprint: router.plan().fingerprint(),
+                state: memory.state,
+                since: memory.since,
+                spoke_at: memory.holds.then(|| spoke(&router.plan().key)).flatten(),
+                patience: router.plan().least_patience(),
+                priority: memory.priority,
+                numbers: memory.numbers,
+            }
+        };
+        self.record = self.core.routers().map(one).collect();
     }
 
     /// The process is gone; the kernel keeps its addresses and does what it was asked.

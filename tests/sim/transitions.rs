@@ -7,7 +7,7 @@ use super::kernel::own_address;
 use super::model::{self, label};
 use super::network::{Network, WILD_DELAY};
 use super::node::Node;
-use holdfast::vrrp::{State, Transition, TransitionCause};
+use holdfast::vrrp::{State, Transition, TransitionCause, least_patience};
 
 impl Invariants {
     /// Node `number` has just made it.
@@ -20,6 +20,16 @@ impl Invariants {
         transition: &Transition,
     ) -> Result<(), String> {
         let it = format!("n{number}: {} {:?}", label(&transition.key), transition.cause);
+        if let TransitionCause::Resumed { silence_ms } = transition.cause {
+            let plan = nodes[number].wanted.routers.iter().find(|plan| plan.key == transition.key);
+            let patience = plan.map_or(0, |plan| least_patience(plan).as_millis());
+            let on_time = u128::from(silence_ms) < patience;
+            return if on_time {
+                Ok(())
+            } else {
+                Err(format!("{it} after its peers' patience of {patience} ms"))
+            };
+        }
         if let Some(drill) =
             self.drill.as_ref().filter(|drill| !drill.allows(number, &transition.key, transition.to))
         {

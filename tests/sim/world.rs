@@ -8,8 +8,8 @@ use super::node::{Node, Process};
 use super::rng::Rng;
 use super::scenario;
 use super::trace::Trace;
-use holdfast::plan::vrrp::VrrpPlan;
-use holdfast::vrrp::{Action, AddressOp, Event, OpId, Received};
+use holdfast::plan::vrrp::{RouterKey, VrrpPlan};
+use holdfast::vrrp::{Action, AddressOp, Event, OpId, Received, State, Transition, TransitionCause};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -22,6 +22,9 @@ const ROUNDS: usize = 3;
 
 /// Most events of a run: ten times what the busiest of 300 seeds had. More is a storm that feeds itself.
 const MAX_EVENTS: u64 = 200_000;
+
+/// With advertisements more frequent than this, wake-ups and news of the model take too much of the peers' patience.
+const RESUMABLE: u64 = 100 * MS;
 
 /// Something that will happen.
 pub(super) enum What {
@@ -105,6 +108,7 @@ impl World {
         for _ in 0..ROUNDS {
             self.storm()?;
             self.quiet()?;
+            self.crash_unseen()?;
             self.drill()?;
         }
         Ok(())
@@ -153,6 +157,40 @@ impl World {
         let end = self.now + self.invariants.quiet_length(&self.nodes);
         self.run_until(end)?;
         self.invariants.end_of_quiet(&self.nodes, &self.network).map_err(Violation)
+    }
+
+    /// A process dies in a settled network and another one goes on, before anybody can miss an advertisement for long:
+    /// nobody else changes its state, and who was Master is Master.
+    fn crash_unseen(&mut self) -> Result<(), Violation> {
+        let alive = |node: &Node| node.runs() && node.stopping.is_none() && node.knows_all();
+        let all: Vec<usize> = (0..self.nodes.len()).filter(|n| alive(&self.nodes[*n])).collect();
+        let victims: Vec<usize> = all.iter().copied().filter(|n| !self.nodes[*n].awry).collect();
+        if victims.is_empty() || self.faults.chance(50) {
+            return Ok(());
+        }
+        let victim = *self.faults.pick(&victims);
+        let plans = &self.nodes[victim].applied.routers;
+        let shortest = plans.iter().map(|plan| plan.interval.duration().as_nanos() as u64).min().unwrap_or(0);
+        let masters = |node: &Node| -> Vec<RouterKey> {
+            let is = |(_, state): &(&RouterKey, &State)| **state == State::Master;
+            node.states.iter().filter(is).map(|(key, _)| key.clone()).collect()
+        };
+        let before: Vec<Vec<RouterKey>> = all.iter().map(|n| masters(&self.nodes[*n])).collect();
+        self.invariants.storm();
+        let length = self.faults.between(MS, shortest.max(2 * MS));
+        self.trace.line(self.now, &format!("== n{victim} dies for {} ms", length / MS));
+        self.inflict(Deed::Crash { node: victim });
+        self.run_until(self.now + length)?;
+        self.inflict(Deed::StartSoon { node: victim });
+        // Longer than the interval at which the shortest Master_Down_Interval would have ended.
+        self.run_until(self.now + 5 * shortest)?;
+        let after: Vec<Vec<RouterKey>> = all.iter().map(|n| masters(&self.nodes[*n])).collect();
+        if shortest >= RESUMABLE && before != after {
+            let sentence =
+                format!("n{victim} died for {} ms and was missed: {before:?}, then {after:?}", length / MS);
+            return Err(Violation(sentence));
+        }
+        Ok(())
     }
 
     /// One fault, timed. It ends in the storm that follows.
@@ -242,6 +280,7 @@ impl World {
             .collect();
         let samples = self.nodes[node].kernel.samples.iter();
         first.extend(samples.map(|(key, sample)| Event::Tracker(key.clone(), Some(*sample))));
+        first.push(Event::Resume(std::mem::take(&mut self.nodes[node].record)));
         first.push(Event::Plan(self.nodes[node].wanted.clone()));
         self.nodes[node].inbox.extend(first);
         self.run_node(node);
@@ -293,6 +332,7 @@ impl World {
         let it = &mut self.nodes[node];
         let now = it.clock.read(self.now);
         let before = it.states.clone();
+        it.begun.clear();
         let mut actions = Vec::new();
         match event.clone() {
             Some(event) => it.core.handle(event, now, &mut actions),
@@ -314,6 +354,29 @@ impl World {
         self.leave_if_done(node);
     }
 
+    /// A change of state, which begins where the last one ended, be it that of the process before.
+    fn note_transition(&mut self, node: usize, transition: &Transition) {
+        let it = &mut self.nodes[node];
+        let known = it.state(&transition.key);
+        let told = it.told.remove(&transition.key);
+        if told.is_some() {
+            it.begun.insert(transition.key.clone());
+        }
+        let resumes = matches!(transition.cause, TransitionCause::Resumed { .. });
+        it.resumed |= resumes;
+        let fits = known == transition.from || (known == State::Initialize && told == Some(transition.from));
+        if !fits || (transition.from == transition.to && told.is_none()) {
+            self.fail(format!("n{node}: {transition:?}, but the router was in {known}, as {told:?}"));
+        }
+        if resumes && (told != Some(State::Master) || transition.to != State::Master) {
+            self.fail(format!("n{node}: {transition:?}, but the record says {told:?}"));
+        }
+        let checked = self.invariants.transition(self.now, &self.nodes, &self.network, node, transition);
+        if let Err(sentence) = checked {
+            self.fail(sentence);
+        }
+    }
+
     /// A stopped process exits once the kernel has done what it was asked.
     pub(super) fn leave_if_done(&mut self, node: usize) {
         if self.nodes[node].leaving && self.nodes[node].operations == 0 {
@@ -321,6 +384,7 @@ impl World {
             if let Err(sentence) = self.invariants.exit(&self.nodes[node], node) {
                 self.fail(sentence);
             }
+            self.note_record(node);
             self.nodes[node].end();
         }
     }
@@ -336,15 +400,7 @@ impl World {
             }
             Action::Routing(..) => unreachable!("the simulated plans have no routes"),
             Action::Notify(transition) => {
-                let known = self.nodes[node].state(&transition.key);
-                if known != transition.from || transition.from == transition.to {
-                    self.fail(format!("n{node}: {transition:?}, but the router was in {known}"));
-                }
-                let checked =
-                    self.invariants.transition(self.now, &self.nodes, &self.network, node, transition);
-                if let Err(sentence) = checked {
-                    self.fail(sentence);
-                }
+                self.note_transition(node, transition);
                 self.nodes[node].states.insert(transition.key.clone(), transition.to);
                 self.nodes[node].since.insert(transition.key.clone(), self.now);
             }

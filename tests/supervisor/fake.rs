@@ -168,6 +168,7 @@ impl Fake {
                     fake.planned(plan.generation.0, plan.virtual_servers.len());
                     fake.say(&FromChecker::Applied(plan.generation));
                 }
+                ToChecker::Held(all) => fake.note(&format!("held {all:?}")),
                 ToChecker::Snapshot(number) => {
                     fake.say(&FromChecker::Snapshot(number, CheckerStatus::default()))
                 }

@@ -19,6 +19,7 @@ use crate::plan::Generation;
 use crate::plan::vrrp::{Authentication, RouterPlan, Transport, VrrpPlan};
 use crate::report;
 use crate::role::Role;
+use crate::role::lateness::Lateness;
 use crate::role::scheduling::Scheduling;
 use crate::role::supervisor_link::{LinkState, SupervisorLink};
 use crate::sys::clock::{monotonic_now, unix_nanoseconds};
@@ -117,6 +118,7 @@ pub struct Driver {
     handed_over: bool,
     complained: BTreeMap<String, Instant>,
     scheduling: Scheduling,
+    lateness: Lateness,
     stopped: bool,
 }
 
@@ -165,6 +167,7 @@ impl Driver {
             handed_over: false,
             complained: BTreeMap::new(),
             scheduling: Scheduling::new(Role::Vrrp.ident(), true),
+            lateness: Lateness::default(),
             stopped: false,
         };
         driver.poller.add(&driver.link, LINK, Interest::Read)?;
@@ -400,6 +403,7 @@ impl Driver {
             }
             ToVrrp::AreYouThere(number) => {
                 self.scheduling.look();
+                self.lateness.beat();
                 self.record.iter().for_each(Record::lives);
                 self.link.send(&FromVrrp::Alive(number));
             }
@@ -498,10 +502,8 @@ impl Driver {
             let late = now.saturating_duration_since(due);
             self.scheduling.woke(late);
             if late >= LATE {
-                let sentence = format!(
-                    "woke {} ms late: this process was stopped or the machine is overloaded; advertisements were late too",
-                    late.as_millis()
-                );
+                let (ms, cause) = (late.as_millis(), self.lateness.explain(late));
+                let sentence = format!("woke {ms} ms late, and advertisements with it: {cause}");
                 self.complain("late".to_owned(), &sentence);
             }
             self.core.handle_timeout(now, &mut self.actions);

@@ -9,9 +9,7 @@ use crate::plan::vrrp::VrrpPlan;
 use crate::sys::clock::{monotonic_now, since_boot};
 use crate::sys::shared_words::SharedWords;
 use crate::time::Instant;
-use crate::vrrp::{
-    Action, Core, Frame, News, Numbers, Remembered, Router, RouterId, State, fingerprint, least_patience,
-};
+use crate::vrrp::{Action, Core, Frame, News, Numbers, Remembered, Router, RouterId, State, fingerprint};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
@@ -106,11 +104,8 @@ impl Record {
                 by_print.insert(self.words.load(at + place::FINGERPRINT), at);
             }
         }
-        let routers: Vec<(&Router, u64)> = core
-            .routers()
-            .filter(|_| on)
-            .map(|router| (router, fingerprint(&router.plan().to_plan())))
-            .collect();
+        let routers: Vec<(&Router, u64)> =
+            core.routers().filter(|_| on).map(|router| (router, router.plan().fingerprint())).collect();
         let old = std::mem::take(&mut self.places);
         let known = |router: &Router, print| old.get(&router.id()).or_else(|| by_print.get(&print)).copied();
         self.places = routers
@@ -146,10 +141,7 @@ impl Record {
         let holds = router.memory().holds && self.words.load(at + place::FINGERPRINT) != 0;
         self.words.store(at + place::SPOKE_AT, 0);
         self.words.store(at + place::FINGERPRINT, print);
-        let patience = u64::try_from(
-            least_patience(router.plan().interval, router.plan().down_timer_adverts).as_nanos(),
-        )
-        .unwrap_or(u64::MAX);
+        let patience = u64::try_from(router.plan().least_patience().as_nanos()).unwrap_or(u64::MAX);
         self.words.store(at + place::PATIENCE, patience);
         self.write_state(at, router);
         if holds {

@@ -11,7 +11,7 @@ fn record(plan: &RouterPlan, now: Instant, ago: Duration) -> Remembered {
         state: State::Master,
         since: Instant(now.0 / 2),
         spoke_at: Some(spoke_at),
-        patience: least_patience(plan.interval, plan.down_timer_adverts),
+        patience: least_patience(plan),
         priority: plan.priority,
         numbers: Numbers::default(),
     }
@@ -51,7 +51,7 @@ fn a_young_record_makes_a_master_that_keeps_the_rhythm() {
 #[test]
 fn an_overdue_advertisement_leaves_at_once_and_an_old_record_is_refused() {
     let router = router_plan(150);
-    let patience = least_patience(router.interval, router.down_timer_adverts);
+    let patience = least_patience(&router);
     assert_eq!(patience, Duration::from_secs(3));
     let last = patience - Duration::from_secs(1) / MARGIN_PART;
     let mut late = bench(vec![record(&router, NOW, last - Duration::from_millis(1))]);
@@ -77,6 +77,7 @@ fn what_only_a_reload_would_change_is_no_other_plan() {
     let mut other = RouterPlan { priority: Priority(120), name: "b".to_owned(), ..router.clone() };
     other.announce.repeat = 3;
     assert_eq!(fingerprint(&router), fingerprint(&other));
+    assert_eq!(crate::vrrp::kept::Keeper::default().keep(router.clone()).fingerprint(), fingerprint(&router));
     let mut another = router.clone();
     another.key.interface = "eth1".to_owned();
     assert_ne!(fingerprint(&router), fingerprint(&another));

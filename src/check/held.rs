@@ -1,0 +1,75 @@
+//! Verdicts that outlive the process: what a checker believed is told to its successor, which goes on from there instead
+//! of beginning with servers of which nothing is known.
+
+use super::checker::Belief;
+use super::{Check, Checks};
+use crate::plan::check::{Question, WeightChange};
+use crate::time::Instant;
+use serde::{Deserialize, Serialize};
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+/// What one check believes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldVerdict {
+    /// [`print_of`] its question.
+    pub question: u64,
+    /// Why its servers are down; `None` where they are up.
+    pub down: Option<String>,
+    /// What it says of their weight.
+    pub weight: WeightChange,
+    /// Since when, in nanoseconds since boot.
+    pub since_boot: u64,
+}
+
+/// A number for a question, the same in every process of one build.
+pub fn print_of(question: &Question) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    question.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Checks {
+    /// What the check that asks `question` believes; `None` while it believes nothing. `now` and `boot` are one moment by
+    /// two clocks.
+    pub fn held(&self, question: &Question, now: Instant, boot: u64) -> Option<HeldVerdict> {
+        let check = self.by_question.get(question).and_then(|id| self.checks.get(id))?;
+        check.held(now, boot)
+    }
+
+    /// What all of them believe.
+    pub fn all_held(&self, now: Instant, boot: u64) -> Vec<HeldVerdict> {
+        self.checks.values().filter_map(|check| check.held(now, boot)).collect()
+    }
+
+    /// What a process before this one believed: to be called when the first plan is in force. Answers count on from
+    /// there, and when to ask stays as it is.
+    pub fn restore(&mut self, all: &[HeldVerdict], now: Instant, boot: u64) {
+        for check in self.checks.values_mut().filter(|check| check.machine.belief() == Belief::Unknown) {
+            let print = print_of(&check.question);
+            if let Ok(at) = all.binary_search_by_key(&print, |held| held.question)
+                && let Some(held) = all.get(at)
+            {
+                check.machine.go_on(held.down.as_deref(), held.weight);
+                check.since = Instant(now.0.saturating_sub(boot.saturating_sub(held.since_boot)));
+            }
+        }
+    }
+}
+
+impl Check {
+    fn held(&self, now: Instant, boot: u64) -> Option<HeldVerdict> {
+        let down = match self.machine.belief() {
+            Belief::Unknown => return None,
+            Belief::Up => None,
+            Belief::Down => Some(self.machine.last_result().unwrap_or("it failed").to_owned()),
+        };
+        let age = now.saturating_duration_since(self.since).as_nanos() as u64;
+        Some(HeldVerdict {
+            question: print_of(&self.question),
+            down,
+            weight: self.machine.weight(),
+            since_boot: boot.saturating_sub(age),
+        })
+    }
+}

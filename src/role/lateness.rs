@@ -1,0 +1,131 @@
+//! Why a process woke late: what the kernel counted since the last look.
+
+use crate::sys::clock::{monotonic_now, since_boot};
+use std::fs;
+use std::time::Duration;
+
+/// Looks are this many heartbeats apart: /proc/stat is long on large machines.
+const BEATS: u32 = 10;
+
+/// What the kernel has counted so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Reading {
+    /// Time that the process ran (its first thread; schedstat).
+    ran: Duration,
+    /// Time that it could have run and got no processor.
+    waited: Duration,
+    /// Time spent in suspend since boot.
+    suspended: Duration,
+    /// Ticks of all processors, and those that the host gave to others (proc_stat(5)).
+    ticks: u64,
+    stolen: u64,
+}
+
+/// The last look.
+#[derive(Debug, Default)]
+pub struct Lateness {
+    before: Reading,
+    beats: u32,
+}
+
+impl Lateness {
+    /// Called at each heartbeat; looks now and then, so that what is explained later is not the story of weeks.
+    pub fn beat(&mut self) {
+        if self.beats % BEATS == 0 {
+            self.before = read();
+        }
+        self.beats = self.beats.wrapping_add(1);
+    }
+
+    /// The most likely cause of a wake-up that was so late, a few words.
+    pub fn explain(&mut self, late: Duration) -> String {
+        let now = read();
+        let before = std::mem::replace(&mut self.before, now);
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        cause(late, before, now, load.split(' ').next().unwrap_or("unknown"))
+    }
+}
+
+fn read() -> Reading {
+    let numbers = |path: &str| -> Vec<u64> {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let line = text.lines().next().unwrap_or_default();
+        line.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+    };
+    let schedule = numbers("/proc/self/schedstat");
+    let nanoseconds = |at: usize| Duration::from_nanos(schedule.get(at).copied().unwrap_or(0));
+    let ticks = numbers("/proc/stat");
+    Reading {
+        ran: nanoseconds(0),
+        waited: nanoseconds(1),
+        suspended: Duration::from_nanos(since_boot().saturating_sub(monotonic_now().0)),
+        // Guests' time, from the ninth number on, is in the others already.
+        ticks: ticks.iter().take(8).sum(),
+        stolen: ticks.get(7).copied().unwrap_or(0),
+    }
+}
+
+fn cause(late: Duration, before: Reading, now: Reading, load: &str) -> String {
+    let half = late / 2;
+    let waited = now.waited.saturating_sub(before.waited);
+    let ticks = now.ticks.saturating_sub(before.ticks).max(1);
+    let stolen = now.stolen.saturating_sub(before.stolen) * 100 / ticks;
+    let steal = if stolen == 0 {
+        String::new()
+    } else {
+        format!(", and the host gave {stolen} % of this machine's processors to others (steal)")
+    };
+    if now.suspended.saturating_sub(before.suspended) > Duration::from_millis(1) {
+        "the machine was suspended".to_owned()
+    } else if waited >= half {
+        format!(
+            "it waited {} ms for a processor: the machine is overloaded (load {load}){steal}",
+            waited.as_millis()
+        )
+    } else if now.ran.saturating_sub(before.ran) >= half {
+        let ran = now.ran.saturating_sub(before.ran).as_millis();
+        format!("it was busy itself for {ran} ms{steal}")
+    } else if stolen >= 10 {
+        format!("the host gave {stolen} % of this machine's processors to others (steal)")
+    } else {
+        "it was stopped (SIGSTOP, a frozen control group, a paused virtual machine) or waited in the kernel"
+            .to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn what_the_kernel_counted_names_the_cause() {
+        let said = |change: fn(&mut Reading)| {
+            let before = Reading { ticks: 1000, stolen: 50, ran: SECOND, waited: SECOND, suspended: SECOND };
+            let mut now = Reading { ticks: 1200, ..before };
+            change(&mut now);
+            cause(SECOND, before, now, "17.3")
+        };
+        assert!(said(|_| {}).starts_with("it was stopped (SIGSTOP"));
+        assert!(said(|now| now.suspended += SECOND).contains("suspended"));
+        let overloaded = said(|now| now.waited += SECOND * 3 / 4);
+        assert_eq!(overloaded, "it waited 750 ms for a processor: the machine is overloaded (load 17.3)");
+        let stolen = said(|now| {
+            now.waited += SECOND;
+            now.stolen += 100;
+        });
+        assert!(
+            stolen.ends_with("the host gave 50 % of this machine's processors to others (steal)"),
+            "{stolen}"
+        );
+        assert!(said(|now| now.stolen += 40).starts_with("the host gave 20 %"));
+        assert!(said(|now| now.ran += SECOND).starts_with("it was busy itself for 1000 ms"));
+    }
+
+    #[test]
+    fn this_machine_can_be_read() {
+        let now = read();
+        assert!(now.ticks > 0, "{now:?}");
+    }
+}

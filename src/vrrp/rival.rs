@@ -1,0 +1,123 @@
+//! Two Masters that hear each other: a split that ended, or a switch that lost packets. Who stays Master says with whom
+//! and for how long; who yields is told by its transition.
+
+use super::context::Context;
+use super::event::{LogLevel, TransitionCause};
+use super::router::Router;
+use super::state::Phase;
+use crate::time::Instant;
+use std::net::IpAddr;
+
+/// Intervals of silence after which the other one is believed to have yielded.
+const SILENCE: u32 = 3;
+
+/// A second Master that is weaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rival {
+    address: IpAddr,
+    first: Instant,
+    last: Instant,
+}
+
+impl Router {
+    /// A weaker Master spoke. One that is being preempted may speak once more before it hears us: that is no split.
+    pub(super) fn note_rival(&mut self, address: IpAddr, ctx: &mut Context) {
+        let interval = self.own_interval().duration();
+        if matches!(self.cause, TransitionCause::Preempted { .. }) && ctx.now < self.since + interval * 2 {
+            return;
+        }
+        match &mut self.rival {
+            Some(rival) if rival.address == address => rival.last = ctx.now,
+            rival => {
+                *rival = Some(Box::new(Rival { address, first: ctx.now, last: ctx.now }));
+                self.stats.split_brains += 1;
+            }
+        }
+    }
+
+    /// Looked at whenever an advertisement is due: has the other one yielded?
+    pub(super) fn settle_rival(&mut self, ctx: &mut Context) {
+        let interval = self.own_interval().duration();
+        let Some(rival) = self.rival.as_deref().copied() else { return };
+        let goes_on = matches!(self.phase, Phase::Master(_)) && ctx.now < rival.last + interval * SILENCE;
+        if goes_on {
+            return;
+        }
+        self.rival = None;
+        let Rival { address, first, last } = rival;
+        let lasted = last.saturating_duration_since(first).as_millis();
+        let ours = first.saturating_duration_since(self.since).as_millis();
+        let name = &self.plan.name;
+        ctx.log(
+            LogLevel::Warning,
+            format!(
+                "({name}) two Masters have met: {address} was heard beside this node for {lasted} ms and speaks no more; \
+                 before that they did not hear each other for at most {ours} ms; this node stays Master"
+            ),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{BELOW, Bench, advert, facts, plan, router_plan};
+    use crate::vrrp::{Action, Event};
+    use std::time::Duration;
+
+    fn master() -> Bench {
+        let mut bench = Bench::new();
+        bench.feed(Event::Interface(facts(true)));
+        bench.feed(plan(vec![router_plan(150)]));
+        while bench.core.routers().all(|router| router.state() != crate::vrrp::State::Master) {
+            bench.timeout();
+        }
+        bench
+    }
+
+    fn splits(bench: &Bench) -> u64 {
+        bench.core.routers().map(|router| router.stats().split_brains).sum()
+    }
+
+    /// What was logged while the clock of `bench` runs on.
+    fn lines(bench: &mut Bench, timeouts: u32) -> Vec<String> {
+        let mut lines = Vec::new();
+        for _ in 0..timeouts {
+            let mut actions = Vec::new();
+            bench.now = bench.core.next_timeout().expect("a Master has a timer");
+            bench.core.handle_timeout(bench.now, &mut actions);
+            lines.extend(actions.into_iter().filter_map(|action| match action {
+                Action::Log(_, line) => Some(line),
+                _ => None,
+            }));
+        }
+        lines
+    }
+
+    #[test]
+    fn the_winner_says_with_whom_and_for_how_long() {
+        let mut bench = master();
+        bench.now += Duration::from_millis(500);
+        bench.feed(advert(100, BELOW));
+        bench.now += Duration::from_millis(250);
+        bench.feed(advert(100, BELOW));
+        assert_eq!(splits(&bench), 1, "one split, however many packets");
+        let said = lines(&mut bench, 6);
+        let expected = "two Masters have met: 10.0.0.1 was heard beside this node for 250 ms and speaks no more; \
+                        before that they did not hear each other for at most 500 ms";
+        assert_eq!(said.iter().filter(|line| line.contains(expected)).count(), 1, "{said:?}");
+        bench.feed(advert(100, BELOW));
+        assert_eq!(splits(&bench), 2, "a new one");
+    }
+
+    #[test]
+    fn a_weaker_master_that_is_preempted_is_no_split() {
+        let mut bench = Bench::new();
+        bench.feed(Event::Interface(facts(true)));
+        bench.feed(plan(vec![router_plan(150)]));
+        bench.now += Duration::from_secs(3);
+        bench.feed(advert(100, BELOW));
+        bench.timeout();
+        bench.feed(advert(100, BELOW));
+        assert_eq!(splits(&bench), 0);
+    }
+}
