@@ -57,7 +57,8 @@ fn converse(socket: &Path, request: Request) -> io::Result<Vec<u8>> {
     let limit = match &request {
         Request::Status
         | Request::Checks(_)
-        | Request::Stop
+        | Request::Stop { .. }
+        | Request::Upgrade { .. }
         | Request::Failover { .. }
         | Request::Maintenance { .. } => STATUS_LIMIT,
         Request::CheckNow(_) => CHECK_NOW_LIMIT,

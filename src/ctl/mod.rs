@@ -113,7 +113,10 @@ enum Verb {
     /// Read the configuration again; if it cannot be run, the old one goes on
     Reload(Form),
     /// End the daemon; virtual addresses are handed over to the next Master first
-    Stop,
+    Stop(orders::Stop),
+    /// Become another build of holdfast without a failover: checks that it takes the configuration, then has the daemon go
+    /// on as that program. One that cannot be run, or refuses, changes nothing
+    Upgrade(orders::Upgrade),
     /// Hand virtual routers over to another node, once
     ///
     /// A router that is Master resigns, keeps its addresses until its successor has announced them, and leaves a weaker
@@ -156,7 +159,8 @@ pub fn main() -> ExitCode {
         Verb::Keywords(arguments) => keywords::run(arguments),
         Verb::Completion { shell } => keywords::completion(shell),
         Verb::Reload(form) => reload::run(&socket, form.json),
-        Verb::Stop => orders::stop(&socket),
+        Verb::Stop(order) => orders::stop(&socket, &order),
+        Verb::Upgrade(order) => orders::upgrade(&socket, order),
         Verb::Failover(order) => orders::failover(&socket, order),
         Verb::Maintenance(order) => orders::maintenance(&socket, order),
     };

@@ -3,10 +3,10 @@
 use super::client::{AskError, ask};
 use super::{Done, EXIT_FAILED, text};
 use crate::link::control::{Answer, Request};
-use crate::report::{RouterStatus, Status};
+use crate::report::{RoleStatus, RouterStatus, Status};
 use crate::vrrp::Upkeep;
 use clap::{Args, ValueEnum};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Between two looks at the daemon.
@@ -46,9 +46,26 @@ enum Switch {
     Off,
 }
 
+/// Words of `stop`.
+#[derive(Debug, Args)]
+pub(super) struct Stop {
+    /// Leave addresses, routes and the IPVS table: a daemon that is started before the peers lose patience goes on with
+    /// them (for restarts)
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Words of `upgrade`.
+#[derive(Debug, Args)]
+pub(super) struct Upgrade {
+    /// The program; that of the running daemon, as it is on the disk now, when none is named
+    #[arg(long, value_name = "PATH")]
+    binary: Option<PathBuf>,
+}
+
 /// Ends when the daemon has.
-pub(super) fn stop(socket: &Path) -> Done {
-    begin(socket, Request::Stop)?;
+pub(super) fn stop(socket: &Path, order: &Stop) -> Done {
+    begin(socket, Request::Stop { keep: order.keep })?;
     let end = Instant::now() + LIMIT;
     while Instant::now() < end {
         if let Err(AskError::NoDaemon(..)) = ask(socket, Request::Status) {
@@ -89,6 +106,53 @@ pub(super) fn maintenance(socket: &Path, order: Maintain) -> Done {
     Ok(0)
 }
 
+/// Ends when the new program answers.
+pub(super) fn upgrade(socket: &Path, order: Upgrade) -> Done {
+    let before = status(socket)?;
+    let running = PathBuf::from(format!("/proc/{}/exe", before.daemon.pid));
+    let binary = match order.binary {
+        Some(path) => std::path::absolute(path)?,
+        None => {
+            let name = std::fs::read_link(&running)?.to_string_lossy().into_owned();
+            PathBuf::from(name.strip_suffix(" (deleted)").unwrap_or(&name))
+        }
+    };
+    let new = test_configuration(&binary, &before.daemon.configuration)?;
+    // A configuration that runs in spite of errors may have them still.
+    if new != Some(0) && new != test_configuration(&running, &before.daemon.configuration)? {
+        let path = binary.display();
+        return Err(format!("{path} does not take the configuration: the daemon goes on as it is").into());
+    }
+    let begun = Instant::now();
+    begin(socket, Request::Upgrade { binary })?;
+    while begun.elapsed() < LIMIT {
+        std::thread::sleep(LOOK);
+        let Ok(now) = status(socket) else { continue };
+        let young = Duration::from_secs(now.daemon.uptime_seconds) <= begun.elapsed();
+        let ready = |role: &RoleStatus| role.pid.is_none() || role.generation.is_some();
+        if young && now.daemon.roles.iter().all(ready) {
+            let (program, pid) = (&now.daemon.program, now.daemon.pid);
+            text::print(&text::block(0, &format!("holdfast {program} goes on, pid {pid}")));
+            return Ok(0);
+        }
+    }
+    Err(format!("no new program answers after {} s: see the log", LIMIT.as_secs()).into())
+}
+
+/// The exit status of the program's look at the configuration; what it prints is for the user.
+fn test_configuration(binary: &Path, configuration: &str) -> Result<Option<i32>, String> {
+    let mut command = std::process::Command::new(binary);
+    let status = command.args(["-t", "-f", configuration]).stdin(std::process::Stdio::null()).status();
+    status.map(|status| status.code()).map_err(|error| format!("{}: {error}", binary.display()))
+}
+
+fn status(socket: &Path) -> Result<Status, AskError> {
+    match ask(socket, Request::Status)? {
+        Answer::Status(status) => Ok(*status),
+        other => Err(AskError::Misunderstood(socket.to_owned(), format!("{other:?}"))),
+    }
+}
+
 fn begin(socket: &Path, request: Request) -> Result<Vec<String>, AskError> {
     match ask(socket, request)? {
         Answer::Begun(names) => Ok(names),
@@ -103,11 +167,7 @@ fn settled(
 ) -> Result<Vec<RouterStatus>, Box<dyn std::error::Error>> {
     let end = Instant::now() + LIMIT;
     loop {
-        let status: Status = match ask(socket, Request::Status)? {
-            Answer::Status(status) => *status,
-            other => return Err(AskError::Misunderstood(socket.to_owned(), format!("{other:?}")).into()),
-        };
-        let routers = status.vrrp.map(|vrrp| vrrp.routers).unwrap_or_default();
+        let routers = status(socket)?.vrrp.map(|vrrp| vrrp.routers).unwrap_or_default();
         let routers: Vec<RouterStatus> = routers.into_iter().filter(&chosen).collect();
         if routers.iter().all(|router| !router.hands_over) {
             return Ok(routers);

@@ -5,6 +5,7 @@ use crate::plan::Generation;
 use crate::report::{CheckNowReport, ChecksReport, ServerFilter, Status};
 use crate::vrrp::Upkeep;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Where the supervisor listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/holdfast.sock";
@@ -24,7 +25,15 @@ pub enum Request {
     /// Check these servers now; the answer comes when their conversations have ended.
     CheckNow(ServerFilter),
     /// End, handing over.
-    Stop,
+    Stop {
+        /// Leave addresses and the IPVS table instead, for a daemon that is started at once.
+        keep: bool,
+    },
+    /// Become this program, by resume.
+    Upgrade {
+        /// An absolute path.
+        binary: PathBuf,
+    },
     /// Hand these instances over once (all, if none is named).
     Failover {
         /// Their names.

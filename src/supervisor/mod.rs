@@ -24,6 +24,7 @@ mod slot;
 mod start;
 mod status;
 mod takeover;
+mod upgrade;
 mod worker;
 
 pub use settings::{Launcher, Limits, Settings};

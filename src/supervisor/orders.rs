@@ -30,8 +30,12 @@ struct Kept {
 }
 
 impl Supervisor {
-    /// End in order.
-    pub(super) fn ask_stop(&mut self, reply: oneshot::Sender<Answer>) {
+    /// End in order; with `keep`, leave everything to a daemon that is started at once.
+    pub(super) fn ask_stop(&mut self, keep: bool, reply: oneshot::Sender<Answer>) {
+        if keep {
+            self.settings.release_vrrp = false;
+            self.settings.release_ipvs = false;
+        }
         reply.send(Answer::Begun(Vec::new())).ok();
         self.stop(0, None);
     }

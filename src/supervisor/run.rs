@@ -11,6 +11,7 @@ use super::reload::{QueuedReload, Reload};
 use super::settings::Settings;
 use super::slot::Slot;
 use super::status::{Recent, StatusRound};
+use super::upgrade::Successor;
 use super::worker::{Report, START_ORDER, STOP_ORDER, WORKERS, Worker};
 use crate::check::held::HeldVerdict;
 use crate::link::control::{Answer, Request};
@@ -55,6 +56,8 @@ pub struct Supervisor {
     pub(super) masters: BTreeSet<String>,
     /// What the operator has put into maintenance.
     pub(super) maintenance: Maintenance,
+    /// What this process is to become.
+    pub(super) successor: Option<Successor>,
     pub(super) reload: Option<Reload>,
     pub(super) queued_reload: Option<QueuedReload>,
     pub(super) refused_reload: Option<String>,
@@ -80,6 +83,18 @@ pub struct Configuration {
     pub errors: usize,
 }
 
+/// How the loop ended.
+pub struct Ended {
+    /// Exit status.
+    pub status: u8,
+    /// The script that is to run last.
+    pub shutdown: Option<LifeScript>,
+    /// What the process is to become instead of ending.
+    pub successor: Option<Successor>,
+    /// Addresses were left for a daemon that follows.
+    pub kept: bool,
+}
+
 /// The receiving ends of the loop.
 pub struct Inputs {
     /// From the operating system.
@@ -88,9 +103,8 @@ pub struct Inputs {
     pub requests: mpsc::Receiver<Asked>,
 }
 
-/// Runs the daemon with its first configuration until it is stopped; returns its exit status, and the script that is
-/// to run last.
-pub async fn run(settings: Settings, first: Configuration, inputs: Inputs) -> (u8, Option<LifeScript>) {
+/// Runs the daemon with its first configuration until it is stopped, or is to become another image of itself.
+pub async fn run(settings: Settings, first: Configuration, inputs: Inputs) -> Ended {
     let Inputs { mut signals, mut requests } = inputs;
     let (events, mut happened) = mpsc::channel(EVENTS);
     let (compiled, mut answers) = mpsc::channel(1);
@@ -112,7 +126,9 @@ pub async fn run(settings: Settings, first: Configuration, inputs: Inputs) -> (u
         }
         supervisor.on_time(Instant::now());
     }
-    (supervisor.stopping.unwrap_or_default(), supervisor.plans.global.daemon.shutdown.take())
+    let Supervisor { stopping, successor, settings, mut plans, .. } = supervisor;
+    let shutdown = plans.global.daemon.shutdown.take();
+    Ended { status: stopping.unwrap_or_default(), shutdown, successor, kept: !settings.release_vrrp }
 }
 
 impl Supervisor {
@@ -135,6 +151,7 @@ impl Supervisor {
             errors,
             slots: START_ORDER.map(Slot::new),
             maintenance,
+            successor: None,
             reload: None,
             queued_reload: None,
             refused_reload: None,
@@ -281,7 +298,8 @@ impl Supervisor {
             Request::Reload => self.ask_reload(Some(reply)),
             Request::Checks(filter) => self.ask_checks(filter, reply),
             Request::CheckNow(filter) => self.ask_check_now(filter, reply),
-            Request::Stop => self.ask_stop(reply),
+            Request::Stop { keep } => self.ask_stop(keep, reply),
+            Request::Upgrade { binary } => self.ask_upgrade(binary, reply),
             Request::Failover { instances, hold_seconds } => {
                 self.ask_failover(instances, hold_seconds, reply);
             }
@@ -371,6 +389,7 @@ impl Supervisor {
     }
 
     fn is_over(&self) -> bool {
-        self.stopping.is_some() && self.slots.iter().all(|slot| slot.child.is_none())
+        self.successor.is_some()
+            || self.stopping.is_some() && self.slots.iter().all(|slot| slot.child.is_none())
     }
 }
