@@ -72,6 +72,7 @@ pub(super) fn lower(
         log_unknown_vrids,
         announce_gaps,
         vip_lease: whole::vip_lease(config),
+        handover: whole::handover(config),
         no_resume: whole::no_resume(config),
         link_delays,
         boot_delay: whole::boot_delay(config),

@@ -54,8 +54,13 @@ pub fn ask(socket: &Path, request: Request) -> Result<Answer, AskError> {
 }
 
 fn converse(socket: &Path, request: Request) -> io::Result<Vec<u8>> {
-    let limit = match request {
-        Request::Status | Request::Checks(_) => STATUS_LIMIT,
+    let limit = match &request {
+        Request::Status
+        | Request::Checks(_)
+        | Request::Stop { .. }
+        | Request::Upgrade { .. }
+        | Request::Failover { .. }
+        | Request::Maintenance { .. } => STATUS_LIMIT,
         Request::CheckNow(_) => CHECK_NOW_LIMIT,
         Request::Reload => RELOAD_LIMIT,
     };

@@ -8,6 +8,7 @@ mod client;
 mod diff;
 mod ipvs;
 mod keywords;
+mod orders;
 mod reload;
 mod show;
 mod status;
@@ -111,6 +112,21 @@ enum Verb {
     },
     /// Read the configuration again; if it cannot be run, the old one goes on
     Reload(Form),
+    /// End the daemon; virtual addresses are handed over to the next Master first
+    Stop(orders::Stop),
+    /// Become another build of holdfast without a failover: checks that it takes the configuration, then has the daemon go
+    /// on as that program. One that cannot be run, or refuses, changes nothing
+    Upgrade(orders::Upgrade),
+    /// Hand virtual routers over to another node, once
+    ///
+    /// A router that is Master resigns, keeps its addresses until its successor has announced them, and leaves a weaker
+    /// successor in peace for --hold seconds; when the successor goes, it takes over again at once. Without a successor
+    /// it stays Master, and the exit status is 1. Members of a sync group go together.
+    Failover(orders::Failover),
+    /// Keep virtual routers out of the election, over reloads and restarts of the daemon (not of the machine)
+    ///
+    /// A Master hands over first. The router is in FAULT, with that reason, until `maintenance off`.
+    Maintenance(orders::Maintain),
 }
 
 /// How an answer is printed.
@@ -143,6 +159,10 @@ pub fn main() -> ExitCode {
         Verb::Keywords(arguments) => keywords::run(arguments),
         Verb::Completion { shell } => keywords::completion(shell),
         Verb::Reload(form) => reload::run(&socket, form.json),
+        Verb::Stop(order) => orders::stop(&socket, &order),
+        Verb::Upgrade(order) => orders::upgrade(&socket, order),
+        Verb::Failover(order) => orders::failover(&socket, order),
+        Verb::Maintenance(order) => orders::maintenance(&socket, order),
     };
     match done {
         Ok(status) => ExitCode::from(status),

@@ -199,6 +199,7 @@ pub(super) mod tests {
             counters: [("advertisements_received".to_owned(), 12), ("checksum".to_owned(), 0)].into(),
             since_us: 3_700_000_000,
             wants_master: false,
+            hands_over: false,
         }
     }
 

@@ -3,7 +3,9 @@
 
 use crate::plan::Generation;
 use crate::report::{CheckNowReport, ChecksReport, ServerFilter, Status};
+use crate::vrrp::Upkeep;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Where the supervisor listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/holdfast.sock";
@@ -12,7 +14,7 @@ pub const DEFAULT_SOCKET: &str = "/run/holdfast.sock";
 pub const MAX_REQUEST: usize = 4096;
 
 /// A question or an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// What is the state of everything?
     Status,
@@ -22,6 +24,30 @@ pub enum Request {
     Checks(ServerFilter),
     /// Check these servers now; the answer comes when their conversations have ended.
     CheckNow(ServerFilter),
+    /// End, handing over.
+    Stop {
+        /// Leave addresses and the IPVS table instead, for a daemon that is started at once.
+        keep: bool,
+    },
+    /// Become this program, by resume.
+    Upgrade {
+        /// An absolute path.
+        binary: PathBuf,
+    },
+    /// Hand these instances over once (all, if none is named).
+    Failover {
+        /// Their names.
+        instances: Vec<String>,
+        /// How long the successor is left in peace, in seconds.
+        hold_seconds: u32,
+    },
+    /// Put an instance (or all) into maintenance, or take it out.
+    Maintenance {
+        /// Its name; all when `None`.
+        instance: Option<String>,
+        /// How it rests; out of maintenance when `None`.
+        upkeep: Option<Upkeep>,
+    },
 }
 
 /// What comes back.
@@ -35,6 +61,8 @@ pub enum Answer {
     Checks(Box<ChecksReport>),
     /// To [`Request::CheckNow`].
     CheckedNow(Box<CheckNowReport>),
+    /// To the other orders: begun, and for which instances.
+    Begun(Vec<String>),
     /// The request cannot be served, and why.
     Refused(String),
 }

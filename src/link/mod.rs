@@ -22,8 +22,9 @@ use crate::plan::{Generation, Plans};
 use crate::report::{
     BfdStatus, CheckNowReport, CheckerStatus, ChecksReport, ScriptsStatus, ServerFilter, VrrpStatus,
 };
-use crate::vrrp::{ClaimId, ClaimOrder, RouterId, Transition};
+use crate::vrrp::{ClaimId, ClaimOrder, Maintenance, RouterId, Transition};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// The largest frame, in octets: a plan with 10,000 services of 100 servers fits with room.
 pub const MAX_FRAME: usize = 256 << 20;
@@ -45,6 +46,15 @@ pub enum ToVrrp {
     AreYouThere(u64),
     /// A claim script that a [`FromVrrp::Claim`] asked for has ended, or could not be run.
     Claimed(Claimed),
+    /// Masters among these instances (all, if none is named) hand over, and leave their successors in peace for a while.
+    Failover {
+        /// Names.
+        routers: Vec<String>,
+        /// How long.
+        hold: Duration,
+    },
+    /// This, and nothing else, is in maintenance from now on. Comes before the plan if anything is.
+    Maintenance(Maintenance),
     /// End; give the addresses up only with `release`.
     Stop {
         /// Give them up?

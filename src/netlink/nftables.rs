@@ -1,6 +1,8 @@
 //! The part of nf_tables that dropping packets to a few addresses takes: tables, base chains, sets, rules.
 //! Everything is replaced in one transaction, so a packet sees the old rules or the new ones.
 
+pub mod silence;
+
 use super::message::{Request, attributes};
 use super::socket::{NetlinkError, NetlinkSocket};
 use crate::net::AddressFamily;

@@ -93,6 +93,11 @@ pub enum What {
         /// From now on?
         on: bool,
     },
+    /// `no_handover` of `global_defs`: how the next stop is.
+    Handover {
+        /// Handed over from now on?
+        on: bool,
+    },
     /// `no_resume` of `global_defs`: what a restarted vrrp role will do.
     Resume {
         /// Will it go on as Master?

@@ -34,6 +34,8 @@ pub struct VrrpPlan {
     pub announce_gaps: Vec<AnnounceGap>,
     /// Virtual addresses have a kernel lifetime that a Master renews (`vip_lease`).
     pub vip_lease: bool,
+    /// A Master that stops in order keeps its addresses until its successor has announced them (not with `no_handover`).
+    pub handover: bool,
     /// A vrrp role that was restarted begins a new election instead of going on as Master (`no_resume`).
     pub no_resume: bool,
     /// Interfaces whose going down or coming up counts only when it lasts.

@@ -176,6 +176,9 @@ pub struct RouterStatus {
     /// Would it be Master, if its sync group let it?
     #[serde(default)]
     pub wants_master: bool,
+    /// A Master that hands over: resigned, its addresses still there.
+    #[serde(default)]
+    pub hands_over: bool,
 }
 
 /// A Master's claim script.

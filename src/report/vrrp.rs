@@ -2,7 +2,7 @@
 
 use super::{AddressStatus, ClaimStatus, GroupStatus, MasterSeen, RouterStatus, RoutingStatus, VrrpStatus};
 use crate::time::Instant;
-use crate::vrrp::{AddressView, ClaimView, Core, Group, HeldView, Router, RouterId};
+use crate::vrrp::{AddressView, ClaimView, Core, Group, HandoverView, HeldView, Router, RouterId};
 
 /// What the core knows at `now`.
 pub fn snapshot(core: &Core, now: Instant) -> VrrpStatus {
@@ -30,8 +30,18 @@ fn group_status(core: &Core, group: &Group, now: Instant) -> GroupStatus {
 }
 
 /// Why it is what it is, and what it waits for.
-fn reason(router: &Router) -> String {
-    if router.wants_master() {
+fn reason(router: &Router, now: Instant) -> String {
+    let seconds = |at: Instant| format!("{:.1} s", at.saturating_duration_since(now).as_secs_f32());
+    let waits = router.held_back().filter(|at| *at > now && router.active().is_some());
+    if let Some(HandoverView { successor, let_go_at }) = router.handover() {
+        let left = seconds(let_go_at);
+        match successor {
+            Some(by) => format!("hands over to {by}, lets go in {left}"),
+            None => format!("hands over: resigned, keeps the addresses until another speaks, {left} at most"),
+        }
+    } else if let Some(at) = waits {
+        format!("{}; leaves its Master in peace for {} more (failover)", router.cause(), seconds(at))
+    } else if router.wants_master() {
         format!("{}; it would be Master, and waits for the other members of its sync group", router.cause())
     } else {
         router.cause().to_string()
@@ -47,7 +57,7 @@ fn router_status(router: &Router, now: Instant) -> RouterStatus {
         family: plan.key.family,
         version: plan.version.number(),
         state: router.state().to_string(),
-        reason: reason(router),
+        reason: reason(router, now),
         since_seconds: now.saturating_duration_since(router.since()).as_secs(),
         base_priority: plan.priority,
         priority: router.priority(),
@@ -64,6 +74,7 @@ fn router_status(router: &Router, now: Instant) -> RouterStatus {
         since_us: u64::try_from(now.saturating_duration_since(router.since()).as_micros())
             .unwrap_or(u64::MAX),
         wants_master: router.wants_master(),
+        hands_over: router.handover().is_some(),
     }
 }
 

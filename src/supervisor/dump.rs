@@ -200,7 +200,7 @@ fn write_and_say(path: &Path, text: &str, mode: u32) {
 
 /// Puts a whole file in the place of the old one: a reader sees one or the other, and a link that somebody laid there
 /// is replaced, never followed.
-fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+pub(super) fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let mut name = path.file_name().ok_or_else(|| io::Error::other("it is no file"))?.to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let beside = path.with_file_name(name);

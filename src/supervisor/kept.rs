@@ -8,7 +8,7 @@ use crate::plan::bfd::BfdPlan;
 use crate::plan::lvs::LvsPlan;
 use crate::plan::scripts::ScriptsPlan;
 use crate::plan::{GlobalPlan, Plans};
-use crate::vrrp::patience;
+use crate::vrrp::{handover_limit, patience};
 use std::time::Duration;
 
 /// As [`Plans`], with the routers packed.
@@ -32,6 +32,7 @@ pub struct KeptVrrp {
     frame: Packed,
     routers: usize,
     patience: Option<Duration>,
+    handover: Duration,
 }
 
 impl KeptPlans {
@@ -39,8 +40,11 @@ impl KeptPlans {
     pub fn new(plans: Plans) -> Result<KeptPlans, FrameError> {
         let Plans { vrrp, lvs, scripts, bfd, global } = plans;
         let (routers, patience) = (vrrp.routers.len(), vrrp.routers.iter().map(patience).min());
+        let handover = vrrp.routers.iter().map(handover_limit).max().filter(|_| vrrp.handover);
+        let handover = handover.unwrap_or_default();
         let frame = Packed::new(&encode(&ToVrrp::Plan(vrrp))?);
-        Ok(KeptPlans { vrrp: KeptVrrp { frame, routers, patience }, lvs, scripts, bfd, global })
+        let vrrp = KeptVrrp { frame, routers, patience, handover };
+        Ok(KeptPlans { vrrp, lvs, scripts, bfd, global })
     }
 
     /// All of them as they were.
@@ -67,6 +71,11 @@ impl KeptVrrp {
     /// No virtual router?
     pub fn is_empty(&self) -> bool {
         self.routers == 0
+    }
+
+    /// How long a Master may take to hand over at a stop; zero with `no_handover`.
+    pub fn handover(&self) -> Duration {
+        self.handover
     }
 
     /// How long the most impatient peer of the routers listens to silence; `None` without routers.

@@ -13,6 +13,7 @@ mod dump;
 mod kept;
 mod life;
 mod marker;
+mod orders;
 mod pidfile;
 mod privileges;
 mod relay;
@@ -25,6 +26,7 @@ mod slot;
 mod start;
 mod status;
 mod takeover;
+mod upgrade;
 mod worker;
 
 pub use settings::{Launcher, Limits, Settings};

@@ -68,7 +68,9 @@ impl Supervisor {
         if worker == Worker::Vrrp {
             // Before its plan, so that a Master that goes on says the same priority as before.
             let samples = self.samples.iter().filter(|(key, _)| self.for_vrrp(key));
-            return tracker_frames(samples).ok().filter(|frames| !frames.is_empty());
+            let mut frames = tracker_frames(samples).unwrap_or_default();
+            frames.extend(self.maintenance_frame().unwrap_or_default());
+            return Some(frames).filter(|frames| !frames.is_empty());
         }
         let of_scripts = |key: &TrackerKey| key.kind != TrackerKind::Bfd;
         let samples = self.samples.iter().filter(|(key, _)| of_scripts(key));

@@ -5,11 +5,13 @@ use super::child::{ChildEvent, ChildEvents};
 use super::control::Asked;
 use super::dump::{Dump, Dumps};
 use super::kept::KeptPlans;
+use super::orders;
 use super::relay::{Samples, trackers};
 use super::reload::{QueuedReload, Reload};
 use super::settings::Settings;
 use super::slot::Slot;
 use super::status::{Recent, StatusRound};
+use super::upgrade::Successor;
 use super::worker::{Report, START_ORDER, STOP_ORDER, WORKERS, Worker};
 use crate::check::held::HeldVerdict;
 use crate::link::control::{Answer, Request};
@@ -18,6 +20,7 @@ use crate::plan::Generation;
 use crate::plan::process::{LifeScript, ReloadTime};
 use crate::plan::track::TrackerKey;
 use crate::sys::process::release_free_memory;
+use crate::vrrp::Maintenance;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -51,6 +54,10 @@ pub struct Supervisor {
     pub(super) verdicts: BTreeMap<u64, HeldVerdict>,
     /// The virtual routers that are master, by name.
     pub(super) masters: BTreeSet<String>,
+    /// What the operator has put into maintenance.
+    pub(super) maintenance: Maintenance,
+    /// What this process is to become.
+    pub(super) successor: Option<Successor>,
     pub(super) reload: Option<Reload>,
     pub(super) queued_reload: Option<QueuedReload>,
     pub(super) refused_reload: Option<String>,
@@ -77,6 +84,18 @@ pub struct Configuration {
     pub errors: usize,
 }
 
+/// How the loop ended.
+pub struct Ended {
+    /// Exit status.
+    pub status: u8,
+    /// The script that is to run last.
+    pub shutdown: Option<LifeScript>,
+    /// What the process is to become instead of ending.
+    pub successor: Option<Successor>,
+    /// Addresses were left for a daemon that follows.
+    pub kept: bool,
+}
+
 /// The receiving ends of the loop.
 pub struct Inputs {
     /// From the operating system.
@@ -87,9 +106,8 @@ pub struct Inputs {
     pub appointments: watch::Sender<Option<ReloadTime>>,
 }
 
-/// Runs the daemon with its first configuration until it is stopped; returns its exit status, and the script that is
-/// to run last.
-pub async fn run(settings: Settings, first: Configuration, inputs: Inputs) -> (u8, Option<LifeScript>) {
+/// Runs the daemon with its first configuration until it is stopped, or is to become another image of itself.
+pub async fn run(settings: Settings, first: Configuration, inputs: Inputs) -> Ended {
     let Inputs { mut signals, mut requests, appointments } = inputs;
     let (events, mut happened) = mpsc::channel(EVENTS);
     let (compiled, mut answers) = mpsc::channel(1);
@@ -111,7 +129,9 @@ pub async fn run(settings: Settings, first: Configuration, inputs: Inputs) -> (u
         }
         supervisor.on_time(Instant::now());
     }
-    (supervisor.stopping.unwrap_or_default(), supervisor.plans.global.daemon.shutdown.take())
+    let Supervisor { stopping, successor, settings, mut plans, .. } = supervisor;
+    let shutdown = plans.global.daemon.shutdown.take();
+    Ended { status: stopping.unwrap_or_default(), shutdown, successor, kept: !settings.release_vrrp }
 }
 
 impl Supervisor {
@@ -123,6 +143,7 @@ impl Supervisor {
         appointments: watch::Sender<Option<ReloadTime>>,
     ) -> Supervisor {
         let Configuration { plans, generation, errors } = first;
+        let maintenance = orders::load(&settings.maintenance_file());
         Supervisor {
             settings,
             generation,
@@ -134,6 +155,8 @@ impl Supervisor {
             errors,
             appointments,
             slots: START_ORDER.map(Slot::new),
+            maintenance,
+            successor: None,
             reload: None,
             queued_reload: None,
             refused_reload: None,
@@ -280,6 +303,12 @@ impl Supervisor {
             Request::Reload => self.ask_reload(Some(reply)),
             Request::Checks(filter) => self.ask_checks(filter, reply),
             Request::CheckNow(filter) => self.ask_check_now(filter, reply),
+            Request::Stop { keep } => self.ask_stop(keep, reply),
+            Request::Upgrade { binary } => self.ask_upgrade(binary, reply),
+            Request::Failover { instances, hold_seconds } => {
+                self.ask_failover(instances, hold_seconds, reply);
+            }
+            Request::Maintenance { instance, upkeep } => self.ask_maintenance(instance, upkeep, reply),
         }
     }
 
@@ -314,7 +343,7 @@ impl Supervisor {
 
     /// Begins the end. The roles stop one after the other, vrrp first. A role that is down, or has just `fallen`,
     /// held something that no other process would give up.
-    fn stop(&mut self, status: u8, fallen: Option<Worker>) {
+    pub(super) fn stop(&mut self, status: u8, fallen: Option<Worker>) {
         if self.stopping.is_some() {
             return tracing::info!("already stopping");
         }
@@ -353,8 +382,9 @@ impl Supervisor {
         if self.stopping.is_none() {
             return;
         }
-        let limit = self.settings.limits.stop;
+        let usual = self.settings.limits.stop;
         for worker in STOP_ORDER {
+            let limit = usual + worker.farewell(&self.plans);
             let release = self.settings.release(worker);
             let slot = self.slot(worker);
             if slot.child.is_some() {
@@ -364,6 +394,7 @@ impl Supervisor {
     }
 
     fn is_over(&self) -> bool {
-        self.stopping.is_some() && self.slots.iter().all(|slot| slot.child.is_none())
+        self.successor.is_some()
+            || self.stopping.is_some() && self.slots.iter().all(|slot| slot.child.is_none())
     }
 }

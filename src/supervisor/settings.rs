@@ -148,6 +148,11 @@ impl Settings {
         }
     }
 
+    /// Where it is kept what is in maintenance, over a restart: beside the pid file, so until the next boot.
+    pub fn maintenance_file(&self) -> PathBuf {
+        self.pid_file.with_extension("maintenance")
+    }
+
     /// Does the role give up what it holds when the daemon stops?
     pub fn release(&self, worker: Worker) -> bool {
         match worker {

@@ -8,9 +8,10 @@ use super::life;
 use super::pidfile::PidLock;
 use super::privileges;
 use super::reload::log_diagnostics;
-use super::run::{Asks, Configuration, Inputs, run};
+use super::run::{Asks, Configuration, Ended, Inputs, run};
 use super::settings::Settings;
 use super::signals;
+use super::upgrade::{self, Successor};
 use crate::cli::{Invocation, Options, signal_number, version, wants_genhash};
 use crate::link::Compiled;
 use crate::plan::Generation;
@@ -27,6 +28,9 @@ use tokio::sync::mpsc;
 const EXIT_FATAL: u8 = 1;
 const EXIT_NO_PRIVILEGES: u8 = 4;
 const EXIT_PROGRAM_ERROR: u8 = 70;
+
+/// For an answer to leave before this process becomes another program.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// Requests that may wait for the loop; each comes from a client that waits.
 const REQUESTS: usize = 16;
@@ -166,30 +170,44 @@ pub fn supervise(settings: Settings) -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return complain(&settings, &format!("no runtime: {error}"), EXIT_FATAL),
     };
-    let status = runtime.block_on(live(settings));
+    let detached = settings.detach;
+    let (status, successor) = match runtime.block_on(live(settings)) {
+        Ok(ended) => ended,
+        Err(status) => {
+            drop(runtime);
+            upgrade::roll_back(detached);
+            return status;
+        }
+    };
+    drop(runtime);
+    if let Some(successor) = successor {
+        successor.begin(detached);
+        return EXIT_FATAL;
+    }
     tracing::info!("stopped holdfast {}", env!("CARGO_PKG_VERSION"));
     status
 }
 
-async fn live(mut settings: Settings) -> u8 {
+/// The exit status and what is to follow; the error is the exit status of a daemon that could not begin.
+async fn live(mut settings: Settings) -> Result<(u8, Option<Successor>), u8> {
     announce(&settings);
     let (to, mut signals) = match signals::catch(settings.ignore_sigint) {
         Ok(signals) => signals,
-        Err(error) => return complain(&settings, &format!("signals cannot be caught: {error}"), EXIT_FATAL),
+        Err(error) => {
+            return Err(complain(&settings, &format!("signals cannot be caught: {error}"), EXIT_FATAL));
+        }
     };
-    let first = match first_configuration(&settings, &mut signals).await {
-        Ok(first) => first,
-        Err(status) => return status,
-    };
+    let first = first_configuration(&settings, &mut signals).await?;
     let _home = match life::settle(&mut settings, &first.plans.global) {
         Ok(home) => home,
-        Err(sentence) => return complain(&settings, &sentence, EXIT_FATAL),
+        Err(sentence) => return Err(complain(&settings, &sentence, EXIT_FATAL)),
     };
     // Only now is it known what the file is called.
     let _lock = match PidLock::take(&settings.pid_file) {
         Ok(lock) => lock,
-        Err(error) => return complain(&settings, &error.to_string(), EXIT_FATAL),
+        Err(error) => return Err(complain(&settings, &error.to_string(), EXIT_FATAL)),
     };
+    tokio::spawn(upgrade::bury_inherited());
     let record = settings.launcher.record.clone().filter(|_| settings.want_vrrp);
     if let Some(path) = &record {
         super::takeover::take_over(path).await;
@@ -206,16 +224,24 @@ async fn live(mut settings: Settings) -> u8 {
     if settings.detach {
         leave_terminal();
     }
-    life::run_script("startup_script", first.plans.global.daemon.startup.as_ref()).await;
     let record = record.filter(|_| settings.release_vrrp);
-    let (status, shutdown) = run(settings, first, Inputs { signals, requests, appointments }).await;
+    if !upgrade::is_upgrade() {
+        life::run_script("startup_script", first.plans.global.daemon.startup.as_ref()).await;
+    }
+    let Ended { status, shutdown, successor, kept } =
+        run(settings, first, Inputs { signals, requests, appointments }).await;
+    if successor.is_some() {
+        // Who gave the order still has to hear that it was taken.
+        tokio::time::sleep(LAST_WORDS).await;
+        return Ok((status, successor));
+    }
     drop(control);
-    if let Some(path) = &record {
+    if let Some(path) = record.as_ref().filter(|_| !kept) {
         // Everything was given up; what was not, nobody goes on with.
         std::fs::remove_file(path).ok();
     }
     life::run_script("shutdown_script", shutdown.as_ref()).await;
-    status
+    Ok((status, None))
 }
 
 fn announce(settings: &Settings) {

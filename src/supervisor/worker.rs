@@ -14,6 +14,7 @@ use crate::plan::track::{Sample, TrackerKey};
 use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, VrrpStatus};
 use crate::role::Role;
 use crate::vrrp::{ClaimId, ClaimOrder, Transition};
+use std::time::Duration;
 
 /// A long-lived role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -187,6 +188,11 @@ impl Worker {
         let beats = patience.map(|time| time.as_nanos().div_ceil(limits.heartbeat.as_nanos().max(1)));
         let beats = beats.and_then(|beats| u32::try_from(beats).ok()).unwrap_or(u32::MAX);
         beats.max(limits.noticed_beats).min(limits.silent_beats)
+    }
+
+    /// How much longer than another role it may take to stop: a Master waits for its successor.
+    pub fn farewell(self, plans: &KeptPlans) -> Duration {
+        if self == Worker::Vrrp { plans.vrrp.handover() } else { Duration::ZERO }
     }
 
     /// What stays behind when it ends without giving up what it holds.

@@ -3,6 +3,7 @@
 use super::claim::{ClaimId, ClaimOrder};
 use super::news::News;
 use super::resume::Remembered;
+use super::upkeep::Maintenance;
 use crate::net::{IpCidr, MacAddr, Priority};
 use crate::plan::route::{Item, RulePlan};
 use crate::plan::track::{Sample, TrackerKey};
@@ -11,6 +12,7 @@ use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 /// Names a router inside one core, stable for as long as the router lives (never reused).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -80,6 +82,15 @@ pub enum Event {
         /// `Ok` for exit status 0, else what went wrong, a few words.
         result: Result<(), String>,
     },
+    /// Masters among these instances (all, if none is named) hand over, and leave their successors in peace for a while.
+    Failover {
+        /// Names.
+        routers: Vec<String>,
+        /// How long.
+        hold: Duration,
+    },
+    /// This, and nothing else, is in maintenance from now on. Comes before the first plan if anything is.
+    Maintenance(Maintenance),
     /// This process was stopped for a while, or had no time: before anything else that happened meanwhile. A Master that
     /// was silent for longer than its peers wait listens before it claims anything.
     Paused,
@@ -201,6 +212,14 @@ pub enum Action {
     Claim(ClaimOrder),
     /// End that attempt, if it still runs; no answer is needed.
     Unclaim(ClaimId),
+    /// Answer no ARP request and no neighbour solicitation for these addresses: somebody else answers already. An empty
+    /// list ends that. Where it cannot be done, nothing else is.
+    Silence {
+        /// Whose.
+        router: RouterId,
+        /// Which.
+        addresses: Vec<IpAddr>,
+    },
 }
 
 /// How loud a sentence is.
@@ -447,6 +466,13 @@ pub enum TransitionCause {
     Stopped,
     /// The supervisor ended without a word: nobody would restart this role or tell it anything.
     Orphaned,
+    /// Told to give mastership up, with `no_handover`.
+    Ordered,
+    /// Mastership was given up by order, and somebody took over.
+    HandedOver {
+        /// Who took over.
+        to: IpAddr,
+    },
     /// This process was stopped, or had no time, for longer than the peers wait: one of them may be Master now.
     Paused {
         /// Time without an advertisement of ours, in milliseconds.

@@ -53,6 +53,8 @@ impl fmt::Display for TransitionCause {
                     "this process stood still for {silence_ms} ms, longer than its peers wait: listening first"
                 )
             }
+            TransitionCause::HandedOver { to } => write!(f, "handed over to {to} by order"),
+            TransitionCause::Ordered => f.write_str("gave up by order"),
             TransitionCause::Orphaned => f.write_str("the supervisor is gone"),
             TransitionCause::Resumed { silence_ms } => {
                 write!(

@@ -65,6 +65,14 @@ impl Gaps {
         }
     }
 
+    /// How long a peer with the same gaps needs until each of `count` addresses of this interface was announced once.
+    pub fn time_for(&self, name: &str, count: usize) -> Duration {
+        let named = self.plan.iter().find(|gap| gap.interfaces.iter().any(|known| known == name));
+        let gap = named.or_else(|| self.plan.iter().find(|gap| gap.interfaces.is_empty()));
+        let gap = gap.map_or(Duration::ZERO, |gap| gap.arp.max(gap.ndp));
+        gap.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
     /// Send what is due.
     pub fn release(&mut self, now: Instant, actions: &mut Vec<Action>) {
         for queue in self.lanes.values_mut() {

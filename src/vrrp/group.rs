@@ -79,6 +79,10 @@ impl Core {
                 self.with_router(id, now, actions, |router, ctx| router.announce_again(ctx));
             }
         }
+        if self.life == super::Life::Leaving {
+            self.restless.clear();
+            return;
+        }
         if self.asleep_until.is_some() {
             return;
         }

@@ -24,6 +24,7 @@ mod event;
 mod explain;
 mod gaps;
 mod group;
+mod handover;
 mod heard;
 mod held;
 mod interfaces;
@@ -45,6 +46,7 @@ mod stats;
 mod story;
 mod track;
 mod transition;
+mod upkeep;
 mod vips;
 mod virtual_mac;
 
@@ -52,6 +54,8 @@ mod virtual_mac;
 mod meetings;
 #[cfg(test)]
 mod pairs;
+#[cfg(test)]
+mod pairs_handover;
 #[cfg(test)]
 mod pairs_tracked;
 #[cfg(test)]
@@ -70,6 +74,7 @@ pub use event::{
     Received, RouterId, RoutingGone, RoutingOp, State, Transition, TransitionCause,
 };
 pub use group::Group;
+pub use handover::{ANNOUNCING, HandoverView, LONGEST, MARGIN, handover_limit};
 pub use held::HeldView;
 pub use kept::{KeptPlan, Policy};
 pub use news::{GroupTransition, News, PriorityNews, WeakerHeard};
@@ -77,6 +82,7 @@ pub use resume::{Memory, Numbers, Remembered, fingerprint, least_patience};
 pub use router::Router;
 pub use state::ActiveRouter;
 pub use stats::Stats;
+pub use upkeep::{Maintenance, Upkeep};
 pub use vips::AddressView;
 
 use crate::net::IpCidr;
@@ -93,7 +99,6 @@ use interfaces::Interfaces;
 use receivers::Receivers;
 use samples::Samples;
 use sources::Sources;
-use state::Phase;
 use statics::STATICS;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -131,6 +136,10 @@ pub struct Core {
     next_router: u32,
     priorities: Vec<PriorityChange>,
     life: Life,
+    /// What is in maintenance.
+    maintenance: Maintenance,
+    /// Masters that stop in order hand over (not with `no_handover`).
+    handover: bool,
     unknown_router: u64,
     /// What the process before this one left, until the first plan.
     memories: resume::Memories,
@@ -143,6 +152,8 @@ pub struct Core {
 enum Life {
     #[default]
     Running,
+    /// Masters wait for their successors.
+    Leaving,
     /// Addresses are being removed.
     Stopping,
     /// Nothing is done any more.
@@ -163,6 +174,7 @@ impl Core {
         self.settle_groups(now, actions);
         let cause = cause.or_else(|| tracked.map(|key| self.samples.sentence(&key)));
         self.tell_priorities(cause.as_deref().unwrap_or("reload"), actions);
+        self.end_if_left(&TransitionCause::Stopped, now, actions);
     }
 
     fn tell_priorities(&mut self, cause: &str, actions: &mut Vec<Action>) {
@@ -172,10 +184,11 @@ impl Core {
 
     /// The same as handling an [`Event::Advertisement`], without a copy of the packet.
     pub fn hear(&mut self, packet: Packet<'_>, now: Instant, actions: &mut Vec<Action>) {
-        if self.life == Life::Running {
+        if matches!(self.life, Life::Running | Life::Leaving) {
             self.receive(packet, now, actions);
             self.settle_groups(now, actions);
             self.tell_priorities("an advertisement", actions);
+            self.end_if_left(&TransitionCause::Stopped, now, actions);
         }
     }
 
@@ -188,6 +201,7 @@ impl Core {
             Event::InterfaceGone { index } => {
                 self.interfaces.name(*index).map(|name| format!("interface {name} is gone"))
             }
+            Event::Maintenance(_) => Some("maintenance".to_owned()),
             _ => None,
         }
     }
@@ -196,12 +210,14 @@ impl Core {
         match (self.life, event) {
             (Life::Stopped, _) => {}
             (Life::Running, Event::Plan(plan)) => self.adopt(plan, now, actions),
-            (Life::Running, Event::Advertisement(packet)) => self.receive((&packet).into(), now, actions),
-            (Life::Running, Event::Sealed { interface, packet }) => {
+            (Life::Running | Life::Leaving, Event::Advertisement(packet)) => {
+                self.receive((&packet).into(), now, actions);
+            }
+            (Life::Running | Life::Leaving, Event::Sealed { interface, packet }) => {
                 self.receive_sealed(interface, &packet, now, actions);
             }
             (_, Event::TimeOfDay { unix_nanoseconds }) => self.take_time_of_day(unix_nanoseconds, now),
-            (Life::Running, Event::AddressRemoved { index, cidr }) => {
+            (Life::Running | Life::Leaving, Event::AddressRemoved { index, cidr }) => {
                 self.address_removed(index, cidr, now, actions);
             }
             (_, Event::Interface(facts)) => self.interface(facts, now, actions),
@@ -229,16 +245,26 @@ impl Core {
             (Life::Running, Event::Command(Command::Orphaned)) => {
                 self.stop(TransitionCause::Orphaned, now, actions);
             }
+            (Life::Leaving, Event::Command(Command::Orphaned)) => {
+                self.cut_short(&TransitionCause::Orphaned, now, actions);
+            }
+            (Life::Running, Event::Failover { routers, hold }) => {
+                self.fail_over(&routers, hold, now, actions);
+            }
+            (Life::Running, Event::Maintenance(maintenance)) => self.maintain(maintenance, now, actions),
             (Life::Running, Event::Paused) => self.listen_after_pause(now, actions),
             (_, Event::Resume(all)) => self.remember(all),
             (_, Event::Command(Command::Stop { release: false })) => self.stopped(actions),
-            (Life::Stopping, _) => {}
+            (Life::Leaving | Life::Stopping, _) => {}
         }
     }
 
     /// Deal with everything that is due. The driver calls it when [`Core::next_timeout`] has come and no
     /// packet is waiting; calling it too early does nothing.
     pub fn handle_timeout(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.life == Life::Leaving {
+            return self.let_go_in_time(now, actions);
+        }
         if self.life != Life::Running {
             return;
         }
@@ -289,8 +315,10 @@ impl Core {
 
     /// No later than the earliest moment at which there is something to do: it may be a deadline that has moved since.
     pub fn next_timeout(&self) -> Option<Instant> {
-        if self.life != Life::Running {
-            return None;
+        match self.life {
+            Life::Running => {}
+            Life::Leaving => return self.leaving_timeout(),
+            Life::Stopping | Life::Stopped => return None,
         }
         let routers = self.deadlines.first().map(|(at, _)| *at);
         let others = [
@@ -411,10 +439,14 @@ impl Core {
     }
 
     fn reevaluate_watchers(&mut self, name: &str, now: Instant, actions: &mut Vec<Action>) {
-        if self.life == Life::Running {
-            for id in self.interfaces.watchers(name) {
-                self.with_router(id, now, actions, Router::reevaluate);
+        match self.life {
+            Life::Running => {
+                for id in self.interfaces.watchers(name) {
+                    self.with_router(id, now, actions, Router::reevaluate);
+                }
             }
+            Life::Leaving => self.look_while_leaving(name, now, actions),
+            Life::Stopping | Life::Stopped => {}
         }
     }
 
@@ -429,28 +461,6 @@ impl Core {
             });
         }
         self.static_address_gone(&name, cidr, now, actions);
-    }
-
-    //= keepalived M-117
-    fn stop(&mut self, cause: TransitionCause, now: Instant, actions: &mut Vec<Action>) {
-        self.life = Life::Stopping;
-        let all: Vec<RouterId> = self.routers.keys().copied().collect();
-        for id in all {
-            self.with_router(id, now, actions, |router, ctx| match router.phase {
-                // Left the plan earlier; the kernel may have refused to let go of its addresses.
-                Phase::Initialize => {
-                    router.withdraw_routing(ctx);
-                    router.withdraw_addresses(ctx);
-                }
-                _ => router.transition(Phase::Initialize, cause.clone(), ctx),
-            });
-        }
-        for index in 0..self.groups.len() {
-            self.change_group(index, State::Initialize, cause.to_string(), now, actions);
-        }
-        self.groups.clear();
-        self.release_statics(now, actions);
-        self.end_if_idle(actions);
     }
 
     fn end_if_idle(&mut self, actions: &mut Vec<Action>) {
@@ -500,6 +510,9 @@ impl Core {
                 priorities,
             },
         );
+        if router.silent {
+            router.end_silence(actions);
+        }
         if std::mem::take(&mut router.stirred)
             && let Some(group) = router.shared.group
         {

@@ -68,8 +68,8 @@ fn record() -> super::Remembered {
     }
 }
 
-/// The table in which an event stands. A new one has to be decided for every state: put it into a table here or in
-/// `pairs`.
+/// The table in which an event stands. A new one has to be decided for every state: put it into a table here, in
+/// `pairs` or in `pairs_handover`.
 fn table_of(event: &Event) -> &'static str {
     match event {
         Event::Tracker(..)
@@ -89,6 +89,7 @@ fn table_of(event: &Event) -> &'static str {
         | Event::AddressRemoved { .. }
         | Event::KernelDone { .. }
         | Event::Command(Command::Stop { .. }) => "pairs",
+        Event::Failover { .. } | Event::Maintenance(_) => "pairs_handover",
     }
 }
 

@@ -51,6 +51,7 @@ impl Core {
         self.debounce.adopt(plan.link_delays);
         self.note_sources(kept.iter().map(|(_, router)| router));
         self.log_unknown = plan.log_unknown_vrids;
+        self.handover = plan.handover;
         self.generation = plan.generation;
         let statics = plan.statics;
         self.order = order;
@@ -82,7 +83,9 @@ impl Core {
             let shared = shared.remove(&id).unwrap_or_else(|| alone.clone());
             if let Entry::Vacant(place) = self.routers.entry(id) {
                 let memory = if memories.is_empty() { None } else { memories.get(&plan.fingerprint()) };
-                place.insert(Box::new(Router::new(id, plan, shared, now)));
+                let upkeep = self.maintenance.of(&plan.name);
+                let router = place.insert(Box::new(Router::new(id, plan, shared, now)));
+                router.begin_upkeep(upkeep);
                 self.with_router(id, now, actions, |router, ctx| {
                     if !memory.is_some_and(|memory| router.resume(memory, ctx)) {
                         router.start(ctx);
@@ -249,6 +252,8 @@ impl Router {
                 self.claim_again(&old, ctx);
                 self.take_up(ctx);
             }
+            // Let go soon; what it drops it has dropped above.
+            Phase::Leaving(_) => {}
             Phase::Initialize | Phase::Backup(_) | Phase::Fault => {
                 self.withdraw_routing(ctx);
                 self.withdraw_addresses(ctx);
@@ -300,7 +305,7 @@ impl Router {
                     backup.preempt_after = None;
                 }
             }
-            Phase::Initialize | Phase::Fault => {}
+            Phase::Initialize | Phase::Fault | Phase::Leaving(_) => {}
         }
         let timing = self.timing();
         if let Phase::Backup(backup) = &mut self.phase {

@@ -3,7 +3,6 @@
 //! patience goes on as Master: it asks for its addresses again (they are there), and its next advertisement comes when
 //! it was due.
 
-use super::answers::Answers;
 use super::claim::Claim;
 use super::context::Context;
 use super::event::{Action, LogLevel, RouterId, State, Transition, TransitionCause};
@@ -247,14 +246,8 @@ impl Router {
         }
         self.rare().held_priority = Some(memory.priority);
         self.look_around(ctx);
-        self.phase = Phase::Master(Master {
-            next_advertisement: (spoke_at + interval).max(ctx.now),
-            refresh_at: self.first_refresh(ctx.now),
-            elsewhere_at: self.first_elsewhere(ctx.now),
-            second_burst_at: None,
-            quiet_until: ctx.now,
-            answers: Answers::new(ctx.now),
-        });
+        let due = (spoke_at + interval).max(ctx.now);
+        self.phase = Phase::Master(Master { next_advertisement: due, ..self.new_master(ctx.now) });
         self.rare().told = None;
         self.stirred = true;
         self.since = memory.since;

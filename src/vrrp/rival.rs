@@ -5,6 +5,7 @@ use super::context::Context;
 use super::event::{LogLevel, State, TransitionCause};
 use super::router::Router;
 use super::state::Phase;
+use super::upkeep::Upkeep;
 use crate::net::Priority;
 use crate::time::Instant;
 use std::net::IpAddr;
@@ -27,6 +28,10 @@ pub(super) struct Rare {
     pub told: Option<State>,
     /// After a resume: the priority that was in force, while a tracker has not said anything yet.
     pub held_priority: Option<Priority>,
+    /// It was told to fail over: a weaker Master is left in peace until then.
+    pub held_back: Option<Instant>,
+    /// It is in maintenance.
+    pub upkeep: Option<Upkeep>,
     /// As Master: a weaker one that is heard.
     pub rival: Option<Rival>,
     /// Another owner speaks although we are stronger: since when, and when it was last heard.

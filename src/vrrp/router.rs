@@ -2,7 +2,6 @@
 //! through `transition`, every effect through the files beside this one.
 
 use super::accept::Inbound;
-use super::answers::Answers;
 use super::claim::Claim;
 use super::context::Context;
 use super::election::{Timing, Wait, outranks};
@@ -13,7 +12,7 @@ use super::kept::KeptPlan;
 use super::news::{News, WeakerHeard};
 use super::rival::Rare;
 use super::speech::Speech;
-use super::state::{ActiveRouter, Backup, Master, Phase};
+use super::state::{ActiveRouter, Backup, Phase};
 use super::stats::Stats;
 use super::story::Story;
 use super::vips::Vip;
@@ -78,6 +77,8 @@ pub struct Router {
     pub(super) bound: Option<u32>,
     /// No longer in the configuration; ends when its addresses are gone.
     pub(super) doomed: bool,
+    /// Questions for its addresses are not answered.
+    pub(super) silent: bool,
     /// What most routers never need.
     pub(super) rare: Option<Box<Rare>>,
 }
@@ -155,6 +156,7 @@ impl Router {
             queued: None,
             bound: None,
             doomed: false,
+            silent: false,
             rare: None,
             plan,
         }
@@ -208,6 +210,7 @@ impl Router {
         let phase = match &self.phase {
             Phase::Initialize | Phase::Fault => None,
             Phase::Backup(backup) => (!backup.wants_master).then_some(backup.master_down_at),
+            Phase::Leaving(leaving) => Some(leaving.let_go_at),
             Phase::Master(master) => [
                 Some(master.next_advertisement),
                 master.second_burst_at,
@@ -350,9 +353,13 @@ impl Router {
     /// Why its sync group cannot be Master while this member listens.
     pub(super) fn yielding_cause(&self) -> TransitionCause {
         match (&self.phase, &self.cause) {
-            (_, TransitionCause::AddressLost { .. } | TransitionCause::Outranked { .. }) => {
-                self.cause.clone()
-            }
+            (
+                _,
+                TransitionCause::AddressLost { .. }
+                | TransitionCause::Outranked { .. }
+                | TransitionCause::HandedOver { .. }
+                | TransitionCause::Ordered,
+            ) => self.cause.clone(),
             (Phase::Backup(Backup { active: Some(active), .. }), _) => {
                 TransitionCause::Outranked { by: active.address, priority: active.priority }
             }
@@ -373,6 +380,10 @@ impl Router {
         match &self.phase {
             Phase::Backup(_) => self.backup_hears(heard, ctx),
             Phase::Master(_) => self.master_hears(heard, ctx),
+            Phase::Leaving(_) => {
+                let Heard { from: address, priority, interval } = heard;
+                self.leaving_hears(ActiveRouter { address, priority, at: ctx.now }, interval, ctx);
+            }
             Phase::Initialize | Phase::Fault => {} // `accept` let nothing through
         }
     }
@@ -397,6 +408,7 @@ impl Router {
                 self.speak_if_due(ctx);
                 self.settle_rival(ctx);
             }
+            Phase::Leaving(_) => self.let_go_if_due(ctx),
             Phase::Initialize | Phase::Backup(_) | Phase::Fault => {}
         }
         self.announce_due(ctx);
@@ -417,19 +429,13 @@ impl Router {
     }
 
     fn become_master(&mut self, cause: TransitionCause, ctx: &mut Context) {
+        self.end_hold();
         if self.plan.priority.is_owner() && !self.priority.is_owner() {
             self.priority = self.plan.priority; // the other owner is gone
             self.gave_way = false;
             self.frames.clear();
         }
-        let master = Master {
-            next_advertisement: ctx.now + self.own_interval().duration(),
-            refresh_at: self.first_refresh(ctx.now),
-            elsewhere_at: self.first_elsewhere(ctx.now),
-            second_burst_at: None,
-            quiet_until: ctx.now,
-            answers: Answers::new(ctx.now),
-        };
+        let master = self.new_master(ctx.now);
         self.transition(Phase::Master(master), cause, ctx);
     }
 
@@ -441,6 +447,7 @@ impl Router {
     //= RFC9568 6.4.2 M-86
     fn backup_hears(&mut self, heard: Heard, ctx: &mut Context) {
         let timing = self.timing();
+        let held_back = self.held_back().is_some_and(|until| ctx.now < until);
         let Phase::Backup(backup) = &mut self.phase else { return };
         if heard.priority == Priority::RESIGN {
             self.stats.resignations_received += 1;
@@ -450,7 +457,7 @@ impl Router {
         }
         let speaker = ActiveRouter { address: heard.from, priority: heard.priority, at: ctx.now };
         let weaker = heard.priority < self.priority;
-        if weaker && !still_patient(backup, &self.plan, ctx.now) {
+        if weaker && !held_back && !still_patient(backup, &self.plan, ctx.now) {
             backup.ignored = Some(speaker); // discarded: the timer runs on
             return;
         }

@@ -3,6 +3,7 @@
 use super::answers::Answers;
 use super::election::{Timing, Wait};
 use super::event::State;
+use super::handover::Leaving;
 use crate::net::Priority;
 use crate::time::{Instant, Interval};
 use std::net::IpAddr;
@@ -16,6 +17,8 @@ pub(super) enum Phase {
     Backup(Backup),
     /// Holds the addresses.
     Master(Master),
+    /// Holds the addresses and is silent: it hands over.
+    Leaving(Box<Leaving>),
     /// Cannot take part; the router's `faults` say why.
     Fault,
 }
@@ -26,7 +29,7 @@ impl Phase {
         match self {
             Phase::Initialize => State::Initialize,
             Phase::Backup(_) => State::Backup,
-            Phase::Master(_) => State::Master,
+            Phase::Master(_) | Phase::Leaving(_) => State::Master,
             Phase::Fault => State::Fault,
         }
     }

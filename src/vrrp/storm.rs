@@ -118,7 +118,11 @@ impl World {
                     let before = self.claim.take();
                     assert_eq!(before.map(|order| order.claim), Some(claim));
                 }
-                Action::Transmit(..) | Action::Notify(_) | Action::News(_) | Action::Log(..) => {
+                Action::Transmit(..)
+                | Action::Notify(_)
+                | Action::News(_)
+                | Action::Silence { .. }
+                | Action::Log(..) => {
                     assert!(self.stopped == 0, "the core acts after its end: {action:?}");
                 }
             }

@@ -147,5 +147,8 @@ fn short(action: &Action) -> String {
         Action::Stopped => "stopped".to_owned(),
         Action::Claim(_) => "claim".to_owned(),
         Action::Unclaim(_) => "unclaim".to_owned(),
+        Action::Silence { addresses, .. } => {
+            (if addresses.is_empty() { "speak" } else { "silence" }).to_owned()
+        }
     }
 }

@@ -103,14 +103,15 @@ impl Router {
             Phase::Fault if faulty => self.fail_or_restate(self.own_faults.clone(), ctx),
             Phase::Fault if !self.pending.is_empty() => self.fail_or_restate(self.pending.clone(), ctx),
             Phase::Fault => self.recover(ctx),
+            Phase::Leaving(_) if faulty => self.let_go_at_once(ctx),
             Phase::Backup(_) | Phase::Master(_) if faulty => self.fail(self.own_faults.clone(), ctx),
-            Phase::Backup(_) | Phase::Master(_) => {}
+            Phase::Backup(_) | Phase::Master(_) | Phase::Leaving(_) => {}
         }
     }
 
     /// Take in interface, source address, priority and trouble as they are now.
     pub(super) fn look_around(&mut self, ctx: &mut Context) {
-        let Outlook { link, source, priority, faults, pending, unknown } =
+        let Outlook { link, source, priority, mut faults, pending, unknown } =
             Outlook::of(&self.plan, &self.shared, ctx);
         let held = self.rare.as_deref().and_then(|rare| rare.held_priority);
         let priority = match held {
@@ -121,6 +122,10 @@ impl Router {
             }
             None => priority,
         };
+        let priority = self.upkeep_priority(priority);
+        if !matches!(self.phase, Phase::Leaving(_)) {
+            faults.extend(self.upkeep_fault());
+        }
         if (link, source) != (self.link, self.source) {
             self.frames.clear();
             self.link = link;

@@ -18,11 +18,12 @@ impl Router {
         let told = self.rare.as_deref_mut().and_then(|rare| rare.told.take());
         let told = told.filter(|_| self.phase == Phase::Initialize);
         let (from, announced) = (told.unwrap_or(self.phase.state()), self.stats.announcements_sent);
-        if matches!(self.phase, Phase::Master(_)) {
+        if matches!(self.phase, Phase::Master(_) | Phase::Leaving(_)) {
             self.stats.left_master += 1;
             self.end_claim(ctx);
             ctx.gaps.withdraw(self.id);
-            if resigns(&cause) && self.can_send(ctx) {
+            let spoken = matches!(self.phase, Phase::Leaving(_));
+            if !spoken && resigns(&cause) && self.can_send(ctx) {
                 self.send_resignation(ctx);
             }
         }
@@ -60,7 +61,8 @@ impl Router {
         self.begin_story(from == State::Master, announced, ctx);
     }
 
-    fn can_send(&self, ctx: &Context) -> bool {
+    /// Is the interface up?
+    pub(super) fn can_send(&self, ctx: &Context) -> bool {
         ctx.interfaces.get(&self.plan.key.interface).is_some_and(|interface| interface.up)
     }
 }
@@ -75,6 +77,7 @@ fn resigns(cause: &TransitionCause) -> bool {
         | TransitionCause::RoutingLost { .. }
         | TransitionCause::Removed
         | TransitionCause::Stopped
+        | TransitionCause::Ordered
         | TransitionCause::Orphaned => true,
         TransitionCause::Started
         | TransitionCause::Owner
@@ -84,6 +87,7 @@ fn resigns(cause: &TransitionCause) -> bool {
         | TransitionCause::Outranked { .. }
         | TransitionCause::Preempted { .. }
         | TransitionCause::Recovered(_)
+        | TransitionCause::HandedOver { .. }
         | TransitionCause::Resumed { .. }
         | TransitionCause::Paused { .. } => false,
     }

@@ -13,8 +13,8 @@ use holdfast::plan::vrrp::{
 use holdfast::report::vrrp::snapshot;
 use holdfast::time::{Instant, Interval};
 use holdfast::vrrp::{
-    Action, AddressOp, ClaimOrder, Command, Core, Event, Frame, InterfaceFacts, KernelError, LogLevel, News,
-    OpId, Received, RouterId,
+    Action, AddressOp, ClaimOrder, Command, Core, Event, Frame, InterfaceFacts, KernelError, LogLevel,
+    Maintenance, News, OpId, Received, RouterId, Upkeep,
 };
 use holdfast::wire::ah::Sealed;
 use holdfast::wire::vrrp::{Addresses, Advertisement, Expectation, HOP_LIMIT, Path, decode};
@@ -155,6 +155,23 @@ impl World {
                 self.feed(Event::Command(Command::Stop { release }), &mut said);
             }
             "orphaned" => self.feed(Event::Command(Command::Orphaned), &mut said),
+            "handover" => self.plan.handover = true,
+            "failover" => {
+                words.only(&[first, "hold"])?;
+                let routers = if first.contains('=') { Vec::new() } else { vec![first.to_owned()] };
+                let hold = words.time("hold")?.ok_or("hold= is missing")?;
+                self.feed(Event::Failover { routers, hold }, &mut said);
+            }
+            "maintenance" => {
+                let upkeep = Upkeep { allow_last: words.flag("last") };
+                let mut maintenance = Maintenance::default();
+                match first {
+                    "off" => {}
+                    "all" => maintenance.all = Some(upkeep),
+                    name => drop(maintenance.routers.insert(name.to_owned(), upkeep)),
+                }
+                self.feed(Event::Maintenance(maintenance), &mut said);
+            }
             "startup_delay" => self.plan.startup_delay = duration(first)?,
             "delay" => self.plan.link_delays.push(routing::link_delay(&words.0)?),
             "log_unknown_vrids" => self.plan.log_unknown_vrids = true,
@@ -249,6 +266,15 @@ impl World {
                     self.claims = others;
                     let names: Vec<String> = ended.into_iter().map(|order| order.name).collect();
                     format!("{} claims no longer", names.join(","))
+                }
+                Action::Silence { router, addresses } => {
+                    let list: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+                    let whom = if list.is_empty() {
+                        "again".to_owned()
+                    } else {
+                        format!("nobody about {}", list.join(","))
+                    };
+                    format!("{} answers {whom}", self.name(router))
                 }
             };
             said.push(format!("{:>9} {what}", self.clock()));

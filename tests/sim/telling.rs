@@ -44,6 +44,7 @@ impl World {
                 Action::Stopped => "stopped".to_owned(),
                 Action::Claim(order) => format!("claims {}", order.claim.0),
                 Action::Unclaim(claim) => format!("claims no longer {}", claim.0),
+                Action::Silence { addresses, .. } => format!("answers nobody about {addresses:?}"),
             };
             self.trace.line(self.now, &format!("n{node}     {what}"));
         }

@@ -410,7 +410,7 @@ impl World {
                 self.nodes[node].since.insert(transition.key.clone(), self.now);
             }
             Action::Claim(_) | Action::Unclaim(_) => unreachable!("the simulated plans claim nothing"),
-            Action::News(_) | Action::Log(..) | Action::Stopped => {}
+            Action::News(_) | Action::Log(..) | Action::Silence { .. } | Action::Stopped => {}
         }
     }
 }

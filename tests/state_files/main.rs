@@ -131,6 +131,7 @@ fn router(plan: &RouterPlan, state: &str) -> RouterStatus {
         .into(),
         since_us: 4_000_000,
         wants_master: false,
+        hands_over: false,
     }
 }
 

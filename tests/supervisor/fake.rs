@@ -151,6 +151,8 @@ impl Fake {
                 ToVrrp::Claimed(claimed) => fake.note(&format!("claimed {:?}", claimed.result)),
                 ToVrrp::Tracker(key, sample) => fake.note(&format!("tracker {key} {sample:?}")),
                 ToVrrp::TrackerWords(key, words) => fake.note(&format!("words {key} {words}")),
+                ToVrrp::Failover { routers, hold } => fake.note(&format!("failover {routers:?} {hold:?}")),
+                ToVrrp::Maintenance(maintenance) => fake.note(&format!("maintenance {:?}", maintenance.all)),
                 ToVrrp::Stop { release } => {
                     fake.say(&FromVrrp::Stopped);
                     return fake.stop(release);
@@ -179,6 +181,7 @@ impl Fake {
                     }
                     fake.say(&FromChecker::Applied(plan.generation));
                 }
+                ToChecker::Held(all) => fake.note(&format!("held {all:?}")),
                 ToChecker::Snapshot(number) => {
                     fake.say(&FromChecker::Snapshot(number, CheckerStatus::default()))
                 }
@@ -193,7 +196,6 @@ impl Fake {
                 }
                 ToChecker::Tracker(key, sample) => fake.note(&format!("tracker {key} {sample:?}")),
                 ToChecker::Ran(report) => fake.note(&format!("ran {report:?}")),
-                ToChecker::Held(all) => fake.note(&format!("held {all:?}")),
                 ToChecker::Master(master) => fake.note(&format!("master {master}")),
                 ToChecker::AreYouThere(number) => fake.say(&FromChecker::Alive(number)),
                 ToChecker::Stop { release } => {

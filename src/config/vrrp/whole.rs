@@ -27,6 +27,11 @@ pub(super) fn log_unknown_vrids(config: &Config) -> bool {
     config.global.others.is_on("log_unknown_vrids")
 }
 
+/// Not with `no_handover`.
+pub(super) fn handover(config: &Config) -> bool {
+    !config.global.others.is_on("no_handover")
+}
+
 /// `vip_lease`.
 pub(super) fn vip_lease(config: &Config) -> bool {
     config.global.others.is_on("vip_lease")

@@ -20,6 +20,9 @@ pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>)
     if old.vip_lease != new.vip_lease {
         changes.push(Change::new(Weight::Quiet, What::VipLease { on: new.vip_lease }));
     }
+    if old.handover != new.handover {
+        changes.push(Change::new(Weight::Quiet, What::Handover { on: new.handover }));
+    }
     if old.no_resume != new.no_resume {
         changes.push(Change::new(Weight::Quiet, What::Resume { on: !new.no_resume }));
     }

@@ -17,6 +17,7 @@ pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>)
         announce_gaps,
         vip_lease: _,
         no_resume: _,
+        handover: _,
         link_delays,
         boot_delay,
         no_local_igmp,

@@ -30,6 +30,8 @@ impl fmt::Display for Change {
                 f.write_str("vip_lease: addresses get a lifetime, renewed while this node is Master")
             }
             What::VipLease { on: false } => f.write_str("vip_lease: addresses are made permanent"),
+            What::Handover { on: true } => f.write_str("no_handover ends: a stop waits for the successor"),
+            What::Handover { on: false } => f.write_str("no_handover: a stop gives the addresses up at once"),
             What::Resume { on: true } => {
                 f.write_str("a vrrp role that dies and is restarted will go on as Master")
             }

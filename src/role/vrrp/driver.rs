@@ -395,6 +395,15 @@ impl Driver {
             ToVrrp::Claimed(Claimed { router, claim, result }) => {
                 self.events.push(Event::Claimed { router, claim, result });
             }
+            // Fed at once: who gave the order asks next what became of it.
+            ToVrrp::Failover { routers, hold } => {
+                self.events.push(Event::Failover { routers, hold });
+                self.feed();
+            }
+            ToVrrp::Maintenance(maintenance) => {
+                self.events.push(Event::Maintenance(maintenance));
+                self.feed();
+            }
             ToVrrp::AreYouThere(number) => {
                 self.scheduling.look();
                 self.lateness.beat();
@@ -565,6 +574,7 @@ impl Driver {
                 Action::Log(LogLevel::Info, sentence) => tracing::info!("{sentence}"),
                 Action::Claim(order) => self.link.send(&FromVrrp::Claim(order)),
                 Action::Unclaim(claim) => self.link.send(&FromVrrp::Unclaim(claim)),
+                Action::Silence { router, addresses } => self.surroundings.silence(router, addresses),
                 Action::Stopped => self.stopped = true,
             }
         }

@@ -9,6 +9,7 @@ mod leftovers;
 mod placing;
 mod record;
 mod routes;
+mod silence;
 mod sockets;
 mod surroundings;
 mod sysctl;

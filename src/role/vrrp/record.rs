@@ -208,9 +208,8 @@ impl Record {
             self.words.store(at + place::NUMBERS, memory.numbers.header);
             self.words.store(at + place::TRAILER, memory.numbers.trailer);
         }
-        if memory.holds {
-            self.words.store(at + place::SPOKE_AT, now);
-        }
+        // What was said may have been priority 0, of a Master that hands over: nobody goes on with that.
+        self.words.store(at + place::SPOKE_AT, if memory.holds { now } else { 0 });
     }
 
     fn note(&self, id: RouterId, core: &Core) {

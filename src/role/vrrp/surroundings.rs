@@ -1,13 +1,16 @@
 //! What stands around the election: virtual interfaces, sysctls, the packet filter. A thread of its own makes and
 //! removes them, so that a slow kernel never delays an advertisement.
 
+use super::silence::Silencer;
 use super::vmac::Workshop;
 use crate::netlink::facts::InterfaceTable;
 use crate::plan::vmac::{Filter, FilterSettings, VirtualLinkPlan};
 use crate::plan::vrrp::VrrpPlan;
 use crate::sys::poll::Waker;
+use crate::vrrp::RouterId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -69,6 +72,8 @@ enum Job {
     Prepare(Box<Needs>, BTreeSet<String>),
     /// Remove what the last needs do not name.
     Settle,
+    /// Answer no questions for these addresses, and again for all others.
+    Silence(BTreeSet<IpAddr>),
     /// Remove everything.
     TearDown,
 }
@@ -82,6 +87,8 @@ pub struct Surroundings {
     /// Nothing was prepared yet: an earlier run may have left things.
     fresh: bool,
     outstanding: usize,
+    /// Addresses that somebody else answers for, by router.
+    silent: BTreeMap<RouterId, Vec<IpAddr>>,
 }
 
 impl Surroundings {
@@ -92,7 +99,15 @@ impl Surroundings {
         let waker = Arc::new(Waker::new()?);
         let wake = Arc::clone(&waker);
         thread::Builder::new().name("surroundings".into()).spawn(move || work(&inbox, &outbox, &wake))?;
-        Ok(Surroundings { jobs, done, waker, needs: Needs::default(), fresh: true, outstanding: 0 })
+        Ok(Surroundings {
+            jobs,
+            done,
+            waker,
+            needs: Needs::default(),
+            fresh: true,
+            outstanding: 0,
+            silent: BTreeMap::new(),
+        })
     }
 
     /// Begin to make what `needs` names, with the addresses of the interfaces `kept` left on them. True when the plan must wait for it.
@@ -123,6 +138,16 @@ impl Surroundings {
     /// The plan is in force: remove what it does not name.
     pub fn settle(&self) {
         self.submit(Job::Settle);
+    }
+
+    /// Answer no questions for these addresses of a router; an empty list ends that.
+    pub fn silence(&mut self, router: RouterId, addresses: Vec<IpAddr>) {
+        if addresses.is_empty() {
+            self.silent.remove(&router);
+        } else {
+            self.silent.insert(router, addresses);
+        }
+        self.submit(Job::Silence(self.silent.values().flatten().copied().collect()));
     }
 
     /// Is nothing being made?
@@ -174,11 +199,16 @@ impl AsFd for Surroundings {
 /// Ends when either end of the channels is dropped. Settling is not reported: nobody waits for it.
 fn work(inbox: &Receiver<Job>, outbox: &Sender<()>, wake: &Waker) {
     let mut workshop = Workshop::default();
+    let mut silencer = Silencer::default();
     while let Ok(job) = inbox.recv() {
         match job {
             Job::Prepare(needs, kept) => workshop.prepare(*needs, kept),
             Job::Settle => {
                 workshop.settle();
+                continue;
+            }
+            Job::Silence(addresses) => {
+                silencer.silence(&addresses);
                 continue;
             }
             Job::TearDown => workshop.tear_down(),

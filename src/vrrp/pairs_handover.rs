@@ -1,0 +1,150 @@
+//! What each event means to a Master that hands over, and what each order means in each state.
+
+use super::testing::{ABOVE, BELOW, Bench, advert, facts, plan, router_plan};
+use super::{Command, Event, Maintenance, State, Upkeep};
+use crate::net::IpCidr;
+use crate::plan::Generation;
+use crate::plan::vrrp::VrrpPlan;
+use std::time::Duration;
+
+fn handing_over(plan: Event) -> Event {
+    match plan {
+        Event::Plan(plan) => Event::Plan(VrrpPlan { handover: true, ..plan }),
+        other => other,
+    }
+}
+
+/// A router of priority 100 in that state, with handover.
+fn at(state: State) -> Bench {
+    let mut bench = Bench::new();
+    bench.feed(Event::Interface(facts(state != State::Fault)));
+    bench.feed(handing_over(plan(vec![router_plan(100)])));
+    if state == State::Master {
+        bench.timeout();
+    }
+    assert_eq!(state_of(&bench), Some(state));
+    bench
+}
+
+fn state_of(bench: &Bench) -> Option<State> {
+    bench.core.routers().next().map(super::Router::state)
+}
+
+fn stop() -> Event {
+    Event::Command(Command::Stop { release: true })
+}
+
+fn failover() -> Event {
+    Event::Failover { routers: Vec::new(), hold: Duration::from_secs(60) }
+}
+
+fn maintenance(allow_last: bool) -> Event {
+    Event::Maintenance(Maintenance { all: Some(Upkeep { allow_last }), ..Maintenance::default() })
+}
+
+#[test]
+fn a_stop_means_a_handover_to_a_master_only() {
+    for (state, words) in [
+        (State::Master, &["advert 0", "info"] as &[&str]),
+        (State::Backup, &["INIT", "stopped"]),
+        (State::Fault, &["INIT", "stopped"]),
+    ] {
+        assert_eq!(at(state).feed(stop()), words, "{state}");
+    }
+}
+
+#[test]
+fn orders_mean_little_to_who_is_not_master() {
+    for (order, state, after, words) in [
+        (failover(), State::Backup, State::Backup, &[] as &[&str]),
+        (failover(), State::Fault, State::Fault, &[]),
+        (maintenance(false), State::Backup, State::Fault, &["FAULT"]),
+        (maintenance(false), State::Fault, State::Fault, &["warning"]),
+        (maintenance(true), State::Backup, State::Backup, &["news", "info"]),
+        (maintenance(true), State::Fault, State::Fault, &["info"]),
+    ] {
+        let mut bench = at(state);
+        assert_eq!(bench.feed(order.clone()), words, "{state} x {order:?}");
+        assert_eq!(state_of(&bench), Some(after), "{state} x {order:?}");
+    }
+}
+
+/// While it hands over at a stop.
+#[test]
+fn a_leaving_master_hears_only_what_ends_its_wait() {
+    let lost = Event::AddressRemoved {
+        index: 2,
+        cidr: IpCidr::new([10, 0, 0, 100].into(), 24).expect("24 is at most 32"),
+    };
+    let over: &[&str] = &["remove 10.0.0.100", "INIT", "info", "stopped"];
+    let (nothing, successor): (&[&str], &[&str]) = (&[], &["info", "silence"]);
+    let empty = Event::Plan(VrrpPlan { generation: Generation(2), ..VrrpPlan::default() });
+    let table = [
+        (advert(0, ABOVE), nothing),
+        (advert(50, BELOW), successor),
+        (advert(200, ABOVE), successor),
+        (Event::Interface(facts(false)), over),
+        (Event::Interface(facts(true)), nothing),
+        (Event::InterfaceGone { index: 2 }, &["INIT", "stopped"]),
+        // So soon after it was asked for it may be an echo, as for any Master.
+        (lost, &["add 10.0.0.100"]),
+        (Event::Paused, nothing),
+        (empty, nothing),
+        (stop(), nothing),
+        (failover(), nothing),
+        (maintenance(false), nothing),
+        (Event::Command(Command::Orphaned), over),
+        (Event::Command(Command::Stop { release: false }), &["stopped"]),
+    ];
+    for (event, words) in table {
+        let mut bench = at(State::Master);
+        bench.feed(stop());
+        assert_eq!(bench.feed(event.clone()), words, "{event:?}");
+    }
+}
+
+/// While it hands over by order, the daemon lives on.
+#[test]
+fn a_master_told_to_yield_lives_on() {
+    let empty = Event::Plan(VrrpPlan { generation: Generation(2), ..VrrpPlan::default() });
+    let table: [(Event, &[&str], Option<State>); 8] = [
+        (advert(50, BELOW), &["info", "silence"], Some(State::Master)),
+        (Event::Interface(facts(false)), &["remove 10.0.0.100", "FAULT", "info"], Some(State::Fault)),
+        (Event::InterfaceGone { index: 2 }, &["FAULT"], Some(State::Fault)),
+        (Event::Paused, &[], Some(State::Master)),
+        (failover(), &[], Some(State::Master)),
+        (empty, &["remove 10.0.0.100", "INIT", "info"], None),
+        (stop(), &[], Some(State::Master)),
+        (
+            Event::Command(Command::Orphaned),
+            &["remove 10.0.0.100", "INIT", "info", "stopped"],
+            Some(State::Initialize),
+        ),
+    ];
+    for (event, words, after) in table {
+        let mut bench = at(State::Master);
+        bench.feed(failover());
+        assert_eq!(bench.feed(event.clone()), words, "{event:?}");
+        assert_eq!(state_of(&bench), after, "{event:?}");
+    }
+}
+
+/// The silence ends with the addresses, not before.
+#[test]
+fn nothing_is_answered_until_the_kernel_has_let_go() {
+    let mut bench = at(State::Master);
+    bench.feed(stop());
+    bench.feed(advert(50, BELOW));
+    bench.holds = true;
+    assert_eq!(bench.timeout(), ["remove 10.0.0.100", "INIT"]);
+    assert_eq!(bench.answer(), ["info", "speak", "stopped"]);
+}
+
+#[test]
+fn a_stop_during_a_failover_takes_its_successor_along() {
+    let mut bench = at(State::Master);
+    bench.feed(failover());
+    bench.feed(advert(50, BELOW));
+    assert_eq!(bench.feed(stop()), [] as [&str; 0]);
+    assert_eq!(bench.timeout(), ["remove 10.0.0.100", "INIT", "info", "speak", "stopped"]);
+}
