@@ -197,7 +197,8 @@ fn synchronisation_follows_the_virtual_router_and_what_others_stop_is_started_ag
         let sync = Some(SyncPlan { instance: Some("VI_1".into()), settings });
         let timeouts = Timeouts { tcp: 901, tcp_fin: 0, udp: 0 };
         let plan = |generation, sync| {
-            let kernel = KernelSettings { timeouts, sync, flush_at_stop: false };
+            let rules = Default::default();
+            let kernel = KernelSettings { timeouts, sync, flush_at_stop: false, rules };
             let generation = Generation(generation);
             let virtual_servers = vec![tcp_servers(&[own_address()])];
             ToChecker::Plan(LvsPlan { generation, virtual_servers, kernel, ..LvsPlan::default() })

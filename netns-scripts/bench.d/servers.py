@@ -75,7 +75,7 @@ class Servers:
     def gone(table, wire, before):
         end, refused = time.monotonic() + LIMIT, None
         while time.monotonic() < end:
-            readable, _, _ = select.select([wire], [], [], 0.0002 if refused else 1)
+            readable, _, _ = select.select([wire], [], [], 0.002 if refused else 1)
             while readable:
                 try:
                     packet = wire.recv(128)
