@@ -595,7 +595,7 @@ fn synchronisation_follows_the_virtual_router_and_ends_with_the_daemon() {
     };
     let sync = Some(SyncPlan { instance: Some("VI_1".into()), settings });
     let timeouts = Timeouts { tcp: 900, tcp_fin: 0, udp: 300 };
-    let settings = KernelSettings { timeouts, sync, flush_at_stop: true };
+    let settings = KernelSettings { timeouts, sync, flush_at_stop: true, rules: ServiceRules::default() };
     role.tell(&ToChecker::Plan(LvsPlan {
         generation: Generation(7),
         virtual_servers: vec![tcp_servers(&[closed_port()])],

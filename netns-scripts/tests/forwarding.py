@@ -45,7 +45,7 @@ def ask():
 
 def serve():
     sockets, names = {}, {}
-    for line in sys.stdin.read().splitlines():
+    for line in filter(None, sys.stdin.read().splitlines()):
         kind, address, port = line.split()
         bound = socket.socket(family(address), socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -19,6 +19,9 @@ const NFTA_SET_FLAGS: u16 = 3;
 const NFTA_SET_DATA_TYPE: u16 = 6;
 const NFTA_SET_DATA_LEN: u16 = 7;
 const NFTA_SET_ELEM_DATA: u16 = 2;
+const NFTA_SET_USERDATA: u16 = 13;
+/// For the `nft` program alone: the data's order of octets (type 1, length 4) is the machine's (1).
+const DATA_IN_MACHINE_ORDER: [u8; 2] = [1, 4];
 const NFT_SET_MAP: u32 = 8;
 
 const TYPE_PROTOCOL: u32 = 12;
@@ -270,6 +273,10 @@ impl Table<'_> {
                 put(NFTA_SET_DATA_LEN, data_length);
             }
             message.text(nft::NFTA_SET_NAME, set.name);
+            if data == Some(TYPE_MARK) {
+                let order = [&DATA_IN_MACHINE_ORDER[..], &1u32.to_ne_bytes()].concat();
+                message.attribute(NFTA_SET_USERDATA, &order);
+            }
         });
         for some in set.elements.chunks(nft::MAX_ELEMENTS) {
             self.message(nft::NFT_MSG_NEWSETELEM, CREATE, |message| {
