@@ -13,8 +13,8 @@ use holdfast::lvs::table::{Destination, Service, ServiceSettings, Table, TableOp
 use holdfast::plan::Generation;
 use holdfast::plan::check::{CheckKind, HttpCheck, HttpUrl, HttpVersion, TlsCheck, UdpCheck};
 use holdfast::plan::lvs::{
-    ForwardingMethod, KernelSettings, LvsPlan, RealServer, ServiceKey, SorryServer, SyncPlan, SyncRole,
-    SyncSettings, Timeouts, VirtualServer,
+    ForwardingMethod, KernelSettings, LvsPlan, RealServer, ServiceKey, ServiceRules, SorryServer, SyncPlan,
+    SyncRole, SyncSettings, Timeouts, VirtualServer,
 };
 use holdfast::report::CheckerStatus;
 use holdfast::role::checker::run_with;
@@ -99,6 +99,14 @@ impl TableStore for Kernel {
     fn stop_daemon(&mut self, role: SyncRole) -> Result<(), StoreError> {
         self.with(|state| state.daemons.retain(|daemon| daemon.role != role));
         Ok(())
+    }
+
+    fn set_rules(&mut self, _: &ServiceRules, _: Option<&str>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn has_rules(&mut self, _: &ServiceRules) -> Result<bool, StoreError> {
+        Ok(true)
     }
 }
 
@@ -587,7 +595,7 @@ fn synchronisation_follows_the_virtual_router_and_ends_with_the_daemon() {
     };
     let sync = Some(SyncPlan { instance: Some("VI_1".into()), settings });
     let timeouts = Timeouts { tcp: 900, tcp_fin: 0, udp: 300 };
-    let settings = KernelSettings { timeouts, sync, flush_at_stop: true };
+    let settings = KernelSettings { timeouts, sync, flush_at_stop: true, rules: ServiceRules::default() };
     role.tell(&ToChecker::Plan(LvsPlan {
         generation: Generation(7),
         virtual_servers: vec![tcp_servers(&[closed_port()])],

@@ -7,7 +7,7 @@ use holdfast::link::{FromChecker, ToChecker};
 use holdfast::lvs::sync::SyncDaemon;
 use holdfast::lvs::table::{Table, TableOp};
 use holdfast::plan::check::{CheckKind, HttpCheck, HttpUrl, HttpVersion, MiscCheck};
-use holdfast::plan::lvs::{SyncRole, Timeouts, VirtualServer};
+use holdfast::plan::lvs::{ServiceRules, SyncRole, Timeouts, VirtualServer};
 use holdfast::plan::scripts::{CommandPlan, RunEnd, RunReport, Unrunnable};
 use holdfast::report::{CheckNowReport, ChecksReport, ServerFilter};
 use holdfast::role::checker::run_with;
@@ -44,6 +44,14 @@ impl TableStore for Nowhere {
 
     fn stop_daemon(&mut self, _role: SyncRole) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn set_rules(&mut self, _: &ServiceRules, _: Option<&str>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn has_rules(&mut self, _: &ServiceRules) -> Result<bool, StoreError> {
+        Ok(true)
     }
 }
 

@@ -1,13 +1,14 @@
 //! `virtual_server` to [`plan::VirtualServer`](crate::plan::lvs::VirtualServer).
 
 mod kernel;
+mod marks;
 mod server;
 
 use super::{Diagnostics, notify};
 use crate::net::{AddressFamily, TransportProtocol};
 use crate::plan::Generation;
 use crate::plan::lvs as plan;
-use crate::plan::lvs::{LvsPlan, Persistence, ServiceKey};
+use crate::plan::lvs::{LvsPlan, Persistence, ServiceKey, ServiceRules};
 use crate::plan::notify::{ServerHooks, ServiceHooks};
 use keepalived_compat::config::lvs::{Entry, Group, Method, Protocol, Service, VirtualServer};
 use keepalived_compat::config::setting::Settings as _;
@@ -26,10 +27,22 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
     let defaults = notify::Defaults::of(config);
     let mut seen: BTreeMap<ServiceKey, Span> = BTreeMap::new();
     let mut virtual_servers = Vec::new();
+    let mut rules = marks::settings(config);
+    let mut marks = marks::Marks::of(config);
     for written in servers {
         let written = written.borrow();
         let name = written.name();
-        let mut lowering = Lowering { written, name, defaults: &defaults, config, hooks: Vec::new(), out };
+        let mut lowering = Lowering {
+            written,
+            name,
+            defaults: &defaults,
+            config,
+            hooks: Vec::new(),
+            endpoints: Vec::new(),
+            rules: &mut rules,
+            marks: &mut marks,
+            out,
+        };
         let Some(server) = lowering.virtual_server(&config.groups, &mut seen) else { continue };
         let of_servers = lowering.hooks;
         let first = server.keys.first(); // a plan has one at least
@@ -41,7 +54,7 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
         virtual_servers,
         flush_at_start: config.global.lvs_flush,
         init_notifies: config.global.others.is_on("rs_init_notifies"),
-        kernel: kernel::settings(config, out),
+        kernel: kernel::settings(config, rules, out),
     }
 }
 
@@ -54,6 +67,10 @@ struct Lowering<'a> {
     config: &'a Config,
     /// Of the real servers that are kept.
     hooks: Vec<ServerHooks>,
+    /// What a mark of ours stands for (`nftables_ipvs`); empty without one.
+    endpoints: Vec<ServiceKey>,
+    rules: &'a mut ServiceRules,
+    marks: &'a mut marks::Marks,
     out: &'a mut Diagnostics,
 }
 
@@ -72,6 +89,7 @@ impl Lowering<'_> {
         let family = self.family();
         let keys = self.keys(groups, family);
         let keys = self.unique(keys, seen);
+        let keys = self.mark(keys, seen);
         // All keys are of one family now, or the server is dropped.
         let family = keys.first()?.family();
         let real_servers = self.real_servers(&keys, family);

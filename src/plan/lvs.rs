@@ -9,6 +9,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+pub use crate::plan::service_rules::{Marked, ServiceRules, Translated};
+
 /// All virtual servers of this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LvsPlan {
@@ -40,6 +42,8 @@ pub struct KernelSettings {
     pub sync: Option<SyncPlan>,
     /// `lvs_flush_on_stop` without `VS`: a stop empties the kernel's table, foreign services included.
     pub flush_at_stop: bool,
+    /// What the packet filter does for virtual servers.
+    pub rules: ServiceRules,
 }
 
 /// `lvs_sync_daemon`.

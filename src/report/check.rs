@@ -22,6 +22,7 @@ pub fn snapshot<'a>(
         virtual_servers: servers
             .map(|(index, plan)| virtual_server(director, checks, index, plan, output))
             .collect(),
+        table_latency: None,
     }
 }
 

@@ -229,6 +229,22 @@ pub struct CheckerStatus {
     pub ipvs_error: Option<String>,
     /// The virtual servers.
     pub virtual_servers: Vec<VirtualServerStatus>,
+    /// How long verdicts took to get into the kernel's table; `None` before the first.
+    #[serde(default)]
+    pub table_latency: Option<TableLatency>,
+}
+
+/// From the moment a verdict was reached until the kernel had acknowledged what follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableLatency {
+    /// Batches of changes.
+    pub changes: u64,
+    /// Mean, in microseconds.
+    pub mean_us: u64,
+    /// The longest, in microseconds.
+    pub worst_us: u64,
+    /// The last, in microseconds.
+    pub last_us: u64,
 }
 
 /// One virtual server.

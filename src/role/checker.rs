@@ -49,6 +49,9 @@ const REPORTS: usize = 16;
 /// Changes of servers that may wait to be told: a table of 100,000 servers that all change at once.
 const MAX_NEWS: usize = 100_000;
 
+/// Octets of messages that are put together before they are sent.
+const AT_ONCE: usize = 64 << 10;
+
 /// Octets read from the link at once; plans are large.
 const LINK_READ: usize = 64 << 10;
 
@@ -63,7 +66,13 @@ pub fn run_with(link: UnixStream, opener: Opener) -> ExitCode {
         Ok(runtime) => runtime,
         Err(why) => return fail(&format!("no runtime: {why}")),
     };
-    match runtime.block_on(async { Role::start(link, opener)?.live().await }) {
+    // As a task of its own: what wakes it from this thread then costs no system call, which a root future's waker does.
+    let life = async {
+        let role = Role::start(link, opener)?;
+        let ended = tokio::spawn(role.live()).await;
+        ended.map_err(|error| RoleError::Io("the role's task", io::Error::other(error)))?
+    };
+    match runtime.block_on(life) {
         Ok(()) => ExitCode::from(EXIT_STOPPED),
         Err(why) => fail(&why.to_string()),
     }
@@ -100,6 +109,16 @@ struct Finished {
     output: String,
 }
 
+/// What ended the wait.
+enum Happened {
+    Read(io::Result<usize>),
+    Writable,
+    Finished(Finished),
+    Told(Report),
+    Addresses(Result<BTreeSet<IpAddr>, NetlinkError>),
+    Due,
+}
+
 /// The sources of events. Apart from [`State`], so that waiting for them borrows nothing else.
 struct Role {
     reader: OwnedReadHalf,
@@ -112,6 +131,9 @@ struct Role {
 
 struct State {
     origin: std::time::Instant,
+    now: Instant,
+    /// Its own number; asking for it is a system call.
+    process: u32,
     checks: Checks,
     /// From the first plan on, once the kernel's table is known.
     director: Option<Director>,
@@ -145,6 +167,8 @@ impl Role {
             IpvsWorker::start(opener, on_report).map_err(|error| RoleError::Io("no thread", error))?;
         let state = State {
             origin: std::time::Instant::now(),
+            now: Instant::ZERO,
+            process: std::process::id(),
             checks: Checks::new(probe_io::MAX_CONVERSATIONS),
             director: None,
             first_plan: None,
@@ -168,36 +192,52 @@ impl Role {
         let mut decoder = Decoder::default();
         let mut buffer = vec![0; LINK_READ];
         let mut link_ended = false;
+        // One timer for all deadlines, set anew only when the next one is another.
+        let alarm = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(alarm);
         while self.state.farewell.is_none() {
             let state = &mut self.state;
-            let due = state.sleep();
-            tokio::select! {
-                read = self.reader.read(&mut buffer), if !link_ended => match read {
-                    // An order given before still counts.
-                    Ok(0) | Err(_) if state.stopping => link_ended = true,
-                    Ok(0) | Err(_) => {
-                        info!("the supervisor is gone: checks end, the kernel's IPVS table stays as it is");
-                        return Ok(());
+            let due = state.due();
+            if let Some(at) = due.filter(|at| *at != alarm.deadline()) {
+                alarm.as_mut().reset(at);
+            }
+            let happened = tokio::select! {
+                read = self.reader.read(&mut buffer), if !link_ended => Happened::Read(read),
+                _ = state.outbox.writer.writable(), if state.outbox.waits() => Happened::Writable,
+                Some(finished) = self.finished.recv() => Happened::Finished(finished),
+                Some(report) = self.reports.recv() => Happened::Told(report),
+                change = changed(&mut self.addresses) => Happened::Addresses(change),
+                () = &mut alarm, if due.is_some() => Happened::Due,
+            };
+            state.look_at_the_clock();
+            match happened {
+                // An order given before still counts.
+                Happened::Read(Ok(0) | Err(_)) if state.stopping => link_ended = true,
+                Happened::Read(Ok(0) | Err(_)) => {
+                    info!("the supervisor is gone: checks end, the kernel's IPVS table stays as it is");
+                    return Ok(());
+                }
+                Happened::Read(Ok(count)) => {
+                    decoder.push(&buffer[..count]); // read() counts within the buffer
+                    while let Some(message) = decoder.message()? {
+                        state.hear(message);
                     }
-                    Ok(count) => {
-                        decoder.push(&buffer[..count]); // read() counts within the buffer
-                        while let Some(message) = decoder.message()? {
-                            state.hear(message);
-                        }
+                }
+                Happened::Writable => state.outbox.flush(),
+                Happened::Finished(finished) => {
+                    state.finished(finished);
+                    while let Ok(another) = self.finished.try_recv() {
+                        state.finished(another);
                     }
-                },
-                _ = state.outbox.writer.writable(), if state.outbox.waits() => state.outbox.flush(),
-                Some(finished) = self.finished.recv() => state.finished(finished),
-                Some(report) = self.reports.recv() => state.told(report),
-                change = changed(&mut self.addresses) => match change {
-                    Ok(addresses) => state.hold(addresses),
-                    Err(error) => {
-                        warn!("{error}; the checks of ha_suspend run all the time");
-                        (self.addresses, state.held, state.unwatchable) = (None, None, true);
-                        state.ask();
-                    }
-                },
-                () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {}
+                }
+                Happened::Told(report) => state.told(report),
+                Happened::Addresses(Ok(addresses)) => state.hold(addresses),
+                Happened::Addresses(Err(error)) => {
+                    warn!("{error}; the checks of ha_suspend run all the time");
+                    (self.addresses, state.held, state.unwatchable) = (None, None, true);
+                    state.ask();
+                }
+                Happened::Due => {}
             }
             if self.addresses.is_none() && state.must_watch() {
                 self.addresses = state.watch();
@@ -211,17 +251,22 @@ impl Role {
 }
 
 impl State {
+    /// When the wait ended: the clock is read once a turn.
     fn now(&self) -> Instant {
-        Instant::ZERO + self.origin.elapsed()
+        self.now
     }
 
-    /// Time until a check is due, or somebody who looks has waited long enough.
-    fn sleep(&self) -> Option<Duration> {
+    fn look_at_the_clock(&mut self) {
+        self.now = Instant::ZERO + self.origin.elapsed();
+    }
+
+    /// When a check is due, or somebody who looks has waited long enough.
+    fn due(&self) -> Option<tokio::time::Instant> {
         if self.stopping {
             return None;
         }
-        let due = self.checks.next_timeout().into_iter().chain(self.looks.deadline()).min();
-        due.map(|due| due.saturating_duration_since(self.now()))
+        let due = self.checks.next_timeout().into_iter().chain(self.looks.deadline()).min()?;
+        Some((self.origin + due.saturating_duration_since(Instant::ZERO)).into())
     }
 
     fn hear(&mut self, message: ToChecker) {
@@ -413,7 +458,7 @@ impl State {
             return;
         }
         // Other programs that ping from here count from small numbers, too.
-        let mark = Mark { identifier: mark.identifier ^ std::process::id() as u16, ..mark };
+        let mark = Mark { identifier: mark.identifier ^ self.process as u16, ..mark };
         let task = tokio::spawn(async move {
             let (outcome, latency) = probe_io::ask(&question, part, mark, trace).await;
             match &outcome {
@@ -471,7 +516,7 @@ impl State {
 
     /// Answers what the supervisor has asked, once it has read what went before.
     fn answer(&mut self) {
-        while !self.outbox.waits() {
+        while self.outbox.takes_more() {
             let message = if let Some(number) = self.outbox.alive.take() {
                 FromChecker::Alive(number)
             } else if let Some(order) = self.programs.next_order() {
@@ -486,16 +531,21 @@ impl State {
             } else if let Some(answer) = self.look() {
                 answer
             } else {
-                return;
+                break;
             };
-            self.outbox.send(&message);
+            self.outbox.put(&message);
         }
+        self.outbox.flush();
     }
 
     fn status(&self) -> CheckerStatus {
         let nothing = Director::default();
         let director = self.director.as_ref().unwrap_or(&nothing);
-        report::check::snapshot(director, &self.checks, self.trouble.clone(), &|id| self.looks.output(id))
+        let output = |id| self.looks.output(id);
+        CheckerStatus {
+            table_latency: self.worker.latency(),
+            ..report::check::snapshot(director, &self.checks, self.trouble.clone(), &output)
+        }
     }
 
     /// The next answer to those who look.
@@ -583,12 +633,19 @@ impl Outbox {
         self.sent < self.backlog.len()
     }
 
+    /// What is put here at once leaves at once: a thousand verdicts are a few system calls.
+    fn takes_more(&self) -> bool {
+        self.sent == 0 && self.backlog.len() < AT_ONCE
+    }
+
     fn send(&mut self, message: &FromChecker) {
+        self.put(message);
+        self.flush();
+    }
+
+    fn put(&mut self, message: &FromChecker) {
         match encode(message) {
-            Ok(frame) => {
-                self.backlog.extend_from_slice(&frame);
-                self.flush();
-            }
+            Ok(frame) => self.backlog.extend_from_slice(&frame),
             Err(why) => error!("message to the supervisor dropped: {why}"),
         }
     }

@@ -50,7 +50,7 @@ const VIRTUAL_SERVER: &[Keyword] = &[
     works("mh-port", 0, "flag, after lvs_sched mh"),
     works("mh-fallback", 0, "flag, after lvs_sched mh"),
     works("lb_kind", 1, "as lvs_method").takes(Words),
-    works("lvs_method", 1, "NAT|DR|TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]").takes(Words),
+    works("lvs_method", 1, "NAT|DR|TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]|FULLNAT [source ADDR]").takes(Words),
     works("persistence_engine", 1, "NAME").takes(Text),
     works("persistence_timeout", 0, "[SECS 1..2678400]").takes(MaybeNumber(1, 2678400)),
     works("persistence_granularity", 1, "IPv4 mask | IPv6 prefix 1..128").takes(Text),
@@ -93,6 +93,8 @@ const SCHEDULER: &[Keyword] = &[
 #[rustfmt::skip]
 const METHOD: &[Keyword] = &[
     works("NAT", 0, ""),
+    works("FULLNAT", 0, "[source ADDR] (a word of holdfast)").takes(Words),
+    works("source", 1, "ADDR, after FULLNAT").takes(Words),
     works("DR", 0, ""),
     works("TUN", 0, "[type T] [port N] [checksum word]").takes(Words),
     works("type", 1, "ipip|gue|gre").takes(OneOf(&["ipip", "gue", "gre"])),

@@ -81,8 +81,11 @@ fn the_screen_of_a_healthy_backup() {
 fn the_second_line_says_what_is_wrong() {
     let mut status = status();
     status.vrrp.as_mut().expect("set above").routers[0].addresses.clear();
-    status.checker =
-        Some(CheckerStatus { ipvs_error: None, virtual_servers: vec![virtual_server(true, false)] });
+    status.checker = Some(CheckerStatus {
+        ipvs_error: None,
+        virtual_servers: vec![virtual_server(true, false)],
+        table_latency: None,
+    });
     let page = render(&status);
     assert_eq!(page.lines().nth(1), Some("TROUBLE: 192.0.2.80:80: 1 of 2 servers down"), "{page}");
     let line =
@@ -98,6 +101,7 @@ fn every_trouble_is_listed_worst_first() {
     router.state = "FAULT".to_owned();
     router.reason = "eth0 is down".to_owned();
     status.checker = Some(CheckerStatus {
+        table_latency: None,
         ipvs_error: Some("this kernel has no ip_vs".to_owned()),
         virtual_servers: vec![virtual_server(false, true), virtual_server(false, false)],
     });
