@@ -54,6 +54,7 @@ fn converse(socket: &Path, request: Request) -> io::Result<Vec<u8>> {
     let limit = match request {
         Request::Status => STATUS_LIMIT,
         Request::Reload => RELOAD_LIMIT,
+        Request::Traffic(_) => STATUS_LIMIT,
     };
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(limit))?;

@@ -11,7 +11,9 @@ mod reload;
 mod show;
 mod status;
 mod text;
+mod traffic;
 mod vrrp;
+mod when;
 
 use crate::link::control::DEFAULT_SOCKET;
 use clap::{Args, Parser, Subcommand};
@@ -102,6 +104,16 @@ enum Verb {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Send a real server no new connections; those that it has go on. Kept over reloads and restarts
+    Drain(traffic::Drain),
+    /// End a drain
+    Undrain(traffic::Undrain),
+    /// Give a real server another weight, at once or bit by bit. Kept over reloads and restarts
+    Weight(traffic::Weight),
+    /// Send a virtual server's traffic to another set of real servers, in one batch. Kept over reloads and restarts
+    Switch(traffic::Switch),
+    /// What is said of traffic by hand; ends it with --drop
+    Overrides(traffic::Overrides),
     /// Read the configuration again; if it cannot be run, the old one goes on
     Reload(Form),
 }
@@ -133,6 +145,11 @@ pub fn main() -> ExitCode {
         Verb::Show(what) => show::run(what),
         Verb::Keywords(arguments) => keywords::run(arguments),
         Verb::Completion { shell } => keywords::completion(shell),
+        Verb::Drain(arguments) => traffic::drain(&socket, arguments),
+        Verb::Undrain(arguments) => traffic::undrain(&socket, arguments),
+        Verb::Weight(arguments) => traffic::weight(&socket, arguments),
+        Verb::Switch(arguments) => traffic::switch(&socket, arguments),
+        Verb::Overrides(arguments) => traffic::overrides(&socket, &arguments),
         Verb::Reload(form) => reload::run(&socket, form.json),
     };
     match done {

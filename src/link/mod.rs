@@ -9,6 +9,8 @@ pub mod news;
 
 pub use news::News;
 
+use crate::lvs::traffic::Overrides;
+use crate::lvs::traffic::orders::Order;
 use crate::plan::bfd::BfdPlan;
 use crate::plan::lvs::LvsPlan;
 use crate::plan::process::ProcessPlan;
@@ -16,7 +18,7 @@ use crate::plan::scripts::{RunOrder, RunReport, ScriptsPlan};
 use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::vrrp::VrrpPlan;
 use crate::plan::{Generation, Plans};
-use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, VrrpStatus};
+use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, TrafficOutcome, VrrpStatus};
 use crate::vrrp::{ClaimId, ClaimOrder, RouterId, Transition};
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +83,10 @@ pub enum ToChecker {
     Ran(RunReport),
     /// Is the virtual router that `lvs_sync_daemon` names master? Comes before the plan when it is.
     Master(bool),
+    /// Comes before the first plan: what was said of traffic by hand, and still holds.
+    Overrides(Overrides),
+    /// Change traffic by hand; answered with [`FromChecker::Traffic`] and this number.
+    Traffic(u64, Order),
     /// Send a [`FromChecker::Snapshot`] with this number.
     Snapshot(u64),
     /// Send a [`FromChecker::Alive`] with this number.
@@ -99,6 +105,10 @@ pub enum FromChecker {
     News(News),
     /// Have a program run for a checker; answered with [`ToChecker::Ran`].
     Run(RunOrder),
+    /// What is said of traffic by hand has changed: this is all of it, to be kept.
+    Overrides(Overrides),
+    /// What became of an order, or why it is refused; changed overrides come before it.
+    Traffic(u64, Result<Box<TrafficOutcome>, String>),
     /// The plan of this generation is in force.
     Applied(Generation),
     /// State on request.

@@ -1,18 +1,37 @@
 //! The checker role's view of itself.
 
+use super::traffic;
 use super::{CheckerDetail, CheckerStatus, RealServerStatus, VirtualServerStatus};
 use crate::check::Checks;
 use crate::check::checker::Belief;
 use crate::lvs::director::Director;
+use crate::lvs::traffic::Wall;
 use crate::plan::check::CheckerPlan;
-use crate::plan::lvs::VirtualServer;
+use crate::plan::lvs::{ServiceKey, VirtualServer};
+use std::net::SocketAddr;
+
+/// Clocks of a snapshot.
+pub struct Clocks<'a> {
+    /// The machine's.
+    pub wall: Wall,
+    /// For how many seconds a server of a service is what it is.
+    pub since: &'a dyn Fn(&ServiceKey, &SocketAddr) -> u64,
+}
 
 /// What the policy and the checkers know now. `ipvs_error`: why the kernel's table is not as it should be.
-pub fn snapshot(director: &Director, checks: &Checks, ipvs_error: Option<String>) -> CheckerStatus {
+pub fn snapshot(
+    director: &Director,
+    checks: &Checks,
+    ipvs_error: Option<String>,
+    clocks: &Clocks<'_>,
+) -> CheckerStatus {
     let servers = director.plan().virtual_servers.iter().enumerate();
     CheckerStatus {
         ipvs_error,
-        virtual_servers: servers.map(|(index, plan)| virtual_server(director, checks, index, plan)).collect(),
+        virtual_servers: servers
+            .map(|(index, plan)| virtual_server(director, checks, index, plan, clocks))
+            .collect(),
+        overrides: traffic::overrides(director, clocks.wall),
     }
 }
 
@@ -21,13 +40,20 @@ fn virtual_server(
     checks: &Checks,
     index: usize,
     plan: &VirtualServer,
+    clocks: &Clocks<'_>,
 ) -> VirtualServerStatus {
+    let by_hand = director.traffic();
     let up = director.quorum_up(index);
     let real_servers = plan.real_servers.iter().enumerate().map(|(server_index, server)| RealServerStatus {
         endpoint: server.endpoint,
         weight: director.weight(index, server_index),
         up: director.server_up(index, server_index),
         checkers: server.checkers.iter().map(|checker| detail(checks, checker)).collect(),
+        configured_weight: server.weight,
+        by_hand: traffic::by_hand(by_hand, plan, server),
+        set: server.set.as_deref().map(str::to_owned),
+        cause: director.cause(index, server_index).map(str::to_owned),
+        since_seconds: plan.keys.first().map_or(0, |key| (clocks.since)(key, &server.endpoint)),
     });
     VirtualServerStatus {
         name: plan.name.clone(),
@@ -37,6 +63,8 @@ fn virtual_server(
         hysteresis: plan.hysteresis,
         sorry_server_in_use: plan.sorry_server.is_some() && !up,
         real_servers: real_servers.collect(),
+        services: plan.keys.clone(),
+        active_set: by_hand.set(plan).map(str::to_owned),
     }
 }
 

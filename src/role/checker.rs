@@ -4,6 +4,7 @@
 //! (`ipvs_worker`), programs to the scripts role (`programs`). The end of the link means *retain*: the process ends and the table stays as it is.
 
 mod programs;
+mod traffic;
 
 use super::held_addresses::HeldAddresses;
 use super::ipvs_worker::{IpvsWorker, Opener, Report, open_kernel};
@@ -24,10 +25,10 @@ use crate::report::{self, CheckerStatus};
 use crate::sys::process::release_free_memory;
 use crate::time::Instant;
 use programs::Programs;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -118,6 +119,7 @@ struct State {
     conversations: HashMap<CheckId, AbortHandle>,
     on_finished: mpsc::Sender<Finished>,
     programs: Programs,
+    desk: traffic::Desk,
     outbox: Outbox,
     scheduling: Scheduling,
     stopping: bool,
@@ -146,6 +148,7 @@ impl Role {
             conversations: HashMap::new(),
             on_finished,
             programs: Programs::new(random()),
+            desk: traffic::Desk::default(),
             outbox: Outbox::new(writer),
             scheduling: Scheduling::new(super::Role::Checker.ident(), false),
             stopping: false,
@@ -193,6 +196,7 @@ impl Role {
                 self.addresses = state.watch();
             }
             state.run_due_checks();
+            state.move_traffic_on();
             state.answer();
         }
         self.state.leave().await;
@@ -205,12 +209,13 @@ impl State {
         Instant::ZERO + self.origin.elapsed()
     }
 
-    /// Time until a check is due.
+    /// Time until a check is due, or something said by hand changes.
     fn sleep(&self) -> Option<Duration> {
         if self.stopping {
             return None;
         }
-        self.checks.next_timeout().map(|due| due.saturating_duration_since(self.now()))
+        let check = self.checks.next_timeout().map(|due| due.saturating_duration_since(self.now()));
+        check.into_iter().chain(self.traffic_due()).min()
     }
 
     fn hear(&mut self, message: ToChecker) {
@@ -225,6 +230,8 @@ impl State {
             ToChecker::Tracker(key, sample) => self.checks_event(check::Event::Sample(key, sample)),
             ToChecker::Ran(report) => self.programs.ended(report),
             ToChecker::Master(master) => self.worker.master(master),
+            ToChecker::Overrides(overrides) => self.desk.hold(overrides),
+            ToChecker::Traffic(number, order) => self.order(number, &order),
             ToChecker::Stop { release } => self.stop(release),
         }
     }
@@ -253,7 +260,7 @@ impl State {
     fn adopt(&mut self, observed: crate::lvs::table::Table) {
         let Some(plan) = self.first_plan.take() else { return };
         let mut events = Vec::new();
-        let director = Director::start(plan, &observed, &mut events);
+        let director = Director::start_with(plan, &observed, self.desk.first(), &mut events);
         let first = director.first_news();
         self.director = Some(director);
         self.plan_in_force(events);
@@ -266,6 +273,14 @@ impl State {
         let changes = self.changes();
         let Some(director) = &self.director else { return };
         self.worker.plan(director.plan().generation, &director.plan().kernel, changes);
+        let plan = director.plan();
+        let servers: HashSet<(ServiceKey, SocketAddr)> = plan
+            .virtual_servers
+            .iter()
+            .flat_map(|server| server.keys.first().map(|key| (*key, &server.real_servers)))
+            .flat_map(|(key, servers)| servers.iter().map(move |server| (key, server.endpoint)))
+            .collect();
+        self.desk.forget(|service, endpoint| servers.contains(&(*service, *endpoint)));
         self.ask();
     }
 
@@ -444,6 +459,8 @@ impl State {
                 FromChecker::Alive(number)
             } else if let Some(order) = self.programs.next_order() {
                 FromChecker::Run(order)
+            } else if let Some(answer) = self.desk.answers.pop_front() {
+                answer
             } else if let Some(news) = self.outbox.news.pop_front() {
                 FromChecker::News(news)
             } else if let Some(generation) = self.outbox.applied.take() {
@@ -461,11 +478,15 @@ impl State {
     fn status(&self) -> CheckerStatus {
         let nothing = Director::default();
         let director = self.director.as_ref().unwrap_or(&nothing);
-        report::check::snapshot(director, &self.checks, self.trouble.clone())
+        let now = self.now();
+        let since = |service: &ServiceKey, endpoint: &SocketAddr| self.desk.since(service, endpoint, now);
+        let clocks = report::check::Clocks { wall: traffic::wall(), since: &since };
+        report::check::snapshot(director, &self.checks, self.trouble.clone(), &clocks)
     }
 
     /// News for those who asked to be told.
     fn tell(&mut self, events: &[notify::Event]) {
+        self.desk.note(events, self.now());
         let news = events.iter().filter_map(News::of_server);
         self.outbox.news.extend(news);
         let surplus = self.outbox.news.len().saturating_sub(MAX_NEWS);

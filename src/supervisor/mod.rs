@@ -9,6 +9,7 @@ mod difference;
 mod dispatch;
 mod dump;
 mod life;
+mod overrides_file;
 mod pidfile;
 mod privileges;
 mod relay;
@@ -20,6 +21,7 @@ mod signals;
 mod slot;
 mod start;
 mod status;
+mod traffic;
 mod worker;
 
 pub use settings::{Launcher, Limits, Settings};

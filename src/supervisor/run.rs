@@ -8,6 +8,7 @@ use super::reload::{QueuedReload, Reload};
 use super::settings::Settings;
 use super::slot::Slot;
 use super::status::{Recent, StatusRound};
+use super::traffic::Traffic;
 use super::worker::{Report, START_ORDER, STOP_ORDER, WORKERS, Worker};
 use crate::link::control::{Answer, Request};
 use crate::link::{Compiled, News};
@@ -51,6 +52,7 @@ pub struct Supervisor {
     pub(super) refused_reload: Option<String>,
     pub(super) status: StatusRound,
     pub(super) dumps: Dumps,
+    pub(super) traffic: Traffic,
     pub(super) recent: VecDeque<Recent>,
     pub(super) started: Instant,
     pub(super) compiled: mpsc::Sender<Result<Compiled, String>>,
@@ -113,6 +115,7 @@ impl Supervisor {
         let Configuration { mut plans, errors } = first;
         plans.shrink();
         Supervisor {
+            traffic: Traffic::from_file(settings.overrides_file.clone()),
             settings,
             generation: plans.vrrp.generation.max(plans.lvs.generation),
             tracked: trackers(&plans),
@@ -218,6 +221,8 @@ impl Supervisor {
                     Report::Claimed(claimed) => self.relay_claimed(claimed),
                     Report::Order(order) => self.relay_order(order),
                     Report::Ran(report) => self.relay_end(report),
+                    Report::Overrides(overrides) => self.keep_overrides(overrides),
+                    Report::Traffic(number, result) => self.on_traffic(number, result),
                     Report::Alive => {}
                     // Its exit follows, and is logged.
                     Report::Stopped => {}
@@ -256,6 +261,7 @@ impl Supervisor {
             _ if reply.is_closed() => {}
             Request::Status => self.ask_status(reply),
             Request::Reload => self.ask_reload(Some(reply)),
+            Request::Traffic(order) => self.ask_traffic(order, reply),
         }
     }
 
@@ -277,12 +283,14 @@ impl Supervisor {
         self.finish_status(now);
         self.finish_dumps(now);
         self.finish_reload(now);
+        self.finish_traffic(now);
         self.advance_stop();
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         let slots = self.slots.iter().filter_map(Slot::deadline);
-        let rounds = self.status.deadline().into_iter().chain(self.dumps.deadline());
+        let rounds =
+            self.status.deadline().into_iter().chain(self.dumps.deadline()).chain(self.traffic.deadline());
         slots.chain(rounds).chain(self.reload.as_ref().and_then(Reload::deadline)).min()
     }
 

@@ -5,10 +5,11 @@ use crate::link::frame::{Decoder, FrameError, encode};
 use crate::link::{
     Claimed, FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp,
 };
+use crate::lvs::traffic::Overrides;
 use crate::plan::scripts::{RunOrder, RunReport};
 use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::{Generation, Plans};
-use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, VrrpStatus};
+use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, TrafficOutcome, VrrpStatus};
 use crate::role::Role;
 use crate::vrrp::{ClaimId, ClaimOrder, Transition, patience};
 
@@ -76,6 +77,10 @@ pub enum Report {
     Order(RunOrder),
     /// A program for a checker has ended.
     Ran(RunReport),
+    /// What is said of traffic by hand, to be kept.
+    Overrides(Overrides),
+    /// What became of an order.
+    Traffic(u64, Result<Box<TrafficOutcome>, String>),
     /// The process exits next.
     Stopped,
 }
@@ -249,6 +254,8 @@ impl Worker {
                 FromChecker::Alive(_) => Report::Alive,
                 FromChecker::News(news) => Report::Told(news),
                 FromChecker::Run(order) => Report::Order(order),
+                FromChecker::Overrides(overrides) => Report::Overrides(overrides),
+                FromChecker::Traffic(number, result) => Report::Traffic(number, result),
                 FromChecker::Stopped => Report::Stopped,
             }),
             Worker::Vrrp => decoder.message::<FromVrrp>()?.map(|message| match message {
