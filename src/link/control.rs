@@ -3,7 +3,7 @@
 
 use crate::lvs::traffic::orders::Order;
 use crate::plan::Generation;
-use crate::report::{Status, TrafficOutcome};
+use crate::report::{CheckNowReport, ChecksReport, ServerFilter, Status, TrafficOutcome};
 use serde::{Deserialize, Serialize};
 
 /// Where the supervisor listens unless told otherwise.
@@ -21,6 +21,10 @@ pub enum Request {
     Reload,
     /// Change traffic by hand; the answer comes when it is in force and kept.
     Traffic(Order),
+    /// The checks of these servers, one by one.
+    Checks(ServerFilter),
+    /// Check these servers now; the answer comes when their conversations have ended.
+    CheckNow(ServerFilter),
 }
 
 /// What comes back.
@@ -32,6 +36,10 @@ pub enum Answer {
     Reload(ReloadOutcome),
     /// To [`Request::Traffic`].
     Traffic(Box<TrafficOutcome>),
+    /// To [`Request::Checks`].
+    Checks(Box<ChecksReport>),
+    /// To [`Request::CheckNow`].
+    CheckedNow(Box<CheckNowReport>),
     /// The request cannot be served, and why.
     Refused(String),
 }

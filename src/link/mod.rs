@@ -18,7 +18,10 @@ use crate::plan::scripts::{RunOrder, RunReport, ScriptsPlan};
 use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::vrrp::VrrpPlan;
 use crate::plan::{Generation, Plans};
-use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, TrafficOutcome, VrrpStatus};
+use crate::report::{
+    BfdStatus, CheckNowReport, CheckerStatus, ChecksReport, ScriptsStatus, ServerFilter, TrafficOutcome,
+    VrrpStatus,
+};
 use crate::vrrp::{ClaimId, ClaimOrder, RouterId, Transition};
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +90,10 @@ pub enum ToChecker {
     Overrides(Overrides),
     /// Change traffic by hand; answered with [`FromChecker::Traffic`] and this number.
     Traffic(u64, Order),
+    /// Send a [`FromChecker::Checks`] with this number, of these servers.
+    Checks(u64, ServerFilter),
+    /// Check these servers now, and send a [`FromChecker::CheckedNow`] with this number.
+    CheckNow(u64, ServerFilter),
     /// Send a [`FromChecker::Snapshot`] with this number.
     Snapshot(u64),
     /// Send a [`FromChecker::Alive`] with this number.
@@ -113,6 +120,10 @@ pub enum FromChecker {
     Applied(Generation),
     /// State on request.
     Snapshot(u64, CheckerStatus),
+    /// The checks one by one, on request.
+    Checks(u64, ChecksReport),
+    /// The conversations of checks that were made on request.
+    CheckedNow(u64, CheckNowReport),
     /// Heartbeat answer.
     Alive(u64),
     /// Stopped; the process exits next.

@@ -2,8 +2,8 @@
 
 use super::traffic;
 use super::{CheckerDetail, CheckerStatus, RealServerStatus, VirtualServerStatus};
-use crate::check::Checks;
-use crate::check::checker::Belief;
+use crate::check::checker::{Belief, Checker};
+use crate::check::{CheckId, Checks};
 use crate::lvs::director::Director;
 use crate::lvs::traffic::Wall;
 use crate::plan::check::CheckerPlan;
@@ -19,27 +19,31 @@ pub struct Clocks<'a> {
 }
 
 /// What the policy and the checkers know now. `ipvs_error`: why the kernel's table is not as it should be.
-pub fn snapshot(
+///
+/// `output`: what the program of a check printed when it failed last.
+pub fn snapshot<'a>(
     director: &Director,
     checks: &Checks,
     ipvs_error: Option<String>,
+    output: &dyn Fn(CheckId) -> Option<&'a str>,
     clocks: &Clocks<'_>,
 ) -> CheckerStatus {
     let servers = director.plan().virtual_servers.iter().enumerate();
     CheckerStatus {
         ipvs_error,
         virtual_servers: servers
-            .map(|(index, plan)| virtual_server(director, checks, index, plan, clocks))
+            .map(|(index, plan)| virtual_server(director, checks, index, plan, output, clocks))
             .collect(),
         overrides: traffic::overrides(director, clocks.wall),
     }
 }
 
-fn virtual_server(
+fn virtual_server<'a>(
     director: &Director,
     checks: &Checks,
     index: usize,
     plan: &VirtualServer,
+    output: &dyn Fn(CheckId) -> Option<&'a str>,
     clocks: &Clocks<'_>,
 ) -> VirtualServerStatus {
     let by_hand = director.traffic();
@@ -48,12 +52,12 @@ fn virtual_server(
         endpoint: server.endpoint,
         weight: director.weight(index, server_index),
         up: director.server_up(index, server_index),
-        checkers: server.checkers.iter().map(|checker| detail(checks, checker)).collect(),
         configured_weight: server.weight,
         by_hand: traffic::by_hand(by_hand, plan, server),
         set: server.set.as_deref().map(str::to_owned),
         cause: director.cause(index, server_index).map(str::to_owned),
         since_seconds: plan.keys.first().map_or(0, |key| (clocks.since)(key, &server.endpoint)),
+        checkers: server.checkers.iter().map(|checker| detail(checks, checker, output)).collect(),
     });
     VirtualServerStatus {
         name: plan.name.clone(),
@@ -68,20 +72,30 @@ fn virtual_server(
     }
 }
 
-fn detail(checks: &Checks, plan: &CheckerPlan) -> CheckerDetail {
-    let machine = checks.checker(&plan.question());
-    let state = match machine.map(|machine| machine.belief()) {
+fn detail<'a>(
+    checks: &Checks,
+    plan: &CheckerPlan,
+    output: &dyn Fn(CheckId) -> Option<&'a str>,
+) -> CheckerDetail {
+    let question = plan.question();
+    let machine = checks.checker(&question);
+    CheckerDetail {
+        kind: plan.kind.keyword().into(),
+        state: state(machine).into(),
+        last_result: machine.and_then(|machine| machine.last_result()).map(str::to_owned),
+        latency_us: machine.and_then(|machine| machine.latency()).map(|latency| latency.as_micros() as u64),
+        failures: machine.map_or(0, |machine| machine.failures()),
+        output: checks.id(&question).and_then(output).map(str::to_owned),
+    }
+}
+
+/// What a checker believes, in a word.
+pub(super) fn state(machine: Option<&Checker>) -> &'static str {
+    match machine.map(|machine| machine.belief()) {
         // Of a plan in force only those of `ha_suspend` are not asked.
         None => "suspended",
         Some(Belief::Unknown) => "unknown",
         Some(Belief::Up) => "up",
         Some(Belief::Down) => "down",
-    };
-    CheckerDetail {
-        kind: plan.kind.keyword().into(),
-        state: state.into(),
-        last_result: machine.and_then(|machine| machine.last_result()).map(str::to_owned),
-        latency_us: machine.and_then(|machine| machine.latency()).map(|latency| latency.as_micros() as u64),
-        failures: machine.map_or(0, |machine| machine.failures()),
     }
 }

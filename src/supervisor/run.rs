@@ -1,5 +1,6 @@
 //! The supervisor's one loop and its state. Every wait is a deadline in the state; nothing here blocks.
 
+use super::ask_checker::Asks as CheckerAsks;
 use super::child::{ChildEvent, ChildEvents};
 use super::control::Asked;
 use super::dump::{Dump, Dumps};
@@ -51,6 +52,7 @@ pub struct Supervisor {
     pub(super) queued_reload: Option<QueuedReload>,
     pub(super) refused_reload: Option<String>,
     pub(super) status: StatusRound,
+    pub(super) checker_asks: CheckerAsks,
     pub(super) dumps: Dumps,
     pub(super) traffic: Traffic,
     pub(super) recent: VecDeque<Recent>,
@@ -128,6 +130,7 @@ impl Supervisor {
             queued_reload: None,
             refused_reload: None,
             status: StatusRound::default(),
+            checker_asks: CheckerAsks::default(),
             dumps: Dumps::default(),
             recent: VecDeque::new(),
             started: Instant::now(),
@@ -223,6 +226,7 @@ impl Supervisor {
                     Report::Ran(report) => self.relay_end(report),
                     Report::Overrides(overrides) => self.keep_overrides(overrides),
                     Report::Traffic(number, result) => self.on_traffic(number, result),
+                    Report::Answer(number, answer) => self.checker_asks.answered(number, answer),
                     Report::Alive => {}
                     // Its exit follows, and is logged.
                     Report::Stopped => {}
@@ -262,6 +266,8 @@ impl Supervisor {
             Request::Status => self.ask_status(reply),
             Request::Reload => self.ask_reload(Some(reply)),
             Request::Traffic(order) => self.ask_traffic(order, reply),
+            Request::Checks(filter) => self.ask_checks(filter, reply),
+            Request::CheckNow(filter) => self.ask_check_now(filter, reply),
         }
     }
 
@@ -281,6 +287,7 @@ impl Supervisor {
             }
         }
         self.finish_status(now);
+        self.expire_checker_asks(now);
         self.finish_dumps(now);
         self.finish_reload(now);
         self.finish_traffic(now);
@@ -289,8 +296,8 @@ impl Supervisor {
 
     fn next_deadline(&self) -> Option<Instant> {
         let slots = self.slots.iter().filter_map(Slot::deadline);
-        let rounds =
-            self.status.deadline().into_iter().chain(self.dumps.deadline()).chain(self.traffic.deadline());
+        let rounds = self.status.deadline().into_iter().chain(self.dumps.deadline());
+        let rounds = rounds.chain(self.checker_asks.deadline()).chain(self.traffic.deadline());
         slots.chain(rounds).chain(self.reload.as_ref().and_then(Reload::deadline)).min()
     }
 

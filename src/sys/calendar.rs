@@ -33,7 +33,7 @@ pub fn unix_of_local(time: LocalTime) -> Option<i64> {
     parts.tm_isdst = -1;
     // SAFETY: the pointer is to a struct tm of ours, which mktime reads and normalises.
     let seconds = unsafe { libc::mktime(&raw mut parts) };
-    (seconds != -1).then_some(i64::from(seconds))
+    (seconds != -1).then_some(seconds)
 }
 
 /// Year, month and day of a moment, in seconds since 1970, in this machine's time zone.

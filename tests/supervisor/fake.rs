@@ -13,7 +13,9 @@ use holdfast::net::{AddressFamily, Priority, VirtualRouterId};
 use holdfast::plan::Generation;
 use holdfast::plan::track::{Sample, TrackerKey, TrackerKind};
 use holdfast::plan::vrrp::RouterKey;
-use holdfast::report::{BfdStatus, CheckerStatus, ScriptsStatus, TrafficOutcome, VrrpStatus};
+use holdfast::report::{
+    BfdStatus, CheckNowReport, CheckerStatus, ChecksReport, ScriptsStatus, TrafficOutcome, VrrpStatus,
+};
 use holdfast::time::Instant;
 use holdfast::vrrp::{ClaimId, ClaimOrder, RouterId, State, Transition, TransitionCause};
 use serde::Serialize;
@@ -173,6 +175,15 @@ impl Fake {
                 }
                 ToChecker::Snapshot(number) => {
                     fake.say(&FromChecker::Snapshot(number, CheckerStatus::default()))
+                }
+                ToChecker::Checks(number, filter) => {
+                    fake.note(&format!("checks of {filter}"));
+                    fake.say(&FromChecker::Checks(number, ChecksReport::default()));
+                }
+                ToChecker::CheckNow(number, filter) => {
+                    let left_out = vec![filter.to_string()];
+                    let report = CheckNowReport { left_out, ..CheckNowReport::default() };
+                    fake.say(&FromChecker::CheckedNow(number, report));
                 }
                 ToChecker::Tracker(key, sample) => fake.note(&format!("tracker {key} {sample:?}")),
                 ToChecker::Ran(report) => fake.note(&format!("ran {report:?}")),
