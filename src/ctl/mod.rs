@@ -84,7 +84,8 @@ enum Verb {
     /// The kernel's IPVS table: ipvsadm with all its options (see holdfastctl ipvs -h); needs no daemon
     ///
     /// Without a command it lists. Beyond ipvsadm: --json; -S also saves thresholds; -R reads everything before it
-    /// changes anything and names the lines of errors (--partial does what makes sense in spite of them).
+    /// changes anything and names the lines of errors (--partial does what makes sense in spite of them); --health adds
+    /// what the daemon knows of each server; --watch[=SPAN] draws again and again (--times=N ends it).
     #[command(disable_help_flag = true)]
     Ipvs {
         /// As for ipvsadm
@@ -148,7 +149,7 @@ pub fn main() -> ExitCode {
         Verb::Bfd(form) => bfd::run(&socket, form.json),
         Verb::Checks(what) => checks::list(&socket, &what),
         Verb::CheckNow(what) => checks::now(&socket, &what),
-        Verb::Ipvs { words } => Ok(ipvs::tool(&words)),
+        Verb::Ipvs { words } => Ok(ipvs::tool(&words, &socket)),
         Verb::Check(check) => check::run(check),
         Verb::Diff(arguments) => diff::run(arguments),
         Verb::Show(what) => show::run(what),

@@ -267,7 +267,8 @@ fn real_server(server: &RealServerStatus) -> Vec<String> {
     vec![format!("  {}", server.endpoint), up_or_down(server.up), format!("{weight}, {}", checks.join("; "))]
 }
 
-fn checker(checker: &CheckerDetail) -> String {
+/// A check and what it heard last.
+pub(super) fn checker(checker: &CheckerDetail) -> String {
     let mut text = format!("{} {}", checker.kind, checker.state);
     if let Some(result) = &checker.last_result {
         text += &format!(" ({result})");
