@@ -8,6 +8,7 @@ mod client;
 mod diff;
 mod ipvs;
 mod keywords;
+mod metrics;
 mod reload;
 mod show;
 mod status;
@@ -112,6 +113,8 @@ enum Verb {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// The status as Prometheus reads it: VRRP states, counters, servers, connections
+    Metrics,
     /// Send a real server no new connections; those that it has go on. Kept over reloads and restarts
     Drain(traffic::Drain),
     /// End a drain
@@ -155,6 +158,7 @@ pub fn main() -> ExitCode {
         Verb::Show(what) => show::run(what),
         Verb::Keywords(arguments) => keywords::run(arguments),
         Verb::Completion { shell } => keywords::completion(shell),
+        Verb::Metrics => metrics::run(&socket),
         Verb::Drain(arguments) => traffic::drain(&socket, arguments),
         Verb::Undrain(arguments) => traffic::undrain(&socket, arguments),
         Verb::Weight(arguments) => traffic::weight(&socket, arguments),

@@ -1,6 +1,6 @@
 //! Times as people write them.
 
-use crate::sys::calendar::{LocalTime, unix_of_local};
+use crate::sys::calendar::{local_date, unix_of_local};
 use std::time::Duration;
 
 /// `90`, `90s`, `10m`, `1h30m`, `2d`.
@@ -49,14 +49,19 @@ pub fn until(text: &str, now: u64) -> Result<u64, String> {
     };
     let [hour, minute, second] = clock_words(clock).ok_or_else(bad)?;
     let of_day = |[year, month, day]: [i32; 3]| {
-        let local = LocalTime { year, month, day, hour, minute, second };
-        if utc { Some(unix_of_utc(local)) } else { unix_of_local(local) }
+        let clock = i64::from(hour * 3600 + minute * 60 + second);
+        if utc {
+            return Some(days(year, month, day) * 86_400 + clock);
+        }
+        let number = |n: i32| u32::try_from(n).ok();
+        let day = (year, number(month)?, number(day)?);
+        unix_of_local(day, (number(hour)?, number(minute)?, number(second)?))
     };
     let moment = match day {
         Some(day) => of_day(day_words(day).ok_or_else(bad)?),
         None => {
             // Today or tomorrow, whichever comes first and is not over.
-            let today = if utc { utc_day(now_seconds) } else { crate::sys::calendar::local_day(now_seconds) };
+            let today = if utc { utc_day(now_seconds) } else { local_day(now_seconds).ok_or_else(bad)? };
             let tomorrow = [today[0], today[1], today[2] + 1];
             of_day(today).filter(|moment| *moment > now_seconds).or_else(|| of_day(tomorrow))
         }
@@ -97,9 +102,9 @@ fn days(year: i32, month: i32, day: i32) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-fn unix_of_utc(time: LocalTime) -> i64 {
-    let LocalTime { year, month, day, hour, minute, second } = time;
-    days(year, month, day) * 86_400 + i64::from(hour * 3600 + minute * 60 + second)
+fn local_day(seconds: i64) -> Option<[i32; 3]> {
+    let (year, month, day) = local_date(seconds)?;
+    Some([year, i32::try_from(month).ok()?, i32::try_from(day).ok()?])
 }
 
 /// Year, month and day in UTC; found by trying, since only the tool asks, once.

@@ -1,46 +1,51 @@
-//! The calendar of this machine's time zone.
+//! The local calendar: the time zone of the machine (TZ, /etc/localtime) is known to the C library alone.
+#![allow(unsafe_code)]
 
-#![allow(unsafe_code, reason = "the time zone is known to the C library alone")]
+use std::mem::MaybeUninit;
 
-/// A time of the calendar in this machine's time zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LocalTime {
-    /// As people count.
-    pub year: i32,
-    /// From 1.
-    pub month: i32,
-    /// From 1; a day past the end of the month is of the next.
-    pub day: i32,
-    /// From 0.
-    pub hour: i32,
-    /// From 0.
-    pub minute: i32,
-    /// From 0.
-    pub second: i32,
+/// Year, month and day of a moment (seconds since 1970), in local time. `None` beyond what the library can say.
+pub fn local_date(unix_seconds: i64) -> Option<(i32, u32, u32)> {
+    let seconds: libc::time_t = unix_seconds;
+    let mut fields = MaybeUninit::<libc::tm>::uninit();
+    // SAFETY: both pointers are valid for the call; on success the library has filled the structure.
+    let filled = unsafe { libc::localtime_r(&seconds, fields.as_mut_ptr()) };
+    if filled.is_null() {
+        return None;
+    }
+    // SAFETY: filled, see above.
+    let fields = unsafe { fields.assume_init() };
+    let month = u32::try_from(fields.tm_mon).ok()? + 1;
+    Some((fields.tm_year + 1900, month, u32::try_from(fields.tm_mday).ok()?))
 }
 
-/// Seconds since 1970 of a time of this machine's time zone (mktime); `None` if there is none.
-pub fn unix_of_local(time: LocalTime) -> Option<i64> {
-    // SAFETY: struct tm is plain data, for which zeros are valid.
-    let mut parts: libc::tm = unsafe { std::mem::zeroed() };
-    parts.tm_year = time.year - 1900;
-    parts.tm_mon = time.month - 1;
-    parts.tm_mday = time.day;
-    parts.tm_hour = time.hour;
-    parts.tm_min = time.minute;
-    parts.tm_sec = time.second;
-    // Summer time is as the zone says.
-    parts.tm_isdst = -1;
-    // SAFETY: the pointer is to a struct tm of ours, which mktime reads and normalises.
-    let seconds = unsafe { libc::mktime(&raw mut parts) };
+/// The moment of a local date and time, in seconds since 1970. Of an hour that comes twice the library chooses one.
+pub fn unix_of_local(
+    (year, month, day): (i32, u32, u32),
+    (hour, minute, second): (u32, u32, u32),
+) -> Option<i64> {
+    let number = |n: u32| libc::c_int::try_from(n).ok();
+    // SAFETY: a structure of integers and a pointer, for which zero (null) is a value.
+    let mut fields: libc::tm = unsafe { MaybeUninit::zeroed().assume_init() };
+    fields.tm_year = year - 1900;
+    fields.tm_mon = number(month)? - 1;
+    fields.tm_mday = number(day)?;
+    fields.tm_hour = number(hour)?;
+    fields.tm_min = number(minute)?;
+    fields.tm_sec = number(second)?;
+    fields.tm_isdst = -1;
+    // SAFETY: the structure is initialised and ours.
+    let seconds = unsafe { libc::mktime(&mut fields) };
     (seconds != -1).then_some(seconds)
 }
 
-/// Year, month and day of a moment, in seconds since 1970, in this machine's time zone.
-pub fn local_day(seconds: i64) -> [i32; 3] {
-    // SAFETY: struct tm is plain data, for which zeros are valid.
-    let mut parts: libc::tm = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to values of ours; localtime_r writes the second alone.
-    unsafe { libc::localtime_r(&raw const seconds, &raw mut parts) };
-    [parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_comes_back_from_its_local_date() {
+        let noon = unix_of_local((2031, 7, 9), (12, 0, 0)).expect("a day of this century");
+        assert_eq!(local_date(noon), Some((2031, 7, 9)));
+        assert_eq!(unix_of_local((2031, 7, 10), (12, 0, 0)), Some(noon + 86_400));
+    }
 }

@@ -124,6 +124,10 @@ pub fn decide(director: &Director, order: &Order, now: Wall) -> Result<Decided, 
     desk.decided(force)
 }
 
+fn count(servers: usize) -> String {
+    if servers == 1 { "1 server".to_owned() } else { format!("{servers} servers") }
+}
+
 /// An order on its way.
 struct Desk<'a> {
     director: &'a Director,
@@ -320,12 +324,12 @@ impl<'a> Desk<'a> {
         }
         let down = members.iter().filter(|position| !self.director.server_up(index, **position)).count();
         if down > 0 {
-            self.warnings.push(format!("{down} of {} servers of set {set} are down", members.len()));
+            self.warnings.push(format!("{down} of {} of set {set} down", count(members.len())));
         }
         self.say(Hand::Set { service: keys[0], set: set.to_owned() }, until)?; // a plan has one at least
         self.said.push(format!(
-            "{name}: set {set} serves, {} servers; the others take no new connections",
-            members.len()
+            "{name}: set {set} serves, {}; the others take no new connections",
+            count(members.len())
         ));
         Ok(())
     }
