@@ -657,3 +657,36 @@ fn the_checks_of_ha_suspend_run_only_where_the_address_is() {
     assert!(!up, "what was found out stays");
     role.stop(false);
 }
+
+#[test]
+fn orders_by_hand_change_the_table_end_by_themselves_and_are_told_to_be_kept() {
+    use holdfast::lvs::traffic::orders::Order;
+    let kernel = Kernel::default();
+    let mut role = start(&kernel);
+    let server = own_address();
+    role.plan(
+        1,
+        vec![virtual_server(vec![RealServer { checkers: vec![], ..real(checker(CheckKind::Tcp, server)) }])],
+    );
+    let weight = |wanted: u32| {
+        wait("the weight", || (kernel.destinations(key(80))?.first()?.1 == wanted).then_some(()));
+    };
+    weight(1);
+    let name = server.to_string();
+    let drain = |until, force| Order::Drain { server: name.clone(), virtual_server: None, until, force };
+    role.tell(&ToChecker::Traffic(7, drain(None, false)));
+    assert!(matches!(role.hear(), FromChecker::Traffic(7, Err(why)) if why.contains("quorum")));
+    role.tell(&ToChecker::Traffic(8, drain(None, true)));
+    assert!(matches!(role.hear(), FromChecker::Overrides(overrides) if overrides.0.len() == 1));
+    assert!(matches!(role.hear(), FromChecker::Traffic(8, Ok(outcome)) if outcome.servers.len() == 1));
+    weight(0);
+    let now = holdfast::sys::clock::unix_nanoseconds() / 1_000_000;
+    // The same drain again, with an end.
+    role.tell(&ToChecker::Traffic(9, drain(Some(holdfast::lvs::traffic::Wall(now + 5000)), true)));
+    assert!(matches!(role.hear(), FromChecker::Overrides(overrides) if overrides.0.len() == 1));
+    assert!(matches!(role.hear(), FromChecker::Traffic(9, Ok(_))));
+    // Its end comes without a word of anybody.
+    assert!(matches!(role.hear(), FromChecker::Overrides(overrides) if overrides.0.is_empty()));
+    weight(1);
+    role.stop(true);
+}

@@ -370,6 +370,7 @@ fn real_server() -> impl Strategy<Value = RealServer> {
             upper_threshold,
             lower_threshold: 0,
             checkers,
+            set: None,
         },
     )
 }
@@ -403,6 +404,7 @@ fn lvs_plan() -> impl Strategy<Value = LvsPlan> {
                 alpha,
                 omega: false,
                 ha_suspend: false,
+                active_set: None,
                 real_servers,
             });
         }

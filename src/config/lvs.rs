@@ -115,6 +115,7 @@ impl Lowering<'_> {
             alpha: self.written.alpha,
             omega: self.written.omega,
             ha_suspend: self.ha_suspend(&keys),
+            active_set: self.active_set(&real_servers),
             real_servers,
             keys,
             name: self.name.clone(),

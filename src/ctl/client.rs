@@ -58,6 +58,7 @@ fn converse(socket: &Path, request: Request) -> io::Result<Vec<u8>> {
         Request::Status | Request::Checks(_) => STATUS_LIMIT,
         Request::CheckNow(_) => CHECK_NOW_LIMIT,
         Request::Reload => RELOAD_LIMIT,
+        Request::Traffic(_) => STATUS_LIMIT,
     };
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(limit))?;

@@ -43,6 +43,10 @@ fn render(status: &Status) -> String {
     }
     if let Some(checker) = &status.checker {
         page += &virtual_servers(checker);
+        if !checker.overrides.is_empty() {
+            page += "\noverridden by hand\n";
+            page += &super::traffic::table(2, &checker.overrides);
+        }
     }
     if let Some(bfd) = status.bfd.as_ref().filter(|bfd| !bfd.sessions.is_empty()) {
         page += "\nBFD sessions\n";
@@ -258,11 +262,13 @@ fn real_server(server: &RealServerStatus) -> Vec<String> {
         [] => vec!["not checked".to_owned()],
         checkers => checkers.iter().map(checker).collect(),
     };
-    let weight = format!("weight {}", server.weight);
+    let by_hand = server.by_hand.as_ref().map_or(String::new(), |why| format!(" ({why})"));
+    let weight = format!("weight {}{by_hand}", server.weight);
     vec![format!("  {}", server.endpoint), up_or_down(server.up), format!("{weight}, {}", checks.join("; "))]
 }
 
-fn checker(checker: &CheckerDetail) -> String {
+/// A check and what it heard last.
+pub(super) fn checker(checker: &CheckerDetail) -> String {
     let mut text = format!("{} {}", checker.kind, checker.state);
     if let Some(result) = &checker.last_result {
         text += &format!(" ({result})");

@@ -10,6 +10,8 @@ pub mod pack;
 
 pub use news::News;
 
+use crate::lvs::traffic::Overrides;
+use crate::lvs::traffic::orders::Order;
 use crate::plan::bfd::BfdPlan;
 use crate::plan::lvs::LvsPlan;
 use crate::plan::process::ProcessPlan;
@@ -18,7 +20,8 @@ use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::vrrp::VrrpPlan;
 use crate::plan::{Generation, Plans};
 use crate::report::{
-    BfdStatus, CheckNowReport, CheckerStatus, ChecksReport, ScriptsStatus, ServerFilter, VrrpStatus,
+    BfdStatus, CheckNowReport, CheckerStatus, ChecksReport, ScriptsStatus, ServerFilter, TrafficOutcome,
+    VrrpStatus,
 };
 use crate::vrrp::{ClaimId, ClaimOrder, RouterId, Transition};
 use serde::{Deserialize, Serialize};
@@ -84,6 +87,10 @@ pub enum ToChecker {
     Ran(RunReport),
     /// Is the virtual router that `lvs_sync_daemon` names master? Comes before the plan when it is.
     Master(bool),
+    /// Comes before the first plan: what was said of traffic by hand, and still holds.
+    Overrides(Overrides),
+    /// Change traffic by hand; answered with [`FromChecker::Traffic`] and this number.
+    Traffic(u64, Order),
     /// Send a [`FromChecker::Checks`] with this number, of these servers.
     Checks(u64, ServerFilter),
     /// Check these servers now, and send a [`FromChecker::CheckedNow`] with this number.
@@ -106,6 +113,10 @@ pub enum FromChecker {
     News(News),
     /// Have a program run for a checker; answered with [`ToChecker::Ran`].
     Run(RunOrder),
+    /// What is said of traffic by hand has changed: this is all of it, to be kept.
+    Overrides(Overrides),
+    /// What became of an order, or why it is refused; changed overrides come before it.
+    Traffic(u64, Result<Box<TrafficOutcome>, String>),
     /// The plan of this generation is in force.
     Applied(Generation),
     /// State on request.

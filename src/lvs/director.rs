@@ -8,6 +8,7 @@
 
 use super::notify::{Event, Figures};
 use super::table::{Destination, Service, ServiceSettings, Table};
+use super::traffic::Traffic;
 use crate::plan::check::{CheckerPlan, Question, WeightChange};
 use crate::plan::lvs::{LvsPlan, RealServer, ServiceKey, VirtualServer};
 use std::collections::hash_map::DefaultHasher;
@@ -26,6 +27,7 @@ pub struct Director {
     questions: Map<Question, Answers>,
     desired: Table,
     changed: BTreeSet<ServiceKey>,
+    traffic: Traffic,
 }
 
 /// State of one virtual server, beside its plan.
@@ -39,8 +41,10 @@ struct VirtualState {
 #[derive(Clone, Debug)]
 struct ServerState {
     up: bool,
-    /// The weight in force: the configured one and what checks say of it.
+    /// The weight in force: the one given by hand, else the configured one and what checks say of it.
     weight: u32,
+    /// The one given by hand.
+    by_hand: Option<u32>,
     presumed: Presumed,
     /// Of the failed check, for people.
     cause: Option<String>,
@@ -68,8 +72,20 @@ struct Answers {
 impl Director {
     /// The first plan, on top of what the kernel has: `observed`, all services in it.
     pub fn start(plan: LvsPlan, observed: &Table, events: &mut Vec<Event>) -> Director {
-        let mut director = Director::default();
-        let states = plan.virtual_servers.iter().map(|server| adopt(server, observed, events)).collect();
+        Director::start_with(plan, observed, Traffic::default(), events)
+    }
+
+    /// The same, where something was said by hand before.
+    pub fn start_with(
+        plan: LvsPlan,
+        observed: &Table,
+        traffic: Traffic,
+        events: &mut Vec<Event>,
+    ) -> Director {
+        let mut director = Director { traffic, ..Director::default() };
+        let by_hand = &director.traffic;
+        let states =
+            plan.virtual_servers.iter().map(|server| adopt(server, observed, by_hand, events)).collect();
         director.take_plan(plan, states, events);
         director
     }
@@ -104,6 +120,49 @@ impl Director {
         }
     }
 
+    /// Something else is said by hand, or time has moved on.
+    pub fn set_traffic(&mut self, traffic: Traffic, events: &mut Vec<Event>) {
+        self.traffic = traffic;
+        for index in 0..self.states.len() {
+            let plan = &self.plan.virtual_servers[index]; // as many as states
+            let servers = plan.real_servers.iter().zip(&self.states[index].servers);
+            let mut servers =
+                servers.map(|(server, state)| self.traffic.weight(plan, server) != state.by_hand);
+            if !servers.any(|changed| changed) {
+                continue;
+            }
+            for server in 0..self.states[index].servers.len() {
+                self.evaluate_server(index, server, events);
+            }
+            self.evaluate_quorum(index, events);
+            self.derive(index);
+        }
+    }
+
+    /// What is said by hand.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// What the live weight of virtual server number `index` would be with `traffic`.
+    pub fn live_weight_with(&self, index: usize, traffic: &Traffic) -> u64 {
+        let (Some(plan), Some(state)) = (self.plan.virtual_servers.get(index), self.states.get(index)) else {
+            return 0;
+        };
+        let servers = plan.real_servers.iter().zip(&state.servers).filter(|(_, state)| state.up);
+        let weight = |(server, _)| {
+            let by_hand = traffic.weight(plan, server);
+            u64::from(by_hand.unwrap_or_else(|| weight(server, &self.questions)))
+        };
+        servers.map(weight).sum()
+    }
+
+    /// Would virtual server number `index`, whose quorum is met, keep it with `traffic`?
+    pub fn would_keep_quorum(&self, index: usize, traffic: &Traffic) -> bool {
+        let live_weight = self.live_weight_with(index, traffic);
+        self.plan.virtual_servers.get(index).is_some_and(|plan| is_met(plan, live_weight, true))
+    }
+
     /// The weight in force of real server number `server` of virtual server number `index`.
     pub fn weight(&self, index: usize, server: usize) -> u32 {
         let state = self.states.get(index).and_then(|state| state.servers.get(server));
@@ -133,6 +192,12 @@ impl Director {
     /// Is real server number `server` of virtual server number `index` up?
     pub fn server_up(&self, index: usize, server: usize) -> bool {
         self.states.get(index).and_then(|state| state.servers.get(server)).is_some_and(|server| server.up)
+    }
+
+    /// Why real server number `server` of virtual server number `index` is down.
+    pub fn cause(&self, index: usize, server: usize) -> Option<&str> {
+        let state = self.states.get(index).and_then(|state| state.servers.get(server))?;
+        state.cause.as_deref()
     }
 
     /// Sum of the weights of the servers of virtual server number `index` that are up.
@@ -234,7 +299,9 @@ impl Director {
         let state = &mut self.states[index].servers[server_index];
         let (up, cause) = judge(server, state.presumed, &self.questions);
         let was = std::mem::replace(&mut state.up, up);
-        state.weight = weight(server, &self.questions);
+        // The only place where a weight is decided.
+        state.by_hand = self.traffic.weight(virtual_server, server);
+        state.weight = state.by_hand.unwrap_or_else(|| weight(server, &self.questions));
         state.cause = cause.clone();
         if was == up {
             return false;
@@ -254,12 +321,7 @@ impl Director {
         let plan = &self.plan.virtual_servers[index];
         let state = &mut self.states[index];
         let live_weight = live_weight(plan, state);
-        let (quorum, hysteresis) = (u64::from(plan.quorum), u64::from(plan.hysteresis));
-        let up = if state.quorum_up {
-            live_weight > 0 && live_weight >= quorum.saturating_sub(hysteresis)
-        } else {
-            live_weight > 0 && live_weight >= quorum + hysteresis
-        };
+        let up = is_met(plan, live_weight, state.quorum_up);
         if up == std::mem::replace(&mut state.quorum_up, up) {
             return;
         }
@@ -278,6 +340,14 @@ impl Director {
             }
         }
     }
+}
+
+/// Is the quorum met by this weight? `was`: was it before? Weights given by hand count as they are: a quorum is a measure
+/// of who takes traffic.
+fn is_met(plan: &VirtualServer, live_weight: u64, was: bool) -> bool {
+    let (quorum, hysteresis) = (u64::from(plan.quorum), u64::from(plan.hysteresis));
+    let needed = if was { quorum.saturating_sub(hysteresis) } else { quorum + hysteresis };
+    live_weight > 0 && live_weight >= needed
 }
 
 /// A quorum that is gained or lost.
@@ -352,7 +422,9 @@ fn destinations(plan: &VirtualServer, state: &VirtualState) -> BTreeMap<SocketAd
     let mut table = BTreeMap::new();
     for (server, state) in plan.real_servers.iter().zip(&state.servers) {
         let serves = state.up && !sorry_serves;
-        if serves || server.inhibit_on_failure {
+        // Who was taken out by hand keeps the connections it has as long as it is up, whoever serves.
+        let drains = state.up && state.by_hand == Some(0);
+        if serves || drains || server.inhibit_on_failure {
             table.insert(
                 server.endpoint,
                 Destination {
@@ -379,7 +451,7 @@ fn destinations(plan: &VirtualServer, state: &VirtualState) -> BTreeMap<SocketAd
 }
 
 /// State of a virtual server at start, from what the kernel has.
-fn adopt(plan: &VirtualServer, observed: &Table, events: &mut Vec<Event>) -> VirtualState {
+fn adopt(plan: &VirtualServer, observed: &Table, traffic: &Traffic, events: &mut Vec<Event>) -> VirtualState {
     let services: Vec<&Service> = plan.keys.iter().filter_map(|key| observed.services.get(key)).collect();
     let weight = |endpoint: &SocketAddr| {
         services.iter().filter_map(|service| service.destinations.get(endpoint)).map(|have| have.weight).max()
@@ -391,7 +463,8 @@ fn adopt(plan: &VirtualServer, observed: &Table, events: &mut Vec<Event>) -> Vir
     let left_by_us = sorry_serves || somebody_serves;
     let mut server = |server: &RealServer| {
         let presumed = match weight(&server.endpoint) {
-            Some(0) if server.weight > 0 => Presumed::Down,
+            // A weight of 0 that was given by hand says nothing of health.
+            Some(0) if server.weight > 0 && traffic.weight(plan, server) != Some(0) => Presumed::Down,
             Some(_) => Presumed::Up,
             None if left_by_us => Presumed::Down,
             None => Presumed::AsConfigured,
@@ -413,7 +486,7 @@ fn adopt(plan: &VirtualServer, observed: &Table, events: &mut Vec<Event>) -> Vir
 /// A server before any verdict: no transition is reported for what it starts as.
 fn initial(server: &RealServer, presumed: Presumed) -> ServerState {
     let (up, cause) = judge(server, presumed, &Map::default());
-    ServerState { up, weight: server.weight, presumed, cause }
+    ServerState { up, weight: server.weight, by_hand: None, presumed, cause }
 }
 
 /// What a reload finds: the states by service and endpoint.

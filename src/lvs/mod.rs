@@ -6,3 +6,4 @@ pub mod notify;
 pub mod reconcile;
 pub mod sync;
 pub mod table;
+pub mod traffic;

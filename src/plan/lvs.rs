@@ -225,6 +225,8 @@ pub struct VirtualServer {
     pub real_servers: Vec<RealServer>,
     /// `ha_suspend`: checks run only while a virtual address is on this node.
     pub ha_suspend: bool,
+    /// `active_set`: of the real servers that belong to a set, only those of this one get traffic.
+    pub active_set: Option<String>,
 }
 
 impl VirtualServer {
@@ -266,6 +268,8 @@ pub struct RealServer {
     pub lower_threshold: u32,
     /// Its checks; a server without any is always up.
     pub checkers: Vec<CheckerPlan>,
+    /// `set`: the set of servers that it belongs to. There may be a million servers.
+    pub set: Option<Box<str>>,
 }
 
 /// Persistence timeout that keepalived takes when none is written, in seconds.

@@ -1,11 +1,22 @@
 //! The checker role's view of itself.
 
+use super::traffic;
 use super::{CheckerDetail, CheckerStatus, RealServerStatus, VirtualServerStatus};
 use crate::check::checker::{Belief, Checker};
 use crate::check::{CheckId, Checks};
 use crate::lvs::director::Director;
+use crate::lvs::traffic::Wall;
 use crate::plan::check::CheckerPlan;
-use crate::plan::lvs::VirtualServer;
+use crate::plan::lvs::{ServiceKey, VirtualServer};
+use std::net::SocketAddr;
+
+/// Clocks of a snapshot.
+pub struct Clocks<'a> {
+    /// The machine's.
+    pub wall: Wall,
+    /// For how many seconds a server of a service is what it is.
+    pub since: &'a dyn Fn(&ServiceKey, &SocketAddr) -> u64,
+}
 
 /// What the policy and the checkers know now. `ipvs_error`: why the kernel's table is not as it should be.
 ///
@@ -15,14 +26,16 @@ pub fn snapshot<'a>(
     checks: &Checks,
     ipvs_error: Option<String>,
     output: &dyn Fn(CheckId) -> Option<&'a str>,
+    clocks: &Clocks<'_>,
 ) -> CheckerStatus {
     let servers = director.plan().virtual_servers.iter().enumerate();
     CheckerStatus {
         ipvs_error,
         virtual_servers: servers
-            .map(|(index, plan)| virtual_server(director, checks, index, plan, output))
+            .map(|(index, plan)| virtual_server(director, checks, index, plan, output, clocks))
             .collect(),
         table_latency: None,
+        overrides: traffic::overrides(director, clocks.wall),
     }
 }
 
@@ -32,12 +45,19 @@ fn virtual_server<'a>(
     index: usize,
     plan: &VirtualServer,
     output: &dyn Fn(CheckId) -> Option<&'a str>,
+    clocks: &Clocks<'_>,
 ) -> VirtualServerStatus {
+    let by_hand = director.traffic();
     let up = director.quorum_up(index);
     let real_servers = plan.real_servers.iter().enumerate().map(|(server_index, server)| RealServerStatus {
         endpoint: server.endpoint,
         weight: director.weight(index, server_index),
         up: director.server_up(index, server_index),
+        configured_weight: server.weight,
+        by_hand: traffic::by_hand(by_hand, plan, server),
+        set: server.set.as_deref().map(str::to_owned),
+        cause: director.cause(index, server_index).map(str::to_owned),
+        since_seconds: plan.keys.first().map_or(0, |key| (clocks.since)(key, &server.endpoint)),
         checkers: server.checkers.iter().map(|checker| detail(checks, checker, output)).collect(),
     });
     VirtualServerStatus {
@@ -48,6 +68,8 @@ fn virtual_server<'a>(
         hysteresis: plan.hysteresis,
         sorry_server_in_use: plan.sorry_server.is_some() && !up,
         real_servers: real_servers.collect(),
+        services: plan.keys.clone(),
+        active_set: by_hand.set(plan).map(str::to_owned),
     }
 }
 

@@ -6,14 +6,17 @@ pub mod check;
 pub mod checks;
 pub mod dumps;
 pub mod scripts;
+pub mod traffic;
 pub mod vrrp;
 
 pub use bfd::{BfdSessionStatus, BfdStatus};
 pub use checks::{CheckNowReport, ChecksReport, ServerFilter};
 pub use scripts::{ScriptsStatus, TrackerStatus};
+pub use traffic::{OverrideStatus, TrafficOutcome};
 
 use crate::net::{AddressFamily, IpCidr, Priority};
 use crate::plan::Generation;
+use crate::plan::lvs::ServiceKey;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 
@@ -232,6 +235,9 @@ pub struct CheckerStatus {
     /// How long verdicts took to get into the kernel's table; `None` before the first.
     #[serde(default)]
     pub table_latency: Option<TableLatency>,
+    /// What is said of traffic by hand.
+    #[serde(default)]
+    pub overrides: Vec<OverrideStatus>,
 }
 
 /// From the moment a verdict was reached until the kernel had acknowledged what follows from it.
@@ -264,6 +270,12 @@ pub struct VirtualServerStatus {
     pub sorry_server_in_use: bool,
     /// The real servers.
     pub real_servers: Vec<RealServerStatus>,
+    /// The kernel's services behind it.
+    #[serde(default)]
+    pub services: Vec<ServiceKey>,
+    /// Of the servers that belong to a set, only those of this one get traffic.
+    #[serde(default)]
+    pub active_set: Option<String>,
 }
 
 /// One real server.
@@ -271,12 +283,27 @@ pub struct VirtualServerStatus {
 pub struct RealServerStatus {
     /// Address and port.
     pub endpoint: SocketAddr,
-    /// Configured weight.
+    /// Weight in force, when it is up: given by hand, or the configured one and what checks say of it.
     pub weight: u32,
     /// Is it in service as far as checks say?
     pub up: bool,
     /// Its checkers.
     pub checkers: Vec<CheckerDetail>,
+    /// Configured weight.
+    #[serde(default)]
+    pub configured_weight: u32,
+    /// Why the weight is not the configured one, if somebody decided that.
+    #[serde(default)]
+    pub by_hand: Option<String>,
+    /// The set that it belongs to.
+    #[serde(default)]
+    pub set: Option<String>,
+    /// Of what is down: the check that failed, and how.
+    #[serde(default)]
+    pub cause: Option<String>,
+    /// Seconds since it came up or went down, or since it is known.
+    #[serde(default)]
+    pub since_seconds: u64,
 }
 
 /// One checker.

@@ -4,7 +4,9 @@
 //! (`ipvs_worker`), programs to the scripts role (`programs`). The end of the link means *retain*: the process ends and the table stays as it is.
 
 mod look;
+mod outbox;
 mod programs;
+mod traffic;
 
 use super::held_addresses::HeldAddresses;
 use super::ipvs_worker::{IpvsWorker, Opener, Report, open_kernel};
@@ -12,30 +14,30 @@ use super::scheduling::Scheduling;
 use super::{EXIT_STOPPED, probe_io};
 use crate::check::probe::{Mark, Outcome, words};
 use crate::check::{self, Action, CheckId, Checks, Verdict};
-use crate::link::frame::{Decoder, FrameError, encode};
+use crate::link::frame::{Decoder, FrameError};
 use crate::link::{FromChecker, News, ToChecker};
 use crate::lvs::director::Director;
 use crate::lvs::notify;
 use crate::lvs::table::Service;
 use crate::netlink::NetlinkError;
-use crate::plan::Generation;
 use crate::plan::check::{CheckKind, Question, WeightChange};
 use crate::plan::lvs::{LvsPlan, ServiceKey, VirtualServer};
 use crate::report::{self, CheckerStatus, ServerFilter};
 use crate::sys::process::release_free_memory;
 use crate::time::Instant;
 use look::Looks;
+use outbox::Outbox;
 use programs::Programs;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tracing::{error, info, trace, warn};
@@ -48,9 +50,6 @@ const REPORTS: usize = 16;
 
 /// Changes of servers that may wait to be told: a table of 100,000 servers that all change at once.
 const MAX_NEWS: usize = 100_000;
-
-/// Octets of messages that are put together before they are sent.
-const AT_ONCE: usize = 64 << 10;
 
 /// Octets read from the link at once; plans are large.
 const LINK_READ: usize = 64 << 10;
@@ -148,6 +147,7 @@ struct State {
     conversations: HashMap<CheckId, AbortHandle>,
     on_finished: mpsc::Sender<Finished>,
     programs: Programs,
+    desk: traffic::Desk,
     looks: Looks,
     outbox: Outbox,
     scheduling: Scheduling,
@@ -179,6 +179,7 @@ impl Role {
             conversations: HashMap::new(),
             on_finished,
             programs: Programs::new(random()),
+            desk: traffic::Desk::default(),
             looks: Looks::default(),
             outbox: Outbox::new(writer),
             scheduling: Scheduling::new(super::Role::Checker.ident(), false),
@@ -243,6 +244,7 @@ impl Role {
                 self.addresses = state.watch();
             }
             state.run_due_checks();
+            state.move_traffic_on();
             state.answer();
         }
         self.state.leave().await;
@@ -260,12 +262,14 @@ impl State {
         self.now = Instant::ZERO + self.origin.elapsed();
     }
 
-    /// When a check is due, or somebody who looks has waited long enough.
+    /// When a check is due, somebody who looks has waited long enough, or something said by hand changes.
     fn due(&self) -> Option<tokio::time::Instant> {
         if self.stopping {
             return None;
         }
-        let due = self.checks.next_timeout().into_iter().chain(self.looks.deadline()).min()?;
+        let due = self.checks.next_timeout().into_iter().chain(self.looks.deadline()).min();
+        let by_hand = self.traffic_due().map(|span| self.now + span);
+        let due = due.into_iter().chain(by_hand).min()?;
         Some((self.origin + due.saturating_duration_since(Instant::ZERO)).into())
     }
 
@@ -283,6 +287,8 @@ impl State {
             ToChecker::Tracker(key, sample) => self.checks_event(check::Event::Sample(key, sample)),
             ToChecker::Ran(report) => self.programs.ended(report),
             ToChecker::Master(master) => self.worker.master(master),
+            ToChecker::Overrides(overrides) => self.desk.hold(overrides),
+            ToChecker::Traffic(number, order) => self.order(number, &order),
             ToChecker::Stop { release } => self.stop(release),
         }
     }
@@ -311,7 +317,7 @@ impl State {
     fn adopt(&mut self, observed: crate::lvs::table::Table) {
         let Some(plan) = self.first_plan.take() else { return };
         let mut events = Vec::new();
-        let director = Director::start(plan, &observed, &mut events);
+        let director = Director::start_with(plan, &observed, self.desk.first(), &mut events);
         let first = director.first_news();
         self.director = Some(director);
         self.plan_in_force(events);
@@ -324,6 +330,14 @@ impl State {
         let changes = self.changes();
         let Some(director) = &self.director else { return };
         self.worker.plan(director.plan().generation, &director.plan().kernel, changes);
+        let plan = director.plan();
+        let servers: HashSet<(ServiceKey, SocketAddr)> = plan
+            .virtual_servers
+            .iter()
+            .flat_map(|server| server.keys.first().map(|key| (*key, &server.real_servers)))
+            .flat_map(|(key, servers)| servers.iter().map(move |server| (key, server.endpoint)))
+            .collect();
+        self.desk.forget(|service, endpoint| servers.contains(&(*service, *endpoint)));
         self.ask();
     }
 
@@ -521,6 +535,8 @@ impl State {
                 FromChecker::Alive(number)
             } else if let Some(order) = self.programs.next_order() {
                 FromChecker::Run(order)
+            } else if let Some(answer) = self.desk.answers.pop_front() {
+                answer
             } else if let Some(news) = self.outbox.news.pop_front() {
                 FromChecker::News(news)
             } else if let Some(generation) = self.outbox.applied.take() {
@@ -541,10 +557,13 @@ impl State {
     fn status(&self) -> CheckerStatus {
         let nothing = Director::default();
         let director = self.director.as_ref().unwrap_or(&nothing);
+        let now = self.now();
+        let since = |service: &ServiceKey, endpoint: &SocketAddr| self.desk.since(service, endpoint, now);
+        let clocks = report::check::Clocks { wall: traffic::wall(), since: &since };
         let output = |id| self.looks.output(id);
         CheckerStatus {
             table_latency: self.worker.latency(),
-            ..report::check::snapshot(director, &self.checks, self.trouble.clone(), &output)
+            ..report::check::snapshot(director, &self.checks, self.trouble.clone(), &output, &clocks)
         }
     }
 
@@ -557,6 +576,7 @@ impl State {
 
     /// News for those who asked to be told.
     fn tell(&mut self, events: &[notify::Event]) {
+        self.desk.note(events, self.now());
         let news = events.iter().filter_map(News::of_server);
         self.outbox.news.extend(news);
         let surplus = self.outbox.news.len().saturating_sub(MAX_NEWS);
@@ -599,68 +619,6 @@ impl State {
         if tokio::time::timeout(FAREWELL, send_all).await.is_err() {
             warn!("the supervisor did not read the end of the checker role");
         }
-    }
-}
-
-/// Messages on their way to the supervisor. Of each kind but news only the newest waits, and the backlog is one
-/// message: a supervisor that does not read costs next to nothing.
-struct Outbox {
-    writer: OwnedWriteHalf,
-    backlog: Vec<u8>,
-    /// How much of the backlog has left.
-    sent: usize,
-    alive: Option<u64>,
-    applied: Option<Generation>,
-    snapshot: Option<u64>,
-    /// In the order in which it happened.
-    news: VecDeque<News>,
-}
-
-impl Outbox {
-    fn new(writer: OwnedWriteHalf) -> Outbox {
-        Outbox {
-            writer,
-            backlog: Vec::new(),
-            sent: 0,
-            alive: None,
-            applied: None,
-            snapshot: None,
-            news: VecDeque::new(),
-        }
-    }
-
-    fn waits(&self) -> bool {
-        self.sent < self.backlog.len()
-    }
-
-    /// What is put here at once leaves at once: a thousand verdicts are a few system calls.
-    fn takes_more(&self) -> bool {
-        self.sent == 0 && self.backlog.len() < AT_ONCE
-    }
-
-    fn send(&mut self, message: &FromChecker) {
-        self.put(message);
-        self.flush();
-    }
-
-    fn put(&mut self, message: &FromChecker) {
-        match encode(message) {
-            Ok(frame) => self.backlog.extend_from_slice(&frame),
-            Err(why) => error!("message to the supervisor dropped: {why}"),
-        }
-    }
-
-    /// Writes as much as fits now. A link that broke is noticed by the reader.
-    fn flush(&mut self) {
-        while self.waits() {
-            match self.writer.try_write(&self.backlog[self.sent..]) {
-                Ok(count) if count > 0 => self.sent += count,
-                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return,
-                Ok(_) | Err(_) => self.sent = self.backlog.len(),
-            }
-        }
-        // A snapshot is large and rare: its memory goes back.
-        (self.backlog, self.sent) = (Vec::new(), 0);
     }
 }
 

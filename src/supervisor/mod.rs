@@ -13,6 +13,7 @@ mod dump;
 mod kept;
 mod life;
 mod marker;
+mod overrides_file;
 mod pidfile;
 mod privileges;
 mod relay;
@@ -24,6 +25,7 @@ mod signals;
 mod slot;
 mod start;
 mod status;
+mod traffic;
 mod worker;
 
 pub use settings::{Launcher, Limits, Settings};

@@ -61,7 +61,9 @@ impl Supervisor {
     /// What a role that starts must hear before its plan.
     pub(super) fn before_plan(&self, worker: Worker) -> Option<Vec<u8>> {
         if worker == Worker::Checker {
-            return self.followed_is_master().and_then(|master| master_frame(master).ok());
+            let master = self.followed_is_master().and_then(|master| master_frame(master).ok());
+            let frames: Vec<u8> = master.into_iter().chain(self.overrides_frame()).flatten().collect();
+            return (!frames.is_empty()).then_some(frames);
         }
         let of_scripts = |key: &TrackerKey| key.kind != TrackerKind::Bfd;
         let samples = self.samples.iter().filter(|(key, _)| of_scripts(key));

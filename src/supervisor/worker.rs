@@ -7,10 +7,11 @@ use crate::link::frame::{Decoder, FrameError, encode};
 use crate::link::{
     Claimed, FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp,
 };
+use crate::lvs::traffic::Overrides;
 use crate::plan::Generation;
 use crate::plan::scripts::{RunOrder, RunReport};
 use crate::plan::track::{Sample, TrackerKey};
-use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, VrrpStatus};
+use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, TrafficOutcome, VrrpStatus};
 use crate::role::Role;
 use crate::vrrp::{ClaimId, ClaimOrder, Transition};
 
@@ -78,6 +79,10 @@ pub enum Report {
     Order(RunOrder),
     /// A program for a checker has ended.
     Ran(RunReport),
+    /// What is said of traffic by hand, to be kept.
+    Overrides(Overrides),
+    /// What became of an order.
+    Traffic(u64, Result<Box<TrafficOutcome>, String>),
     /// What somebody asked the role through us, with the number of the question.
     Answer(u64, Answer),
     /// The process exits next.
@@ -253,6 +258,8 @@ impl Worker {
                 FromChecker::Alive(_) => Report::Alive,
                 FromChecker::News(news) => Report::Told(news),
                 FromChecker::Run(order) => Report::Order(order),
+                FromChecker::Overrides(overrides) => Report::Overrides(overrides),
+                FromChecker::Traffic(number, result) => Report::Traffic(number, result),
                 FromChecker::Checks(number, report) => {
                     Report::Answer(number, Answer::Checks(Box::new(report)))
                 }

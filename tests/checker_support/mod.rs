@@ -214,6 +214,7 @@ pub fn real(checker: CheckerPlan) -> RealServer {
         upper_threshold: 0,
         lower_threshold: 0,
         checkers: vec![checker],
+        set: None,
     }
 }
 
@@ -232,6 +233,7 @@ pub fn virtual_server(real_servers: Vec<RealServer>) -> VirtualServer {
         alpha: false,
         omega: false,
         ha_suspend: false,
+        active_set: None,
         real_servers,
     }
 }

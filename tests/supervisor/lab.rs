@@ -328,6 +328,7 @@ fn virtual_server(number: usize) -> VirtualServer {
         alpha: false,
         omega: false,
         ha_suspend: false,
+        active_set: None,
         real_servers: Vec::new(),
     }
 }

@@ -8,6 +8,7 @@ use crate::plan::lvs::{
 };
 use keepalived_compat::config::lvs as conf;
 use keepalived_compat::config::lvs::{Checksum, Method, Tunnel};
+use keepalived_compat::config::setting::Settings as _;
 use keepalived_compat::{Code, Diagnostic, Span};
 use std::net::SocketAddr;
 
@@ -78,6 +79,7 @@ impl Lowering<'_> {
                 SocketAddr::new(address, asked_port),
                 self.out,
             ),
+            set: server.others.text("set").map(Box::from),
         };
         Some((endpoint.span, plan))
     }
@@ -124,6 +126,18 @@ impl Lowering<'_> {
         let source = source.filter(|_| foreign.is_none());
         let services = keys.iter().map(|service| Translated { service: *service, server, source });
         self.rules.translated.extend(services);
+    }
+
+    /// `active_set`, if some server belongs to it.
+    pub(super) fn active_set(&mut self, servers: &[RealServer]) -> Option<String> {
+        let setting = self.written.others.find("active_set")?;
+        let set = self.written.others.text("active_set")?;
+        if servers.iter().any(|server| server.set.as_deref() == Some(set)) {
+            return Some(set.to_owned());
+        }
+        let title = format!("virtual_server {}: no real server belongs to the set {set}", self.name);
+        self.out.tell(Code::UnknownName, setting.span, title, "all sets serve");
+        None
     }
 
     pub(super) fn sorry_server(&mut self, keys: &[ServiceKey], family: AddressFamily) -> Option<SorryServer> {

@@ -36,6 +36,21 @@ fn status() -> Status {
     }
 }
 
+/// A server without checks that is up.
+fn server() -> RealServerStatus {
+    RealServerStatus {
+        endpoint: ([10, 0, 0, 1], 80).into(),
+        weight: 1,
+        up: true,
+        checkers: Vec::new(),
+        configured_weight: 1,
+        by_hand: None,
+        set: None,
+        cause: None,
+        since_seconds: 0,
+    }
+}
+
 fn virtual_server(up: bool, sorry_server_in_use: bool) -> VirtualServerStatus {
     let checkers = vec![CheckerDetail {
         kind: "HTTP_GET".to_owned(),
@@ -53,9 +68,17 @@ fn virtual_server(up: bool, sorry_server_in_use: bool) -> VirtualServerStatus {
         hysteresis: 0,
         sorry_server_in_use,
         real_servers: vec![
-            RealServerStatus { endpoint: ([10, 0, 0, 1], 80).into(), weight: 3, up: false, checkers },
-            RealServerStatus { endpoint: ([10, 0, 0, 2], 80).into(), weight: 1, up, checkers: Vec::new() },
+            RealServerStatus {
+                endpoint: ([10, 0, 0, 1], 80).into(),
+                weight: 3,
+                up: false,
+                checkers,
+                ..server()
+            },
+            RealServerStatus { endpoint: ([10, 0, 0, 2], 80).into(), weight: 1, up, ..server() },
         ],
+        services: Vec::new(),
+        active_set: None,
     }
 }
 
@@ -82,9 +105,8 @@ fn the_second_line_says_what_is_wrong() {
     let mut status = status();
     status.vrrp.as_mut().expect("set above").routers[0].addresses.clear();
     status.checker = Some(CheckerStatus {
-        ipvs_error: None,
         virtual_servers: vec![virtual_server(true, false)],
-        table_latency: None,
+        ..CheckerStatus::default()
     });
     let page = render(&status);
     assert_eq!(page.lines().nth(1), Some("TROUBLE: 192.0.2.80:80: 1 of 2 servers down"), "{page}");
@@ -104,6 +126,7 @@ fn every_trouble_is_listed_worst_first() {
         table_latency: None,
         ipvs_error: Some("this kernel has no ip_vs".to_owned()),
         virtual_servers: vec![virtual_server(false, true), virtual_server(false, false)],
+        ..CheckerStatus::default()
     });
     status.daemon.roles = vec![role("checker", Some("silent for 5 heartbeats")), role("vrrp", None)];
     status.daemon.roles.push(role("other", Some("not running: it has no work")));

@@ -46,6 +46,7 @@ fn real(n: u8, weight: u32) -> RealServer {
         upper_threshold: 0,
         lower_threshold: 0,
         checkers: vec![check(&endpoint)],
+        set: None,
     }
 }
 
@@ -64,6 +65,7 @@ fn virtual_server(real_servers: Vec<RealServer>) -> VirtualServer {
         alpha: false,
         omega: false,
         ha_suspend: false,
+        active_set: None,
         real_servers,
     }
 }

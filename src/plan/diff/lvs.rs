@@ -117,6 +117,7 @@ impl Pair<'_> {
             omega,
             real_servers: _,
             ha_suspend,
+            active_set,
         } = self.old;
         let new = self.new;
         use Weight::{Quiet, Shifts};
@@ -139,6 +140,8 @@ impl Pair<'_> {
         self.field(Shifts, "sorry_server", sorry(sorry_server), sorry(&new.sorry_server), false);
         self.field(Quiet, "alpha", alpha.to_string(), new.alpha.to_string(), false);
         self.field(Quiet, "omega", omega.to_string(), new.omega.to_string(), false);
+        let set = |set: &Option<String>| set.clone().unwrap_or_else(|| "none".to_owned());
+        self.field(Shifts, "active_set", set(active_set), set(&new.active_set), false);
         self.field(Quiet, "ha_suspend", ha_suspend.to_string(), new.ha_suspend.to_string(), false);
     }
 
@@ -180,7 +183,9 @@ impl Pair<'_> {
             upper_threshold,
             lower_threshold,
             checkers,
+            set,
         } = old;
+        let named = |set: &Option<Box<str>>| set.as_deref().unwrap_or("none").to_owned();
         let alpha = |c: &[CheckerPlan]| c.iter().any(|checker| checker.alpha).to_string();
         let none = |n: u32| if n == 0 { "none".to_owned() } else { n.to_string() };
         use Weight::{Quiet, Shifts};
@@ -197,6 +202,7 @@ impl Pair<'_> {
                 false,
             ),
             (Quiet, "alpha", alpha(checkers), alpha(&new.checkers), false),
+            (Shifts, "set", named(set), named(&new.set), false),
         ];
         for (weight, field, before, after, in_kernel) in fields {
             if before == after {
