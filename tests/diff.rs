@@ -353,6 +353,7 @@ fn checker() -> impl Strategy<Value = CheckerPlan> {
             warmup: Duration::ZERO,
             log_failures: false,
             rise: 1,
+            fall: 0,
         },
         alpha,
     })
@@ -369,6 +370,7 @@ fn real_server() -> impl Strategy<Value = RealServer> {
             upper_threshold,
             lower_threshold: 0,
             checkers,
+            slow_start: Duration::ZERO,
         },
     )
 }
@@ -402,6 +404,7 @@ fn lvs_plan() -> impl Strategy<Value = LvsPlan> {
                 alpha,
                 omega: false,
                 ha_suspend: false,
+                min_alive: 0,
                 real_servers,
             });
         }

@@ -132,7 +132,14 @@ fn troubles(status: &Status) -> Vec<String> {
                 found.push(format!("{} is served by its sorry server: {down} of {of} down", server.name))
             }
             (false, false) => found.push(format!("{} is down: {down} of {of} down", server.name)),
-            (true, _) if down > 0 => found.push(format!("{}: {down} of {of} down", server.name)),
+            (true, _) if down > 0 => {
+                let kept = server.real_servers.iter().filter(|real| real.kept).count();
+                let held = match kept {
+                    0 => String::new(),
+                    kept => format!(", {kept} kept in service all the same (min_alive {})", server.min_alive),
+                };
+                found.push(format!("{}: {down} of {of} down{held}", server.name));
+            }
             (true, _) => {}
         }
     }
@@ -259,7 +266,8 @@ fn real_server(server: &RealServerStatus) -> Vec<String> {
         checkers => checkers.iter().map(checker).collect(),
     };
     let weight = format!("weight {}", server.weight);
-    vec![format!("  {}", server.endpoint), up_or_down(server.up), format!("{weight}, {}", checks.join("; "))]
+    let state = if server.kept { "KEPT".to_owned() } else { up_or_down(server.up) };
+    vec![format!("  {}", server.endpoint), state, format!("{weight}, {}", checks.join("; "))]
 }
 
 fn checker(checker: &CheckerDetail) -> String {

@@ -38,6 +38,7 @@ fn virtual_server<'a>(
         weight: director.weight(index, server_index),
         up: director.server_up(index, server_index),
         checkers: server.checkers.iter().map(|checker| detail(checks, checker, output)).collect(),
+        kept: director.is_kept(index, server_index),
     });
     VirtualServerStatus {
         name: plan.name.clone(),
@@ -47,6 +48,7 @@ fn virtual_server<'a>(
         hysteresis: plan.hysteresis,
         sorry_server_in_use: plan.sorry_server.is_some() && !up,
         real_servers: real_servers.collect(),
+        min_alive: plan.min_alive,
     }
 }
 

@@ -248,6 +248,9 @@ pub struct VirtualServerStatus {
     pub sorry_server_in_use: bool,
     /// The real servers.
     pub real_servers: Vec<RealServerStatus>,
+    /// So many servers stay in service even when their checks fail (`min_alive`).
+    #[serde(default)]
+    pub min_alive: u32,
 }
 
 /// One real server.
@@ -261,6 +264,9 @@ pub struct RealServerStatus {
     pub up: bool,
     /// Its checkers.
     pub checkers: Vec<CheckerDetail>,
+    /// Is it kept in service although its checks fail (`min_alive`)?
+    #[serde(default)]
+    pub kept: bool,
 }
 
 /// One checker.

@@ -3,6 +3,7 @@
 mod ping;
 mod tls;
 mod trace;
+mod trust;
 
 pub use trace::Trace;
 
@@ -320,3 +321,6 @@ fn end(step: ProbeStep) -> Outcome {
         ProbeStep::Send(_) | ProbeStep::Wait => Outcome::Failure("no connection".into()),
     }
 }
+
+#[cfg(test)]
+mod tests;
