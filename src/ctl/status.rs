@@ -143,6 +143,7 @@ fn troubles(status: &Status) -> Vec<String> {
             (true, _) => {}
         }
     }
+    found.extend(status.checker.as_ref().and_then(not_made));
     for session in status.bfd.iter().flat_map(|bfd| &bfd.sessions).filter(|session| session.state != "Up") {
         let why = session.trouble.as_ref().unwrap_or(&session.reason);
         found.push(format!("BFD session {} is {}: {why}", session.name, session.state));
@@ -169,6 +170,20 @@ fn troubles(status: &Status) -> Vec<String> {
         found.push(format!("the last reload was refused, the old configuration goes on: {first}"));
     }
     found
+}
+
+/// Checks that cannot be made, with the reason of the first.
+fn not_made(checker: &CheckerStatus) -> Option<String> {
+    let servers = checker.virtual_servers.iter().flat_map(|server| &server.real_servers);
+    let mut checks = servers.flat_map(|server| server.checkers.iter().map(move |check| (server, check)));
+    let mut cannot = checks.by_ref().filter(|(_, check)| check.state == "cannot run");
+    let (server, first) = cannot.next()?;
+    let more = match cannot.count() {
+        0 => String::new(),
+        more => format!(" (and {} more)", plural(more, "check")),
+    };
+    let why = first.last_result.as_deref().unwrap_or_default();
+    Some(format!("{} of {} is {why}{more}", first.kind, server.endpoint))
 }
 
 fn roles(daemon: &DaemonStatus) -> String {

@@ -274,7 +274,7 @@ pub struct RealServerStatus {
 pub struct CheckerDetail {
     /// `PING_CHECK`, `TCP_CHECK`, `HTTP_GET`.
     pub kind: String,
-    /// `up`, `down` or `unknown` (not asked yet).
+    /// `up`, `down`, `unknown` (not asked yet), `cannot run` (our own trouble) or `suspended` (`ha_suspend`).
     pub state: String,
     /// Last result in words.
     pub last_result: Option<String>,

@@ -139,13 +139,14 @@ impl Role {
         let link_error = |error| RoleError::Io("link", error);
         link.set_nonblocking(true).map_err(link_error)?;
         let (reader, writer) = tokio::net::UnixStream::from_std(link).map_err(link_error)?.into_split();
-        let (on_finished, finished) = mpsc::channel(probe_io::MAX_CONVERSATIONS);
+        let limit = probe_io::most_conversations();
+        let (on_finished, finished) = mpsc::channel(limit);
         let (on_report, reports) = mpsc::channel(REPORTS);
         let worker =
             IpvsWorker::start(opener, on_report).map_err(|error| RoleError::Io("no thread", error))?;
         let state = State {
             origin: std::time::Instant::now(),
-            checks: Checks::new(probe_io::MAX_CONVERSATIONS),
+            checks: Checks::new(limit),
             director: None,
             first_plan: None,
             worker,

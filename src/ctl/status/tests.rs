@@ -233,3 +233,19 @@ fn servers_that_are_kept_although_they_fail_are_trouble() {
     assert_eq!(page.lines().nth(1), Some(line), "{page}");
     assert!(page.contains("    10.0.0.1:80  KEPT  weight 3, "), "{page}");
 }
+
+#[test]
+fn a_check_that_cannot_be_made_is_trouble() {
+    let mut status = status();
+    status.vrrp.as_mut().expect("set above").routers[0].addresses.clear();
+    let mut server = virtual_server(true, false);
+    let real = &mut server.real_servers[0];
+    real.up = true;
+    real.checkers[0].state = "cannot run".to_owned();
+    real.checkers[0].last_result =
+        Some("not run: no interface has the address 192.0.2.7 (bindto)".to_owned());
+    status.checker = Some(CheckerStatus { ipvs_error: None, virtual_servers: vec![server] });
+    let page = render(&status);
+    let line = "TROUBLE: HTTP_GET of 10.0.0.1:80 is not run: no interface has the address 192.0.2.7 (bindto)";
+    assert_eq!(page.lines().nth(1), Some(line), "{page}");
+}
