@@ -121,6 +121,7 @@ impl Bench {
                 ipv6_forwarding: false,
                 ipv4: vec![Ipv4Addr::new(10, 0, last, 2)],
                 ipv6_link_local: vec![Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, u16::from(last))],
+                ipv6_wide: Vec::new(),
             }));
         }
         bench.feed(Event::Plan(plan.clone()));
@@ -353,6 +354,7 @@ fn checker() -> impl Strategy<Value = CheckerPlan> {
             warmup: Duration::ZERO,
             log_failures: false,
             rise: 1,
+            fall: 0,
         },
         alpha,
     })
@@ -369,6 +371,7 @@ fn real_server() -> impl Strategy<Value = RealServer> {
             upper_threshold,
             lower_threshold: 0,
             checkers,
+            slow_start: Duration::ZERO,
         },
     )
 }
@@ -402,6 +405,7 @@ fn lvs_plan() -> impl Strategy<Value = LvsPlan> {
                 alpha,
                 omega: false,
                 ha_suspend: false,
+                min_alive: 0,
                 real_servers,
             });
         }

@@ -25,6 +25,13 @@ pub const LATE: Duration = Duration::from_secs(1);
 /// Late starts are reported no more often than this.
 pub const LATE_REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
+/// No more than [`STEP_STARTS`] conversations begin within so long. What is due at once (all with `warmup 0`, everything
+/// after this machine was stopped for a while) is spread, and our own packets do not drop each other.
+pub const STEP: Duration = Duration::from_millis(10);
+
+/// Four times what 50,000 checks every 10 s need.
+pub const STEP_STARTS: usize = 200;
+
 /// What a checker believes about its server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
@@ -111,6 +118,8 @@ pub struct Checks {
     limit: usize,
     next_id: u64,
     late: Lateness,
+    /// When the present step began, and how many conversations began in it.
+    step: (Instant, usize),
 }
 
 #[derive(Debug)]
@@ -152,6 +161,8 @@ pub struct View<'a> {
     pub since: Instant,
     /// By how much the last run started late.
     pub late: Duration,
+    /// Why the last conversation could not be held, if so.
+    pub not_run: Option<&'a str>,
 }
 
 #[derive(Debug, Default)]
@@ -175,6 +186,7 @@ impl Checks {
             limit: limit.max(1),
             next_id: 0,
             late: Lateness::default(),
+            step: (Instant::ZERO, 0),
         }
     }
 
@@ -208,7 +220,9 @@ impl Checks {
 
     /// When [`Checks::handle_timeout`] is wanted.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.deadlines.first().map(|&(due, _)| due)
+        let first = self.deadlines.first().map(|&(due, _)| due);
+        let paced = !self.ready.is_empty() && self.running < self.limit;
+        first.into_iter().chain(paced.then_some(self.step.0 + STEP)).min()
     }
 
     /// The machine that asks `question`.
@@ -219,7 +233,9 @@ impl Checks {
     /// The check that asks `question`.
     pub fn view(&self, question: &Question) -> Option<View<'_>> {
         let check = self.by_question.get(question).and_then(|id| self.checks.get(id))?;
-        Some(View { machine: &check.machine, phase: check.phase, since: check.since, late: check.late })
+        let not_run = check.not_run.as_deref();
+        let (phase, since, late) = (check.phase, check.since, check.late);
+        Some(View { machine: &check.machine, phase, since, late, not_run })
     }
 
     /// Names the check that asks `question`.
@@ -238,12 +254,17 @@ impl Checks {
     }
 
     fn replan(&mut self, questions: Vec<Question>, random: u64, now: Instant, actions: &mut Vec<Action>) {
-        let mut random = SplitMix(random);
+        // Multiples of the golden ratio: however many there are, no two of them are close, and no gap is wide.
+        let mut place = random;
+        let mut next_place = || {
+            place = place.wrapping_add(GOLDEN);
+            place
+        };
         let mut kept = BTreeSet::new();
         for question in questions {
             let id = match self.by_question.get(&question) {
                 Some(&id) => id,
-                None => self.add(question, random.next(), now, actions),
+                None => self.add(question, next_place(), now, actions),
             };
             kept.insert(id);
         }
@@ -336,12 +357,16 @@ impl Checks {
     }
 
     fn start_ready(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        while self.running < self.limit {
+        if now >= self.step.0 + STEP {
+            self.step = (now, 0);
+        }
+        while self.running < self.limit && self.step.1 < STEP_STARTS {
             let Some((due, id)) = self.ready.pop_front() else { break };
             let Some(check) = self.checks.get_mut(&id) else { continue };
             check.phase = Phase::Running;
             check.runs = check.runs.wrapping_add(1);
             self.running += 1;
+            self.step.1 += 1;
             check.late = now.saturating_duration_since(due);
             self.late.started(check.late);
             actions.push(Action::Start {
@@ -457,12 +482,15 @@ impl Lateness {
     }
 }
 
+/// 2^64 divided by the golden ratio.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// Steele, Lea and Flood's SplitMix64: one random number of the driver becomes one for each checker.
 pub(crate) struct SplitMix(pub(crate) u64);
 
 impl SplitMix {
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0 = self.0.wrapping_add(GOLDEN);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -470,6 +498,8 @@ impl SplitMix {
     }
 }
 
+#[cfg(test)]
+mod pace_tests;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]

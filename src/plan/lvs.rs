@@ -221,6 +221,8 @@ pub struct VirtualServer {
     pub real_servers: Vec<RealServer>,
     /// `ha_suspend`: checks run only while a virtual address is on this node.
     pub ha_suspend: bool,
+    /// `min_alive`: so many servers stay in service even when their checks fail; 0 for none.
+    pub min_alive: u32,
 }
 
 impl VirtualServer {
@@ -262,6 +264,8 @@ pub struct RealServer {
     pub lower_threshold: u32,
     /// Its checks; a server without any is always up.
     pub checkers: Vec<CheckerPlan>,
+    /// `slow_start`: how long the weight takes to grow once the server is back; zero for at once.
+    pub slow_start: Duration,
 }
 
 /// Persistence timeout that keepalived takes when none is written, in seconds.

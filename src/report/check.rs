@@ -1,8 +1,8 @@
 //! The checker role's view of itself.
 
 use super::{CheckerDetail, CheckerStatus, RealServerStatus, VirtualServerStatus};
-use crate::check::checker::{Belief, Checker};
-use crate::check::{CheckId, Checks};
+use crate::check::checker::Belief;
+use crate::check::{CheckId, Checks, View};
 use crate::lvs::director::Director;
 use crate::plan::check::CheckerPlan;
 use crate::plan::lvs::VirtualServer;
@@ -38,6 +38,7 @@ fn virtual_server<'a>(
         weight: director.weight(index, server_index),
         up: director.server_up(index, server_index),
         checkers: server.checkers.iter().map(|checker| detail(checks, checker, output)).collect(),
+        kept: director.is_kept(index, server_index),
     });
     VirtualServerStatus {
         name: plan.name.clone(),
@@ -47,6 +48,7 @@ fn virtual_server<'a>(
         hysteresis: plan.hysteresis,
         sorry_server_in_use: plan.sorry_server.is_some() && !up,
         real_servers: real_servers.collect(),
+        min_alive: plan.min_alive,
     }
 }
 
@@ -56,10 +58,11 @@ fn detail<'a>(
     output: &dyn Fn(CheckId) -> Option<&'a str>,
 ) -> CheckerDetail {
     let question = plan.question();
-    let machine = checks.checker(&question);
+    let view = checks.view(&question);
+    let machine = view.map(|view| view.machine);
     CheckerDetail {
         kind: plan.kind.keyword().into(),
-        state: state(machine).into(),
+        state: state(view).into(),
         last_result: machine.and_then(|machine| machine.last_result()).map(str::to_owned),
         latency_us: machine.and_then(|machine| machine.latency()).map(|latency| latency.as_micros() as u64),
         failures: machine.map_or(0, |machine| machine.failures()),
@@ -67,13 +70,14 @@ fn detail<'a>(
     }
 }
 
-/// What a checker believes, in a word.
-pub(super) fn state(machine: Option<&Checker>) -> &'static str {
-    match machine.map(|machine| machine.belief()) {
+/// What a checker believes, in a word; one that cannot be asked says just that.
+pub(super) fn state(view: Option<View<'_>>) -> &'static str {
+    match view.map(|view| (view.not_run, view.machine.belief())) {
         // Of a plan in force only those of `ha_suspend` are not asked.
         None => "suspended",
-        Some(Belief::Unknown) => "unknown",
-        Some(Belief::Up) => "up",
-        Some(Belief::Down) => "down",
+        Some((Some(_), _)) => "cannot run",
+        Some((None, Belief::Unknown)) => "unknown",
+        Some((None, Belief::Up)) => "up",
+        Some((None, Belief::Down)) => "down",
     }
 }

@@ -248,6 +248,9 @@ pub struct VirtualServerStatus {
     pub sorry_server_in_use: bool,
     /// The real servers.
     pub real_servers: Vec<RealServerStatus>,
+    /// So many servers stay in service even when their checks fail (`min_alive`).
+    #[serde(default)]
+    pub min_alive: u32,
 }
 
 /// One real server.
@@ -261,6 +264,9 @@ pub struct RealServerStatus {
     pub up: bool,
     /// Its checkers.
     pub checkers: Vec<CheckerDetail>,
+    /// Is it kept in service although its checks fail (`min_alive`)?
+    #[serde(default)]
+    pub kept: bool,
 }
 
 /// One checker.
@@ -268,7 +274,7 @@ pub struct RealServerStatus {
 pub struct CheckerDetail {
     /// `PING_CHECK`, `TCP_CHECK`, `HTTP_GET`.
     pub kind: String,
-    /// `up`, `down` or `unknown` (not asked yet).
+    /// `up`, `down`, `unknown` (not asked yet), `cannot run` (our own trouble) or `suspended` (`ha_suspend`).
     pub state: String,
     /// Last result in words.
     pub last_result: Option<String>,

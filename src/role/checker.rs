@@ -139,13 +139,14 @@ impl Role {
         let link_error = |error| RoleError::Io("link", error);
         link.set_nonblocking(true).map_err(link_error)?;
         let (reader, writer) = tokio::net::UnixStream::from_std(link).map_err(link_error)?.into_split();
-        let (on_finished, finished) = mpsc::channel(probe_io::MAX_CONVERSATIONS);
+        let limit = probe_io::most_conversations();
+        let (on_finished, finished) = mpsc::channel(limit);
         let (on_report, reports) = mpsc::channel(REPORTS);
         let worker =
             IpvsWorker::start(opener, on_report).map_err(|error| RoleError::Io("no thread", error))?;
         let state = State {
             origin: std::time::Instant::now(),
-            checks: Checks::new(probe_io::MAX_CONVERSATIONS),
+            checks: Checks::new(limit),
             director: None,
             first_plan: None,
             worker,
@@ -220,7 +221,8 @@ impl State {
         if self.stopping {
             return None;
         }
-        let due = self.checks.next_timeout().into_iter().chain(self.looks.deadline()).min();
+        let due = self.checks.next_timeout().into_iter().chain(self.looks.deadline());
+        let due = due.chain(self.director.as_ref().and_then(Director::next_timeout)).min();
         due.map(|due| due.saturating_duration_since(self.now()))
     }
 
@@ -370,10 +372,21 @@ impl State {
         if self.stopping {
             return;
         }
+        self.grow(now);
         if self.checks.next_timeout().is_some_and(|due| due <= now) {
             let mut actions = Vec::new();
             self.checks.handle_timeout(now, &mut actions);
             self.perform(actions);
+        }
+    }
+
+    /// Weights that grow (`slow_start`) take their next step.
+    fn grow(&mut self, now: Instant) {
+        let Some(director) = &mut self.director else { return };
+        director.advance(now);
+        let changes = self.changes();
+        if !changes.is_empty() {
+            self.worker.want(changes);
         }
     }
 
@@ -431,7 +444,9 @@ impl State {
     }
 
     fn verdict(&mut self, question: &Question, verdict: Verdict) {
+        let now = self.now();
         let Some(director) = &mut self.director else { return };
+        director.advance(now);
         let mut events = Vec::new();
         let result = match verdict {
             Verdict::Up => Ok(()),

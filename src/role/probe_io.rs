@@ -3,11 +3,13 @@
 mod ping;
 mod tls;
 mod trace;
+mod trust;
 
 pub use trace::Trace;
 
 use crate::check::probe::{Mark, Outcome, Probe, ProbeInput, ProbeStep, conversation, words};
 use crate::plan::check::{CheckKind, Question, Target};
+use crate::sys::process::raise_descriptor_limit;
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -16,8 +18,19 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Conversations at a time. Each takes a file descriptor, of which a process has 1024 unless somebody says else.
-pub const MAX_CONVERSATIONS: usize = 512;
+/// Conversations at a time, whatever the machine allows: 65,536 dead servers, asked every minute with connect_timeout 5 s,
+/// hold 5,000.
+const MOST_CONVERSATIONS: u64 = 16_384;
+
+/// As many at a time, however little the machine allows: beyond its limit checks cannot be made, and say so.
+const LEAST_CONVERSATIONS: u64 = 512;
+
+/// Conversations at a time. Each takes a file descriptor; the process takes as many of those as it may have, and leaves
+/// half for all else.
+pub fn most_conversations() -> usize {
+    let descriptors = raise_descriptor_limit(2 * MOST_CONVERSATIONS).unwrap_or(0);
+    (descriptors / 2).clamp(LEAST_CONVERSATIONS, MOST_CONVERSATIONS) as usize
+}
 
 /// A conversation ends after this many connect_timeouts, however lively: a server that sends one octet now and then
 /// would hold a socket for ever.
@@ -99,7 +112,11 @@ async fn stream(
         Err(_) => end(probe.step(ProbeInput::TimedOut(limit))),
         Ok(Err(error)) if is_our_own(&error) => Outcome::NotRun(cannot_connect(target, &error)),
         Ok(Err(error)) => {
-            let how = format!("{} after {}", how_it_broke(&error), words(started.elapsed()));
+            let why = match error.kind() {
+                io::ErrorKind::NetworkUnreachable if has_no_route(target) => NO_ROUTE.to_owned(),
+                _ => how_it_broke(&error),
+            };
+            let how = format!("{why} after {}", words(started.elapsed()));
             end(probe.step(ProbeInput::Broken(&how)))
         }
         Ok(Ok(connection)) => match &question.kind {
@@ -112,6 +129,16 @@ async fn stream(
             _ => talk(&mut { connection }, &mut *probe, limit).await,
         },
     }
+}
+
+/// Said where it is this machine that knows no way. A failure all the same, as for keepalived: clients are sent the same way.
+const NO_ROUTE: &str = "this machine has no route to it";
+
+/// Does this machine itself know no way there? A router far away says the same words.
+fn has_no_route(target: &Target) -> bool {
+    let Ok(socket) = udp_socket(target) else { return false };
+    let connected = SockRef::from(&socket).connect(&target.endpoint.into());
+    connected.is_err_and(|error| error.kind() == io::ErrorKind::NetworkUnreachable)
 }
 
 /// Passes on what is said, over anything that is a stream.
@@ -320,3 +347,6 @@ fn end(step: ProbeStep) -> Outcome {
         ProbeStep::Send(_) | ProbeStep::Wait => Outcome::Failure("no connection".into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use super::ask_checker::Asks as CheckerAsks;
 use super::child::{ChildEvent, ChildEvents};
 use super::control::Asked;
 use super::dump::{Dump, Dumps};
+use super::kept::KeptPlans;
 use super::relay::{Samples, trackers};
 use super::reload::{QueuedReload, Reload};
 use super::settings::Settings;
@@ -12,12 +13,12 @@ use super::status::{Recent, StatusRound};
 use super::worker::{Report, START_ORDER, STOP_ORDER, WORKERS, Worker};
 use crate::link::control::{Answer, Request};
 use crate::link::{Compiled, News};
-use crate::plan::process::LifeScript;
+use crate::plan::Generation;
+use crate::plan::process::{LifeScript, ReloadTime};
 use crate::plan::track::TrackerKey;
-use crate::plan::{Generation, Plans};
 use crate::sys::process::release_free_memory;
 use std::collections::{BTreeSet, VecDeque};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 /// Events that may wait for the loop; a sender then waits, and with it the role or client behind it.
@@ -37,7 +38,7 @@ pub enum Asks {
 /// The running daemon.
 pub struct Supervisor {
     pub(super) settings: Settings,
-    pub(super) plans: Plans,
+    pub(super) plans: KeptPlans,
     /// Errors in the configuration in force that keepalived tolerates, and so do we.
     pub(super) errors: usize,
     pub(super) generation: Generation,
@@ -56,6 +57,7 @@ pub struct Supervisor {
     pub(super) recent: VecDeque<Recent>,
     pub(super) started: Instant,
     pub(super) compiled: mpsc::Sender<Result<Compiled, String>>,
+    pub(super) appointments: watch::Sender<Option<ReloadTime>>,
     events: ChildEvents,
     incarnations: u64,
     beats: u64,
@@ -65,7 +67,9 @@ pub struct Supervisor {
 /// The configuration that the daemon starts with.
 pub struct Configuration {
     /// What to do.
-    pub plans: Plans,
+    pub plans: KeptPlans,
+    /// Which configuration it is.
+    pub generation: Generation,
     /// How many errors it has in spite of that.
     pub errors: usize,
 }
@@ -76,17 +80,19 @@ pub struct Inputs {
     pub signals: mpsc::Receiver<Asks>,
     /// From `holdfastctl`.
     pub requests: mpsc::Receiver<Asked>,
+    /// Who watches `reload_time_file` hears here what a reload made of it.
+    pub appointments: watch::Sender<Option<ReloadTime>>,
 }
 
 /// Runs the daemon with its first configuration until it is stopped; returns its exit status, and the script that is
 /// to run last.
 pub async fn run(settings: Settings, first: Configuration, inputs: Inputs) -> (u8, Option<LifeScript>) {
-    let Inputs { mut signals, mut requests } = inputs;
+    let Inputs { mut signals, mut requests, appointments } = inputs;
     let (events, mut happened) = mpsc::channel(EVENTS);
     let (compiled, mut answers) = mpsc::channel(1);
     let mut beat = interval(settings.limits.heartbeat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut supervisor = Supervisor::new(settings, first, events, compiled);
+    let mut supervisor = Supervisor::new(settings, first, events, compiled, appointments);
     supervisor.start_wanted();
     while !supervisor.is_over() {
         let wake = supervisor.next_deadline();
@@ -111,17 +117,18 @@ impl Supervisor {
         first: Configuration,
         events: ChildEvents,
         compiled: mpsc::Sender<Result<Compiled, String>>,
+        appointments: watch::Sender<Option<ReloadTime>>,
     ) -> Supervisor {
-        let Configuration { mut plans, errors } = first;
-        plans.shrink();
+        let Configuration { plans, generation, errors } = first;
         Supervisor {
             settings,
-            generation: plans.vrrp.generation.max(plans.lvs.generation),
-            tracked: trackers(&plans),
+            generation,
+            tracked: trackers(&plans.scripts, &plans.bfd),
             samples: Samples::new(),
             masters: BTreeSet::new(),
             plans,
             errors,
+            appointments,
             slots: START_ORDER.map(Slot::new),
             reload: None,
             queued_reload: None,

@@ -1,7 +1,9 @@
 //! From the command line to a running daemon.
 
+use super::appointment;
 use super::compiler::compile;
 use super::control::ControlSocket;
+use super::kept::KeptPlans;
 use super::life;
 use super::pidfile::PidLock;
 use super::privileges;
@@ -167,7 +169,7 @@ pub fn supervise(settings: Settings) -> u8 {
 
 async fn live(mut settings: Settings) -> u8 {
     announce(&settings);
-    let mut signals = match signals::catch(settings.ignore_sigint) {
+    let (to, mut signals) = match signals::catch(settings.ignore_sigint) {
         Ok(signals) => signals,
         Err(error) => return complain(&settings, &format!("signals cannot be caught: {error}"), EXIT_FATAL),
     };
@@ -175,7 +177,7 @@ async fn live(mut settings: Settings) -> u8 {
         Ok(first) => first,
         Err(status) => return status,
     };
-    let _home = match life::settle(&mut settings, &first.plans) {
+    let _home = match life::settle(&mut settings, &first.plans.global) {
         Ok(home) => home,
         Err(sentence) => return complain(&settings, &sentence, EXIT_FATAL),
     };
@@ -184,6 +186,7 @@ async fn live(mut settings: Settings) -> u8 {
         Ok(lock) => lock,
         Err(error) => return complain(&settings, &error.to_string(), EXIT_FATAL),
     };
+    let appointments = appointment::keep(first.plans.global.daemon.reload_time.clone(), to);
     let (to, requests) = mpsc::channel(REQUESTS);
     let control = match ControlSocket::open(&settings.socket, to) {
         Ok(control) => Some(control),
@@ -196,7 +199,7 @@ async fn live(mut settings: Settings) -> u8 {
         leave_terminal();
     }
     life::run_script("startup_script", first.plans.global.daemon.startup.as_ref()).await;
-    let (status, shutdown) = run(settings, first, Inputs { signals, requests }).await;
+    let (status, shutdown) = run(settings, first, Inputs { signals, requests, appointments }).await;
     drop(control);
     life::run_script("shutdown_script", shutdown.as_ref()).await;
     status
@@ -237,7 +240,16 @@ async fn first_configuration(
                     let sentence = format!("nothing was started: this needs {lacking}; run holdfast as root");
                     Err(complain(settings, &sentence, EXIT_NO_PRIVILEGES))
                 }
-                None => Ok(Configuration { plans, errors }),
+                None => {
+                    let generation = plans.vrrp.generation.max(plans.lvs.generation);
+                    match KeptPlans::new(plans) {
+                        Ok(plans) => Ok(Configuration { plans, generation, errors }),
+                        Err(error) => {
+                            let sentence = format!("the plans cannot be handed to the roles: {error}");
+                            Err(complain(settings, &sentence, EXIT_PROGRAM_ERROR))
+                        }
+                    }
+                }
             }
         }
         Ok(Compiled { plans: None, diagnostics, status, errors }) => {

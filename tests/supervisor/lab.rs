@@ -328,6 +328,7 @@ fn virtual_server(number: usize) -> VirtualServer {
         alpha: false,
         omega: false,
         ha_suspend: false,
+        min_alive: 0,
         real_servers: Vec::new(),
     }
 }

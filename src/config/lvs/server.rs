@@ -6,6 +6,7 @@ use crate::net::AddressFamily;
 use crate::plan::lvs::{ForwardingMethod, RealServer, ServiceKey, SorryServer, TunnelChecksum, TunnelKind};
 use keepalived_compat::config::lvs as conf;
 use keepalived_compat::config::lvs::{Checksum, Method, Tunnel};
+use keepalived_compat::config::setting::Settings as _;
 use keepalived_compat::{Code, Diagnostic, Span};
 use std::net::SocketAddr;
 
@@ -57,6 +58,7 @@ impl Lowering<'_> {
         let service_port = common_port(keys);
         let asked_port = port.or(service_port).unwrap_or(0);
         let kernel_port = self.port("real_server", endpoint.span, port, method, keys);
+        let slow_start = server.others.time("slow_start").or(self.written.others.time("slow_start"));
         let plan = RealServer {
             endpoint: SocketAddr::new(address, kernel_port),
             weight: server.weight.or(self.written.weight).unwrap_or(1),
@@ -74,6 +76,7 @@ impl Lowering<'_> {
                 SocketAddr::new(address, asked_port),
                 self.out,
             ),
+            slow_start: slow_start.unwrap_or_default(),
         };
         Some((endpoint.span, plan))
     }

@@ -103,6 +103,7 @@ impl Pair<'_> {
             omega,
             real_servers: _,
             ha_suspend,
+            min_alive,
         } = self.old;
         let new = self.new;
         use Weight::{Quiet, Shifts};
@@ -126,6 +127,7 @@ impl Pair<'_> {
         self.field(Quiet, "alpha", alpha.to_string(), new.alpha.to_string(), false);
         self.field(Quiet, "omega", omega.to_string(), new.omega.to_string(), false);
         self.field(Quiet, "ha_suspend", ha_suspend.to_string(), new.ha_suspend.to_string(), false);
+        self.field(Quiet, "min_alive", min_alive.to_string(), new.min_alive.to_string(), false);
     }
 
     fn servers(&mut self) {
@@ -166,9 +168,11 @@ impl Pair<'_> {
             upper_threshold,
             lower_threshold,
             checkers,
+            slow_start,
         } = old;
         let alpha = |c: &[CheckerPlan]| c.iter().any(|checker| checker.alpha).to_string();
         let none = |n: u32| if n == 0 { "none".to_owned() } else { n.to_string() };
+        let ramp = |time: std::time::Duration| format!("{} s", time.as_secs());
         use Weight::{Quiet, Shifts};
         let fields = [
             (Shifts, "weight", weight.to_string(), new.weight.to_string(), true),
@@ -183,6 +187,7 @@ impl Pair<'_> {
                 false,
             ),
             (Quiet, "alpha", alpha(checkers), alpha(&new.checkers), false),
+            (Quiet, "slow_start", ramp(*slow_start), ramp(new.slow_start), false),
         ];
         for (weight, field, before, after, in_kernel) in fields {
             if before == after {
