@@ -1,7 +1,7 @@
 //! Real sockets for the conversations of `check::probe`: one socket, one task, one deadline per step.
 
 mod ping;
-mod tls;
+pub(super) mod tls;
 
 use crate::check::probe::{Mark, Outcome, Probe, ProbeInput, ProbeStep, conversation, words};
 use crate::plan::check::{CheckKind, Question, Target};

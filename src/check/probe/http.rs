@@ -204,15 +204,19 @@ impl Body {
     }
 }
 
-/// The request. A host of the configuration goes in as it is, without port; without one, address and port.
 fn request(version: HttpVersion, url: Option<&HttpUrl>, endpoint: SocketAddr) -> Vec<u8> {
+    let path = url.map_or("/", |url| url.path.as_str());
+    request_for(version, path, url.and_then(|url| url.host.as_deref()), endpoint)
+}
+
+/// The request. A host of the configuration goes in as it is, without port; without one, address and port.
+pub fn request_for(version: HttpVersion, path: &str, host: Option<&str>, endpoint: SocketAddr) -> Vec<u8> {
     let (minor, close) = match version {
         HttpVersion::V1_0 => (0, ""),
         HttpVersion::V1_0Close => (0, "Connection: close\r\n"),
         HttpVersion::V1_1 => (1, "Connection: close\r\n"),
     };
-    let path = url.map_or("/", |url| url.path.as_str());
-    let host = url.and_then(|url| url.host.clone()).unwrap_or_else(|| endpoint.to_string());
+    let host = host.map_or_else(|| endpoint.to_string(), str::to_owned);
     format!("GET {path} HTTP/1.{minor}\r\nUser-Agent: KeepAliveClient\r\n{close}Host: {host}\r\n\r\n")
         .into_bytes()
 }

@@ -75,7 +75,7 @@ fn without_port(host: &str) -> &str {
 }
 
 /// One configuration for all checks; rustls remembers sessions in it, but a check that resumes one tests less.
-fn config() -> Option<Arc<ClientConfig>> {
+pub fn config() -> Option<Arc<ClientConfig>> {
     static CONFIG: OnceLock<Option<Arc<ClientConfig>>> = OnceLock::new();
     let make = || {
         let provider = Arc::new(ring::default_provider());
