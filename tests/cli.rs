@@ -3,6 +3,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -240,7 +241,7 @@ impl Drop for Background {
 fn a_daemon_leaves_the_terminal_answers_and_stops() {
     let (daemon, started) = Background::start(QUIET);
     assert_eq!((code(&started), err(&started).as_str()), (0, ""));
-    daemon.wait_for("the control socket", || daemon.folder.path("main.sock").exists());
+    daemon.wait_for("the control socket", || UnixStream::connect(daemon.folder.path("main.sock")).is_ok());
     let pid = daemon.pid().expect("its pid file is there before its socket");
     assert_eq!(nix::unistd::getsid(Some(Pid::from_raw(pid))), Ok(Pid::from_raw(pid)), "a session of its own");
     daemon.wait_for("the null device", || {
@@ -269,7 +270,7 @@ fn a_daemon_leaves_the_terminal_answers_and_stops() {
 #[test]
 fn a_reload_of_a_broken_file_shows_the_line_and_changes_nothing() {
     let (daemon, _) = Background::start(QUIET);
-    daemon.wait_for("the control socket", || daemon.folder.path("main.sock").exists());
+    daemon.wait_for("the control socket", || UnixStream::connect(daemon.folder.path("main.sock")).is_ok());
     daemon.folder.file("test.conf", &format!("{QUIET}no_such_word 1\n"));
     let reload = daemon.ctl(&["reload"]);
     assert_eq!(code(&reload), 1);

@@ -59,8 +59,8 @@ pub enum Event {
     },
     /// Something that is listened to changed; `None`: nothing is known of it any more, and what was known counts on.
     Sample(TrackerKey, Option<Sample>),
-    /// Ask about everything at this address now, rather than when it is due.
-    Hurry(std::net::IpAddr),
+    /// These ask now, rather than when they are due; one whose conversation is going on asks again as soon as it ends.
+    Hurry(Vec<CheckId>),
 }
 
 /// Something the driver must do.
@@ -124,6 +124,8 @@ struct Check {
     since: Instant,
     /// By how much the last run started late.
     late: Duration,
+    /// It is to ask again as soon as its conversation ends.
+    hurried: bool,
 }
 
 /// What a check does at present.
@@ -184,7 +186,7 @@ impl Checks {
                 self.finished(check, outcome, latency, now, actions)
             }
             Event::Sample(key, sample) => self.sampled(key, sample, now, actions),
-            Event::Hurry(address) => self.hurry(address, now),
+            Event::Hurry(checks) => self.hurry(checks, now),
         }
         self.start_ready(now, actions);
     }
@@ -218,6 +220,16 @@ impl Checks {
     pub fn view(&self, question: &Question) -> Option<View<'_>> {
         let check = self.by_question.get(question).and_then(|id| self.checks.get(id))?;
         Some(View { machine: &check.machine, phase: check.phase, since: check.since, late: check.late })
+    }
+
+    /// Names the check that asks `question`.
+    pub fn id(&self, question: &Question) -> Option<CheckId> {
+        self.by_question.get(question).copied()
+    }
+
+    /// How many checks are due and wait for room.
+    pub fn waiting_for_room(&self) -> usize {
+        self.ready.len()
     }
 
     /// Conversations going on.
@@ -256,7 +268,9 @@ impl Checks {
         }
         self.by_question.insert(question.clone(), id);
         let late = Duration::ZERO;
-        self.checks.insert(id, Check { question, machine, phase, runs: 0, not_run: None, since: now, late });
+        let check =
+            Check { question, machine, phase, runs: 0, not_run: None, since: now, late, hurried: false };
+        self.checks.insert(id, check);
         if let Some(key) = tracker {
             let known = self.samples.get(&key).copied();
             self.listeners.insert((key, id));
@@ -306,15 +320,17 @@ impl Checks {
         check.tell(next, now, actions);
     }
 
-    fn hurry(&mut self, address: std::net::IpAddr, now: Instant) {
-        for (id, check) in &mut self.checks {
-            if let Phase::Waiting(due) = check.phase
-                && check.question.target.endpoint.ip() == address
-                && due > now
-            {
-                self.deadlines.remove(&(due, *id));
-                self.deadlines.insert((now, *id));
-                check.phase = Phase::Waiting(now);
+    fn hurry(&mut self, checks: Vec<CheckId>, now: Instant) {
+        for id in checks {
+            let Some(check) = self.checks.get_mut(&id) else { continue };
+            match check.phase {
+                Phase::Waiting(due) if due > now => {
+                    self.deadlines.remove(&(due, id));
+                    self.deadlines.insert((now, id));
+                    check.phase = Phase::Waiting(now);
+                }
+                Phase::Running => check.hurried = true,
+                Phase::Waiting(_) | Phase::Ready | Phase::Listening => {}
             }
         }
     }
@@ -361,7 +377,8 @@ impl Checks {
             Outcome::Success(_) | Outcome::Weighed(..) | Outcome::Failure(_) => check.not_run = None,
         }
         let next = check.machine.finished(outcome, latency);
-        let due = now + next.delay;
+        let delay = if std::mem::take(&mut check.hurried) { Duration::ZERO } else { next.delay };
+        let due = now + delay;
         check.phase = Phase::Waiting(due);
         self.deadlines.insert((due, id));
         check.tell(next, now, actions);

@@ -7,6 +7,7 @@ pub mod ping;
 pub mod search;
 pub mod smtp;
 pub mod tcp;
+pub mod traced;
 pub mod udp;
 
 use crate::net::AddressFamily;

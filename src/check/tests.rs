@@ -103,6 +103,23 @@ fn the_next_run_is_counted_from_the_end_of_the_last() {
 }
 
 #[test]
+fn a_hurried_check_asks_at_once_and_one_that_runs_asks_again() {
+    let mut checks = Checks::new(10);
+    let mut actions = Vec::new();
+    checks.handle(plan(&[tcp()]), at(0), &mut actions);
+    checks.handle(Event::Hurry(vec![CheckId(0), CheckId(9)]), at(0), &mut actions);
+    assert_eq!(checks.next_timeout(), Some(at(0)));
+    checks.handle_timeout(at(0), &mut actions);
+    assert_eq!(started(&actions), [CheckId(0)]);
+    checks.handle(Event::Hurry(vec![CheckId(0)]), at(1), &mut actions);
+    checks.handle(success(CheckId(0)), at(2), &mut actions);
+    assert_eq!(checks.next_timeout(), Some(at(2)), "once more, without delay");
+    checks.handle_timeout(at(2), &mut actions);
+    checks.handle(success(CheckId(0)), at(3), &mut actions);
+    assert_eq!(checks.next_timeout(), Some(at(9)), "then as ever");
+}
+
+#[test]
 fn no_more_conversations_than_allowed_and_none_is_forgotten() {
     let questions: Vec<Question> = (1..=5).map(|n| tcp_of(&format!("192.0.2.{n}:80"))).collect();
     let (mut checks, mut actions) = running(&questions, 2);

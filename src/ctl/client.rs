@@ -11,6 +11,9 @@ use std::time::Duration;
 /// The daemon answers for a silent role after two seconds.
 const STATUS_LIMIT: Duration = Duration::from_secs(10);
 
+/// The daemon answers after 35 seconds at the latest.
+const CHECK_NOW_LIMIT: Duration = Duration::from_secs(45);
+
 /// Two reloads in a row, each with the daemon's limits for compiling and applying.
 const RELOAD_LIMIT: Duration = Duration::from_secs(200);
 
@@ -52,7 +55,8 @@ pub fn ask(socket: &Path, request: Request) -> Result<Answer, AskError> {
 
 fn converse(socket: &Path, request: Request) -> io::Result<Vec<u8>> {
     let limit = match request {
-        Request::Status => STATUS_LIMIT,
+        Request::Status | Request::Checks(_) => STATUS_LIMIT,
+        Request::CheckNow(_) => CHECK_NOW_LIMIT,
         Request::Reload => RELOAD_LIMIT,
     };
     let mut stream = UnixStream::connect(socket)?;

@@ -3,6 +3,7 @@
 
 mod bfd;
 mod check;
+mod checks;
 mod client;
 mod diff;
 mod ipvs;
@@ -72,6 +73,12 @@ enum Verb {
     Vrrp(vrrp::Vrrp),
     /// The BFD sessions: state, since when, why, neighbour, timing, counters
     Bfd(Form),
+    /// The health checks one by one: state, since when, last result, how long answers take, next run, lateness
+    Checks(checks::List),
+    /// Make the checks of a server at once and show what is said, step by step; exits with 2 when one fails
+    ///
+    /// The results count as those of any other run. A check whose conversation is going on is made again after it.
+    CheckNow(checks::Now),
     /// The kernel's IPVS table: ipvsadm with all its options (see holdfastctl ipvs -h); needs no daemon
     ///
     /// Without a command it lists. Beyond ipvsadm: --json; -S also saves thresholds; -R reads everything before it
@@ -127,6 +134,8 @@ pub fn main() -> ExitCode {
         Verb::Status { form, check } => status::run(&socket, form.json, check),
         Verb::Vrrp(what) => vrrp::run(&socket, &what),
         Verb::Bfd(form) => bfd::run(&socket, form.json),
+        Verb::Checks(what) => checks::list(&socket, &what),
+        Verb::CheckNow(what) => checks::now(&socket, &what),
         Verb::Ipvs { words } => Ok(ipvs::tool(&words)),
         Verb::Check(check) => check::run(check),
         Verb::Diff(arguments) => diff::run(arguments),

@@ -2,7 +2,7 @@
 //! connection of a Unix stream socket.
 
 use crate::plan::Generation;
-use crate::report::Status;
+use crate::report::{CheckNowReport, ChecksReport, ServerFilter, Status};
 use serde::{Deserialize, Serialize};
 
 /// Where the supervisor listens unless told otherwise.
@@ -18,6 +18,10 @@ pub enum Request {
     Status,
     /// Read the configuration again; the answer comes when every role has it, or when it was refused.
     Reload,
+    /// The checks of these servers, one by one.
+    Checks(ServerFilter),
+    /// Check these servers now; the answer comes when their conversations have ended.
+    CheckNow(ServerFilter),
 }
 
 /// What comes back.
@@ -27,6 +31,10 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Request::Reload`].
     Reload(ReloadOutcome),
+    /// To [`Request::Checks`].
+    Checks(Box<ChecksReport>),
+    /// To [`Request::CheckNow`].
+    CheckedNow(Box<CheckNowReport>),
     /// The request cannot be served, and why.
     Refused(String),
 }

@@ -16,7 +16,9 @@ use crate::plan::scripts::{RunOrder, RunReport, ScriptsPlan};
 use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::vrrp::VrrpPlan;
 use crate::plan::{Generation, Plans};
-use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, VrrpStatus};
+use crate::report::{
+    BfdStatus, CheckNowReport, CheckerStatus, ChecksReport, ScriptsStatus, ServerFilter, VrrpStatus,
+};
 use crate::vrrp::{ClaimId, ClaimOrder, RouterId, Transition};
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +83,10 @@ pub enum ToChecker {
     Ran(RunReport),
     /// Is the virtual router that `lvs_sync_daemon` names master? Comes before the plan when it is.
     Master(bool),
+    /// Send a [`FromChecker::Checks`] with this number, of these servers.
+    Checks(u64, ServerFilter),
+    /// Check these servers now, and send a [`FromChecker::CheckedNow`] with this number.
+    CheckNow(u64, ServerFilter),
     /// Send a [`FromChecker::Snapshot`] with this number.
     Snapshot(u64),
     /// Send a [`FromChecker::Alive`] with this number.
@@ -103,6 +109,10 @@ pub enum FromChecker {
     Applied(Generation),
     /// State on request.
     Snapshot(u64, CheckerStatus),
+    /// The checks one by one, on request.
+    Checks(u64, ChecksReport),
+    /// The conversations of checks that were made on request.
+    CheckedNow(u64, CheckNowReport),
     /// Heartbeat answer.
     Alive(u64),
     /// Stopped; the process exits next.

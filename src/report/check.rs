@@ -1,33 +1,43 @@
 //! The checker role's view of itself.
 
 use super::{CheckerDetail, CheckerStatus, RealServerStatus, VirtualServerStatus};
-use crate::check::Checks;
-use crate::check::checker::Belief;
+use crate::check::checker::{Belief, Checker};
+use crate::check::{CheckId, Checks};
 use crate::lvs::director::Director;
 use crate::plan::check::CheckerPlan;
 use crate::plan::lvs::VirtualServer;
 
 /// What the policy and the checkers know now. `ipvs_error`: why the kernel's table is not as it should be.
-pub fn snapshot(director: &Director, checks: &Checks, ipvs_error: Option<String>) -> CheckerStatus {
+///
+/// `output`: what the program of a check printed when it failed last.
+pub fn snapshot<'a>(
+    director: &Director,
+    checks: &Checks,
+    ipvs_error: Option<String>,
+    output: &dyn Fn(CheckId) -> Option<&'a str>,
+) -> CheckerStatus {
     let servers = director.plan().virtual_servers.iter().enumerate();
     CheckerStatus {
         ipvs_error,
-        virtual_servers: servers.map(|(index, plan)| virtual_server(director, checks, index, plan)).collect(),
+        virtual_servers: servers
+            .map(|(index, plan)| virtual_server(director, checks, index, plan, output))
+            .collect(),
     }
 }
 
-fn virtual_server(
+fn virtual_server<'a>(
     director: &Director,
     checks: &Checks,
     index: usize,
     plan: &VirtualServer,
+    output: &dyn Fn(CheckId) -> Option<&'a str>,
 ) -> VirtualServerStatus {
     let up = director.quorum_up(index);
     let real_servers = plan.real_servers.iter().enumerate().map(|(server_index, server)| RealServerStatus {
         endpoint: server.endpoint,
         weight: director.weight(index, server_index),
         up: director.server_up(index, server_index),
-        checkers: server.checkers.iter().map(|checker| detail(checks, checker)).collect(),
+        checkers: server.checkers.iter().map(|checker| detail(checks, checker, output)).collect(),
     });
     VirtualServerStatus {
         name: plan.name.clone(),
@@ -40,20 +50,30 @@ fn virtual_server(
     }
 }
 
-fn detail(checks: &Checks, plan: &CheckerPlan) -> CheckerDetail {
-    let machine = checks.checker(&plan.question());
-    let state = match machine.map(|machine| machine.belief()) {
+fn detail<'a>(
+    checks: &Checks,
+    plan: &CheckerPlan,
+    output: &dyn Fn(CheckId) -> Option<&'a str>,
+) -> CheckerDetail {
+    let question = plan.question();
+    let machine = checks.checker(&question);
+    CheckerDetail {
+        kind: plan.kind.keyword().into(),
+        state: state(machine).into(),
+        last_result: machine.and_then(|machine| machine.last_result()).map(str::to_owned),
+        latency_us: machine.and_then(|machine| machine.latency()).map(|latency| latency.as_micros() as u64),
+        failures: machine.map_or(0, |machine| machine.failures()),
+        output: checks.id(&question).and_then(output).map(str::to_owned),
+    }
+}
+
+/// What a checker believes, in a word.
+pub(super) fn state(machine: Option<&Checker>) -> &'static str {
+    match machine.map(|machine| machine.belief()) {
         // Of a plan in force only those of `ha_suspend` are not asked.
         None => "suspended",
         Some(Belief::Unknown) => "unknown",
         Some(Belief::Up) => "up",
         Some(Belief::Down) => "down",
-    };
-    CheckerDetail {
-        kind: plan.kind.keyword().into(),
-        state: state.into(),
-        last_result: machine.and_then(|machine| machine.last_result()).map(str::to_owned),
-        latency_us: machine.and_then(|machine| machine.latency()).map(|latency| latency.as_micros() as u64),
-        failures: machine.map_or(0, |machine| machine.failures()),
     }
 }

@@ -3,11 +3,13 @@
 
 pub mod bfd;
 pub mod check;
+pub mod checks;
 pub mod dumps;
 pub mod scripts;
 pub mod vrrp;
 
 pub use bfd::{BfdSessionStatus, BfdStatus};
+pub use checks::{CheckNowReport, ChecksReport, ServerFilter};
 pub use scripts::{ScriptsStatus, TrackerStatus};
 
 use crate::net::{AddressFamily, IpCidr, Priority};
@@ -274,4 +276,7 @@ pub struct CheckerDetail {
     pub latency_us: Option<u64>,
     /// Failures in a row.
     pub failures: u32,
+    /// What the program of a failing MISC_CHECK printed, at most 4 KiB.
+    #[serde(default)]
+    pub output: Option<String>,
 }

@@ -3,6 +3,7 @@
 //! Conversations are tasks of a current-thread runtime; the kernel's table belongs to a thread of its own
 //! (`ipvs_worker`), programs to the scripts role (`programs`). The end of the link means *retain*: the process ends and the table stays as it is.
 
+mod look;
 mod programs;
 
 use super::held_addresses::HeldAddresses;
@@ -20,9 +21,10 @@ use crate::netlink::NetlinkError;
 use crate::plan::Generation;
 use crate::plan::check::{CheckKind, Question, WeightChange};
 use crate::plan::lvs::{LvsPlan, ServiceKey, VirtualServer};
-use crate::report::{self, CheckerStatus};
+use crate::report::{self, CheckerStatus, ServerFilter};
 use crate::sys::process::release_free_memory;
 use crate::time::Instant;
+use look::Looks;
 use programs::Programs;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -90,7 +92,13 @@ enum RoleError {
 }
 
 /// The end of a conversation.
-type Finished = (CheckId, Outcome, Duration);
+struct Finished {
+    check: CheckId,
+    outcome: Outcome,
+    latency: Duration,
+    /// What a program printed that failed.
+    output: String,
+}
 
 /// The sources of events. Apart from [`State`], so that waiting for them borrows nothing else.
 struct Role {
@@ -118,6 +126,7 @@ struct State {
     conversations: HashMap<CheckId, AbortHandle>,
     on_finished: mpsc::Sender<Finished>,
     programs: Programs,
+    looks: Looks,
     outbox: Outbox,
     scheduling: Scheduling,
     stopping: bool,
@@ -146,6 +155,7 @@ impl Role {
             conversations: HashMap::new(),
             on_finished,
             programs: Programs::new(random()),
+            looks: Looks::default(),
             outbox: Outbox::new(writer),
             scheduling: Scheduling::new(super::Role::Checker.ident(), false),
             stopping: false,
@@ -205,12 +215,13 @@ impl State {
         Instant::ZERO + self.origin.elapsed()
     }
 
-    /// Time until a check is due.
+    /// Time until a check is due, or somebody who looks has waited long enough.
     fn sleep(&self) -> Option<Duration> {
         if self.stopping {
             return None;
         }
-        self.checks.next_timeout().map(|due| due.saturating_duration_since(self.now()))
+        let due = self.checks.next_timeout().into_iter().chain(self.looks.deadline()).min();
+        due.map(|due| due.saturating_duration_since(self.now()))
     }
 
     fn hear(&mut self, message: ToChecker) {
@@ -221,6 +232,8 @@ impl State {
             }
             ToChecker::Process(plan) => self.scheduling.adopt(plan),
             ToChecker::Snapshot(number) => self.outbox.snapshot = Some(number),
+            ToChecker::Checks(number, filter) => self.looks.list(number, filter),
+            ToChecker::CheckNow(number, filter) => self.check_now(number, filter),
             ToChecker::Plan(plan) => self.plan(plan),
             ToChecker::Tracker(key, sample) => self.checks_event(check::Event::Sample(key, sample)),
             ToChecker::Ran(report) => self.programs.ended(report),
@@ -276,6 +289,8 @@ impl State {
         let questions = check::questions_of(director.plan(), |server| !rests(server));
         let event = check::Event::Plan { questions, random: random() };
         self.checks_event(event);
+        let checks = &self.checks;
+        self.looks.forget(|question, id| checks.id(question) == Some(id));
     }
 
     /// Does the plan in force ask for the addresses of this node, and has nobody tried to get them?
@@ -325,12 +340,23 @@ impl State {
         changed.into_iter().map(|key| (key, director.desired().services.get(&key).cloned())).collect()
     }
 
-    fn finished(&mut self, (check, outcome, latency): Finished) {
+    fn finished(&mut self, Finished { check, outcome, latency, output }: Finished) {
         if self.stopping {
             return;
         }
         self.conversations.remove(&check);
-        self.checks_event(check::Event::Finished { check, outcome, latency });
+        self.looks.keep(check, output);
+        self.checks_event(check::Event::Finished { check, outcome: outcome.clone(), latency });
+        if self.looks.ended(check, &outcome, latency, &self.checks) {
+            self.checks_event(check::Event::Hurry(vec![check]));
+        }
+    }
+
+    fn check_now(&mut self, number: u64, filter: ServerFilter) {
+        let (nothing, now) = (Director::default(), self.now());
+        let director = self.director.as_ref().unwrap_or(&nothing);
+        let hurried = self.looks.check_now(number, filter, director, &self.checks, now);
+        self.checks_event(check::Event::Hurry(hurried));
     }
 
     fn checks_event(&mut self, event: check::Event) {
@@ -359,6 +385,7 @@ impl State {
                     if let Some(task) = self.conversations.remove(&check) {
                         task.abort();
                     }
+                    self.looks.keep(check, String::new());
                 }
                 Action::Verdict(question, verdict) => self.verdict(&question, verdict),
                 Action::Weight(question, change) => self.weigh(&question, change),
@@ -376,7 +403,11 @@ impl State {
 
     fn converse(&mut self, check: CheckId, question: Arc<Question>, part: usize, mark: Mark) {
         let on_finished = self.on_finished.clone();
+        let trace = self.looks.watch(check);
         if let CheckKind::Misc(program) = &question.kind {
+            if let Some(trace) = &trace {
+                trace.note(&format!("runs {}", program.command.words.join(" ")));
+            }
             let task = tokio::spawn(self.programs.run(program, check, on_finished));
             self.conversations.insert(check, task.abort_handle());
             return;
@@ -384,7 +415,7 @@ impl State {
         // Other programs that ping from here count from small numbers, too.
         let mark = Mark { identifier: mark.identifier ^ std::process::id() as u16, ..mark };
         let task = tokio::spawn(async move {
-            let (outcome, latency) = probe_io::ask(&question, part, mark).await;
+            let (outcome, latency) = probe_io::ask(&question, part, mark, trace).await;
             match &outcome {
                 Outcome::Success(_) | Outcome::Weighed(..) => {
                     trace!("{question}: {outcome}, after {}", words(latency))
@@ -393,7 +424,8 @@ impl State {
                 Outcome::Failure(_) | Outcome::NotRun(_) => trace!("{question}: {outcome}"),
             }
             // Fails only when the role has ended.
-            let _ended = on_finished.send((check, outcome, latency)).await;
+            let output = String::new();
+            let _ended = on_finished.send(Finished { check, outcome, latency, output }).await;
         });
         self.conversations.insert(check, task.abort_handle());
     }
@@ -451,6 +483,8 @@ impl State {
                 FromChecker::Applied(generation)
             } else if let Some(number) = self.outbox.snapshot.take() {
                 FromChecker::Snapshot(number, self.status())
+            } else if let Some(answer) = self.look() {
+                answer
             } else {
                 return;
             };
@@ -461,7 +495,14 @@ impl State {
     fn status(&self) -> CheckerStatus {
         let nothing = Director::default();
         let director = self.director.as_ref().unwrap_or(&nothing);
-        report::check::snapshot(director, &self.checks, self.trouble.clone())
+        report::check::snapshot(director, &self.checks, self.trouble.clone(), &|id| self.looks.output(id))
+    }
+
+    /// The next answer to those who look.
+    fn look(&mut self) -> Option<FromChecker> {
+        let (nothing, now) = (Director::default(), self.now());
+        let director = self.director.as_ref().unwrap_or(&nothing);
+        self.looks.answer(director, &self.checks, now)
     }
 
     /// News for those who asked to be told.

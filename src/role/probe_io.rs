@@ -2,6 +2,9 @@
 
 mod ping;
 pub(super) mod tls;
+mod trace;
+
+pub use trace::Trace;
 
 use crate::check::probe::{Mark, Outcome, Probe, ProbeInput, ProbeStep, conversation, words};
 use crate::plan::check::{CheckKind, Question, Target};
@@ -26,18 +29,27 @@ const READ_SIZE: usize = 16 << 10;
 /// The largest answer to a datagram there can be.
 const DATAGRAM_SIZE: usize = 64 << 10;
 
-/// Holds the conversation about part `part` of `question`; how it ended and how long it took.
-pub async fn ask(question: &Question, part: usize, mark: Mark) -> (Outcome, Duration) {
+/// Holds the conversation about part `part` of `question`; how it ended and how long it took. What passes is recorded
+/// in `trace`.
+pub async fn ask(question: &Question, part: usize, mark: Mark, trace: Option<Trace>) -> (Outcome, Duration) {
     let started = Instant::now();
     let limit = question.schedule.connect_timeout;
     let Some(probe) = conversation(question, part, mark) else {
         return (Outcome::NotRun("it is not asked over the network".into()), Duration::ZERO);
     };
+    let probe = match &trace {
+        Some(trace) => {
+            trace.note(&opening(question));
+            trace.watch(probe)
+        }
+        None => probe,
+    };
+    let trace = trace.as_ref();
     let talk = async {
         match question.kind {
             CheckKind::Ping => ping::ping(&question.target, probe, mark, limit).await,
             CheckKind::Udp(_) | CheckKind::Dns(_) => datagrams(&question.target, probe, limit).await,
-            _ => stream(question, part, probe, limit).await,
+            _ => stream(question, part, probe, limit, trace).await,
         }
     };
     let outcome = match timeout(limit.saturating_mul(MAX_STEPS), talk).await {
@@ -47,8 +59,36 @@ pub async fn ask(question: &Question, part: usize, mark: Mark) -> (Outcome, Dura
     (outcome, started.elapsed())
 }
 
+/// The first line of a record: to whom, and from where.
+fn opening(question: &Question) -> String {
+    let Target { endpoint, bind_address, bind_port, fwmark, bind_interface } = &question.target;
+    let mut line = match question.kind {
+        CheckKind::Ping => format!("to {}", endpoint.ip()),
+        _ => format!("to {endpoint}"),
+    };
+    if let Some(address) = bind_address {
+        line += &format!(" from {address}");
+    }
+    if *bind_port != 0 {
+        line += &format!(" from port {bind_port}");
+    }
+    if let Some(interface) = bind_interface {
+        line += &format!(" through {interface}");
+    }
+    if *fwmark != 0 {
+        line += &format!(" with mark {fwmark}");
+    }
+    line + &format!(", {} for each step", words(question.schedule.connect_timeout))
+}
+
 /// A conversation over TCP, through TLS where that is asked for.
-async fn stream(question: &Question, part: usize, mut probe: Box<dyn Probe>, limit: Duration) -> Outcome {
+async fn stream(
+    question: &Question,
+    part: usize,
+    mut probe: Box<dyn Probe>,
+    limit: Duration,
+    trace: Option<&Trace>,
+) -> Outcome {
     let target = &question.target;
     let socket = match tcp_socket(target) {
         Ok(socket) => socket,
@@ -64,6 +104,9 @@ async fn stream(question: &Question, part: usize, mut probe: Box<dyn Probe>, lim
         }
         Ok(Ok(connection)) => match &question.kind {
             CheckKind::Http(check) if check.tls.is_some() => {
+                if let Some(trace) = trace {
+                    trace.note("the connection stands, TLS begins");
+                }
                 tls::converse(check, part, target, connection, probe, limit).await
             }
             _ => talk(&mut { connection }, &mut *probe, limit).await,

@@ -1,5 +1,6 @@
 //! The supervisor's one loop and its state. Every wait is a deadline in the state; nothing here blocks.
 
+use super::ask_checker::Asks as CheckerAsks;
 use super::child::{ChildEvent, ChildEvents};
 use super::control::Asked;
 use super::dump::{Dump, Dumps};
@@ -50,6 +51,7 @@ pub struct Supervisor {
     pub(super) queued_reload: Option<QueuedReload>,
     pub(super) refused_reload: Option<String>,
     pub(super) status: StatusRound,
+    pub(super) checker_asks: CheckerAsks,
     pub(super) dumps: Dumps,
     pub(super) recent: VecDeque<Recent>,
     pub(super) started: Instant,
@@ -125,6 +127,7 @@ impl Supervisor {
             queued_reload: None,
             refused_reload: None,
             status: StatusRound::default(),
+            checker_asks: CheckerAsks::default(),
             dumps: Dumps::default(),
             recent: VecDeque::new(),
             started: Instant::now(),
@@ -218,6 +221,7 @@ impl Supervisor {
                     Report::Claimed(claimed) => self.relay_claimed(claimed),
                     Report::Order(order) => self.relay_order(order),
                     Report::Ran(report) => self.relay_end(report),
+                    Report::Answer(number, answer) => self.checker_asks.answered(number, answer),
                     Report::Alive => {}
                     // Its exit follows, and is logged.
                     Report::Stopped => {}
@@ -256,6 +260,8 @@ impl Supervisor {
             _ if reply.is_closed() => {}
             Request::Status => self.ask_status(reply),
             Request::Reload => self.ask_reload(Some(reply)),
+            Request::Checks(filter) => self.ask_checks(filter, reply),
+            Request::CheckNow(filter) => self.ask_check_now(filter, reply),
         }
     }
 
@@ -275,6 +281,7 @@ impl Supervisor {
             }
         }
         self.finish_status(now);
+        self.expire_checker_asks(now);
         self.finish_dumps(now);
         self.finish_reload(now);
         self.advance_stop();
@@ -283,6 +290,7 @@ impl Supervisor {
     fn next_deadline(&self) -> Option<Instant> {
         let slots = self.slots.iter().filter_map(Slot::deadline);
         let rounds = self.status.deadline().into_iter().chain(self.dumps.deadline());
+        let rounds = rounds.chain(self.checker_asks.deadline());
         slots.chain(rounds).chain(self.reload.as_ref().and_then(Reload::deadline)).min()
     }
 

@@ -1,6 +1,7 @@
 //! The roles that live as long as the daemon, and what travels on their links, under common names.
 
 use super::settings::Limits;
+use crate::link::control::Answer;
 use crate::link::frame::{Decoder, FrameError, encode};
 use crate::link::{
     Claimed, FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp,
@@ -76,6 +77,8 @@ pub enum Report {
     Order(RunOrder),
     /// A program for a checker has ended.
     Ran(RunReport),
+    /// What somebody asked the role through us, with the number of the question.
+    Answer(u64, Answer),
     /// The process exits next.
     Stopped,
 }
@@ -249,6 +252,12 @@ impl Worker {
                 FromChecker::Alive(_) => Report::Alive,
                 FromChecker::News(news) => Report::Told(news),
                 FromChecker::Run(order) => Report::Order(order),
+                FromChecker::Checks(number, report) => {
+                    Report::Answer(number, Answer::Checks(Box::new(report)))
+                }
+                FromChecker::CheckedNow(number, report) => {
+                    Report::Answer(number, Answer::CheckedNow(Box::new(report)))
+                }
                 FromChecker::Stopped => Report::Stopped,
             }),
             Worker::Vrrp => decoder.message::<FromVrrp>()?.map(|message| match message {

@@ -15,6 +15,7 @@
 mod accept;
 mod advert;
 mod announce;
+mod answers;
 mod claim;
 mod context;
 mod election;

@@ -2,6 +2,7 @@
 //! through `transition`, every effect through the files beside this one.
 
 use super::accept::Inbound;
+use super::answers::Answers;
 use super::claim::Claim;
 use super::context::Context;
 use super::election::{Timing, Wait, outranks};
@@ -105,6 +106,7 @@ impl Said {
 }
 
 /// Bits of [`Said`] above those of the discards.
+pub(super) const SAID_FLOOD: u32 = 28;
 const SAID_TWO_OWNERS: u32 = 29;
 const SAID_ADDRESSES: u32 = 30;
 const SAID_INTERVAL: u32 = 31;
@@ -421,6 +423,7 @@ impl Router {
             elsewhere_at: self.first_elsewhere(ctx.now),
             second_burst_at: None,
             quiet_until: ctx.now,
+            answers: Answers::new(ctx.now),
         };
         self.transition(Phase::Master(master), cause, ctx);
     }
@@ -479,9 +482,10 @@ impl Router {
         }
         if heard.priority == Priority::RESIGN {
             self.stats.resignations_received += 1;
-            self.send_advertisement(ctx);
             let interval = self.own_interval().duration();
-            if let Phase::Master(master) = &mut self.phase {
+            if self.answer(ctx)
+                && let Phase::Master(master) = &mut self.phase
+            {
                 master.next_advertisement = ctx.now + interval;
             }
         } else if outranks((heard.priority, heard.from), ours) {
@@ -537,9 +541,7 @@ impl Router {
     //= RFC9568 6.4.3 M-79
     fn stand_against(&mut self, heard: Heard, ctx: &mut Context) {
         self.stats.lower_priority_heard += 1;
-        if self.plan.answer_lower_priority {
-            self.send_advertisement(ctx);
-        }
+        let answered = self.plan.answer_lower_priority && self.answer(ctx);
         self.tell_of_weaker(heard, ctx);
         self.announce_again(ctx);
         self.alarmed = true;
@@ -548,7 +550,7 @@ impl Router {
             self.weaker_said_at = Some(ctx.now);
             let Heard { from, priority, .. } = heard;
             let (name, ours) = (&self.plan.name, self.priority);
-            let answer = if self.plan.answer_lower_priority { "told it so" } else { "not answered" };
+            let answer = if answered { "told it so" } else { "not answered" };
             let why = if priority == ours { " and the lower address" } else { "" };
             ctx.log(
                 LogLevel::Warning,

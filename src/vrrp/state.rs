@@ -1,5 +1,6 @@
 //! The states of a router, each with its own deadlines: a timer of another state cannot exist.
 
+use super::answers::Answers;
 use super::election::{Timing, Wait};
 use super::event::State;
 use crate::net::Priority;
@@ -108,4 +109,6 @@ pub(super) struct Master {
     pub second_burst_at: Option<Instant>,
     /// The announcements after a weaker advertisement are not repeated before this moment.
     pub quiet_until: Instant,
+    /// Advertisements out of turn that may still be sent.
+    pub answers: Answers,
 }

@@ -19,6 +19,8 @@ pub struct Stats {
     pub left_master: u64,
     /// Advertisements of a weaker router, heard as Master.
     pub lower_priority_heard: u64,
+    /// Advertisements that would have answered it, or one that resigns, but for being too many.
+    pub answers_withheld: u64,
     /// Accepted advertisements whose addresses are not ours.
     pub address_list_mismatch: u64,
     /// Accepted advertisements whose interval is not ours (version 3).
@@ -59,6 +61,7 @@ impl Stats {
             ("became_master", self.became_master),
             ("left_master", self.left_master),
             ("lower_priority_heard", self.lower_priority_heard),
+            ("answers_withheld", self.answers_withheld),
             ("address_list_mismatch", self.address_list_mismatch),
             ("interval_mismatch", self.interval_mismatch),
             ("unsigned_accepted", self.unsigned_accepted),
@@ -88,6 +91,6 @@ mod tests {
             assert_eq!(stats.discarded(reason), times, "{reason:?}");
         }
         let names: std::collections::BTreeSet<_> = stats.counters().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), 13 + Discard::ALL.len() - 1);
+        assert_eq!(names.len(), 14 + Discard::ALL.len() - 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::clock::{MAX_PPM, MS};
 use super::groups;
-use super::invariants::Invariants;
+use super::invariants::{Invariants, may_be_early};
 use super::kernel::{Interface, own_address};
 use super::model::{self, label};
 use super::node::Node;
@@ -60,14 +60,13 @@ impl Invariants {
         }
     }
 
-    /// A settled Master does not speak too early: by half a millisecond or one step of priority at most, to share a
-    /// wake-up with another one.
+    /// A settled Master does not speak too early.
     fn keeps_its_rate(&mut self, now: u64, number: usize, node: &Node, key: RouterKey) -> Result<(), String> {
         let last = self.spoke.insert((number, key.clone()), now);
         let (Some(last), Some(plan)) = (last, node.router(&key)) else { return Ok(()) };
         let interval = plan.interval.duration().as_nanos() as u64;
-        let early = (interval / 256).min(MS / 2);
-        let least = interval - early - interval * (MAX_PPM as u64 + 1) / 1_000_000 - WAKE_LATENCY;
+        let least =
+            interval - may_be_early(interval) - interval * (MAX_PPM as u64 + 1) / 1_000_000 - WAKE_LATENCY;
         if self.is_settled(&key, last) && now - last < least {
             return Err(format!("n{number}: {} spoke again after {} ms", label(&key), (now - last) / MS));
         }

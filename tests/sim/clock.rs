@@ -28,11 +28,11 @@ impl Clock {
         Instant((i128::from(self.offset) + i128::from(world) + drift) as u64)
     }
 
-    /// The first moment of the world, not before `now`, at which the node reads `deadline` or later.
-    pub fn world_time(&self, deadline: Instant, now: u64) -> u64 {
+    /// The first moment of the world at which the node reads `deadline` or later; it may have passed.
+    pub fn world_time(&self, deadline: Instant) -> u64 {
         let elapsed = i128::from(deadline.0) - i128::from(self.offset);
         let guess = elapsed * 1_000_000 / (1_000_000 + i128::from(self.ppm));
-        let mut world = guess.clamp(i128::from(now), i128::from(u64::MAX >> 1)) as u64;
+        let mut world = guess.clamp(0, i128::from(u64::MAX >> 1)) as u64;
         while self.read(world) < deadline {
             world += 1;
         }

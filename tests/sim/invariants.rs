@@ -32,6 +32,11 @@ pub(super) fn by_slow_clock(duration: u64) -> u64 {
     duration + duration * (MAX_PPM as u64 + 1) / 1_000_000
 }
 
+/// By how much an advertisement may be early to share a wake-up: half a millisecond or one step of priority.
+pub(super) fn may_be_early(interval: u64) -> u64 {
+    (interval / 256).min(MS / 2)
+}
+
 /// Keeps watch.
 pub struct Invariants {
     /// Since when no fault happens.
@@ -231,11 +236,12 @@ impl Invariants {
         }
     }
 
-    /// A settled Master has spoken within its interval.
+    /// A settled Master has spoken within its interval, which may begin a little early: see `keeps_its_rate`.
     fn speaks_in_time(&self, now: u64, key: &RouterKey, master: usize, nodes: &[Node]) -> Result<(), String> {
         let Some(plan) = nodes[master].router(key) else { return Ok(()) };
         let last = self.spoke.get(&(master, key.clone())).copied().unwrap_or(0);
-        let limit = by_slow_clock(plan.interval.duration().as_nanos() as u64) + WAKE_LATENCY;
+        let interval = plan.interval.duration().as_nanos() as u64;
+        let limit = by_slow_clock(interval + may_be_early(interval)) + WAKE_LATENCY;
         within(now - last, limit, || format!("{}: Master n{master} is silent", label(key)))
     }
 

@@ -282,7 +282,8 @@ impl World {
         it.wake += 1;
         if let (true, Some(deadline)) = (it.runs(), it.core.next_timeout()) {
             let number = it.wake;
-            let at = it.clock.world_time(deadline, self.now) + self.kernels.below(WAKE_LATENCY);
+            // Counted from the deadline: what else happens meanwhile does not postpone it.
+            let at = it.clock.world_time(deadline) + self.kernels.below(WAKE_LATENCY);
             self.schedule(at, What::Wake { node, number });
         }
     }

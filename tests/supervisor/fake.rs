@@ -11,7 +11,7 @@ use holdfast::net::{AddressFamily, Priority, VirtualRouterId};
 use holdfast::plan::Generation;
 use holdfast::plan::track::{Sample, TrackerKey, TrackerKind};
 use holdfast::plan::vrrp::RouterKey;
-use holdfast::report::{BfdStatus, CheckerStatus, ScriptsStatus, VrrpStatus};
+use holdfast::report::{BfdStatus, CheckNowReport, CheckerStatus, ChecksReport, ScriptsStatus, VrrpStatus};
 use holdfast::time::Instant;
 use holdfast::vrrp::{ClaimId, ClaimOrder, RouterId, State, Transition, TransitionCause};
 use serde::Serialize;
@@ -168,6 +168,15 @@ impl Fake {
                 }
                 ToChecker::Snapshot(number) => {
                     fake.say(&FromChecker::Snapshot(number, CheckerStatus::default()))
+                }
+                ToChecker::Checks(number, filter) => {
+                    fake.note(&format!("checks of {filter}"));
+                    fake.say(&FromChecker::Checks(number, ChecksReport::default()));
+                }
+                ToChecker::CheckNow(number, filter) => {
+                    let left_out = vec![filter.to_string()];
+                    let report = CheckNowReport { left_out, ..CheckNowReport::default() };
+                    fake.say(&FromChecker::CheckedNow(number, report));
                 }
                 ToChecker::Tracker(key, sample) => fake.note(&format!("tracker {key} {sample:?}")),
                 ToChecker::Ran(report) => fake.note(&format!("ran {report:?}")),

@@ -69,7 +69,7 @@ impl Lab {
     /// The same with roles that misbehave and options.
     pub fn with(routers: usize, servers: usize, modes: &[(&str, &str)], options: &[&str]) -> Lab {
         let lab = Lab::start(&compiled(routers, servers), modes, options);
-        lab.wait_for("the control socket", || lab.socket().exists());
+        lab.wait_until_it_listens();
         lab
     }
 
@@ -102,6 +102,11 @@ impl Lab {
 
     pub fn socket(&self) -> PathBuf {
         self.path().join("main.sock")
+    }
+
+    /// The socket's file is there a moment before anybody listens.
+    pub fn wait_until_it_listens(&self) {
+        self.wait_for("the control socket", || UnixStream::connect(self.socket()).is_ok());
     }
 
     pub fn daemon_pid(&self) -> u32 {

@@ -2,6 +2,8 @@
 
 use crate::Test;
 use crate::lab::{Lab, compiled, following, tracking};
+use holdfast::link::control::{Answer, Request};
+use holdfast::report::{ChecksReport, ServerFilter};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -18,12 +20,16 @@ pub const TESTS: &[Test] = &[
     ("a_claim_without_a_scripts_role_has_failed", a_claim_without_a_scripts_role_has_failed),
     ("news_reach_the_scripts_role", news_reach_the_scripts_role),
     ("synchronisation_hears_of_its_virtual_router", synchronisation_hears_of_its_virtual_router),
+    (
+        "questions_about_checks_are_answered_by_the_checker",
+        questions_about_checks_are_answered_by_the_checker,
+    ),
 ];
 
 /// A lab that tracks.
 fn lab(scripts: usize, sessions: usize, modes: &[(&str, &str)]) -> Lab {
     let lab = Lab::start(&tracking(1, scripts, sessions), modes, &[]);
-    lab.wait_for("the control socket", || lab.socket().exists());
+    lab.wait_until_it_listens();
     lab
 }
 
@@ -143,4 +149,21 @@ fn synchronisation_hears_of_its_virtual_router() {
     lab.wait_for_order("checker plan 2 of 1");
     let last = heard(&lab, "checker");
     assert_eq!(last[last.len() - 2..], ["master false", "plan 2 of 1"]);
+}
+
+fn questions_about_checks_are_answered_by_the_checker() {
+    let lab = Lab::start(&following("web"), &[], &[]);
+    lab.wait_for_order("checker plan 1 of 1");
+    let filter: ServerFilter = "192.0.2.1:80".parse().expect("an endpoint");
+    assert_eq!(lab.ask(Request::Checks(filter)), Answer::Checks(Box::new(ChecksReport::default())));
+    assert_eq!(heard(&lab, "checker").last().map(String::as_str), Some("checks of 192.0.2.1:80"));
+    match lab.ask(Request::CheckNow(filter)) {
+        Answer::CheckedNow(report) => assert_eq!(report.left_out, ["192.0.2.1:80"]),
+        other => panic!("{other:?}"),
+    }
+    lab.configure(&compiled(1, 0));
+    assert!(lab.reload().accepted);
+    lab.wait_for("the checker to go", || {
+        matches!(lab.ask(Request::Checks(filter)), Answer::Refused(why) if why.starts_with("the checker role says nothing: not running"))
+    });
 }

@@ -110,7 +110,7 @@ fn new_errors_refuse_a_reload_and_old_ones_do_not() {
     assert_eq!(lab.orders(), ["vrrp plan 1 of 1"]);
     // A file that had errors at start may keep them.
     let lab = Lab::start(&tolerated(1, 0, 2), &[], &[]);
-    lab.wait_for("the control socket", || lab.socket().exists());
+    lab.wait_until_it_listens();
     lab.configure(&tolerated(2, 0, 2));
     assert!(lab.reload().accepted);
     lab.configure(&tolerated(2, 0, 3));

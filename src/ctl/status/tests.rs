@@ -43,6 +43,7 @@ fn virtual_server(up: bool, sorry_server_in_use: bool) -> VirtualServerStatus {
         last_result: Some("status 503, wanted 200-299".to_owned()),
         latency_us: Some(900),
         failures: 3,
+        output: None,
     }];
     VirtualServerStatus {
         name: "192.0.2.80:80".to_owned(),

@@ -45,16 +45,22 @@ impl Programs {
         let check = check.clone();
         async move {
             let started = Instant::now();
+            let mut output = String::new();
             let outcome = match known {
                 Some(outcome) => outcome,
                 None => match timeout(check.timeout + GRACE, told).await {
-                    Ok(Ok(report)) => misc::outcome(&check, &report.end, &report.output),
+                    Ok(Ok(report)) => {
+                        let outcome = misc::outcome(&check, &report.end, &report.output);
+                        output = report.output;
+                        outcome
+                    }
                     Ok(Err(_)) => Outcome::NotRun("too many programs of checks are waited for".into()),
                     Err(_) => Outcome::NotRun("the scripts role did not say how the program ended".into()),
                 },
             };
             // Fails only when the role has ended.
-            let _ended = on_finished.send((id, outcome, started.elapsed())).await;
+            let latency = started.elapsed();
+            let _ended = on_finished.send(Finished { check: id, outcome, latency, output }).await;
         }
     }
 
