@@ -6,6 +6,7 @@
 pub mod control;
 pub mod frame;
 pub mod news;
+pub mod pack;
 
 pub use news::News;
 

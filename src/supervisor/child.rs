@@ -1,9 +1,10 @@
 //! One running process of a role: its link, its heartbeat, and how it ends.
 
+use super::kept::KeptPlans;
 use super::settings::Launcher;
 use super::worker::{Order, Report, Worker};
 use crate::link::frame::{Decoder, FrameError};
-use crate::plan::{Generation, Plans};
+use crate::plan::Generation;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io;
@@ -105,7 +106,7 @@ impl Child {
     }
 
     /// Queues a plan; false if it cannot be.
-    pub fn send_plan(&self, plans: &Plans) -> bool {
+    pub fn send_plan(&self, plans: &KeptPlans) -> bool {
         let process = self.worker.process_frame(plans);
         let frames = process.and_then(|mut frames| {
             frames.extend(self.worker.plan_frame(plans)?);

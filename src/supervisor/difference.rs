@@ -13,7 +13,7 @@ const NAMED: usize = 5;
 pub fn difference(old: &Plans, new: &Plans) -> String {
     let mut parts = Vec::new();
     router_parts(old, new, &mut parts);
-    let (before, after) = (trackers(old), trackers(new));
+    let (before, after) = (trackers(&old.scripts, &old.bfd), trackers(&new.scripts, &new.bfd));
     parts.extend(number("+", "tracker", after.difference(&before).count()));
     parts.extend(number("-", "tracker", before.difference(&after).count()));
     let (old, new) = (servers(old), servers(new));

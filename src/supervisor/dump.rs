@@ -124,7 +124,7 @@ impl Supervisor {
             );
         };
         let facts = Facts {
-            plans: &self.plans,
+            plans: &self.plans.whole(),
             vrrp: &vrrp,
             scripts: scripts.as_ref(),
             transitions: &self.dumps.transitions,

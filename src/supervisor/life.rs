@@ -1,8 +1,8 @@
 //! What the configuration says of the daemon itself: its namespace, its files, its first and last script.
 
 use super::settings::Settings;
+use crate::plan::GlobalPlan;
 use crate::plan::process::{IpvsNamespace, LifeScript};
-use crate::plan::{GlobalPlan, Plans};
 use crate::role::namespace;
 use crate::role::scripts::{Push, run_command};
 use crate::sys::process::set_name;
@@ -26,8 +26,8 @@ pub struct Home {
 }
 
 /// Moves to where the configuration says, before any role starts. The error is a sentence.
-pub fn settle(settings: &mut Settings, plans: &Plans) -> Result<Home, String> {
-    let GlobalPlan { daemon, processes, .. } = &plans.global;
+pub fn settle(settings: &mut Settings, global: &GlobalPlan) -> Result<Home, String> {
+    let GlobalPlan { daemon, processes, .. } = global;
     let mut home = Home::default();
     match &daemon.ipvs_namespace {
         None => {}
@@ -52,7 +52,7 @@ pub fn settle(settings: &mut Settings, plans: &Plans) -> Result<Home, String> {
         // What goes wrong here is said with the name of the file that then cannot be made.
         std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory).ok();
     }
-    adopt(settings, &plans.global);
+    adopt(settings, global);
     if let Some(name) = &processes.supervisor
         && let Err(error) = set_name(name)
     {

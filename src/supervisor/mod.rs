@@ -9,6 +9,7 @@ mod control;
 mod difference;
 mod dispatch;
 mod dump;
+mod kept;
 mod life;
 mod pidfile;
 mod privileges;

@@ -10,7 +10,8 @@ use super::worker::{
     Worker, claim_frame, claimed_frame, held_frame, master_frame, news_frame, tracker_frames, unclaim_frame,
 };
 use crate::link::{Claimed, News};
-use crate::plan::Plans;
+use crate::plan::bfd::BfdPlan;
+use crate::plan::scripts::ScriptsPlan;
 use crate::plan::track::{Sample, TrackerKey, TrackerKind};
 use crate::vrrp::{ClaimId, ClaimOrder, State, Transition};
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,17 +140,17 @@ impl Supervisor {
 
     /// Forgets what the plans in force do not track.
     pub(super) fn retrack(&mut self) {
-        self.tracked = trackers(&self.plans);
+        self.tracked = trackers(&self.plans.scripts, &self.plans.bfd);
         self.samples.retain(|key, _| self.tracked.contains(key));
     }
 }
 
 /// What is watched.
-pub fn trackers(plans: &Plans) -> BTreeSet<TrackerKey> {
+pub fn trackers(scripts: &ScriptsPlan, bfd: &BfdPlan) -> BTreeSet<TrackerKey> {
     let key = |kind, name: &String| TrackerKey { kind, name: name.clone() };
-    let scripts = plans.scripts.scripts.iter().map(|script| key(TrackerKind::Script, &script.name));
-    let files = plans.scripts.files.iter().map(|file| key(TrackerKind::File, &file.name));
-    let processes = plans.scripts.processes.iter().map(|process| key(TrackerKind::Process, &process.name));
-    let sessions = plans.bfd.sessions.iter().map(|session| key(TrackerKind::Bfd, &session.name));
+    let files = scripts.files.iter().map(|file| key(TrackerKind::File, &file.name));
+    let processes = scripts.processes.iter().map(|process| key(TrackerKind::Process, &process.name));
+    let scripts = scripts.scripts.iter().map(|script| key(TrackerKind::Script, &script.name));
+    let sessions = bfd.sessions.iter().map(|session| key(TrackerKind::Bfd, &session.name));
     scripts.chain(files).chain(processes).chain(sessions).collect()
 }

@@ -1,10 +1,10 @@
 //! What travels for checkers: samples of files and BFD sessions to them, programs to the scripts role and back.
 
+use super::kept::KeptPlans;
 use super::run::Supervisor;
 use super::worker::Worker;
 use crate::link::frame::{FrameError, encode};
 use crate::link::{ToChecker, ToScripts};
-use crate::plan::Plans;
 use crate::plan::scripts::{RunEnd, RunOrder, RunReport};
 use crate::plan::track::{Sample, TrackerKey, TrackerKind};
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Supervisor {
 }
 
 /// Files, and the sessions that are for checkers.
-fn for_checker(plans: &Plans, key: &TrackerKey) -> bool {
+fn for_checker(plans: &KeptPlans, key: &TrackerKey) -> bool {
     match key.kind {
         TrackerKind::File => true,
         TrackerKind::Bfd => plans.bfd.sessions.iter().any(|s| s.to_checker && s.name == key.name),

@@ -7,6 +7,7 @@
 
 use super::compiler::compile;
 use super::difference::difference;
+use super::kept::KeptPlans;
 use super::run::Supervisor;
 use super::settings::Limits;
 use super::slot::Slot;
@@ -83,8 +84,16 @@ impl Supervisor {
                     self.refused_reload = Some(format!("{reason}\n{}", diagnostics.join("\n")));
                     return self.refuse(reload, diagnostics, errors, vec![reason]);
                 }
-                let changes = difference(&self.plans, &plans);
-                self.accept(plans, &diagnostics, errors);
+                let changes = difference(&self.plans.whole(), &plans);
+                let kept = match KeptPlans::new(plans) {
+                    Ok(kept) => kept,
+                    Err(error) => {
+                        let reason = format!("its plans cannot be handed to the roles: {error}");
+                        self.refused_reload = Some(reason.clone());
+                        return self.refuse(reload, diagnostics, errors, vec![reason]);
+                    }
+                };
+                self.accept(kept, &diagnostics, errors);
                 let (accepted, generation, trouble) = (true, self.generation, Vec::new());
                 let outcome = ReloadOutcome { accepted, generation, diagnostics, errors, trouble };
                 let until = Instant::now() + self.settings.limits.apply;
@@ -115,9 +124,9 @@ impl Supervisor {
         if let Some(keyword) = plans.global.daemon.fixed_difference(&self.plans.global.daemon) {
             return Some(format!("{keyword} differs, which only a restart can change (as in keepalived)"));
         }
-        let asks_nothing =
-            |plans: &Plans| plans.vrrp.routers.is_empty() && plans.lvs.virtual_servers.is_empty();
-        (asks_nothing(plans) && !asks_nothing(&self.plans)).then(|| {
+        let asks_nothing = plans.vrrp.routers.is_empty() && plans.lvs.virtual_servers.is_empty();
+        let asked_nothing = self.plans.vrrp.is_empty() && self.plans.lvs.virtual_servers.is_empty();
+        (asks_nothing && !asked_nothing).then(|| {
             "it has no vrrp_instance and no virtual_server that could be run, the configuration in force has: a file \
              cut short? To give everything up, stop holdfast"
                 .to_owned()
@@ -125,11 +134,10 @@ impl Supervisor {
     }
 
     /// Puts a new configuration in force: plans to the roles that run, roles started and stopped as it wants.
-    fn accept(&mut self, mut plans: Plans, diagnostics: &[String], errors: usize) {
+    fn accept(&mut self, plans: KeptPlans, diagnostics: &[String], errors: usize) {
         log_diagnostics(diagnostics);
         self.generation = Generation(self.generation.0 + 1);
         self.refused_reload = None;
-        plans.shrink();
         (self.plans, self.errors) = (plans, errors);
         super::life::adopt(&mut self.settings, &self.plans.global);
         self.retrack();

@@ -4,6 +4,7 @@ use super::ask_checker::Asks as CheckerAsks;
 use super::child::{ChildEvent, ChildEvents};
 use super::control::Asked;
 use super::dump::{Dump, Dumps};
+use super::kept::KeptPlans;
 use super::relay::{Samples, trackers};
 use super::reload::{QueuedReload, Reload};
 use super::settings::Settings;
@@ -12,9 +13,9 @@ use super::status::{Recent, StatusRound};
 use super::worker::{Report, START_ORDER, STOP_ORDER, WORKERS, Worker};
 use crate::link::control::{Answer, Request};
 use crate::link::{Compiled, News};
+use crate::plan::Generation;
 use crate::plan::process::LifeScript;
 use crate::plan::track::TrackerKey;
-use crate::plan::{Generation, Plans};
 use crate::sys::process::release_free_memory;
 use std::collections::{BTreeSet, VecDeque};
 use tokio::sync::{mpsc, oneshot};
@@ -37,7 +38,7 @@ pub enum Asks {
 /// The running daemon.
 pub struct Supervisor {
     pub(super) settings: Settings,
-    pub(super) plans: Plans,
+    pub(super) plans: KeptPlans,
     /// Errors in the configuration in force that keepalived tolerates, and so do we.
     pub(super) errors: usize,
     pub(super) generation: Generation,
@@ -65,7 +66,9 @@ pub struct Supervisor {
 /// The configuration that the daemon starts with.
 pub struct Configuration {
     /// What to do.
-    pub plans: Plans,
+    pub plans: KeptPlans,
+    /// Which configuration it is.
+    pub generation: Generation,
     /// How many errors it has in spite of that.
     pub errors: usize,
 }
@@ -112,12 +115,11 @@ impl Supervisor {
         events: ChildEvents,
         compiled: mpsc::Sender<Result<Compiled, String>>,
     ) -> Supervisor {
-        let Configuration { mut plans, errors } = first;
-        plans.shrink();
+        let Configuration { plans, generation, errors } = first;
         Supervisor {
             settings,
-            generation: plans.vrrp.generation.max(plans.lvs.generation),
-            tracked: trackers(&plans),
+            generation,
+            tracked: trackers(&plans.scripts, &plans.bfd),
             samples: Samples::new(),
             masters: BTreeSet::new(),
             plans,

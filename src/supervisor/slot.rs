@@ -2,10 +2,10 @@
 
 use super::backoff::Backoff;
 use super::child::{Child, ChildEvents, End, ending};
+use super::kept::KeptPlans;
 use super::pidfile;
 use super::settings::{Limits, Settings};
 use super::worker::{Order, Worker};
-use crate::plan::Plans;
 use crate::role::EXIT_STOPPED;
 use std::io;
 use std::process::ExitStatus;
@@ -52,7 +52,7 @@ impl Slot {
     pub fn start(
         &mut self,
         settings: &Settings,
-        plans: &Plans,
+        plans: &KeptPlans,
         before: Option<Vec<u8>>,
         incarnation: u64,
         events: &ChildEvents,
@@ -146,7 +146,7 @@ impl Slot {
     }
 
     /// Sends a heartbeat; ends a process that left too many unanswered.
-    pub fn on_beat(&mut self, number: u64, plans: &Plans, limits: &Limits) {
+    pub fn on_beat(&mut self, number: u64, plans: &KeptPlans, limits: &Limits) {
         let (ident, worker) = (self.ident(), self.worker);
         let Some(child) = self.child.as_mut().filter(|child| child.end == End::No) else { return };
         // A process that has not yet taken its first plan holds nothing, and may be slow to start.

@@ -2,6 +2,7 @@
 
 use super::compiler::compile;
 use super::control::ControlSocket;
+use super::kept::KeptPlans;
 use super::life;
 use super::pidfile::PidLock;
 use super::privileges;
@@ -182,7 +183,7 @@ async fn live(mut settings: Settings) -> u8 {
         Ok(first) => first,
         Err(status) => return status,
     };
-    let _home = match life::settle(&mut settings, &first.plans) {
+    let _home = match life::settle(&mut settings, &first.plans.global) {
         Ok(home) => home,
         Err(sentence) => return complain(&settings, &sentence, EXIT_FATAL),
     };
@@ -244,7 +245,16 @@ async fn first_configuration(
                     let sentence = format!("nothing was started: this needs {lacking}; run holdfast as root");
                     Err(complain(settings, &sentence, EXIT_NO_PRIVILEGES))
                 }
-                None => Ok(Configuration { plans, errors }),
+                None => {
+                    let generation = plans.vrrp.generation.max(plans.lvs.generation);
+                    match KeptPlans::new(plans) {
+                        Ok(plans) => Ok(Configuration { plans, generation, errors }),
+                        Err(error) => {
+                            let sentence = format!("the plans cannot be handed to the roles: {error}");
+                            Err(complain(settings, &sentence, EXIT_PROGRAM_ERROR))
+                        }
+                    }
+                }
             }
         }
         Ok(Compiled { plans: None, diagnostics, status, errors }) => {

@@ -1,17 +1,18 @@
 //! The roles that live as long as the daemon, and what travels on their links, under common names.
 
+use super::kept::KeptPlans;
 use super::settings::Limits;
 use crate::link::control::Answer;
 use crate::link::frame::{Decoder, FrameError, encode};
 use crate::link::{
     Claimed, FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp,
 };
+use crate::plan::Generation;
 use crate::plan::scripts::{RunOrder, RunReport};
 use crate::plan::track::{Sample, TrackerKey};
-use crate::plan::{Generation, Plans};
 use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, VrrpStatus};
 use crate::role::Role;
-use crate::vrrp::{ClaimId, ClaimOrder, Transition, patience};
+use crate::vrrp::{ClaimId, ClaimOrder, Transition};
 
 /// A long-lived role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,10 +119,10 @@ impl Worker {
     }
 
     /// Does the plan give it something to do?
-    pub fn has_work(self, plans: &Plans) -> bool {
+    pub fn has_work(self, plans: &KeptPlans) -> bool {
         match self {
             Worker::Checker => plans.lvs.has_work(),
-            Worker::Vrrp => !plans.vrrp.routers.is_empty(),
+            Worker::Vrrp => !plans.vrrp.is_empty(),
             Worker::Scripts => plans.scripts.has_work(),
             Worker::Bfd => !plans.bfd.sessions.is_empty(),
         }
@@ -175,10 +176,10 @@ impl Worker {
 
     /// How many heartbeats a running process may leave unanswered. The vrrp role gets no more time than the most
     /// impatient peer of its routers.
-    pub fn silent_beats(self, plans: &Plans, limits: &Limits) -> u32 {
+    pub fn silent_beats(self, plans: &KeptPlans, limits: &Limits) -> u32 {
         let patience = match self {
             Worker::Checker | Worker::Scripts | Worker::Bfd => None,
-            Worker::Vrrp => plans.vrrp.routers.iter().map(patience).min(),
+            Worker::Vrrp => plans.vrrp.patience(),
         };
         let beats = patience.map(|time| time.as_nanos().div_ceil(limits.heartbeat.as_nanos().max(1)));
         let beats = beats.and_then(|beats| u32::try_from(beats).ok()).unwrap_or(u32::MAX);
@@ -196,10 +197,10 @@ impl Worker {
     }
 
     /// Its part of the plans as a frame.
-    pub fn plan_frame(self, plans: &Plans) -> Result<Vec<u8>, FrameError> {
+    pub fn plan_frame(self, plans: &KeptPlans) -> Result<Vec<u8>, FrameError> {
         match self {
             Worker::Checker => encode(&ToChecker::Plan(plans.lvs.clone())),
-            Worker::Vrrp => encode(&ToVrrp::Plan(plans.vrrp.clone())),
+            Worker::Vrrp => Ok(plans.vrrp.frame()),
             Worker::Scripts => encode(&ToScripts::Plan(plans.scripts.clone())),
             Worker::Bfd => encode(&ToBfd::Plan(plans.bfd.clone())),
         }
@@ -207,7 +208,7 @@ impl Worker {
 
     /// How it is scheduled, as a frame that goes before the plan. The scripts role, which keepalived does not have, is
     /// scheduled as the system says.
-    pub fn process_frame(self, plans: &Plans) -> Result<Vec<u8>, FrameError> {
+    pub fn process_frame(self, plans: &KeptPlans) -> Result<Vec<u8>, FrameError> {
         let processes = &plans.global.processes;
         match self {
             Worker::Checker => encode(&ToChecker::Process(processes.checker.clone())),

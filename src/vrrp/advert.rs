@@ -19,12 +19,32 @@ pub(super) const EARLIEST: Duration = Duration::from_micros(500);
 /// The same as a part of the interval: one step of priority in Skew_Time.
 const EARLY_PART: u32 = 256;
 
+/// From so many routers on, those of one interval gather into convoys: a wake-up and a system call for many
+/// advertisements instead of one for each. With fewer there is nothing to save, and each keeps its own beat.
+pub(super) const CROWD: usize = 64;
+
+/// Convoys in an interval. The 255 VRIDs of an interface then come sixteen at a time, which every receiver's buffer takes.
+const CONVOYS: u64 = 16;
+
+/// Earlier than `next`, by no more than an advertisement may be early: towards the last of the moments, sixteen in each
+/// interval, at which the routers of that interval speak together.
+fn towards_convoy(next: Instant, interval: Duration) -> Instant {
+    let period = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX) / CONVOYS;
+    let beyond = next.0.checked_rem(period).unwrap_or(0);
+    let most = u64::try_from(earliness(interval).as_nanos()).unwrap_or(u64::MAX);
+    Instant(next.0 - beyond.min(most))
+}
+
+/// How much earlier than its time an advertisement may leave.
+fn earliness(interval: Duration) -> Duration {
+    (interval / EARLY_PART).min(EARLIEST)
+}
+
 impl Router {
     /// Is an advertisement due, or so soon that it may go now?
     pub(super) fn may_speak(&self, now: Instant) -> bool {
         let Phase::Master(master) = &self.phase else { return false };
-        let early = (self.own_interval().duration() / EARLY_PART).min(EARLIEST);
-        master.next_advertisement <= now + early
+        master.next_advertisement <= now + earliness(self.own_interval().duration())
     }
 
     /// Send an advertisement if it is time.
@@ -36,7 +56,8 @@ impl Router {
         if let Phase::Master(master) = &mut self.phase {
             // Counted from the deadline, so that neither lateness nor haste adds up; after a pause, from now.
             let next = master.next_advertisement + interval;
-            master.next_advertisement = if next > ctx.now { next } else { ctx.now + interval };
+            let next = if next > ctx.now { next } else { ctx.now + interval };
+            master.next_advertisement = if ctx.crowded { towards_convoy(next, interval) } else { next };
         }
         self.send_advertisement(ctx);
     }

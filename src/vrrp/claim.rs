@@ -3,10 +3,10 @@
 
 use super::context::Context;
 use super::event::{Action, LogLevel, RouterId};
+use super::kept::KeptPlan;
 use super::router::Router;
 use super::state::Phase;
 use crate::net::{IpCidr, Priority};
-use crate::plan::vrrp::RouterPlan;
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -134,7 +134,7 @@ impl Router {
     }
 
     /// Another plan: a Master claims what is new, and at once what it failed to claim. What it holds it keeps meanwhile.
-    pub(super) fn claim_again(&mut self, old: &RouterPlan, ctx: &mut Context) {
+    pub(super) fn claim_again(&mut self, old: &KeptPlan, ctx: &mut Context) {
         if !matches!(self.phase, Phase::Master(_)) {
             return;
         }
@@ -238,6 +238,6 @@ impl Router {
 }
 
 /// What the script is told.
-fn claimed(plan: &RouterPlan) -> Vec<IpCidr> {
-    plan.addresses.iter().chain(&plan.excluded_addresses).map(|address| address.cidr).collect()
+fn claimed(plan: &KeptPlan) -> Vec<IpCidr> {
+    plan.all_addresses().map(|address| address.cidr).collect()
 }

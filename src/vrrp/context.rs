@@ -22,6 +22,8 @@ pub(super) struct Context<'a> {
     pub heard: &'a Heard,
     /// `vrrp_startup_delay` is not over.
     pub asleep: bool,
+    /// There are so many routers that they speak in convoys.
+    pub crowded: bool,
     pub operations: &'a mut Operations,
     pub actions: &'a mut Vec<Action>,
     /// Priorities that this event changed: told together, with its name as the cause.

@@ -3,8 +3,9 @@
 use super::accept::Inbound;
 use super::context::PriorityChange;
 use super::event::TransitionCause;
+use super::kept::KeptPlan;
 use crate::net::VirtualRouterId;
-use crate::plan::vrrp::{RouterKey, RouterPlan};
+use crate::plan::vrrp::RouterKey;
 use crate::wire::vrrp::Discard;
 use std::fmt;
 use std::net::IpAddr;
@@ -135,7 +136,7 @@ pub(super) fn discard_sentence(name: &str, packet: Inbound<'_>, reason: Discard)
 
 /// Another list of addresses than ours: which, and whether the sender is another virtual router altogether.
 pub(super) fn difference_sentence(
-    plan: &RouterPlan,
+    plan: &KeptPlan,
     from: IpAddr,
     ours: &[IpAddr],
     theirs: &[IpAddr],

@@ -26,6 +26,7 @@ mod group;
 mod heard;
 mod held;
 mod interfaces;
+mod kept;
 mod news;
 mod pause;
 mod receivers;
@@ -50,6 +51,8 @@ mod pairs;
 #[cfg(test)]
 mod pairs_tracked;
 #[cfg(test)]
+mod sizes;
+#[cfg(test)]
 mod storm;
 #[cfg(test)]
 mod testing;
@@ -64,6 +67,7 @@ pub use event::{
 };
 pub use group::Group;
 pub use held::HeldView;
+pub use kept::{KeptPlan, Policy};
 pub use news::{GroupTransition, News, PriorityNews, WeakerHeard};
 pub use router::Router;
 pub use state::ActiveRouter;
@@ -442,6 +446,7 @@ impl Core {
         actions: &mut Vec<Action>,
         work: impl FnOnce(&mut Router, &mut Context),
     ) {
+        let crowded = self.routers.len() >= advert::CROWD;
         let Some(router) = self.routers.get_mut(&id) else { return };
         let (interfaces, operations) = (&self.interfaces, &mut self.operations);
         let (priorities, samples) = (&mut self.priorities, &self.samples);
@@ -457,6 +462,7 @@ impl Core {
                 gaps,
                 heard,
                 asleep,
+                crowded,
                 operations,
                 actions,
                 priorities,

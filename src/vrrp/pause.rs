@@ -1,7 +1,7 @@
 //! After a pause: what a process that stood still may still believe.
 
 use super::context::Context;
-use super::election::{Wait, patience};
+use super::election::Wait;
 use super::event::{OpId, RouterId, TransitionCause};
 use super::router::Router;
 use super::state::Phase;
@@ -34,7 +34,7 @@ impl Router {
         let Phase::Master(master) = &self.phase else { return };
         let interval = self.own_interval().duration();
         let silence = ctx.now.saturating_duration_since(master.next_advertisement) + interval;
-        if silence >= patience(&self.plan) {
+        if silence >= self.plan.patience() {
             let silence_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
             self.become_backup(Wait::Down, TransitionCause::Paused { silence_ms }, ctx);
         }

@@ -4,16 +4,18 @@ use super::Core;
 use super::context::Context;
 use super::event::{Action, LogLevel, RouterId, State, TransitionCause};
 use super::group::Group;
+use super::kept::{Keeper, KeptPlan};
 use super::router::{Router, Shared};
 use super::state::Phase;
 use super::vips::Vip;
 use crate::plan::Generation;
 use crate::plan::track::TrackerKey;
-use crate::plan::vrrp::{RouterKey, RouterPlan, SyncGroupPlan, VirtualAddress, VrrpPlan};
+use crate::plan::vrrp::{RouterKey, SyncGroupPlan, VirtualAddress, VrrpPlan};
 use crate::time::Instant;
 use crate::wire::vrrp::Version;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 impl Core {
     /// Take over a plan. Routers that left go first, then addresses that left their router, then everything
@@ -22,6 +24,7 @@ impl Core {
     pub(super) fn adopt(&mut self, plan: VrrpPlan, now: Instant, actions: &mut Vec<Action>) {
         let mut known: BTreeMap<RouterKey, RouterId> =
             self.order.iter().filter_map(|id| Some((self.routers.get(id)?.plan.key.clone(), *id))).collect();
+        let mut keeper = Keeper::default();
         let mut kept = Vec::new();
         let mut order = Vec::new();
         let mut seen = BTreeSet::new();
@@ -37,7 +40,7 @@ impl Core {
                 None => self.new_id(),
             };
             order.push(id);
-            kept.push((id, router));
+            kept.push((id, keeper.keep(router)));
         }
         if self.generation == Generation::default() && !plan.startup_delay.is_zero() {
             self.asleep_until = Some(now + plan.startup_delay);
@@ -55,7 +58,7 @@ impl Core {
         let looks_new = self.interfaces.reduce_again();
         for id in left {
             self.with_router(id, now, actions, |router, ctx| {
-                router.shared = Shared::default();
+                router.shared = Arc::default();
                 router.end(ctx);
             });
         }
@@ -66,10 +69,11 @@ impl Core {
             });
         }
         self.adopt_statics(&statics, now, actions);
+        let alone: Arc<Shared> = Arc::default();
         for (id, plan) in kept {
-            let shared = shared.remove(&id).unwrap_or_default();
+            let shared = shared.remove(&id).unwrap_or_else(|| alone.clone());
             if let Entry::Vacant(place) = self.routers.entry(id) {
-                place.insert(Box::new(Router { shared, ..Router::new(id, plan, now) }));
+                place.insert(Box::new(Router::new(id, plan, shared, now)));
                 self.with_router(id, now, actions, Router::start);
             } else {
                 self.with_router(id, now, actions, |router, ctx| router.adopt(plan, shared, ctx));
@@ -85,10 +89,10 @@ impl Core {
     fn arrange_groups(
         &mut self,
         plans: Vec<SyncGroupPlan>,
-        routers: &[(RouterId, RouterPlan)],
+        routers: &[(RouterId, KeptPlan)],
         now: Instant,
         actions: &mut Vec<Action>,
-    ) -> BTreeMap<RouterId, Shared> {
+    ) -> BTreeMap<RouterId, Arc<Shared>> {
         let by_key: HashMap<&RouterKey, RouterId> = routers.iter().map(|(id, r)| (&r.key, *id)).collect();
         for index in 0..self.groups.len() {
             let gone = self.groups.get(index).is_some_and(|g| plans.iter().all(|p| p.name != g.plan.name));
@@ -97,14 +101,14 @@ impl Core {
             }
         }
         let mut old = std::mem::take(&mut self.groups);
-        let mut shared: BTreeMap<RouterId, Shared> = BTreeMap::new();
+        let mut shared: BTreeMap<RouterId, Arc<Shared>> = BTreeMap::new();
         for plan in plans {
             let free = |id: &RouterId| !shared.contains_key(id);
             let members: Vec<RouterId> =
                 plan.members.iter().filter_map(|key| by_key.get(key).copied()).filter(free).collect();
             let (interfaces, trackers) = (plan.track_interfaces.clone(), plan.trackers.clone());
             let group = Some(self.groups.len());
-            let common = Shared { group, interfaces, trackers };
+            let common = Arc::new(Shared { group, interfaces, trackers });
             shared.extend(members.iter().map(|id| (*id, common.clone())));
             let known = old.iter().position(|known| known.plan.name == plan.name);
             self.groups.push(match known.map(|at| old.swap_remove(at)) {
@@ -135,7 +139,7 @@ impl Core {
     }
 
     /// What no router tracks any more is no longer known.
-    fn forget_samples(&mut self, routers: &[(RouterId, RouterPlan)], shared: &BTreeMap<RouterId, Shared>) {
+    fn forget_samples(&mut self, routers: &[(RouterId, KeptPlan)], shared: &BTreeMap<RouterId, Arc<Shared>>) {
         let new = routers.iter().flat_map(|(_, plan)| &plan.trackers);
         let new = new.chain(shared.values().flat_map(|shared| &shared.trackers));
         let wanted: BTreeSet<&TrackerKey> = new.map(|tracked| &tracked.tracker).collect();
@@ -146,7 +150,11 @@ impl Core {
         }
     }
 
-    fn note_dependants(&mut self, routers: &[(RouterId, RouterPlan)], shared: &BTreeMap<RouterId, Shared>) {
+    fn note_dependants(
+        &mut self,
+        routers: &[(RouterId, KeptPlan)],
+        shared: &BTreeMap<RouterId, Arc<Shared>>,
+    ) {
         self.interfaces.clear_dependants();
         for (id, plan) in routers {
             self.interfaces.watch(&plan.key.interface, *id);
@@ -155,7 +163,7 @@ impl Core {
             for tracked in plan.track_interfaces.iter().chain(common) {
                 self.interfaces.watch(&tracked.interface, *id);
             }
-            for address in plan.addresses.iter().chain(&plan.excluded_addresses) {
+            for address in plan.all_addresses() {
                 let name = address.interface.as_ref().unwrap_or(&plan.key.interface);
                 self.interfaces.hold(address.cidr, name, *id, plan.priority.is_owner());
                 self.interfaces.watch(name, *id);
@@ -179,12 +187,11 @@ impl Router {
     }
 
     /// Remove the addresses that the new plan no longer has.
-    fn drop_addresses(&mut self, plan: &RouterPlan, ctx: &mut Context) {
-        if self.plan.addresses == plan.addresses && self.plan.excluded_addresses == plan.excluded_addresses {
+    fn drop_addresses(&mut self, plan: &KeptPlan, ctx: &mut Context) {
+        if self.plan.has_addresses_of(plan) {
             return;
         }
-        let wanted: HashSet<&VirtualAddress> =
-            plan.addresses.iter().chain(&plan.excluded_addresses).collect();
+        let wanted: HashSet<&VirtualAddress> = plan.all_addresses().collect();
         for vip in &mut self.vips {
             vip.take_back_or_drop(!wanted.contains(&vip.address));
         }
@@ -192,7 +199,7 @@ impl Router {
     }
 
     /// Go on with another plan of the same key. State, counters and the Master heard are kept.
-    fn adopt(&mut self, plan: RouterPlan, shared: Shared, ctx: &mut Context) {
+    fn adopt(&mut self, plan: KeptPlan, shared: Arc<Shared>, ctx: &mut Context) {
         if (&self.plan, &self.shared) == (&plan, &shared) {
             // keepalived: a reload puts back what `no_track` left away.
             if matches!(self.phase, Phase::Master(_)) {
@@ -213,8 +220,7 @@ impl Router {
         }
         let old = std::mem::replace(&mut self.plan, plan);
         self.frames.clear();
-        if (&old.addresses, &old.excluded_addresses) != (&self.plan.addresses, &self.plan.excluded_addresses)
-        {
+        if !old.has_addresses_of(&self.plan) {
             self.arrange_addresses();
         }
         if old.routing != self.plan.routing {
@@ -246,7 +252,7 @@ impl Router {
                 known.insert(vip.address.clone(), vip);
             }
         }
-        let wanted = self.plan.addresses.iter().chain(&self.plan.excluded_addresses);
+        let wanted = self.plan.all_addresses();
         self.vips = wanted
             .map(|address| known.remove(address).unwrap_or_else(|| Vip::new(address.clone())))
             .chain(leaving)
@@ -254,7 +260,7 @@ impl Router {
     }
 
     /// A shorter interval counts at once; a Backup's timer keeps its start and gets today's numbers.
-    fn adjust_timers(&mut self, old: &RouterPlan, now: Instant) {
+    fn adjust_timers(&mut self, old: &KeptPlan, now: Instant) {
         let own = self.own_interval();
         let refresh_changed = old.announce.refresh != self.plan.announce.refresh;
         let refresh_at = self.first_refresh(now);

@@ -9,6 +9,7 @@ use super::election::{Timing, Wait, outranks};
 use super::event::{Action, Frame, LogLevel, RouterId, State, TransitionCause};
 use super::explain::difference_sentence;
 use super::held::HeldList;
+use super::kept::KeptPlan;
 use super::news::{News, WeakerHeard};
 use super::speech::Speech;
 use super::state::{ActiveRouter, Backup, Master, Phase};
@@ -16,10 +17,11 @@ use super::stats::Stats;
 use super::story::Story;
 use super::vips::Vip;
 use crate::net::{AddressFamily, Priority};
-use crate::plan::vrrp::{RouterPlan, TrackedInterface, TrackedObject};
+use crate::plan::vrrp::{TrackedInterface, TrackedObject};
 use crate::time::{Instant, Interval};
 use crate::wire::vrrp::{Addresses, Advertisement, Version};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Shortest time between two sentences about the same weaker router.
@@ -29,7 +31,7 @@ const WEAKER_LOG_GAP: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Router {
     pub(super) id: RouterId,
-    pub(super) plan: RouterPlan,
+    pub(super) plan: KeptPlan,
     pub(super) phase: Phase,
     pub(super) since: Instant,
     pub(super) cause: TransitionCause,
@@ -40,7 +42,7 @@ pub struct Router {
     /// Conditions of which nothing is known yet.
     pub(super) pending: Vec<String>,
     /// What it shares with the members of its sync group.
-    pub(super) shared: Shared,
+    pub(super) shared: Arc<Shared>,
     /// Something changed that its sync group must consider.
     pub(super) stirred: bool,
     /// Heard a weaker Master: the members of its sync group announce their addresses again, too.
@@ -121,9 +123,8 @@ struct Heard {
 
 impl Router {
     /// A router in INIT; `start` moves it.
-    pub(super) fn new(id: RouterId, mut plan: RouterPlan, now: Instant) -> Router {
-        plan.shrink();
-        let vips = plan.addresses.iter().chain(&plan.excluded_addresses).cloned().map(Vip::new).collect();
+    pub(super) fn new(id: RouterId, plan: KeptPlan, shared: Arc<Shared>, now: Instant) -> Router {
+        let vips = plan.all_addresses().cloned().map(Vip::new).collect();
         Router {
             id,
             priority: plan.priority,
@@ -133,7 +134,7 @@ impl Router {
             faults: Vec::new(),
             own_faults: Vec::new(),
             pending: Vec::new(),
-            shared: Shared::default(),
+            shared,
             stirred: false,
             alarmed: false,
             joining: false,
@@ -166,7 +167,7 @@ impl Router {
     }
 
     /// Its configuration.
-    pub fn plan(&self) -> &RouterPlan {
+    pub fn plan(&self) -> &KeptPlan {
         &self.plan
     }
 
@@ -632,7 +633,7 @@ fn addresses_of(list: &Addresses) -> Vec<IpAddr> {
 //= RFC9568 6.1 M-86
 /// Is a weaker Master left in peace? Always with `nopreempt`, and for `preempt_delay` from the first time
 /// it is heard. The owner preempts whatever is configured (RFC 9568 6.1).
-fn still_patient(backup: &mut Backup, plan: &RouterPlan, now: Instant) -> bool {
+fn still_patient(backup: &mut Backup, plan: &KeptPlan, now: Instant) -> bool {
     if plan.priority.is_owner() {
         return false;
     }

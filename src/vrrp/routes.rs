@@ -4,10 +4,10 @@ use super::context::Context;
 use super::event::{LogLevel, RoutingGone, TransitionCause};
 use super::held::{HeldView, Loss};
 use super::interfaces::Interfaces;
+use super::kept::KeptPlan;
 use super::router::Router;
 use super::state::Phase;
 use crate::plan::route::Item;
-use crate::plan::vrrp::RouterPlan;
 
 impl Router {
     /// The routes, then the rules, then those that are leaving.
@@ -27,7 +27,7 @@ impl Router {
     }
 
     /// Remove the routes and rules that the new plan no longer has.
-    pub(super) fn drop_routing(&mut self, plan: &RouterPlan, ctx: &mut Context) {
+    pub(super) fn drop_routing(&mut self, plan: &KeptPlan, ctx: &mut Context) {
         if self.plan.routing != plan.routing {
             self.routing.drop_others(&plan.routing);
             self.routing.withdraw_dropped(self.id, ctx);
@@ -69,7 +69,7 @@ impl Router {
 
 /// Interfaces of tracked routes and rules are needed as much as the router's own (keepalived 2.2.7: FAULT while one is
 /// down). A sentence for each that is missing.
-pub(super) fn routing_faults(plan: &RouterPlan, interfaces: &Interfaces) -> Vec<String> {
+pub(super) fn routing_faults(plan: &KeptPlan, interfaces: &Interfaces) -> Vec<String> {
     let mut faults: Vec<String> = Vec::new();
     let mut seen: Vec<&str> = vec![&plan.key.interface];
     for item in plan.routing.iter().filter(|item| item.tracked()) {

@@ -133,6 +133,7 @@ impl Core {
                 gaps,
                 heard,
                 asleep,
+                crowded: false,
                 operations,
                 actions,
                 priorities,

@@ -3,6 +3,7 @@
 use super::context::{Context, PriorityChange};
 use super::event::{Action, State};
 use super::interfaces::Interfaces;
+use super::kept::KeptPlan;
 use super::news::{News, PriorityNews};
 use super::router::{Router, Shared};
 use super::routes::routing_faults;
@@ -10,7 +11,7 @@ use super::samples::Effect;
 use super::state::Phase;
 use super::virtual_mac;
 use crate::net::{AddressFamily, Priority};
-use crate::plan::vrrp::{RouterPlan, TrackedInterface, Transport};
+use crate::plan::vrrp::{TrackedInterface, Transport};
 use std::net::IpAddr;
 
 /// What the surroundings say about a router.
@@ -30,7 +31,7 @@ struct Outlook {
 
 impl Outlook {
     /// Look around.
-    fn of(plan: &RouterPlan, shared: &Shared, ctx: &Context) -> Outlook {
+    fn of(plan: &KeptPlan, shared: &Shared, ctx: &Context) -> Outlook {
         let interfaces = ctx.interfaces;
         let own = interfaces.get(&plan.key.interface);
         let source = match plan.transport {
@@ -178,10 +179,10 @@ fn tracker_fault(tracked: &TrackedInterface, interfaces: &Interfaces) -> Option<
 }
 
 /// Interfaces that hold virtual addresses are needed as much as the router's own.
-fn address_faults(plan: &RouterPlan, interfaces: &Interfaces) -> Vec<String> {
+fn address_faults(plan: &KeptPlan, interfaces: &Interfaces) -> Vec<String> {
     let mut faults = Vec::new();
     let mut seen = Vec::new();
-    for address in plan.addresses.iter().chain(&plan.excluded_addresses) {
+    for address in plan.all_addresses() {
         let Some(name) = address.interface.as_ref().filter(|name| **name != plan.key.interface) else {
             continue;
         };
@@ -196,7 +197,7 @@ fn address_faults(plan: &RouterPlan, interfaces: &Interfaces) -> Vec<String> {
     faults
 }
 
-fn no_source(plan: &RouterPlan) -> String {
+fn no_source(plan: &KeptPlan) -> String {
     let name = &plan.key.interface;
     match plan.key.family {
         AddressFamily::V4 => format!("interface {name} has no IPv4 address to send from"),

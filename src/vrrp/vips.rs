@@ -28,7 +28,7 @@ pub(super) struct Vip {
     /// Where it stands.
     pub state: VipState,
     /// Why the last operation failed.
-    pub error: Option<KernelError>,
+    pub error: Option<Box<KernelError>>,
     /// When to announce it again, and how often.
     pub second_burst: Option<(Instant, u32)>,
     /// It was on the interface before we asked for it: the owner's own address.
@@ -119,7 +119,7 @@ impl Router {
             address: &vip.address,
             interface: vip.interface(&self.plan.key.interface),
             installed: matches!(vip.state, VipState::Installed),
-            error: vip.error.as_ref(),
+            error: vip.error.as_deref(),
         })
     }
 
@@ -203,7 +203,7 @@ impl Router {
                 vip.state = if adding { VipState::AddFailed(at) } else { VipState::RemoveFailed(at) };
                 let sentence =
                     failure_sentence(&self.plan.name, vip, &self.plan.key.interface, adding, &error);
-                vip.error = Some(error);
+                vip.error = Some(Box::new(error));
                 self.stats.kernel_failures += 1;
                 self.note_retry(at);
                 ctx.log(LogLevel::Error, sentence);

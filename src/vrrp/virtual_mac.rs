@@ -2,12 +2,12 @@
 //! leave and enter by the virtual interface, and the addresses are held there.
 
 use super::interfaces::Interface;
-use crate::plan::vrrp::RouterPlan;
+use super::kept::KeptPlan;
 
 /// Why the router cannot speak; nothing for a router that speaks through its own interface, which is looked at
 /// elsewhere, and nothing while that one is what is missing: a virtual interface lives on it.
 //= RFC9568 7.2 M-26
-pub(super) fn link_fault(plan: &RouterPlan, link: Option<&Interface>) -> Option<String> {
+pub(super) fn link_fault(plan: &KeptPlan, link: Option<&Interface>) -> Option<String> {
     let name = plan.advert_link.as_ref()?;
     match link {
         None => Some(format!("virtual interface {name} does not exist")),

@@ -205,7 +205,9 @@ impl Advertisement {
     /// as `dialect` says; version 2 needs neither.
     pub fn encode(&self, source: IpAddr, destination: IpAddr, dialect: ChecksumDialect) -> Vec<u8> {
         let count = u8::try_from(self.addresses.len()).expect("construction checked the number of addresses");
-        let mut bytes = Vec::with_capacity(HEADER_LEN + 16 * self.addresses.len() + AUTH_LEN);
+        let trailer = if self.version == Version::V2 { AUTH_LEN } else { 0 };
+        let list = address_len(self.addresses.family()) * self.addresses.len();
+        let mut bytes = Vec::with_capacity(HEADER_LEN + list + trailer);
         bytes.push(self.version.number() << 4 | TYPE_ADVERTISEMENT);
         bytes.extend([self.vrid.get(), self.priority.0, count]);
         bytes.extend(self.fifth_and_sixth_octet());

@@ -3,7 +3,7 @@
 use crate::Test;
 use crate::lab::{Lab, compiled, following, tracking};
 use holdfast::link::control::{Answer, Request};
-use holdfast::report::{ChecksReport, ServerFilter};
+use holdfast::report::ServerFilter;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -155,7 +155,7 @@ fn questions_about_checks_are_answered_by_the_checker() {
     let lab = Lab::start(&following("web"), &[], &[]);
     lab.wait_for_order("checker plan 1 of 1");
     let filter: ServerFilter = "192.0.2.1:80".parse().expect("an endpoint");
-    assert_eq!(lab.ask(Request::Checks(filter)), Answer::Checks(Box::new(ChecksReport::default())));
+    assert_eq!(lab.ask(Request::Checks(filter)), Answer::Checks(Box::default()));
     assert_eq!(heard(&lab, "checker").last().map(String::as_str), Some("checks of 192.0.2.1:80"));
     match lab.ask(Request::CheckNow(filter)) {
         Answer::CheckedNow(report) => assert_eq!(report.left_out, ["192.0.2.1:80"]),

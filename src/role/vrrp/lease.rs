@@ -7,9 +7,8 @@ use crate::net::{AddressFamily, IpCidr};
 use crate::netlink::facts::InterfaceTable;
 use crate::netlink::route::Outcome;
 use crate::netlink::{Address, Lifetime};
-use crate::plan::vrrp::RouterPlan;
 use crate::time::Instant;
-use crate::vrrp::{AddressOp, Core, Event, KernelError, OpId, Router, RouterId, State, patience};
+use crate::vrrp::{AddressOp, Core, Event, KernelError, OpId, Router, RouterId, State};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -69,10 +68,9 @@ impl Term {
     /// The address shall survive every silence that the peers survive, and no more than the kernel's second of any
     /// other: their patience and the margin, counted from an advertisement, in whole seconds. Where advertisements
     /// are more frequent than renewals, the last renewal may be older than the last advertisement.
-    fn of(plan: &RouterPlan, shortest: Duration) -> Term {
-        let interval = plan.interval.duration();
+    fn of(interval: Duration, patience: Duration, shortest: Duration) -> Term {
         let period = interval.max(shortest);
-        let wanted = patience(plan) + MARGIN + (period - interval);
+        let wanted = patience + MARGIN + (period - interval);
         let valid = wanted.as_secs() + u64::from(wanted.subsec_nanos() > 0);
         let valid = u32::try_from(valid).unwrap_or(LONGEST_LEASE_SECONDS).min(LONGEST_LEASE_SECONDS);
         Term { period, valid, asked_at: None, renewed_at: None }
@@ -102,7 +100,7 @@ impl Leases {
             shortest_period(core.routers().flat_map(Router::addresses).map(|view| view.address.cidr));
         let mut renewals = Vec::new();
         for router in core.routers() {
-            let mut term = Term::of(router.plan(), shortest);
+            let mut term = Term::of(router.plan().interval.duration(), router.plan().patience(), shortest);
             match before.get(&router.id()) {
                 Some(old) if old.valid == term.valid && old.period == term.period => term = *old,
                 _ => {
@@ -267,9 +265,9 @@ mod tests {
     use crate::net::{MacAddr, Priority, VirtualRouterId};
     use crate::netlink::Link;
     use crate::plan::Generation;
-    use crate::plan::vrrp::{AddressOptions, RouterKey, Version, VirtualAddress, VrrpPlan};
+    use crate::plan::vrrp::{AddressOptions, RouterKey, RouterPlan, Version, VirtualAddress, VrrpPlan};
     use crate::time::Interval;
-    use crate::vrrp::{Action, InterfaceFacts};
+    use crate::vrrp::{Action, InterfaceFacts, patience};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -288,8 +286,12 @@ mod tests {
         }
     }
 
+    fn term(plan: &RouterPlan, shortest: Duration) -> Term {
+        Term::of(plan.interval.duration(), patience(plan), shortest)
+    }
+
     fn numbers(priority: u8, centiseconds: u16) -> (u128, u32) {
-        let term = Term::of(&router_plan(priority, centiseconds), SHORTEST_PERIOD);
+        let term = term(&router_plan(priority, centiseconds), SHORTEST_PERIOD);
         (term.period.as_millis(), term.valid)
     }
 
@@ -304,7 +306,7 @@ mod tests {
         assert_eq!(numbers(100, 1000), (10_000, 37), "36.1 s and the margin");
         let mut patient = router_plan(1, 4095);
         patient.down_timer_adverts = 255;
-        assert_eq!(Term::of(&patient, SECOND).valid, LONGEST_LEASE_SECONDS);
+        assert_eq!(term(&patient, SECOND).valid, LONGEST_LEASE_SECONDS);
     }
 
     #[test]
@@ -317,7 +319,7 @@ mod tests {
         };
         assert_eq!((many(0), many(250), many(1000)), (SECOND, SECOND, SECOND * 4));
         assert_eq!(
-            Term::of(&router_plan(150, 100), SECOND * 4).valid,
+            term(&router_plan(150, 100), SECOND * 4).valid,
             7,
             "3.41 s, the margin and three renewals less"
         );
