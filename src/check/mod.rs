@@ -22,6 +22,9 @@ use std::time::Duration;
 /// A check that starts this much after its time is reported: the machine is overloaded.
 pub const LATE: Duration = Duration::from_secs(1);
 
+/// Programs that run or wait to be run at a time: the scripts role takes about twice as many.
+pub const MAX_PROGRAMS: usize = 512;
+
 /// Late starts are reported no more often than this.
 pub const LATE_REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -107,7 +110,11 @@ pub struct Checks {
     deadlines: BTreeSet<(Instant, CheckId)>,
     /// Due, but as many conversations as allowed are going on.
     ready: VecDeque<(Instant, CheckId)>,
+    /// The same of those that run a program.
+    ready_programs: VecDeque<(Instant, CheckId)>,
     running: usize,
+    /// How many of these run a program.
+    programs: usize,
     limit: usize,
     next_id: u64,
     late: Lateness,
@@ -171,7 +178,9 @@ impl Checks {
             samples: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             ready: VecDeque::new(),
+            ready_programs: VecDeque::new(),
             running: 0,
+            programs: 0,
             limit: limit.max(1),
             next_id: 0,
             late: Lateness::default(),
@@ -200,7 +209,10 @@ impl Checks {
             self.deadlines.pop_first();
             if let Some(check) = self.checks.get_mut(&id) {
                 check.phase = Phase::Ready;
-                self.ready.push_back((due, id));
+                match check.runs_program() {
+                    true => self.ready_programs.push_back((due, id)),
+                    false => self.ready.push_back((due, id)),
+                }
             }
         }
         self.start_ready(now, actions);
@@ -229,7 +241,17 @@ impl Checks {
 
     /// How many checks are due and wait for room.
     pub fn waiting_for_room(&self) -> usize {
-        self.ready.len()
+        self.ready.len() + self.ready_programs.len()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.checks.len()
+    }
+
+    /// Is there none?
+    pub fn is_empty(&self) -> bool {
+        self.checks.is_empty()
     }
 
     /// Conversations going on.
@@ -291,6 +313,7 @@ impl Checks {
             Phase::Ready => {} // start_ready() passes over checkers that are gone
             Phase::Running => {
                 self.running -= 1;
+                self.programs -= usize::from(check.runs_program());
                 actions.push(Action::Cancel(id));
             }
             Phase::Listening => {
@@ -337,8 +360,11 @@ impl Checks {
 
     fn start_ready(&mut self, now: Instant, actions: &mut Vec<Action>) {
         while self.running < self.limit {
-            let Some((due, id)) = self.ready.pop_front() else { break };
+            let room = self.programs < MAX_PROGRAMS;
+            let program = if room { self.ready_programs.pop_front() } else { None };
+            let Some((due, id)) = program.or_else(|| self.ready.pop_front()) else { break };
             let Some(check) = self.checks.get_mut(&id) else { continue };
+            self.programs += usize::from(check.runs_program());
             check.phase = Phase::Running;
             check.runs = check.runs.wrapping_add(1);
             self.running += 1;
@@ -368,6 +394,7 @@ impl Checks {
             return;
         }
         self.running -= 1;
+        self.programs -= usize::from(check.runs_program());
         match &outcome {
             Outcome::NotRun(why) if check.not_run.as_ref() != Some(why) => {
                 check.not_run = Some(why.clone());
@@ -386,6 +413,10 @@ impl Checks {
 }
 
 impl Check {
+    fn runs_program(&self) -> bool {
+        matches!(self.question.kind, CheckKind::Misc(_))
+    }
+
     /// Says what changed.
     fn tell(&mut self, next: checker::Next, now: Instant, actions: &mut Vec<Action>) {
         actions.extend(next.weight.map(|change| Action::Weight(self.question.clone(), change)));

@@ -49,6 +49,15 @@ const REPORTS: usize = 16;
 /// Changes of servers that may wait to be told: a table of 100,000 servers that all change at once.
 const MAX_NEWS: usize = 100_000;
 
+/// Checks that are many: see [`State::together`].
+const MANY: usize = 200;
+
+/// The moment: how late a check may start for the sake of others.
+const TOGETHER: Duration = Duration::from_millis(40);
+
+/// Ends of conversations that are looked at before the link is heard again.
+const ENDS_AT_ONCE: usize = 1000;
+
 /// Octets read from the link at once; plans are large.
 const LINK_READ: usize = 64 << 10;
 
@@ -139,13 +148,14 @@ impl Role {
         let link_error = |error| RoleError::Io("link", error);
         link.set_nonblocking(true).map_err(link_error)?;
         let (reader, writer) = tokio::net::UnixStream::from_std(link).map_err(link_error)?.into_split();
-        let (on_finished, finished) = mpsc::channel(probe_io::MAX_CONVERSATIONS);
+        let room = probe_io::room();
+        let (on_finished, finished) = mpsc::channel(room);
         let (on_report, reports) = mpsc::channel(REPORTS);
         let worker =
             IpvsWorker::start(opener, on_report).map_err(|error| RoleError::Io("no thread", error))?;
         let state = State {
             origin: std::time::Instant::now(),
-            checks: Checks::new(probe_io::MAX_CONVERSATIONS),
+            checks: Checks::new(room),
             director: None,
             first_plan: None,
             worker,
@@ -187,7 +197,14 @@ impl Role {
                     }
                 },
                 _ = state.outbox.writer.writable(), if state.outbox.waits() => state.outbox.flush(),
-                Some(finished) = self.finished.recv() => state.finished(finished),
+                Some(finished) = self.finished.recv() => {
+                    state.finished(finished);
+                    // What ended meanwhile, too: a turn of this loop costs more than they do.
+                    for _ in 0..ENDS_AT_ONCE {
+                        let Ok(finished) = self.finished.try_recv() else { break };
+                        state.finished(finished);
+                    }
+                }
                 Some(report) = self.reports.recv() => state.told(report),
                 change = changed(&mut self.addresses) => match change {
                     Ok(addresses) => state.hold(addresses),
@@ -220,8 +237,19 @@ impl State {
         if self.stopping {
             return None;
         }
-        let due = self.checks.next_timeout().into_iter().chain(self.looks.deadline()).min();
+        let due = self.checks.next_timeout().map(|due| self.together(due));
+        let due = due.into_iter().chain(self.looks.deadline()).min();
         due.map(|due| due.saturating_duration_since(self.now()))
+    }
+
+    /// Where there are many checks, those of a moment start together: waking for each costs more than most checks do.
+    fn together(&self, due: Instant) -> Instant {
+        if self.checks.len() < MANY {
+            return due;
+        }
+        let since = due.saturating_duration_since(Instant::ZERO).as_nanos();
+        let moments = since.div_ceil(TOGETHER.as_nanos());
+        Instant::ZERO + Duration::from_nanos(u64::try_from(moments * TOGETHER.as_nanos()).unwrap_or(u64::MAX))
     }
 
     fn hear(&mut self, message: ToChecker) {

@@ -8,25 +8,47 @@ pub use trace::Trace;
 
 use crate::check::probe::{Mark, Outcome, Probe, ProbeInput, ProbeStep, conversation, words};
 use crate::plan::check::{CheckKind, Question, Target};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, SockRef, Socket, Type};
-use std::io;
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::{TcpSocket, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Conversations at a time. Each takes a file descriptor, of which a process has 1024 unless somebody says else.
-pub const MAX_CONVERSATIONS: usize = 512;
+/// Conversations at a time, where there are file descriptors for them: each takes one. A /16 of servers that do not answer,
+/// asked every ten seconds with a connect_timeout of five, needs half as many.
+pub const MAX_CONVERSATIONS: usize = 65_536;
+
+/// File descriptors that a process needs besides.
+const OTHER_DESCRIPTORS: u64 = 128;
+
+/// How many conversations at a time this process may hold; gets it the descriptors for them as far as the system lets it.
+pub fn room() -> usize {
+    let wanted = MAX_CONVERSATIONS as u64 + OTHER_DESCRIPTORS;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return LEAST_CONVERSATIONS };
+    let raised = [(wanted, wanted.max(hard)), (wanted.min(hard), hard)]
+        .into_iter()
+        .find(|(soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, *soft, *hard).is_ok());
+    let have = if soft >= wanted { soft } else { raised.map_or(soft, |(soft, _)| soft) };
+    usize::try_from(have.saturating_sub(OTHER_DESCRIPTORS))
+        .unwrap_or(MAX_CONVERSATIONS)
+        .clamp(LEAST_CONVERSATIONS, MAX_CONVERSATIONS)
+}
+
+/// As many are held in any case; what has no descriptor then says so.
+const LEAST_CONVERSATIONS: usize = 64;
 
 /// A conversation ends after this many connect_timeouts, however lively: a server that sends one octet now and then
 /// would hold a socket for ever.
 pub const MAX_STEPS: u32 = 60;
 
-/// Octets read at once.
-const READ_SIZE: usize = 16 << 10;
-
-/// The largest answer to a datagram there can be.
+/// The largest answer to a datagram there can be, and the most that is read of a stream at once.
 const DATAGRAM_SIZE: usize = 64 << 10;
 
 /// Holds the conversation about part `part` of `question`; how it ended and how long it took. What passes is recorded
@@ -47,8 +69,11 @@ pub async fn ask(question: &Question, part: usize, mark: Mark, trace: Option<Tra
     let trace = trace.as_ref();
     let talk = async {
         match question.kind {
-            CheckKind::Ping => ping::ping(&question.target, probe, mark, limit).await,
-            CheckKind::Udp(_) | CheckKind::Dns(_) => datagrams(&question.target, probe, limit).await,
+            // In boxes: a task is as large as the largest of them, and most are TCP.
+            CheckKind::Ping => Box::pin(ping::ping(&question.target, probe, mark, limit)).await,
+            CheckKind::Udp(_) | CheckKind::Dns(_) => {
+                Box::pin(datagrams(&question.target, probe, limit)).await
+            }
             _ => stream(question, part, probe, limit, trace).await,
         }
     };
@@ -107,7 +132,7 @@ async fn stream(
                 if let Some(trace) = trace {
                     trace.note("the connection stands, TLS begins");
                 }
-                tls::converse(check, part, target, connection, probe, limit).await
+                Box::pin(tls::converse(check, part, target, connection, probe, limit)).await
             }
             _ => talk(&mut { connection }, &mut *probe, limit).await,
         },
@@ -120,7 +145,6 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     probe: &mut dyn Probe,
     limit: Duration,
 ) -> Outcome {
-    let mut buffer = Vec::new();
     let mut step = probe.step(ProbeInput::Connected);
     loop {
         step = match step {
@@ -130,20 +154,56 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
                 Ok(Err(error)) => probe.step(ProbeInput::Broken(&how_it_broke(&error))),
                 Err(_) => probe.step(ProbeInput::TimedOut(limit)),
             },
-            ProbeStep::Wait => {
-                buffer.resize(READ_SIZE, 0);
-                match timeout(limit, connection.read(&mut buffer)).await {
-                    Ok(Ok(0)) => probe.step(ProbeInput::Closed),
-                    Ok(Ok(count)) => probe.step(ProbeInput::Data(&buffer[..count])), // read() counts within the buffer
-                    // The end of a TLS stream without close_notify: as for keepalived, an end.
-                    Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                        probe.step(ProbeInput::Closed)
-                    }
-                    Ok(Err(error)) => probe.step(ProbeInput::Broken(&how_it_broke(&error))),
-                    Err(_) => probe.step(ProbeInput::TimedOut(limit)),
-                }
-            }
+            ProbeStep::Wait => match timeout(limit, hear(connection, probe)).await {
+                Ok(step) => step,
+                Err(_) => probe.step(ProbeInput::TimedOut(limit)),
+            },
         };
+    }
+}
+
+thread_local! {
+    /// What is read is looked at before anybody else reads: one place is enough for all conversations of a thread.
+    static HEARD: RefCell<Box<[u8]>> = RefCell::new(vec![0; DATAGRAM_SIZE].into_boxed_slice());
+}
+
+/// The step that follows from the next octets, or from their end. Nothing is held while none come.
+async fn hear<S: AsyncRead + Unpin>(connection: &mut S, probe: &mut dyn Probe) -> ProbeStep {
+    poll_fn(|context| {
+        HEARD.with_borrow_mut(|place| {
+            let mut buffer = ReadBuf::new(place);
+            let read = ready!(Pin::new(&mut *connection).poll_read(context, &mut buffer));
+            Poll::Ready(match read {
+                Ok(()) if buffer.filled().is_empty() => probe.step(ProbeInput::Closed),
+                Ok(()) => probe.step(ProbeInput::Data(buffer.filled())),
+                // The end of a TLS stream without close_notify: as for keepalived, an end.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => probe.step(ProbeInput::Closed),
+                Err(error) => probe.step(ProbeInput::Broken(&how_it_broke(&error))),
+            })
+        })
+    })
+    .await
+}
+
+/// The step that follows from the next datagram, or from an ICMP error that came instead: those who wait for datagrams only
+/// are not woken by one.
+async fn hear_datagram(
+    socket: &UdpSocket,
+    mut step: impl FnMut(io::Result<&[u8]>) -> Option<ProbeStep>,
+) -> ProbeStep {
+    loop {
+        let either = Interest::READABLE | Interest::ERROR;
+        let ready = socket.ready(either).await;
+        let next = HEARD.with_borrow_mut(|place| {
+            match ready.and_then(|_| socket.try_io(either, || (&*SockRef::from(socket)).read(place))) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+                Err(error) => step(Err(error)),
+                Ok(count) => step(Ok(&place[..count])), // read() counts within the buffer
+            }
+        });
+        if let Some(next) = next {
+            return next;
+        }
     }
 }
 
@@ -180,7 +240,6 @@ async fn datagrams(target: &Target, mut probe: Box<dyn Probe>, limit: Duration) 
             false => end(probe.step(ProbeInput::Broken(&how_it_broke(&error)))),
         };
     }
-    let mut buffer = Vec::new();
     let mut step = probe.step(ProbeInput::Connected);
     loop {
         step = match step {
@@ -194,10 +253,14 @@ async fn datagrams(target: &Target, mut probe: Box<dyn Probe>, limit: Duration) 
                 Err(_) => probe.step(ProbeInput::TimedOut(limit)),
             },
             ProbeStep::Wait => {
-                buffer.resize(DATAGRAM_SIZE, 0);
-                match timeout_at(deadline, socket.recv(&mut buffer)).await {
-                    Ok(Ok(count)) => probe.step(ProbeInput::Data(&buffer[..count])), // recv() counts within the buffer
-                    Ok(Err(error)) => probe.step(ProbeInput::Broken(&refused(&error))),
+                let heard = hear_datagram(&socket, |heard| {
+                    Some(match heard {
+                        Ok(datagram) => probe.step(ProbeInput::Data(datagram)),
+                        Err(error) => probe.step(ProbeInput::Broken(&refused(&error))),
+                    })
+                });
+                match timeout_at(deadline, heard).await {
+                    Ok(step) => step,
                     Err(_) => probe.step(ProbeInput::TimedOut(limit)),
                 }
             }
