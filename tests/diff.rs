@@ -121,6 +121,7 @@ impl Bench {
                 ipv6_forwarding: false,
                 ipv4: vec![Ipv4Addr::new(10, 0, last, 2)],
                 ipv6_link_local: vec![Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, u16::from(last))],
+                ipv6_wide: Vec::new(),
             }));
         }
         bench.feed(Event::Plan(plan.clone()));

@@ -64,6 +64,7 @@ impl Router {
             ipv6_forwarding: false,
             ipv4: vec![OURS],
             ipv6_link_local: vec![Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2)],
+            ipv6_wide: Vec::new(),
         }));
         let routers = plans.into_iter().collect();
         router.feed(Event::Plan(VrrpPlan { routers, ..VrrpPlan::default() }));

@@ -23,6 +23,8 @@
 //! group g members=a,b track=eth2:-20 trackers=script/chk    a sync group into the plan; `ungroup g` takes it out
 //! gap arp=100ms ndp=0s on=eth0,eth1    least time between announcements, for these interfaces or for each
 //! startup_delay 3s | log_unknown_vrids
+//! delay eth0 500ms 200ms      it must be down, or up, for so long before that counts
+//! router a track_source       `track_src_ip`; late=200: `timer_expired_backup`; interface .. wide=2001:db8::1 other addresses
 //! sample script/chk up|down|unknown|NUMBER [because exit status 1]    what is known of a tracked thing
 //! router a claim=10s          `notify_claim`; `claimed a well` | `claimed a exit status 1`: how the script ended
 //! status

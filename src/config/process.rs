@@ -1,7 +1,9 @@
 //! Process settings and the daemon's own life to [`ProcessPlans`] and [`DaemonPlan`].
 
 use super::notify::Defaults;
-use crate::plan::process::{AutoPriority, DaemonPlan, IpvsNamespace, LifeScript, ProcessPlan, ProcessPlans};
+use crate::plan::process::{
+    AutoPriority, DaemonPlan, IpvsNamespace, LifeScript, ProcessPlan, ProcessPlans, ReloadMarker, ReloadTime,
+};
 use keepalived_compat::Config;
 use keepalived_compat::config::setting::{Setting, Settings as _, Value};
 use std::time::Duration;
@@ -128,6 +130,13 @@ pub(super) fn daemon(config: &Config) -> DaemonPlan {
             .time("child_wait_time")
             .filter(|limit| *limit > Duration::ZERO && *limit != KEEPALIVED_WAIT),
         strict: strict.map(|instance| instance.name.value.clone()).collect(),
+        reload_time: global
+            .text("reload_time_file")
+            .map(|file| ReloadTime { file: file.to_owned(), repeat: global.find("reload_repeat").is_some() }),
+        reload_marker: global.find("reload_file").map(|setting| match &setting.value {
+            Value::Text(path) => ReloadMarker::Named(path.clone()),
+            _ => ReloadMarker::Usual,
+        }),
     }
 }
 
@@ -239,6 +248,17 @@ mod tests {
         assert_eq!(startup.command.words, ["/bin/true", "now"]);
         assert_eq!(startup.timeout, Duration::from_secs(3));
         assert_eq!(daemon.shutdown, None);
+    }
+
+    #[test]
+    fn a_reload_has_a_time_and_a_marker() {
+        let text = |lines: &str| global(&format!("global_defs {{\n{lines}\n}}\n")).daemon;
+        let daemon = text("reload_time_file /run/when\nreload_repeat\nreload_file");
+        assert_eq!(daemon.reload_time, Some(ReloadTime { file: "/run/when".to_owned(), repeat: true }));
+        assert_eq!(daemon.reload_marker, Some(ReloadMarker::Usual));
+        let daemon = text("reload_file /run/reading");
+        assert_eq!(daemon.reload_marker, Some(ReloadMarker::Named("/run/reading".to_owned())));
+        assert_eq!(daemon.reload_time, None);
     }
 
     #[test]

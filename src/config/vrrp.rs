@@ -2,6 +2,7 @@
 
 mod address;
 mod claim;
+mod delays;
 mod groups;
 mod line;
 mod route;
@@ -19,6 +20,7 @@ use crate::net::{AddressFamily, VirtualRouterId};
 use crate::plan::Generation;
 use crate::plan::vrrp::{RouterKey, RouterPlan, Transport, VrrpPlan};
 use address::{addresses, excluded};
+use keepalived_compat::config::setting::Settings as _;
 use keepalived_compat::config::vrrp as conf;
 use keepalived_compat::config::vrrp::VrrpInstance;
 use keepalived_compat::{Code, Config, Diagnostic};
@@ -58,6 +60,7 @@ pub(super) fn lower(
     let groups = groups::groups(config, &mut routers);
     let statics = routing.statics(config, &mut routers, out);
     let (startup_delay, log_unknown_vrids) = (whole::startup_delay(config), whole::log_unknown_vrids(config));
+    let link_delays = delays::link_delays(config, &routers, out);
     let announce_gaps = whole::announce_gaps(config, out);
     VrrpPlan {
         generation,
@@ -69,6 +72,9 @@ pub(super) fn lower(
         log_unknown_vrids,
         announce_gaps,
         vip_lease: whole::vip_lease(config),
+        link_delays,
+        boot_delay: whole::boot_delay(config),
+        no_local_igmp: whole::no_local_igmp(config),
     }
 }
 
@@ -154,6 +160,8 @@ fn router(instance: &VrrpInstance, links: &mut vmac::Links, out: &mut Diagnostic
         answer_higher_priority,
         track_primary: !settings.dont_track_primary,
         track_interfaces: settings::track_interfaces(instance, &key.interface, out),
+        track_source: settings.others.find("track_src_ip").is_some(),
+        listens_when_late: settings::listens_when_late(instance, preempt, out),
         ..RouterPlan::new(name, key)
     };
     if !vmac::virtual_links(instance, &mut router, links, out) {

@@ -185,12 +185,16 @@ impl Interface {
             ipv6_forwarding: self.link.ipv6_forwarding,
             ipv4: Vec::new(),
             ipv6_link_local: Vec::new(),
+            ipv6_wide: Vec::new(),
         };
         for address in &self.addresses {
             match address.cidr.address() {
                 IpAddr::V4(v4) => facts.ipv4.push(v4),
                 IpAddr::V6(v6) if v6.is_unicast_link_local() && address.is_usable() => {
                     facts.ipv6_link_local.push(v6);
+                }
+                IpAddr::V6(v6) if !v6.is_unicast_link_local() && address.is_usable() => {
+                    facts.ipv6_wide.push(v6);
                 }
                 IpAddr::V6(_) => {}
             }

@@ -9,6 +9,7 @@ mod lvs;
 mod process;
 mod trackers;
 mod vrrp;
+mod whole;
 mod words;
 
 use crate::net::IpCidr;
@@ -83,6 +84,17 @@ pub enum What {
     VipLease {
         /// From now on?
         on: bool,
+    },
+    /// A setting of all routers together changes; their states are kept.
+    VrrpField {
+        /// keepalived's keyword.
+        field: &'static str,
+        /// Before.
+        old: String,
+        /// After.
+        new: String,
+        /// What that means, a sentence without its full stop.
+        meaning: &'static str,
     },
     /// `router_id` of `global_defs`.
     RouterId {

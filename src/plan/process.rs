@@ -72,6 +72,28 @@ pub struct DaemonPlan {
     pub stop_limit: Option<Duration>,
     /// Instances that are `strict`, by name; for state files alone.
     pub strict: Vec<String>,
+    /// `reload_time_file`.
+    pub reload_time: Option<ReloadTime>,
+    /// `reload_file`.
+    pub reload_marker: Option<ReloadMarker>,
+}
+
+/// A file that says when to reload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadTime {
+    /// Its path.
+    pub file: String,
+    /// `reload_repeat`: it stays, for the same time of the next day.
+    pub repeat: bool,
+}
+
+/// A file that is there while the configuration is being read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReloadMarker {
+    /// `keepalived.reload` beside the pid file.
+    Usual,
+    /// At this path.
+    Named(String),
 }
 
 impl Default for DaemonPlan {
@@ -89,6 +111,8 @@ impl Default for DaemonPlan {
             shutdown: None,
             stop_limit: None,
             strict: Vec::new(),
+            reload_time: None,
+            reload_marker: None,
         }
     }
 }

@@ -34,6 +34,32 @@ pub struct VrrpPlan {
     pub announce_gaps: Vec<AnnounceGap>,
     /// Virtual addresses have a kernel lifetime that a Master renews (`vip_lease`).
     pub vip_lease: bool,
+    /// Interfaces whose going down or coming up counts only when it lasts.
+    pub link_delays: Vec<LinkDelay>,
+    /// Hold every election until the machine has run this long (`vrrp_delay_after_boot`).
+    pub boot_delay: Duration,
+    /// The kernel does not report link-local groups by IGMP meanwhile (`disable_local_igmp`).
+    pub no_local_igmp: bool,
+}
+
+/// A line of `interface_up_down_delays`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkDelay {
+    /// The interface's name.
+    pub interface: String,
+    /// It counts as down when it has been down for this long.
+    pub down: Duration,
+    /// It counts as up when it has been up for this long.
+    pub up: Duration,
+}
+
+impl LinkDelay {
+    /// The longest with which a router is in FAULT before its own Master_Down_Timer ends: one step of skew less than
+    /// the advertisements that may be missed but one (keepalived 2.2.7: 1996094 us at 1 s).
+    pub fn longest(down_timer_adverts: u8, interval: Interval) -> Duration {
+        let interval = interval.duration();
+        (interval * u32::from(down_timer_adverts.saturating_sub(1))).saturating_sub(interval / 256)
+    }
 }
 
 /// A `vrrp_sync_group`.
@@ -129,6 +155,11 @@ pub struct RouterPlan {
     pub routing: Vec<Item>,
     /// `notify_claim`: a script that must exit 0 before a Master asks for its addresses, routes and rules.
     pub claim: Option<ClaimPlan>,
+    /// Is it a fault when no interface has the configured source address (`track_src_ip`)?
+    pub track_source: bool,
+    /// A Master that is held up for so long that a router of this priority would have taken over listens first
+    /// (`timer_expired_backup`).
+    pub listens_when_late: Option<Priority>,
 }
 
 /// A claim script, as far as the election knows it; what is run is in [`InstanceHooks`](super::notify::InstanceHooks).
@@ -169,6 +200,8 @@ impl RouterPlan {
             wire: WirePolicy::default(),
             routing: Vec::new(),
             claim: None,
+            track_source: false,
+            listens_when_late: None,
         }
     }
 
@@ -283,6 +316,8 @@ pub struct AnnouncePolicy {
     pub lower_priority_delay: Duration,
     /// Announce addresses on other interfaces than the router's own this often, as Master.
     pub elsewhere: Option<Duration>,
+    /// Only those on virtual interfaces.
+    pub elsewhere_virtual: bool,
 }
 
 /// Least time between two gratuitous ARPs or unsolicited neighbour advertisements.
@@ -306,6 +341,7 @@ impl Default for AnnouncePolicy {
             lower_priority_repeat: 5,
             lower_priority_delay: Duration::from_secs(5),
             elsewhere: None,
+            elsewhere_virtual: false,
         }
     }
 }

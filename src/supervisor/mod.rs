@@ -1,6 +1,7 @@
 //! The parent of all roles: starts them, listens for their hearts, hands out plans, reloads, stops, and answers
 //! `holdfastctl`. It parses no configuration and touches no network.
 
+mod appointment;
 mod ask_checker;
 mod backoff;
 mod child;
@@ -11,6 +12,7 @@ mod dispatch;
 mod dump;
 mod kept;
 mod life;
+mod marker;
 mod pidfile;
 mod privileges;
 mod relay;

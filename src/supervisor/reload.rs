@@ -8,6 +8,7 @@
 use super::compiler::compile;
 use super::difference::difference;
 use super::kept::KeptPlans;
+use super::marker::Marker;
 use super::run::Supervisor;
 use super::settings::Limits;
 use super::slot::Slot;
@@ -65,8 +66,10 @@ impl Supervisor {
         tracing::info!("reloading {}", self.settings.configuration.display());
         let (settings, answer) = (self.settings.clone(), self.compiled.clone());
         let next = Generation(self.generation.0 + 1);
+        let marker = Marker::set(self.plans.global.daemon.reload_marker.as_ref(), &self.settings);
         let task = tokio::spawn(async move {
             let compiled = compile(&settings, next).await;
+            drop(marker);
             // Closed only when the supervisor ends.
             answer.send(compiled).await.ok();
         });
@@ -140,6 +143,7 @@ impl Supervisor {
         self.refused_reload = None;
         (self.plans, self.errors) = (plans, errors);
         super::life::adopt(&mut self.settings, &self.plans.global);
+        self.appointments.send_replace(self.plans.global.daemon.reload_time.clone());
         self.retrack();
         self.tell_master();
         for slot in &mut self.slots {

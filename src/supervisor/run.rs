@@ -14,11 +14,11 @@ use super::worker::{Report, START_ORDER, STOP_ORDER, WORKERS, Worker};
 use crate::link::control::{Answer, Request};
 use crate::link::{Compiled, News};
 use crate::plan::Generation;
-use crate::plan::process::LifeScript;
+use crate::plan::process::{LifeScript, ReloadTime};
 use crate::plan::track::TrackerKey;
 use crate::sys::process::release_free_memory;
 use std::collections::{BTreeSet, VecDeque};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 /// Events that may wait for the loop; a sender then waits, and with it the role or client behind it.
@@ -57,6 +57,7 @@ pub struct Supervisor {
     pub(super) recent: VecDeque<Recent>,
     pub(super) started: Instant,
     pub(super) compiled: mpsc::Sender<Result<Compiled, String>>,
+    pub(super) appointments: watch::Sender<Option<ReloadTime>>,
     events: ChildEvents,
     incarnations: u64,
     beats: u64,
@@ -79,17 +80,19 @@ pub struct Inputs {
     pub signals: mpsc::Receiver<Asks>,
     /// From `holdfastctl`.
     pub requests: mpsc::Receiver<Asked>,
+    /// Who watches `reload_time_file` hears here what a reload made of it.
+    pub appointments: watch::Sender<Option<ReloadTime>>,
 }
 
 /// Runs the daemon with its first configuration until it is stopped; returns its exit status, and the script that is
 /// to run last.
 pub async fn run(settings: Settings, first: Configuration, inputs: Inputs) -> (u8, Option<LifeScript>) {
-    let Inputs { mut signals, mut requests } = inputs;
+    let Inputs { mut signals, mut requests, appointments } = inputs;
     let (events, mut happened) = mpsc::channel(EVENTS);
     let (compiled, mut answers) = mpsc::channel(1);
     let mut beat = interval(settings.limits.heartbeat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut supervisor = Supervisor::new(settings, first, events, compiled);
+    let mut supervisor = Supervisor::new(settings, first, events, compiled, appointments);
     supervisor.start_wanted();
     while !supervisor.is_over() {
         let wake = supervisor.next_deadline();
@@ -114,6 +117,7 @@ impl Supervisor {
         first: Configuration,
         events: ChildEvents,
         compiled: mpsc::Sender<Result<Compiled, String>>,
+        appointments: watch::Sender<Option<ReloadTime>>,
     ) -> Supervisor {
         let Configuration { plans, generation, errors } = first;
         Supervisor {
@@ -124,6 +128,7 @@ impl Supervisor {
             masters: BTreeSet::new(),
             plans,
             errors,
+            appointments,
             slots: START_ORDER.map(Slot::new),
             reload: None,
             queued_reload: None,

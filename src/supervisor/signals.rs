@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 /// Signals that may wait for the loop. More of the same while it is busy say nothing new.
 const WAITING: usize = 16;
 
-/// Catches every signal that keepalived understands. Call it inside the runtime.
-pub fn catch(ignore_sigint: bool) -> io::Result<mpsc::Receiver<Asks>> {
+/// Catches every signal that keepalived understands. Others may ask over the sender, too. Call it inside the runtime.
+pub fn catch(ignore_sigint: bool) -> io::Result<(mpsc::Sender<Asks>, mpsc::Receiver<Asks>)> {
     let (to, asks) = mpsc::channel(WAITING);
     let table = [
         (SignalKind::terminate(), Some(Asks::Stop)),
@@ -42,7 +42,7 @@ pub fn catch(ignore_sigint: bool) -> io::Result<mpsc::Receiver<Asks>> {
     }
     // A broken pipe is an error to handle where it happens: Rust's runtime ignores SIGPIPE already, and roles,
     // being Rust programs, do the same at their start.
-    Ok(asks)
+    Ok((to, asks))
 }
 
 /// Signals that mean nothing to us and whose default is the end of the process. Those of a fault are not among them.

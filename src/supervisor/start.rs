@@ -1,5 +1,6 @@
 //! From the command line to a running daemon.
 
+use super::appointment;
 use super::compiler::compile;
 use super::control::ControlSocket;
 use super::kept::KeptPlans;
@@ -175,7 +176,7 @@ pub fn supervise(settings: Settings) -> u8 {
 
 async fn live(mut settings: Settings) -> u8 {
     announce(&settings);
-    let mut signals = match signals::catch(settings.ignore_sigint) {
+    let (to, mut signals) = match signals::catch(settings.ignore_sigint) {
         Ok(signals) => signals,
         Err(error) => return complain(&settings, &format!("signals cannot be caught: {error}"), EXIT_FATAL),
     };
@@ -192,6 +193,7 @@ async fn live(mut settings: Settings) -> u8 {
         Ok(lock) => lock,
         Err(error) => return complain(&settings, &error.to_string(), EXIT_FATAL),
     };
+    let appointments = appointment::keep(first.plans.global.daemon.reload_time.clone(), to);
     let (to, requests) = mpsc::channel(REQUESTS);
     let control = match ControlSocket::open(&settings.socket, to) {
         Ok(control) => Some(control),
@@ -204,7 +206,7 @@ async fn live(mut settings: Settings) -> u8 {
         leave_terminal();
     }
     life::run_script("startup_script", first.plans.global.daemon.startup.as_ref()).await;
-    let (status, shutdown) = run(settings, first, Inputs { signals, requests }).await;
+    let (status, shutdown) = run(settings, first, Inputs { signals, requests, appointments }).await;
     drop(control);
     life::run_script("shutdown_script", shutdown.as_ref()).await;
     status

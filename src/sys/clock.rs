@@ -2,6 +2,7 @@
 
 use crate::time::Instant;
 use nix::time::{ClockId, clock_gettime};
+use std::time::Duration;
 
 /// The moment now, by CLOCK_MONOTONIC. It does not count time spent in suspend, like the kernel's timers.
 pub fn monotonic_now() -> Instant {
@@ -9,6 +10,12 @@ pub fn monotonic_now() -> Instant {
     let seconds = u64::try_from(now.tv_sec()).unwrap_or(0);
     let nanoseconds = u64::try_from(now.tv_nsec()).unwrap_or(0);
     Instant(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
+}
+
+/// How long the machine has run, time in suspend counted.
+pub fn uptime() -> Duration {
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("CLOCK_BOOTTIME exists since Linux 2.6.39");
+    now.into()
 }
 
 /// Nanoseconds since 1970 by CLOCK_REALTIME, which jumps when somebody sets it.

@@ -4,6 +4,7 @@
 //! Invariant: nothing here decides. A value goes to the kernel or comes from it, with its units named.
 
 pub mod bfd_socket;
+pub mod calendar;
 pub mod child;
 pub mod clock;
 pub mod membership;

@@ -13,6 +13,7 @@ use crate::plan::vrrp::Transport;
 use crate::time::Instant;
 use crate::wire::arp::gratuitous_arp;
 use crate::wire::ndp::neighbour_advertisement;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -80,9 +81,25 @@ impl Router {
         let Phase::Master(master) = &mut self.phase else { return };
         if master.elsewhere_at.is_some_and(|at| at <= ctx.now) {
             master.elsewhere_at = policy.elsewhere.and_then(|period| later(ctx.now, period));
-            let own = self.plan.key.interface.clone();
-            self.burst(1, |vip| vip.interface(&own) != own, ctx);
+            let elsewhere = self.elsewhere();
+            self.burst(
+                1,
+                |vip| vip.address.interface.as_ref().is_some_and(|name| elsewhere.contains(name)),
+                ctx,
+            );
         }
+    }
+
+    /// Interfaces with addresses of ours that no advertisement reaches. keepalived 2.2.7: the router's own virtual
+    /// interface is none of them, whatever the advertisements leave by.
+    fn elsewhere(&self) -> BTreeSet<String> {
+        let plan = &self.plan;
+        let wanted = |name: &&String| {
+            let virtual_one = plan.virtual_links.iter().any(|link| link.name == **name);
+            plan.is_elsewhere(name) && (virtual_one || !plan.announce.elsewhere_virtual)
+        };
+        let held = plan.addresses.iter().chain(&plan.excluded_addresses);
+        held.filter_map(|address| address.interface.as_ref()).filter(wanted).cloned().collect()
     }
 
     /// When to tell again what other interfaces hold, for a Master (`garp_extra_if`).

@@ -141,6 +141,19 @@ pub struct InterfaceFacts {
     pub ipv4: Vec<Ipv4Addr>,
     /// IPv6 link-local addresses that may be used (not tentative, not failed), in the kernel's order.
     pub ipv6_link_local: Vec<Ipv6Addr>,
+    /// Its other IPv6 addresses.
+    #[serde(default)]
+    pub ipv6_wide: Vec<Ipv6Addr>,
+}
+
+impl InterfaceFacts {
+    /// Does it have the address?
+    pub fn has(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => self.ipv4.contains(&v4),
+            IpAddr::V6(v6) => self.ipv6_link_local.contains(&v6) || self.ipv6_wide.contains(&v6),
+        }
+    }
 }
 
 /// Why a kernel operation failed.

@@ -58,6 +58,16 @@ impl Interfaces {
         self.facts.get(&index).map(|facts| facts.name.as_str())
     }
 
+    /// All that is known of an interface.
+    pub fn facts(&self, index: u32) -> Option<&InterfaceFacts> {
+        self.facts.get(&index)
+    }
+
+    /// Does any interface have the address?
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.facts.values().any(|facts| facts.has(address))
+    }
+
     /// The names that an arriving fact makes obsolete: an interface was renamed, or deleted and made again.
     pub fn superseded_by(&self, facts: &InterfaceFacts) -> Vec<u32> {
         let renamed = self.name(facts.index).filter(|name| *name != facts.name).map(|_| facts.index);
@@ -181,6 +191,7 @@ mod tests {
             ipv6_forwarding: false,
             ipv4: ipv4.iter().copied().map(Ipv4Addr::from).collect(),
             ipv6_link_local: Vec::new(),
+            ipv6_wide: Vec::new(),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::plan::vrrp::{
 };
 use crate::time::Interval;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +81,8 @@ policy! {
     wire: WirePolicy,
     routing: Vec<Item>,
     claim: Option<ClaimPlan>,
+    listens_when_late: Option<Priority>,
+    track_source: bool,
 }
 
 impl Deref for KeptPlan {
@@ -96,6 +99,20 @@ impl KeptPlan {
         self.advert_link.as_deref().unwrap_or(&self.key.interface)
     }
 
+    /// Is it another interface than the one that the router's own addresses are on?
+    pub(super) fn is_elsewhere(&self, interface: &str) -> bool {
+        let own = |link: &VirtualLinkPlan| link.name == interface && link.base == self.key.interface;
+        interface != self.key.interface && !self.virtual_links.iter().any(own)
+    }
+
+    /// The source address that the configuration gives, where it is to be watched.
+    pub(super) fn tracked_source(&self) -> Option<IpAddr> {
+        match self.transport {
+            _ if !self.track_source => None,
+            Transport::Multicast { source, .. } | Transport::Unicast { source, .. } => source,
+        }
+    }
+
     /// The same addresses, in the same order?
     pub(super) fn has_addresses_of(&self, other: &KeptPlan) -> bool {
         (&self.addresses, &self.excluded_addresses) == (&other.addresses, &other.excluded_addresses)
@@ -110,7 +127,12 @@ impl KeptPlan {
 impl Policy {
     /// How long the peers listen to silence before one takes over: Master_Down_Interval by our own numbers.
     pub fn patience(&self) -> Duration {
-        let Policy { version, priority, down_timer_adverts, interval, .. } = *self;
+        self.patience_of(self.priority)
+    }
+
+    /// The same for a peer of another priority.
+    pub(super) fn patience_of(&self, priority: Priority) -> Duration {
+        let Policy { version, down_timer_adverts, interval, .. } = *self;
         Timing { version, priority, down_timer_adverts, master_interval: interval }.wait(Wait::Down)
     }
 }

@@ -18,6 +18,7 @@ mod announce;
 mod answers;
 mod claim;
 mod context;
+mod debounce;
 mod election;
 mod event;
 mod explain;
@@ -34,6 +35,7 @@ mod reconfigure;
 mod router;
 mod routes;
 mod samples;
+mod sources;
 mod speech;
 mod state;
 mod statics;
@@ -79,6 +81,7 @@ use crate::plan::Generation;
 use crate::plan::track::{Sample, TrackerKey};
 use crate::time::Instant;
 use context::{Context, Operations, PriorityChange};
+use debounce::Debounce;
 use explain::priority_sentences;
 use gaps::Gaps;
 use heard::Heard;
@@ -86,6 +89,7 @@ use held::{HeldList, comes_up};
 use interfaces::Interfaces;
 use receivers::Receivers;
 use samples::Samples;
+use sources::Sources;
 use state::Phase;
 use statics::STATICS;
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,6 +113,8 @@ pub struct Core {
     /// The group of a member that heard a weaker Master, and the member.
     alarmed: Option<(usize, RouterId)>,
     gaps: Gaps,
+    debounce: Debounce,
+    sources: Sources,
     heard: Heard,
     /// Say which VRIDs are heard that no router has.
     log_unknown: bool,
@@ -231,6 +237,7 @@ impl Core {
             return;
         }
         self.wake(now, actions);
+        self.links_settled(now, actions);
         let due: Vec<RouterId> =
             self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
         let speaks = !due.is_empty();
@@ -280,7 +287,12 @@ impl Core {
             return None;
         }
         let routers = self.deadlines.first().map(|(at, _)| *at);
-        let others = [self.gaps.next_timeout(), self.asleep_until, self.statics_timeout()];
+        let others = [
+            self.gaps.next_timeout(),
+            self.debounce.next_timeout(),
+            self.asleep_until,
+            self.statics_timeout(),
+        ];
         others.into_iter().chain([routers]).flatten().min()
     }
 
@@ -319,15 +331,25 @@ impl Core {
         self.life == Life::Stopped
     }
 
-    fn interface(&mut self, facts: InterfaceFacts, now: Instant, actions: &mut Vec<Action>) {
+    fn interface(&mut self, mut facts: InterfaceFacts, now: Instant, actions: &mut Vec<Action>) {
         for index in self.interfaces.superseded_by(&facts) {
             self.interface_gone(index, now, actions);
         }
+        self.settle_link(&mut facts, now);
+        self.take_interface(facts, now, actions);
+    }
+
+    /// Facts that count.
+    fn take_interface(&mut self, facts: InterfaceFacts, now: Instant, actions: &mut Vec<Action>) {
         let name = facts.name.clone();
         let mac_before = self.interfaces.get(&name).map(|interface| interface.mac);
         let before = self.interfaces.get(&name).map(|interface| (interface.index, interface.up));
         let comes_up = comes_up(before, &facts);
-        if !self.interfaces.update(facts) {
+        let changed = self.interfaces.update(facts);
+        if self.life == Life::Running {
+            self.look_for_sources(now, actions);
+        }
+        if !changed {
             return;
         }
         self.reevaluate_watchers(&name, now, actions);
@@ -356,6 +378,7 @@ impl Core {
 
     fn interface_gone(&mut self, index: u32, now: Instant, actions: &mut Vec<Action>) {
         let Some(name) = self.interfaces.remove(index) else { return };
+        self.debounce.forget(index);
         for id in self.interfaces.watchers(&name) {
             self.with_router(id, now, actions, |router, _| {
                 router.addresses_gone(&name);
@@ -364,6 +387,9 @@ impl Core {
         }
         self.statics.link_gone(&name);
         self.reevaluate_watchers(&name, now, actions);
+        if self.life == Life::Running {
+            self.look_for_sources(now, actions);
+        }
     }
 
     fn sampled(&mut self, key: TrackerKey, sample: Option<Sample>, now: Instant, actions: &mut Vec<Action>) {

@@ -7,6 +7,7 @@ use super::router::Router;
 use super::state::Phase;
 use super::{Action, Core};
 use crate::time::Instant;
+use std::time::Duration;
 
 impl Core {
     /// Whose address a kernel operation under way is about; `None` once it is answered.
@@ -31,10 +32,22 @@ impl Router {
     /// Silent for longer than the peers wait, by our own numbers, one of them may be Master, and the kernel may have
     /// taken the addresses back (`vip_lease`). The owner listens as well: its peers yield as soon as it speaks.
     fn listen_after_pause(&mut self, ctx: &mut Context) {
+        self.listen_after(self.plan.patience(), ctx);
+    }
+
+    /// `timer_expired_backup`, as keepalived 2.3 has it: with `nopreempt`, a Master that was held up for so long that
+    /// another one may have taken over leaves it to that one. Before what it hears, or says, next.
+    pub(super) fn listen_if_too_late(&mut self, ctx: &mut Context) {
+        if let Some(other) = self.plan.listens_when_late {
+            self.listen_after(self.plan.patience_of(other), ctx);
+        }
+    }
+
+    fn listen_after(&mut self, patience: Duration, ctx: &mut Context) {
         let Phase::Master(master) = &self.phase else { return };
         let interval = self.own_interval().duration();
         let silence = ctx.now.saturating_duration_since(master.next_advertisement) + interval;
-        if silence >= self.plan.patience() {
+        if silence >= patience {
             let silence_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
             self.become_backup(Wait::Down, TransitionCause::Paused { silence_ms }, ctx);
         }

@@ -46,6 +46,8 @@ impl Core {
             self.asleep_until = Some(now + plan.startup_delay);
         }
         self.gaps.adopt(&plan.announce_gaps);
+        self.debounce.adopt(plan.link_delays);
+        self.note_sources(kept.iter().map(|(_, router)| router));
         self.log_unknown = plan.log_unknown_vrids;
         self.generation = plan.generation;
         let statics = plan.statics;

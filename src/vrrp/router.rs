@@ -370,6 +370,7 @@ impl Router {
     pub(super) fn receive(&mut self, packet: Inbound<'_>, ctx: &mut Context) {
         let Some(advert) = self.accept(packet, ctx) else { return };
         let heard = Heard { from: packet.source, priority: advert.priority(), interval: advert.interval() };
+        self.listen_if_too_late(ctx);
         match &self.phase {
             Phase::Backup(_) => self.backup_hears(heard, ctx),
             Phase::Master(_) => self.master_hears(heard, ctx),
@@ -382,6 +383,7 @@ impl Router {
     //= RFC9568 6.4.3 M-28
     //= RFC9568 6.4.3 M-72
     pub(super) fn timeout(&mut self, ctx: &mut Context) {
+        self.listen_if_too_late(ctx);
         match &mut self.phase {
             Phase::Backup(backup) if backup.master_down_at <= ctx.now && !backup.wants_master => {
                 if self.shared.group.is_some() {

@@ -58,6 +58,7 @@ pub(super) fn facts(up: bool) -> InterfaceFacts {
         ipv6_forwarding: false,
         ipv4: vec![OURS],
         ipv6_link_local: Vec::new(),
+        ipv6_wide: Vec::new(),
     }
 }
 

@@ -8,6 +8,7 @@ use super::news::{News, PriorityNews};
 use super::router::{Router, Shared};
 use super::routes::routing_faults;
 use super::samples::Effect;
+use super::sources::source_fault;
 use super::state::Phase;
 use super::virtual_mac;
 use crate::net::{AddressFamily, Priority};
@@ -56,6 +57,7 @@ impl Outlook {
         if faults.is_empty() {
             faults.extend(virtual_mac::link_fault(plan, speaks));
         }
+        faults.extend(source_fault(plan, interfaces));
         faults.extend(address_faults(plan, interfaces));
         faults.extend(routing_faults(plan, interfaces));
         let watched = || plan.track_interfaces.iter().chain(&shared.interfaces);

@@ -1,9 +1,9 @@
 //! Routes, rules and static things in scenarios: `10.9.0.0/24@eth1`, `1001`, with `!` at the end when not tracked.
 
-use super::{Outcome, World, cidr, parse};
+use super::{Outcome, World, cidr, duration, parse};
 use holdfast::net::AddressFamily;
 use holdfast::plan::route::{Item, NextHop, RoutePlan, RuleAction, RulePlan};
-use holdfast::plan::vrrp::VirtualAddress;
+use holdfast::plan::vrrp::{LinkDelay, VirtualAddress};
 use holdfast::vrrp::{AddressOp, Event, GoneRoute, RoutingGone, RoutingOp};
 
 /// What the kernel is asked.
@@ -89,4 +89,10 @@ impl World {
         };
         Ok(Event::RoutingGone(RoutingGone::Route(Box::new(gone))))
     }
+}
+
+/// `eth0 500ms 200ms`: down, then up.
+pub fn link_delay(words: &[&str]) -> Outcome<LinkDelay> {
+    let [interface, down, up] = words else { return Err("delay INTERFACE DOWN UP".to_owned()) };
+    Ok(LinkDelay { interface: (*interface).to_owned(), down: duration(down)?, up: duration(up)? })
 }

@@ -156,6 +156,7 @@ impl World {
             }
             "orphaned" => self.feed(Event::Command(Command::Orphaned), &mut said),
             "startup_delay" => self.plan.startup_delay = duration(first)?,
+            "delay" => self.plan.link_delays.push(routing::link_delay(&words.0)?),
             "log_unknown_vrids" => self.plan.log_unknown_vrids = true,
             "gap" => {
                 words.only(&["arp", "ndp", "on"])?;
@@ -382,7 +383,7 @@ impl World {
     }
 
     fn set_interface(&mut self, name: &str, words: &Words, said: &mut Vec<String>) -> Outcome<()> {
-        words.only(&[name, "index", "mac", "ipv4", "ipv6", "down", "forwarding"])?;
+        words.only(&[name, "index", "mac", "ipv4", "ipv6", "wide", "down", "forwarding"])?;
         let index = match (words.get("index")?, self.interfaces.get(name)) {
             (Some(index), _) => index,
             (None, Some(known)) => known.index,
@@ -398,6 +399,7 @@ impl World {
             ipv6_forwarding: words.flag("forwarding"),
             ipv4: words.list("ipv4")?,
             ipv6_link_local: words.list("ipv6")?,
+            ipv6_wide: words.list("wide")?,
         };
         self.interfaces.insert(name.to_owned(), facts.clone());
         self.feed(Event::Interface(facts), said);
@@ -510,6 +512,8 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
         "routes",
         "rules",
         "claim",
+        "track_source",
+        "late",
     ])?;
     let vips = words.cidrs("vips")?;
     let excluded = words.cidrs("excluded")?;
@@ -552,6 +556,7 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
             lower_priority_repeat: words.get("garp_lower")?.unwrap_or(repeat),
             lower_priority_delay: delay,
             elsewhere: words.time("garp_extra_if")?,
+            elsewhere_virtual: false,
         },
         answer_lower_priority: !words.flag("lower_prio_no_advert"),
         answer_higher_priority: words.flag("higher_prio_send_advert"),
@@ -560,6 +565,8 @@ fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
         trackers: items(words, "trackers", tracked_object)?,
         routing: routing::items(words.value("routes"), words.value("rules"))?,
         claim: words.time("claim")?.map(|timeout| ClaimPlan { timeout }),
+        track_source: words.flag("track_source"),
+        listens_when_late: words.get("late")?.map(Priority),
         ..RouterPlan::new(name.to_owned(), key)
     })
 }

@@ -85,6 +85,7 @@ impl Interface {
             ipv6_forwarding: false,
             ipv4,
             ipv6_link_local,
+            ipv6_wide: Vec::new(),
         }
     }
 }

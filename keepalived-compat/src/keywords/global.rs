@@ -2,7 +2,7 @@
 
 use super::shape::Shape::*;
 use super::shape::{EVER, I32, SECOND, U32};
-use super::{Keyword, Place, accepted, grave, later, works};
+use super::{Keyword, Place, accepted, later, works};
 
 /// The places of this file and their keywords.
 pub(super) const PLACES: &[(Place, &[Keyword])] = &[
@@ -58,7 +58,7 @@ const ROOT: &[Keyword] = &[
     works("vrrp_instance", 1, "NAME { block }").takes(Text).block(Place::VrrpInstance).lenient(),
     works("vrrp_script", 1, "NAME { block }").takes(Text).block(Place::VrrpScript),
     works("vrrp_track_process", 1, "NAME { block }").takes(Text).block(Place::TrackProcess),
-    grave("interface_up_down_delays", 0, "{ IFNAME DOWN_SECS [UP_SECS] ... } each 0..255, usec resolution", "link changes take effect at once").list(Place::Delays),
+    works("interface_up_down_delays", 0, "{ IFNAME DOWN_SECS [UP_SECS] ... } each 0..255, usec resolution").list(Place::Delays),
     later("SSL", 0, "{ block }", "no certificate of ours is shown to servers that SSL_GET asks").block(Place::Ssl),
     works("virtual_server_group", 1, "NAME { entries }").takes(Text).list(Place::VirtualServerGroup),
     works("virtual_server", 1, "ADDR [PORT] | fwmark N | group NAME, then { block }").takes(Words).block(Place::VirtualServer),
@@ -96,7 +96,7 @@ const GLOBAL_DEFS: &[Keyword] = &[
     accepted("dynamic_interfaces", 0, "[allow_if_changes]", "an interface that does not exist yet is always waited for").takes(MaybeOneOf(&["allow_if_changes"])),
     works("no_email_faults", 0, ""),
     works("default_interface", 1, "IFNAME").takes(Interface).lenient(),
-    later("disable_local_igmp", 0, "", "the sysctl is left as it is"),
+    works("disable_local_igmp", 0, ""),
     works("v3_checksum_as_v2", 0, "flag (argument ignored)"),
     works("lvs_timeouts", 0, "[tcp S] [tcpfin S] [udp S], 0..2678400").takes(Timeouts),
     works("lvs_flush", 0, ""),
@@ -190,7 +190,7 @@ const GLOBAL_DEFS: &[Keyword] = &[
     accepted("vrrp_rx_bufs_policy", 1, "MTU|ADVERT|BYTES", "receive buffers have the size the system gives them").takes(Text).lenient(),
     accepted("vrrp_rx_bufs_multiplier", 1, "1..", "receive buffers have the size the system gives them").takes(Number(1, U32)).lenient(),
     works("vrrp_startup_delay", 1, "SECS decimal >=0.001").takes(Decimal(1_000, U32 as u64)),
-    grave("vrrp_delay_after_boot", 1, "SECS decimal", "elections begin at once after the start").takes(Decimal(0, EVER)),
+    works("vrrp_delay_after_boot", 1, "SECS decimal").takes(Decimal(0, EVER)),
     works("log_unknown_vrids", 0, ""),
     works("vrrp_owner_ignore_adverts", 0, "[BOOL]").takes(Bool),
     works("vmac_prefix", 1, "STRING").takes(Text),
@@ -198,9 +198,9 @@ const GLOBAL_DEFS: &[Keyword] = &[
     works("umask", 1, "NUMBER (dec/oct/hex) | BIT[|BIT...]").takes(Words),
     works("random_seed", 1, "UINT").takes(Number(0, U32)),
     accepted("reload_check_config", 0, "[LOGFILE]", "a new configuration is always checked before it replaces the old one").takes(MaybeText),
-    later("reload_time_file", 1, "ABS_PATH", "a reload happens only when it is asked for").takes(Text).lenient(),
-    later("reload_repeat", 0, "", "a reload happens only when it is asked for"),
-    later("reload_file", 0, "[ABS_PATH]", "a reload happens only when it is asked for").takes(MaybeText),
+    works("reload_time_file", 1, "ABS_PATH").takes(Text).lenient(),
+    works("reload_repeat", 0, ""),
+    works("reload_file", 0, "[ABS_PATH]").takes(MaybeText),
     works("include_check", 0, "[[+|-]read|match|wildcard_match|brace_match ...]").takes(IncludeCheck),
     accepted("config_save_dir", 1, "DIR (created if absent)", "there is nothing it would change").takes(Text),
     accepted("tmp_config_directory", 1, "DIR", "there is nothing it would change").takes(Text).lenient(),

@@ -4,7 +4,7 @@ use crate::config::Diagnostics;
 use crate::net::{AddressFamily, Priority};
 use crate::plan::vrrp::{AnnouncePolicy, Authentication, ChecksumDialect, TrackedInterface, Version};
 use crate::time::Interval;
-use keepalived_compat::config::setting::Settings as _;
+use keepalived_compat::config::setting::{Settings as _, Value};
 use keepalived_compat::config::vrrp::{AuthType, Settings, VrrpInstance};
 use keepalived_compat::{Code, Diagnostic};
 use std::time::Duration;
@@ -135,6 +135,26 @@ pub(super) fn preemption(
     (nopreempt.is_none(), delay)
 }
 
+/// `timer_expired_backup`: the highest priority that another router may have. It goes with `nopreempt` only: a Master that
+/// preempts would take everything back at once.
+pub(super) fn listens_when_late(
+    instance: &VrrpInstance,
+    preempt: bool,
+    out: &mut Diagnostics,
+) -> Option<Priority> {
+    const SHORTEST_WAIT: i64 = 254;
+    let others = &instance.settings.others;
+    let setting = others.find("timer_expired_backup").or_else(|| others.find("thread_timer_expired"))?;
+    if preempt {
+        let title =
+            format!("vrrp_instance {}: `{}` goes with nopreempt", instance.name.value, setting.keyword);
+        out.tell(Code::Cleared, setting.span, title, "it has no effect");
+        return None;
+    }
+    let priority = if let Value::Number(number) = setting.value { number } else { SHORTEST_WAIT };
+    u8::try_from(priority).ok().map(Priority)
+}
+
 /// Whole seconds up to 255 for version 2, hundredths up to 40.95 s for version 3; rounded when it is not.
 pub(super) fn interval(instance: &VrrpInstance, version: Version, out: &mut Diagnostics) -> Interval {
     let Some(written) = instance.settings.advert_int else { return Interval::ONE_SECOND };
@@ -224,6 +244,7 @@ pub(super) fn announce(instance: &VrrpInstance) -> AnnouncePolicy {
         lower_priority_repeat: if strict { 0 } else { lower_repeat },
         lower_priority_delay: if strict { Duration::ZERO } else { lower_delay },
         elsewhere: base.elsewhere,
+        elsewhere_virtual: base.elsewhere_virtual,
     }
 }
 

@@ -12,6 +12,16 @@ pub(super) fn startup_delay(config: &Config) -> Duration {
     config.global.others.time("vrrp_startup_delay").unwrap_or_default()
 }
 
+/// `vrrp_delay_after_boot`.
+pub(super) fn boot_delay(config: &Config) -> Duration {
+    config.global.others.time("vrrp_delay_after_boot").unwrap_or_default()
+}
+
+/// `disable_local_igmp`.
+pub(super) fn no_local_igmp(config: &Config) -> bool {
+    config.global.others.is_on("disable_local_igmp")
+}
+
 /// `log_unknown_vrids`.
 pub(super) fn log_unknown_vrids(config: &Config) -> bool {
     config.global.others.is_on("log_unknown_vrids")
@@ -67,8 +77,8 @@ fn named(group: &Setting) -> impl Iterator<Item = String> + '_ {
 /// burst, where nothing else is written.
 pub(super) fn announce(instance: &VrrpInstance, config: &Config, policy: AnnouncePolicy) -> AnnouncePolicy {
     let (own, all) = (&instance.settings.garp, &instance.defaults.garp);
-    let mut policy =
-        AnnouncePolicy { elsewhere: elsewhere(&instance.settings.others, &config.global.others), ..policy };
+    let (elsewhere, elsewhere_virtual) = elsewhere(&instance.settings.others, &config.global.others);
+    let mut policy = AnnouncePolicy { elsewhere, elsewhere_virtual, ..policy };
     if config.global.others.is_on("vrrp_min_garp") {
         let (repeat, delay) = (all.repeat.is_none(), all.delay.is_none());
         if repeat && own.repeat.is_none() {
@@ -87,17 +97,24 @@ pub(super) fn announce(instance: &VrrpInstance, config: &Config, policy: Announc
     policy
 }
 
-/// How often addresses on other interfaces are announced. Without `all` keepalived means only those on a virtual MAC.
-fn elsewhere(own: &[Setting], global: &[Setting]) -> Option<Duration> {
-    let of = |settings: &[Setting], names: [&str; 2]| -> Option<Duration> {
+/// How often addresses on other interfaces are announced, and whether only those on virtual MACs are (without `all`).
+fn elsewhere(own: &[Setting], global: &[Setting]) -> (Option<Duration>, bool) {
+    let of = |settings: &[Setting], names: [&str; 2]| {
         let setting = names.into_iter().find_map(|name| settings.find(name))?;
         let Value::Words(words) = &setting.value else { return None };
-        let [all, seconds] = words.as_slice() else { return Some(Duration::ZERO) };
-        (all == "all").then(|| seconds.parse().ok().map(Duration::from_secs)).flatten()
+        let (seconds, virtual_only) = match words.as_slice() {
+            [all, seconds] if all == "all" => (seconds, false),
+            [seconds] => (seconds, true),
+            _ => return None,
+        };
+        seconds.parse().ok().map(|seconds| (Duration::from_secs(seconds), virtual_only))
     };
-    of(own, ["garp_extra_if", "vmac_garp_intvl"])
-        .or_else(|| of(global, ["vrrp_garp_extra_if", "vrrp_vmac_garp_intvl"]))
-        .filter(|period| !period.is_zero())
+    let found = of(own, ["garp_extra_if", "vmac_garp_intvl"])
+        .or_else(|| of(global, ["vrrp_garp_extra_if", "vrrp_vmac_garp_intvl"]));
+    match found.filter(|(period, _)| !period.is_zero()) {
+        Some((period, virtual_only)) => (Some(period), virtual_only),
+        None => (None, false),
+    }
 }
 
 #[cfg(test)]
@@ -143,15 +160,15 @@ mod tests {
     }
 
     #[test]
-    fn extra_interfaces_are_announced_where_all_is_written() {
-        let period = |global, own| lowered(&file(global, own, "")).0.vrrp.routers[0].announce.elsewhere;
-        assert_eq!(period("", ""), None);
-        assert_eq!(period("vrrp_garp_extra_if all 100", ""), Some(Duration::from_secs(100)));
-        assert_eq!(period("vrrp_garp_extra_if all 100", "garp_extra_if all 0"), None);
-        assert_eq!(
-            period("vrrp_garp_extra_if all 100", "garp_extra_if all 30"),
-            Some(Duration::from_secs(30))
-        );
-        assert_eq!(period("vrrp_garp_extra_if 100", ""), None);
+    fn extra_interfaces_are_announced_all_of_them_or_only_virtual_ones() {
+        let policy = |global, own| {
+            let announce = lowered(&file(global, own, "")).0.vrrp.routers[0].announce;
+            (announce.elsewhere.map(|period| period.as_secs()), announce.elsewhere_virtual)
+        };
+        assert_eq!(policy("", ""), (None, false));
+        assert_eq!(policy("vrrp_garp_extra_if all 100", ""), (Some(100), false));
+        assert_eq!(policy("vrrp_garp_extra_if all 100", "garp_extra_if all 0"), (None, false));
+        assert_eq!(policy("vrrp_garp_extra_if 100", "garp_extra_if all 30"), (Some(30), false));
+        assert_eq!(policy("vrrp_garp_extra_if 100", ""), (Some(100), true));
     }
 }

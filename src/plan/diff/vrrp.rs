@@ -20,6 +20,7 @@ pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>)
     if old.vip_lease != new.vip_lease {
         changes.push(Change::new(Weight::Quiet, What::VipLease { on: new.vip_lease }));
     }
+    super::whole::compare(old, new, changes);
     statics(old, new, changes);
     let by_key = |plan: &'_ VrrpPlan| -> BTreeMap<RouterKey, usize> {
         plan.routers.iter().enumerate().map(|(index, r)| (r.key.clone(), index)).collect()
@@ -173,6 +174,8 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
         wire,
         routing,
         claim,
+        track_source,
+        listens_when_late,
     } = old;
     let mut to = Fields { router: new, changes };
     use Weight::{MayFailOver, Quiet};
@@ -312,6 +315,21 @@ fn fields(old: &RouterPlan, new: &RouterPlan, changes: &mut Vec<Change>) {
             claim.as_ref().map_or("none".to_owned(), |claim| format!("within {}", secs(claim.timeout)))
         };
         to.say(Quiet, "notify_claim", words(claim), words(&new.claim), meaning);
+    }
+    if *track_source != new.track_source {
+        let meaning = "a router whose source address is missing may enter or leave FAULT";
+        to.say(MayFailOver, "track_src_ip", on(*track_source), on(new.track_source), meaning);
+    }
+    if *listens_when_late != new.listens_when_late {
+        let words = |other: &Option<Priority>| other.map_or("off".to_owned(), |other| other.to_string());
+        let meaning = "counts for a Master that is held up from now on";
+        to.say(
+            Quiet,
+            "timer_expired_backup",
+            words(listens_when_late),
+            words(&new.listens_when_late),
+            meaning,
+        );
     }
     order(old, new, &mut to);
 }

@@ -29,6 +29,7 @@ impl fmt::Display for Change {
                 f.write_str("vip_lease: addresses get a lifetime, renewed while this node is Master")
             }
             What::VipLease { on: false } => f.write_str("vip_lease: addresses are made permanent"),
+            What::VrrpField { field, old, new, meaning } => write!(f, "{field}: {old} -> {new}: {meaning}"),
             What::Filter { old, new } => write!(f, "the packet filter: {old} -> {new}"),
             What::Process { role } => {
                 write!(f, "the {role} role is scheduled or named anew; it goes on without a pause")
@@ -198,10 +199,12 @@ pub(super) fn announce(policy: &AnnouncePolicy) -> String {
         lower_priority_repeat,
         lower_priority_delay,
         elsewhere,
+        elsewhere_virtual,
     } = policy;
     let refresh = refresh.map_or("never".to_owned(), |every| format!("every {} s", every.as_secs_f64()));
+    let others = if *elsewhere_virtual { "virtual" } else { "other" };
     let elsewhere = elsewhere
-        .map_or(String::new(), |every| format!(", on other interfaces every {} s", every.as_secs_f64()));
+        .map_or(String::new(), |every| format!(", on {others} interfaces every {} s", every.as_secs_f64()));
     let (delay, lower) = (delay.as_secs_f64(), lower_priority_delay.as_secs_f64());
     format!(
         "{repeat} after {delay} s again, refresh {refresh} by {refresh_repeat}, {lower_priority_repeat} after {lower} s for lower priority{elsewhere}"

@@ -19,7 +19,7 @@ use crate::report;
 use crate::role::Role;
 use crate::role::scheduling::Scheduling;
 use crate::role::supervisor_link::{LinkState, SupervisorLink};
-use crate::sys::clock::{monotonic_now, unix_nanoseconds};
+use crate::sys::clock::{monotonic_now, unix_nanoseconds, uptime};
 use crate::sys::membership::Membership;
 use crate::sys::poll::{Interest, Poller, Readiness};
 use crate::sys::process;
@@ -406,7 +406,8 @@ impl Driver {
         }
     }
 
-    fn start_plan(&mut self, plan: VrrpPlan) {
+    fn start_plan(&mut self, mut plan: VrrpPlan) {
+        plan.startup_delay = plan.startup_delay.max(plan.boot_delay.saturating_sub(uptime()));
         self.settle = true;
         self.breath.adopt(&plan);
         let listener = |router: &RouterPlan| {

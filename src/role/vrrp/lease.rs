@@ -377,6 +377,7 @@ mod tests {
                 ipv6_forwarding: false,
                 ipv4: vec![[10, 0, 0, 1].into()],
                 ipv6_link_local: Vec::new(),
+                ipv6_wide: Vec::new(),
             };
             let mut actions = Vec::new();
             node.core.handle(Event::Interface(facts), node.now, &mut actions);

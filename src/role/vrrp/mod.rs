@@ -2,6 +2,7 @@
 
 mod breath;
 mod driver;
+mod igmp;
 mod kernel;
 mod lease;
 mod leftovers;

@@ -28,6 +28,8 @@ pub struct Needs {
     pub settings: FilterSettings,
     /// Interfaces that get `promote_secondaries`.
     pub promote: BTreeSet<String>,
+    /// The kernel reports no link-local groups by IGMP.
+    pub no_local_igmp: bool,
 }
 
 impl Needs {
@@ -51,12 +53,13 @@ impl Needs {
             filter: Filter::of(plan),
             settings: plan.filter.clone(),
             promote: promoting.map(|router| router.key.interface.clone()).collect(),
+            no_local_igmp: plan.no_local_igmp,
         }
     }
 
     /// Nothing at all?
     pub fn is_empty(&self) -> bool {
-        self.links.is_empty() && self.filter.is_empty() && self.promote.is_empty()
+        self.links.is_empty() && self.filter.is_empty() && self.promote.is_empty() && !self.no_local_igmp
     }
 }
 

@@ -1,5 +1,6 @@
 //! Makes, adopts and removes virtual interfaces, their sysctls and the filter. Runs on the thread of `surroundings`.
 
+use super::igmp::LocalReports;
 use super::surroundings::Needs;
 use super::sysctl::{BASE, Originals, maker, set_own};
 use crate::net::{AddressFamily, IpCidr};
@@ -24,6 +25,7 @@ const RUNNING_PAUSE: Duration = Duration::from_millis(20);
 pub struct Workshop {
     needs: Needs,
     originals: Originals,
+    local_reports: LocalReports,
     /// Virtual interfaces by name: index, and whether we made it (else it was there and fitted).
     made: BTreeMap<String, Made>,
     filter: Option<(FilterSettings, Filter)>,
@@ -55,6 +57,13 @@ impl Workshop {
             }
         }
         self.set_filter(self.needs.settings.clone(), self.needs.filter.clone(), first);
+        self.turn_local_igmp();
+    }
+
+    fn turn_local_igmp(&mut self) {
+        if let Err(error) = self.local_reports.turn(self.needs.no_local_igmp) {
+            self.complain(format!("disable_local_igmp: {error}; the kernel's setting stays as it is"));
+        }
     }
 
     /// Remove what is not needed any more, and what an earlier run left.
@@ -72,6 +81,7 @@ impl Workshop {
             _ => !bases.contains(interface),
         });
         problems.iter().for_each(|problem| tracing::warn!("{problem}"));
+        self.turn_local_igmp();
     }
 
     /// Remove everything.
