@@ -12,12 +12,12 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io::{self, Read};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -48,8 +48,12 @@ const LEAST_CONVERSATIONS: usize = 64;
 /// would hold a socket for ever.
 pub const MAX_STEPS: u32 = 60;
 
-/// The largest answer to a datagram there can be, and the most that is read of a stream at once.
-const DATAGRAM_SIZE: usize = 64 << 10;
+/// The most that is read of a stream at once.
+const READ_SIZE: usize = 64 << 10;
+
+/// Octets of a datagram that are looked at. Each conversation has room of its own, and there may be many; no check asks for
+/// more: UDP_CHECK compares 255 at most, a name server sends 512 to those who do not say that they take more (RFC 1035 4.2.1).
+const DATAGRAM_SIZE: usize = 4 << 10;
 
 /// Holds the conversation about part `part` of `question`; how it ended and how long it took. What passes is recorded
 /// in `trace`.
@@ -164,7 +168,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
 
 thread_local! {
     /// What is read is looked at before anybody else reads: one place is enough for all conversations of a thread.
-    static HEARD: RefCell<Box<[u8]>> = RefCell::new(vec![0; DATAGRAM_SIZE].into_boxed_slice());
+    static HEARD: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_SIZE].into_boxed_slice());
 }
 
 /// The step that follows from the next octets, or from their end. Nothing is held while none come.
@@ -183,28 +187,6 @@ async fn hear<S: AsyncRead + Unpin>(connection: &mut S, probe: &mut dyn Probe) -
         })
     })
     .await
-}
-
-/// The step that follows from the next datagram, or from an ICMP error that came instead: those who wait for datagrams only
-/// are not woken by one.
-async fn hear_datagram(
-    socket: &UdpSocket,
-    mut step: impl FnMut(io::Result<&[u8]>) -> Option<ProbeStep>,
-) -> ProbeStep {
-    loop {
-        let either = Interest::READABLE | Interest::ERROR;
-        let ready = socket.ready(either).await;
-        let next = HEARD.with_borrow_mut(|place| {
-            match ready.and_then(|_| socket.try_io(either, || (&*SockRef::from(socket)).read(place))) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-                Err(error) => step(Err(error)),
-                Ok(count) => step(Ok(&place[..count])), // read() counts within the buffer
-            }
-        });
-        if let Some(next) = next {
-            return next;
-        }
-    }
 }
 
 async fn send<S: AsyncWrite + Unpin>(connection: &mut S, octets: &[u8]) -> io::Result<()> {
@@ -240,6 +222,7 @@ async fn datagrams(target: &Target, mut probe: Box<dyn Probe>, limit: Duration) 
             false => end(probe.step(ProbeInput::Broken(&how_it_broke(&error)))),
         };
     }
+    let mut buffer = Vec::new();
     let mut step = probe.step(ProbeInput::Connected);
     loop {
         step = match step {
@@ -253,14 +236,10 @@ async fn datagrams(target: &Target, mut probe: Box<dyn Probe>, limit: Duration) 
                 Err(_) => probe.step(ProbeInput::TimedOut(limit)),
             },
             ProbeStep::Wait => {
-                let heard = hear_datagram(&socket, |heard| {
-                    Some(match heard {
-                        Ok(datagram) => probe.step(ProbeInput::Data(datagram)),
-                        Err(error) => probe.step(ProbeInput::Broken(&refused(&error))),
-                    })
-                });
-                match timeout_at(deadline, heard).await {
-                    Ok(step) => step,
+                buffer.resize(DATAGRAM_SIZE, 0);
+                match timeout_at(deadline, socket.recv(&mut buffer)).await {
+                    Ok(Ok(count)) => probe.step(ProbeInput::Data(&buffer[..count])), // recv() counts within the buffer
+                    Ok(Err(error)) => probe.step(ProbeInput::Broken(&refused(&error))),
                     Err(_) => probe.step(ProbeInput::TimedOut(limit)),
                 }
             }

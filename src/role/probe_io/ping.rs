@@ -1,6 +1,6 @@
 //! ICMP echo over a datagram socket, or a raw one where those are not allowed.
 
-use super::{cannot_bind, end, hear_datagram, how_it_broke, is_our_own, prepare};
+use super::{cannot_bind, end, how_it_broke, is_our_own, prepare};
 use crate::check::probe::{Mark, Outcome, Probe, ProbeInput, ProbeStep};
 use crate::plan::check::Target;
 use crate::wire::icmp::Echo;
@@ -10,6 +10,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
+
+/// The largest ICMP message looked at: our payload and any IP header fit many times.
+const DATAGRAM_SIZE: usize = 2048;
 
 /// An ICMP socket.
 struct PingSocket {
@@ -32,6 +35,7 @@ pub(super) async fn ping(target: &Target, mut probe: Box<dyn Probe>, mark: Mark,
             false => end(probe.step(ProbeInput::Broken(&how_it_broke(&error)))),
         };
     }
+    let mut buffer = vec![0; DATAGRAM_SIZE];
     let mut step = probe.step(ProbeInput::Connected);
     loop {
         step = match step {
@@ -44,17 +48,15 @@ pub(super) async fn ping(target: &Target, mut probe: Box<dyn Probe>, mark: Mark,
                 Ok(Err(error)) => probe.step(ProbeInput::Broken(&how_it_broke(&error))),
                 Err(_) => probe.step(ProbeInput::TimedOut(limit)),
             },
-            ProbeStep::Wait => {
-                let heard = hear_datagram(&socket, |heard| match heard {
-                    Ok(datagram) => message(datagram, raw, target, mark)
-                        .map(|message| probe.step(ProbeInput::Data(message))),
-                    Err(error) => Some(probe.step(ProbeInput::Broken(&how_it_broke(&error)))),
-                });
-                match timeout_at(deadline, heard).await {
-                    Ok(step) => step,
-                    Err(_) => probe.step(ProbeInput::TimedOut(limit)),
-                }
-            }
+            ProbeStep::Wait => match timeout_at(deadline, socket.recv(&mut buffer)).await {
+                Ok(Ok(count)) => match message(&buffer[..count], raw, target, mark) {
+                    // recv() counts within the buffer
+                    Some(message) => probe.step(ProbeInput::Data(message)),
+                    None => ProbeStep::Wait,
+                },
+                Ok(Err(error)) => probe.step(ProbeInput::Broken(&how_it_broke(&error))),
+                Err(_) => probe.step(ProbeInput::TimedOut(limit)),
+            },
         };
     }
 }
