@@ -4,6 +4,7 @@
 //! turns outcomes into verdicts. The driver (the checker role) owns sockets and deadlines.
 
 pub mod checker;
+pub mod pace;
 pub mod probe;
 
 use crate::plan::check::{CheckKind, FileCheck, Question, WeightChange};
@@ -11,6 +12,7 @@ use crate::plan::lvs::{LvsPlan, VirtualServer};
 use crate::plan::track::{Sample, TrackerKey};
 use crate::time::Instant;
 use checker::Checker;
+use pace::{Pace, moment_of};
 use probe::{Mark, Outcome};
 use serde::{Deserialize, Serialize};
 use std::collections::hash_map::DefaultHasher;
@@ -22,15 +24,11 @@ use std::time::Duration;
 /// A check that starts this much after its time is reported: the machine is overloaded.
 pub const LATE: Duration = Duration::from_secs(1);
 
+/// Programs that run or wait to be run at a time: the scripts role takes about twice as many.
+pub const MAX_PROGRAMS: usize = 512;
+
 /// Late starts are reported no more often than this.
 pub const LATE_REPORT_INTERVAL: Duration = Duration::from_secs(60);
-
-/// No more than [`STEP_STARTS`] conversations begin within so long. What is due at once (all with `warmup 0`, everything
-/// after this machine was stopped for a while) is spread, and our own packets do not drop each other.
-pub const STEP: Duration = Duration::from_millis(10);
-
-/// Four times what 50,000 checks every 10 s need.
-pub const STEP_STARTS: usize = 200;
 
 /// What a checker believes about its server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,12 +112,15 @@ pub struct Checks {
     deadlines: BTreeSet<(Instant, CheckId)>,
     /// Due, but as many conversations as allowed are going on.
     ready: VecDeque<(Instant, CheckId)>,
+    /// The same of those that run a program.
+    ready_programs: VecDeque<(Instant, CheckId)>,
     running: usize,
+    /// How many of these run a program.
+    programs: usize,
     limit: usize,
     next_id: u64,
     late: Lateness,
-    /// When the present step began, and how many conversations began in it.
-    step: (Instant, usize),
+    pace: Pace,
 }
 
 #[derive(Debug)]
@@ -182,11 +183,13 @@ impl Checks {
             samples: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             ready: VecDeque::new(),
+            ready_programs: VecDeque::new(),
             running: 0,
+            programs: 0,
             limit: limit.max(1),
             next_id: 0,
             late: Lateness::default(),
-            step: (Instant::ZERO, 0),
+            pace: Pace::default(),
         }
     }
 
@@ -212,7 +215,10 @@ impl Checks {
             self.deadlines.pop_first();
             if let Some(check) = self.checks.get_mut(&id) {
                 check.phase = Phase::Ready;
-                self.ready.push_back((due, id));
+                match check.runs_program() {
+                    true => self.ready_programs.push_back((due, id)),
+                    false => self.ready.push_back((due, id)),
+                }
             }
         }
         self.start_ready(now, actions);
@@ -220,9 +226,10 @@ impl Checks {
 
     /// When [`Checks::handle_timeout`] is wanted.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let first = self.deadlines.first().map(|&(due, _)| due);
-        let paced = !self.ready.is_empty() && self.running < self.limit;
-        first.into_iter().chain(paced.then_some(self.step.0 + STEP)).min()
+        let first = self.deadlines.first().map(|&(due, _)| moment_of(due, self.checks.len()));
+        let programs = !self.ready_programs.is_empty() && self.programs < MAX_PROGRAMS;
+        let held_up = self.running < self.limit && (programs || !self.ready.is_empty());
+        first.into_iter().chain(held_up.then(|| self.pace.next_step())).min()
     }
 
     /// The machine that asks `question`.
@@ -245,7 +252,7 @@ impl Checks {
 
     /// How many checks are due and wait for room.
     pub fn waiting_for_room(&self) -> usize {
-        self.ready.len()
+        self.ready.len() + self.ready_programs.len()
     }
 
     /// Conversations going on.
@@ -312,6 +319,7 @@ impl Checks {
             Phase::Ready => {} // start_ready() passes over checkers that are gone
             Phase::Running => {
                 self.running -= 1;
+                self.programs -= usize::from(check.runs_program());
                 actions.push(Action::Cancel(id));
             }
             Phase::Listening => {
@@ -356,17 +364,24 @@ impl Checks {
         }
     }
 
+    /// The check that waits longest of those there is room for.
+    fn next_ready(&mut self) -> Option<(Instant, CheckId)> {
+        let program = self.ready_programs.front().filter(|_| self.programs < MAX_PROGRAMS);
+        let is_program =
+            program.is_some_and(|program| self.ready.front().is_none_or(|asked| program < asked));
+        if is_program { self.ready_programs.pop_front() } else { self.ready.pop_front() }
+    }
+
     fn start_ready(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if now >= self.step.0 + STEP {
-            self.step = (now, 0);
-        }
-        while self.running < self.limit && self.step.1 < STEP_STARTS {
-            let Some((due, id)) = self.ready.pop_front() else { break };
+        self.pace.look(now);
+        while self.running < self.limit && self.pace.has_room() {
+            let Some((due, id)) = self.next_ready() else { break };
             let Some(check) = self.checks.get_mut(&id) else { continue };
+            self.programs += usize::from(check.runs_program());
             check.phase = Phase::Running;
             check.runs = check.runs.wrapping_add(1);
             self.running += 1;
-            self.step.1 += 1;
+            self.pace.started();
             check.late = now.saturating_duration_since(due);
             self.late.started(check.late);
             actions.push(Action::Start {
@@ -393,6 +408,7 @@ impl Checks {
             return;
         }
         self.running -= 1;
+        self.programs -= usize::from(check.runs_program());
         match &outcome {
             Outcome::NotRun(why) if check.not_run.as_ref() != Some(why) => {
                 check.not_run = Some(why.clone());
@@ -411,6 +427,10 @@ impl Checks {
 }
 
 impl Check {
+    fn runs_program(&self) -> bool {
+        matches!(self.question.kind, CheckKind::Misc(_))
+    }
+
     /// Says what changed.
     fn tell(&mut self, next: checker::Next, now: Instant, actions: &mut Vec<Action>) {
         actions.extend(next.weight.map(|change| Action::Weight(self.question.clone(), change)));

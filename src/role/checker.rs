@@ -49,6 +49,9 @@ const REPORTS: usize = 16;
 /// Changes of servers that may wait to be told: a table of 100,000 servers that all change at once.
 const MAX_NEWS: usize = 100_000;
 
+/// Ends of conversations that are looked at before the link is heard again.
+const ENDS_AT_ONCE: usize = 1000;
+
 /// Octets read from the link at once; plans are large.
 const LINK_READ: usize = 64 << 10;
 
@@ -188,7 +191,14 @@ impl Role {
                     }
                 },
                 _ = state.outbox.writer.writable(), if state.outbox.waits() => state.outbox.flush(),
-                Some(finished) = self.finished.recv() => state.finished(finished),
+                Some(finished) = self.finished.recv() => {
+                    state.finished(finished);
+                    // What ended meanwhile, too: a turn of this loop costs more than they do.
+                    for _ in 0..ENDS_AT_ONCE {
+                        let Ok(finished) = self.finished.try_recv() else { break };
+                        state.finished(finished);
+                    }
+                }
                 Some(report) = self.reports.recv() => state.told(report),
                 change = changed(&mut self.addresses) => match change {
                     Ok(addresses) => state.hold(addresses),

@@ -210,7 +210,7 @@ impl Body {
 
 /// The request. A host of the configuration goes in as it is, without port; without one, address and port. Without
 /// keywords of holdfast it is keepalived's to the octet.
-fn request(version: HttpVersion, url: Option<&HttpUrl>, endpoint: SocketAddr) -> Vec<u8> {
+pub fn request(version: HttpVersion, url: Option<&HttpUrl>, endpoint: SocketAddr) -> Vec<u8> {
     let (minor, close) = match version {
         HttpVersion::V1_0 => (0, ""),
         HttpVersion::V1_0Close => (0, "Connection: close\r\n"),
