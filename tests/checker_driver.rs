@@ -247,7 +247,7 @@ fn tls_servers_are_asked_and_bad_certificates_only_remarked() {
     let endpoint = tls_server(names.clone());
     for (sni, name) in [(None, None), (Some("www.example.org"), Some("www.example.org".to_owned()))] {
         let CheckKind::Http(check) = web(200) else { panic!("it is one") };
-        let tls = TlsCheck { enable_sni: sni.is_some(), sni_name: sni.map(str::to_owned) };
+        let tls = TlsCheck { enable_sni: sni.is_some(), sni_name: sni.map(str::to_owned), options: None };
         let check = CheckKind::Http(HttpCheck { tls: Some(tls), ..check });
         let mut role = start(&Kernel::default());
         names.lock().expect("no panic").clear();

@@ -354,6 +354,7 @@ fn checker() -> impl Strategy<Value = CheckerPlan> {
             warmup: Duration::ZERO,
             log_failures: false,
             rise: 1,
+            fall: 0,
         },
         alpha,
     })
@@ -371,6 +372,7 @@ fn real_server() -> impl Strategy<Value = RealServer> {
             lower_threshold: 0,
             checkers,
             set: None,
+            slow_start: Duration::ZERO,
         },
     )
 }
@@ -405,6 +407,7 @@ fn lvs_plan() -> impl Strategy<Value = LvsPlan> {
                 omega: false,
                 ha_suspend: false,
                 active_set: None,
+                min_alive: 0,
                 real_servers,
             });
         }

@@ -25,6 +25,7 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
     out: &mut Diagnostics,
 ) -> LvsPlan {
     let defaults = notify::Defaults::of(config);
+    locked_key(config, out);
     let mut seen: BTreeMap<ServiceKey, Span> = BTreeMap::new();
     let mut virtual_servers = Vec::new();
     let mut rules = marks::settings(config);
@@ -55,6 +56,17 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
         flush_at_start: config.global.lvs_flush,
         init_notifies: config.global.others.is_on("rs_init_notifies"),
         kernel: kernel::settings(config, rules, out),
+    }
+}
+
+/// A key that only its password opens is one that no check can show.
+fn locked_key(config: &Config, out: &mut Diagnostics) {
+    let password = config.others.find("SSL").and_then(|block| block.block.find("password"));
+    if let Some(password) = password {
+        let title = "`password` of the SSL block is not supported yet";
+        let now = "a key that is protected by it is not read, and no SSL_GET can be made";
+        let diagnostic = Diagnostic::new(Code::NotYet, password.span, title, now);
+        out.say(diagnostic.instead("a key without password, readable by root only"));
     }
 }
 
@@ -116,6 +128,7 @@ impl Lowering<'_> {
             omega: self.written.omega,
             ha_suspend: self.ha_suspend(&keys),
             active_set: self.active_set(&real_servers),
+            min_alive: self.min_alive(real_servers.len()),
             real_servers,
             keys,
             name: self.name.clone(),
@@ -256,6 +269,18 @@ impl Lowering<'_> {
             self.tell(Code::Cleared, "a mark has no address for `ha_suspend`", "its checks run all the time");
         }
         self.written.ha_suspend && !marks
+    }
+
+    /// A floor above the number of servers keeps them all.
+    fn min_alive(&mut self, servers: usize) -> u32 {
+        let written = self.written.others.number("min_alive").and_then(|n| u32::try_from(n).ok());
+        let most = u32::try_from(servers).unwrap_or(u32::MAX);
+        let written = written.unwrap_or(0);
+        if written >= most && written > 0 {
+            let what = format!("min_alive {written}, and there are {servers} real servers");
+            self.tell(Code::Adjusted, &what, "no server is ever taken out, whatever its checks say");
+        }
+        written.min(most)
     }
 
     fn one_packet(&mut self, keys: &[ServiceKey]) -> bool {

@@ -181,7 +181,9 @@ fn of_checker(page: &mut Page, checker: &CheckerStatus) {
             let endpoint = real.endpoint.to_string();
             let labels = [labels[0], ("real_server", endpoint.as_str())];
             page.gauge("real_server_up", "Do its checks succeed?", &labels, u64::from(real.up));
-            let weight = if real.up { real.weight } else { 0 };
+            let help = "Is it kept in service although its checks fail (min_alive)?";
+            page.gauge("real_server_kept", help, &labels, u64::from(real.kept));
+            let weight = if real.up || real.kept { real.weight } else { 0 };
             page.gauge("real_server_weight", "Weight in force.", &labels, weight.into());
             let by_hand = u64::from(real.by_hand.is_some());
             page.gauge("real_server_by_hand", "Is its weight given by hand?", &labels, by_hand);

@@ -7,10 +7,12 @@
 //! that a restart of this role puts no dead server back into service.
 
 use super::notify::{Event, Figures};
+use super::ramp::Ramp;
 use super::table::{Destination, Service, ServiceSettings, Table};
 use super::traffic::Traffic;
 use crate::plan::check::{CheckerPlan, Question, WeightChange};
 use crate::plan::lvs::{LvsPlan, RealServer, ServiceKey, VirtualServer};
+use crate::time::Instant;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
@@ -22,32 +24,54 @@ type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 /// The policy of all virtual servers.
 #[derive(Debug, Default)]
 pub struct Director {
-    plan: LvsPlan,
-    states: Vec<VirtualState>,
+    pub(super) plan: LvsPlan,
+    pub(super) states: Vec<VirtualState>,
     questions: Map<Question, Answers>,
     desired: Table,
     changed: BTreeSet<ServiceKey>,
     traffic: Traffic,
+    /// The time as it was told last.
+    pub(super) now: Instant,
+    /// When a weight that grows takes its next step.
+    pub(super) next_step: Option<Instant>,
 }
 
 /// State of one virtual server, beside its plan.
 #[derive(Debug)]
-struct VirtualState {
+pub(super) struct VirtualState {
     quorum_up: bool,
-    servers: Vec<ServerState>,
+    pub(super) servers: Vec<ServerState>,
 }
 
 /// State of one real server, beside its plan.
 #[derive(Clone, Debug)]
-struct ServerState {
-    up: bool,
-    /// The weight in force: the one given by hand, else the configured one and what checks say of it.
+pub(super) struct ServerState {
+    pub(super) up: bool,
+    /// What it weighs: what was given by hand, else the configured weight and what checks say of it.
     weight: u32,
     /// The one given by hand.
-    by_hand: Option<u32>,
+    pub(super) by_hand: Option<u32>,
     presumed: Presumed,
     /// Of the failed check, for people.
     cause: Option<String>,
+    /// `slow_start`.
+    pub(super) ramp: Ramp,
+    /// `min_alive` keeps it in service although its checks fail.
+    pub(super) kept: bool,
+    /// Was it in service, up or kept, when that was last decided?
+    pub(super) served: bool,
+}
+
+impl ServerState {
+    /// The weight that the kernel gets: a growing one (`slow_start`) unless it was given by hand.
+    fn in_force(&self, plan: &RealServer, now: Instant) -> u32 {
+        self.by_hand.unwrap_or_else(|| self.ramp.weight(self.weight, plan.slow_start, now))
+    }
+
+    /// Drained, of a set that rests, or given a weight of 0.
+    pub(super) fn is_out_by_hand(&self) -> bool {
+        self.by_hand == Some(0)
+    }
 }
 
 /// What a server counts as while a check of it has not spoken.
@@ -149,7 +173,8 @@ impl Director {
         let (Some(plan), Some(state)) = (self.plan.virtual_servers.get(index), self.states.get(index)) else {
             return 0;
         };
-        let servers = plan.real_servers.iter().zip(&state.servers).filter(|(_, state)| state.up);
+        let servers = plan.real_servers.iter().zip(&state.servers);
+        let servers = servers.filter(|(_, state)| state.up || state.kept);
         let weight = |(server, _)| {
             let by_hand = traffic.weight(plan, server);
             u64::from(by_hand.unwrap_or_else(|| weight(server, &self.questions)))
@@ -163,10 +188,11 @@ impl Director {
         self.plan.virtual_servers.get(index).is_some_and(|plan| is_met(plan, live_weight, true))
     }
 
-    /// The weight in force of real server number `server` of virtual server number `index`.
+    /// The weight in force, when it serves, of real server number `server` of virtual server number `index`.
     pub fn weight(&self, index: usize, server: usize) -> u32 {
         let state = self.states.get(index).and_then(|state| state.servers.get(server));
-        state.map_or(0, |state| state.weight)
+        let plan = self.plan.virtual_servers.get(index).and_then(|plan| plan.real_servers.get(server));
+        plan.zip(state).map_or(0, |(plan, state)| state.in_force(plan, self.now))
     }
 
     /// The table the kernel should have, foreign services aside.
@@ -200,7 +226,7 @@ impl Director {
         state.cause.as_deref()
     }
 
-    /// Sum of the weights of the servers of virtual server number `index` that are up.
+    /// Sum of the weights of the servers of virtual server number `index` that are up, or kept in service.
     pub fn live_weight(&self, index: usize) -> u64 {
         let (Some(plan), Some(state)) = (self.plan.virtual_servers.get(index), self.states.get(index)) else {
             return 0;
@@ -306,6 +332,8 @@ impl Director {
         if was == up {
             return false;
         }
+        // One that was kept in service is not cold.
+        state.ramp = if up && !state.kept { Ramp::begin(self.now) } else { Ramp::default() };
         let (virtual_server, service) = (virtual_server.name.clone(), virtual_server.keys[0]); // a plan has one at least
         let endpoint = server.endpoint;
         events.push(if up {
@@ -318,6 +346,8 @@ impl Director {
     }
 
     fn evaluate_quorum(&mut self, index: usize, events: &mut Vec<Event>) {
+        self.keep_floor(index, events);
+        self.plan_steps(index);
         let plan = &self.plan.virtual_servers[index];
         let state = &mut self.states[index];
         let live_weight = live_weight(plan, state);
@@ -329,10 +359,12 @@ impl Director {
     }
 
     /// Renews the desired services of one virtual server.
-    fn derive(&mut self, index: usize) {
+    pub(super) fn derive(&mut self, index: usize) {
         let plan = &self.plan.virtual_servers[index];
-        let service =
-            Service { settings: settings(plan), destinations: destinations(plan, &self.states[index]) };
+        let service = Service {
+            settings: settings(plan),
+            destinations: destinations(plan, &self.states[index], self.now),
+        };
         for key in &plan.keys {
             if self.desired.services.get(key) != Some(&service) {
                 self.desired.services.insert(*key, service.clone());
@@ -388,7 +420,7 @@ fn judge(
 
 fn live_weight(plan: &VirtualServer, state: &VirtualState) -> u64 {
     let servers = plan.real_servers.iter().zip(&state.servers);
-    servers.filter(|(_, state)| state.up).map(|(_, state)| u64::from(state.weight)).sum()
+    servers.filter(|(_, state)| state.up || state.kept).map(|(_, state)| u64::from(state.weight)).sum()
 }
 
 /// As keepalived: what checks say of the weight adds up to the configured one, between 0 and the kernel's greatest.
@@ -417,19 +449,23 @@ fn settings(plan: &VirtualServer) -> ServiceSettings {
 }
 
 /// Who gets traffic. With a sorry server and no quorum: it alone; otherwise the servers that are up.
-fn destinations(plan: &VirtualServer, state: &VirtualState) -> BTreeMap<SocketAddr, Destination> {
+fn destinations(
+    plan: &VirtualServer,
+    state: &VirtualState,
+    now: Instant,
+) -> BTreeMap<SocketAddr, Destination> {
     let sorry_serves = plan.sorry_server.is_some() && !state.quorum_up;
     let mut table = BTreeMap::new();
     for (server, state) in plan.real_servers.iter().zip(&state.servers) {
-        let serves = state.up && !sorry_serves;
+        let serves = (state.up || state.kept) && !sorry_serves;
         // Who was taken out by hand keeps the connections it has as long as it is up, whoever serves.
-        let drains = state.up && state.by_hand == Some(0);
+        let drains = state.up && state.is_out_by_hand();
         if serves || drains || server.inhibit_on_failure {
             table.insert(
                 server.endpoint,
                 Destination {
                     forwarding: server.forwarding,
-                    weight: if serves { state.weight } else { 0 },
+                    weight: if serves { state.in_force(server, now) } else { 0 },
                     upper_threshold: server.upper_threshold,
                     lower_threshold: server.lower_threshold,
                 },
@@ -486,7 +522,8 @@ fn adopt(plan: &VirtualServer, observed: &Table, traffic: &Traffic, events: &mut
 /// A server before any verdict: no transition is reported for what it starts as.
 fn initial(server: &RealServer, presumed: Presumed) -> ServerState {
     let (up, cause) = judge(server, presumed, &Map::default());
-    ServerState { up, weight: server.weight, by_hand: None, presumed, cause }
+    let (ramp, kept) = (Ramp::default(), false);
+    ServerState { up, weight: server.weight, by_hand: None, presumed, cause, ramp, kept, served: up }
 }
 
 /// What a reload finds: the states by service and endpoint.

@@ -227,6 +227,8 @@ pub struct VirtualServer {
     pub ha_suspend: bool,
     /// `active_set`: of the real servers that belong to a set, only those of this one get traffic.
     pub active_set: Option<String>,
+    /// `min_alive`: so many servers stay in service even when their checks fail; 0 for none.
+    pub min_alive: u32,
 }
 
 impl VirtualServer {
@@ -270,6 +272,8 @@ pub struct RealServer {
     pub checkers: Vec<CheckerPlan>,
     /// `set`: the set of servers that it belongs to. There may be a million servers.
     pub set: Option<Box<str>>,
+    /// `slow_start`: how long the weight takes to grow once the server is back; zero for at once.
+    pub slow_start: Duration,
 }
 
 /// Persistence timeout that keepalived takes when none is written, in seconds.

@@ -2,8 +2,8 @@
 
 use super::traffic;
 use super::{CheckerDetail, CheckerStatus, RealServerStatus, VirtualServerStatus};
-use crate::check::checker::{Belief, Checker};
-use crate::check::{CheckId, Checks};
+use crate::check::checker::Belief;
+use crate::check::{CheckId, Checks, View};
 use crate::lvs::director::Director;
 use crate::lvs::traffic::Wall;
 use crate::plan::check::CheckerPlan;
@@ -59,6 +59,7 @@ fn virtual_server<'a>(
         cause: director.cause(index, server_index).map(str::to_owned),
         since_seconds: plan.keys.first().map_or(0, |key| (clocks.since)(key, &server.endpoint)),
         checkers: server.checkers.iter().map(|checker| detail(checks, checker, output)).collect(),
+        kept: director.is_kept(index, server_index),
     });
     VirtualServerStatus {
         name: plan.name.clone(),
@@ -70,6 +71,7 @@ fn virtual_server<'a>(
         real_servers: real_servers.collect(),
         services: plan.keys.clone(),
         active_set: by_hand.set(plan).map(str::to_owned),
+        min_alive: plan.min_alive,
     }
 }
 
@@ -79,10 +81,11 @@ fn detail<'a>(
     output: &dyn Fn(CheckId) -> Option<&'a str>,
 ) -> CheckerDetail {
     let question = plan.question();
-    let machine = checks.checker(&question);
+    let view = checks.view(&question);
+    let machine = view.map(|view| view.machine);
     CheckerDetail {
         kind: plan.kind.keyword().into(),
-        state: state(machine).into(),
+        state: state(view).into(),
         last_result: machine.and_then(|machine| machine.last_result()).map(str::to_owned),
         latency_us: machine.and_then(|machine| machine.latency()).map(|latency| latency.as_micros() as u64),
         failures: machine.map_or(0, |machine| machine.failures()),
@@ -90,13 +93,14 @@ fn detail<'a>(
     }
 }
 
-/// What a checker believes, in a word.
-pub(super) fn state(machine: Option<&Checker>) -> &'static str {
-    match machine.map(|machine| machine.belief()) {
+/// What a checker believes, in a word; one that cannot be asked says just that.
+pub(super) fn state(view: Option<View<'_>>) -> &'static str {
+    match view.map(|view| (view.not_run, view.machine.belief())) {
         // Of a plan in force only those of `ha_suspend` are not asked.
         None => "suspended",
-        Some(Belief::Unknown) => "unknown",
-        Some(Belief::Up) => "up",
-        Some(Belief::Down) => "down",
+        Some((Some(_), _)) => "cannot run",
+        Some((None, Belief::Unknown)) => "unknown",
+        Some((None, Belief::Up)) => "up",
+        Some((None, Belief::Down)) => "down",
     }
 }

@@ -276,6 +276,9 @@ pub struct VirtualServerStatus {
     /// Of the servers that belong to a set, only those of this one get traffic.
     #[serde(default)]
     pub active_set: Option<String>,
+    /// So many servers stay in service even when their checks fail (`min_alive`).
+    #[serde(default)]
+    pub min_alive: u32,
 }
 
 /// One real server.
@@ -304,6 +307,9 @@ pub struct RealServerStatus {
     /// Seconds since it came up or went down, or since it is known.
     #[serde(default)]
     pub since_seconds: u64,
+    /// Is it kept in service although its checks fail (`min_alive`)?
+    #[serde(default)]
+    pub kept: bool,
 }
 
 /// One checker.
@@ -311,7 +317,7 @@ pub struct RealServerStatus {
 pub struct CheckerDetail {
     /// `PING_CHECK`, `TCP_CHECK`, `HTTP_GET`.
     pub kind: String,
-    /// `up`, `down` or `unknown` (not asked yet).
+    /// `up`, `down`, `unknown` (not asked yet), `cannot run` (our own trouble) or `suspended` (`ha_suspend`).
     pub state: String,
     /// Last result in words.
     pub last_result: Option<String>,

@@ -51,6 +51,9 @@ const REPORTS: usize = 16;
 /// Changes of servers that may wait to be told: a table of 100,000 servers that all change at once.
 const MAX_NEWS: usize = 100_000;
 
+/// Ends of conversations that are looked at before the link is heard again.
+const ENDS_AT_ONCE: usize = 1000;
+
 /// Octets read from the link at once; plans are large.
 const LINK_READ: usize = 64 << 10;
 
@@ -161,7 +164,8 @@ impl Role {
         let link_error = |error| RoleError::Io("link", error);
         link.set_nonblocking(true).map_err(link_error)?;
         let (reader, writer) = tokio::net::UnixStream::from_std(link).map_err(link_error)?.into_split();
-        let (on_finished, finished) = mpsc::channel(probe_io::MAX_CONVERSATIONS);
+        let limit = probe_io::most_conversations();
+        let (on_finished, finished) = mpsc::channel(limit);
         let (on_report, reports) = mpsc::channel(REPORTS);
         let worker =
             IpvsWorker::start(opener, on_report).map_err(|error| RoleError::Io("no thread", error))?;
@@ -169,7 +173,7 @@ impl Role {
             origin: std::time::Instant::now(),
             now: Instant::ZERO,
             process: std::process::id(),
-            checks: Checks::new(probe_io::MAX_CONVERSATIONS),
+            checks: Checks::new(limit),
             director: None,
             first_plan: None,
             worker,
@@ -227,7 +231,9 @@ impl Role {
                 Happened::Writable => state.outbox.flush(),
                 Happened::Finished(finished) => {
                     state.finished(finished);
-                    while let Ok(another) = self.finished.try_recv() {
+                    // What ended meanwhile, too: a turn of this loop costs more than they do.
+                    for _ in 0..ENDS_AT_ONCE {
+                        let Ok(another) = self.finished.try_recv() else { break };
                         state.finished(another);
                     }
                 }
@@ -267,9 +273,9 @@ impl State {
         if self.stopping {
             return None;
         }
-        let due = self.checks.next_timeout().into_iter().chain(self.looks.deadline()).min();
-        let by_hand = self.traffic_due().map(|span| self.now + span);
-        let due = due.into_iter().chain(by_hand).min()?;
+        let due = self.checks.next_timeout().into_iter().chain(self.looks.deadline());
+        let due = due.chain(self.director.as_ref().and_then(Director::next_timeout));
+        let due = due.chain(self.traffic_due().map(|span| self.now + span)).min()?;
         Some((self.origin + due.saturating_duration_since(Instant::ZERO)).into())
     }
 
@@ -429,10 +435,21 @@ impl State {
         if self.stopping {
             return;
         }
+        self.grow(now);
         if self.checks.next_timeout().is_some_and(|due| due <= now) {
             let mut actions = Vec::new();
             self.checks.handle_timeout(now, &mut actions);
             self.perform(actions);
+        }
+    }
+
+    /// Weights that grow (`slow_start`) take their next step.
+    fn grow(&mut self, now: Instant) {
+        let Some(director) = &mut self.director else { return };
+        director.advance(now);
+        let changes = self.changes();
+        if !changes.is_empty() {
+            self.worker.want(changes);
         }
     }
 
@@ -490,7 +507,9 @@ impl State {
     }
 
     fn verdict(&mut self, question: &Question, verdict: Verdict) {
+        let now = self.now();
         let Some(director) = &mut self.director else { return };
+        director.advance(now);
         let mut events = Vec::new();
         let result = match verdict {
             Verdict::Up => Ok(()),

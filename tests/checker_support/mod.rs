@@ -200,6 +200,7 @@ pub fn checker(kind: CheckKind, endpoint: SocketAddr) -> CheckerPlan {
             warmup: Duration::ZERO,
             log_failures: false,
             rise: 1,
+            fall: 0,
         },
         alpha: false,
     }
@@ -215,6 +216,7 @@ pub fn real(checker: CheckerPlan) -> RealServer {
         lower_threshold: 0,
         checkers: vec![checker],
         set: None,
+        slow_start: Duration::ZERO,
     }
 }
 
@@ -234,6 +236,7 @@ pub fn virtual_server(real_servers: Vec<RealServer>) -> VirtualServer {
         omega: false,
         ha_suspend: false,
         active_set: None,
+        min_alive: 0,
         real_servers,
     }
 }

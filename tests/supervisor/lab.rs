@@ -329,6 +329,7 @@ fn virtual_server(number: usize) -> VirtualServer {
         omega: false,
         ha_suspend: false,
         active_set: None,
+        min_alive: 0,
         real_servers: Vec::new(),
     }
 }

@@ -59,7 +59,7 @@ const ROOT: &[Keyword] = &[
     works("vrrp_script", 1, "NAME { block }").takes(Text).block(Place::VrrpScript),
     works("vrrp_track_process", 1, "NAME { block }").takes(Text).block(Place::TrackProcess),
     works("interface_up_down_delays", 0, "{ IFNAME DOWN_SECS [UP_SECS] ... } each 0..255, usec resolution").list(Place::Delays),
-    later("SSL", 0, "{ block }", "no certificate of ours is shown to servers that SSL_GET asks").block(Place::Ssl),
+    works("SSL", 0, "{ block }").block(Place::Ssl),
     works("virtual_server_group", 1, "NAME { entries }").takes(Text).list(Place::VirtualServerGroup),
     works("virtual_server", 1, "ADDR [PORT] | fwmark N | group NAME, then { block }").takes(Words).block(Place::VirtualServer),
     works("bfd_instance", 1, "NAME (<32 chars) { block }").takes(Text).block(Place::BfdInstance).lenient(),

@@ -2,7 +2,7 @@
 
 use super::shape::Shape::*;
 use super::shape::{EVER, I32, U32};
-use super::{Keyword, Place, accepted, inner, later, works};
+use super::{Keyword, Place, accepted, later, works};
 
 /// The places of this file and their keywords.
 pub(super) const PLACES: &[(Place, &[Keyword])] = &[
@@ -16,10 +16,10 @@ pub(super) const PLACES: &[(Place, &[Keyword])] = &[
 
 #[rustfmt::skip]
 const SSL: &[Keyword] = &[
-    inner("password", 1, "STRING").takes(Text).lenient(),
-    inner("ca", 1, "PATH").takes(Text).lenient(),
-    inner("certificate", 1, "PATH").takes(Text).lenient(),
-    inner("key", 1, "PATH").takes(Text).lenient(),
+    later("password", 1, "STRING", "a key that is protected by a password is not read, and checks by SSL_GET cannot be made").takes(Text).lenient(),
+    works("ca", 1, "PATH").takes(Text).lenient(),
+    works("certificate", 1, "PATH").takes(Text).lenient(),
+    works("key", 1, "PATH").takes(Text).lenient(),
 ];
 
 #[rustfmt::skip]
@@ -70,6 +70,8 @@ const VIRTUAL_SERVER: &[Keyword] = &[
     works("sorry_server", 1, "ADDR [PORT]").takes(Words),
     works("sorry_server_inhibit", 0, "flag, after sorry_server"),
     works("sorry_server_lvs_method", 1, "as lvs_method, after sorry_server").takes(Words),
+    works("slow_start", 1, "SECS 0..3600 (a keyword of holdfast)").takes(Seconds(0, 3600)).lenient(),
+    works("min_alive", 1, "COUNT 0.. (a keyword of holdfast)").takes(Number(0, U32)).lenient(),
     works("real_server", 1, "ADDR [PORT] { block }").takes(Words).block(Place::RealServer),
 ];
 
@@ -127,6 +129,7 @@ const REAL_SERVER: &[Keyword] = &[
     works("smtp_alert", 0, "[BOOL]").takes(Bool),
     works("virtualhost", 1, "STRING").takes(Text).lenient(),
     later("snmp_name", 1, "STRING", "there is no SNMP agent").takes(Text).lenient(),
+    works("slow_start", 1, "SECS 0..3600 (a keyword of holdfast)").takes(Seconds(0, 3600)).lenient(),
     works("MISC_CHECK", 0, "{ block }").block(Place::MiscCheck),
     works("SMTP_CHECK", 0, "{ block }").block(Place::SmtpCheck),
     works("TCP_CHECK", 0, "{ block }").block(Place::TcpCheck),

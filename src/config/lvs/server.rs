@@ -62,6 +62,7 @@ impl Lowering<'_> {
         let asked_port = port.or(service_port).unwrap_or(0);
         let kernel_port = self.port("real_server", endpoint.span, port, method, keys);
         self.translate(method, SocketAddr::new(address, kernel_port), endpoint.span, keys);
+        let slow_start = server.others.time("slow_start").or(self.written.others.time("slow_start"));
         let plan = RealServer {
             endpoint: SocketAddr::new(address, kernel_port),
             weight: server.weight.or(self.written.weight).unwrap_or(1),
@@ -80,6 +81,7 @@ impl Lowering<'_> {
                 self.out,
             ),
             set: server.others.text("set").map(Box::from),
+            slow_start: slow_start.unwrap_or_default(),
         };
         Some((endpoint.span, plan))
     }

@@ -74,7 +74,11 @@ impl<'a> Health<'a> {
 
 /// Up or down, since when, why; then what each check heard last.
 fn words(server: &RealServerStatus) -> String {
-    let state = if server.up { "up" } else { "DOWN" };
+    let state = match (server.up, server.kept) {
+        (true, _) => "up",
+        (false, true) => "DOWN, kept in service",
+        (false, false) => "DOWN",
+    };
     let mut words = format!("{state} for {}", span(server.since_seconds));
     if let Some(why) = &server.by_hand {
         words += &format!(", {why}");
@@ -116,6 +120,7 @@ mod tests {
             set: None,
             cause: (!up).then(|| "TCP_CHECK 10.0.0.2:80: connection \u{1b}refused".to_owned()),
             since_seconds: 75,
+            kept: false,
         }
     }
 
@@ -149,6 +154,7 @@ mod tests {
                 real_servers: vec![drained, server(2, false), checked],
                 services: vec![key],
                 active_set: None,
+                min_alive: 0,
             }],
             ..CheckerStatus::default()
         };

@@ -48,6 +48,7 @@ fn server() -> RealServerStatus {
         set: None,
         cause: None,
         since_seconds: 0,
+        kept: false,
     }
 }
 
@@ -67,6 +68,7 @@ fn virtual_server(up: bool, sorry_server_in_use: bool) -> VirtualServerStatus {
         quorum: 1,
         hysteresis: 0,
         sorry_server_in_use,
+        min_alive: 0,
         real_servers: vec![
             RealServerStatus {
                 endpoint: ([10, 0, 0, 1], 80).into(),
@@ -233,4 +235,33 @@ fn trackers_are_shown_with_their_last_result() {
     ] {
         assert!(page.contains(line), "{line:?} in\n{page}");
     }
+}
+
+#[test]
+fn servers_that_are_kept_although_they_fail_are_trouble() {
+    let mut status = status();
+    status.vrrp.as_mut().expect("set above").routers[0].addresses.clear();
+    let mut server = VirtualServerStatus { min_alive: 2, ..virtual_server(true, false) };
+    server.real_servers[0].kept = true;
+    status.checker = Some(CheckerStatus { virtual_servers: vec![server], ..CheckerStatus::default() });
+    let page = render(&status);
+    let line = "TROUBLE: 192.0.2.80:80: 1 of 2 servers down, 1 kept in service all the same (min_alive 2)";
+    assert_eq!(page.lines().nth(1), Some(line), "{page}");
+    assert!(page.contains("    10.0.0.1:80  KEPT  weight 3, "), "{page}");
+}
+
+#[test]
+fn a_check_that_cannot_be_made_is_trouble() {
+    let mut status = status();
+    status.vrrp.as_mut().expect("set above").routers[0].addresses.clear();
+    let mut server = virtual_server(true, false);
+    let real = &mut server.real_servers[0];
+    real.up = true;
+    real.checkers[0].state = "cannot run".to_owned();
+    real.checkers[0].last_result =
+        Some("not run: no interface has the address 192.0.2.7 (bindto)".to_owned());
+    status.checker = Some(CheckerStatus { virtual_servers: vec![server], ..CheckerStatus::default() });
+    let page = render(&status);
+    let line = "TROUBLE: HTTP_GET of 10.0.0.1:80 is not run: no interface has the address 192.0.2.7 (bindto)";
+    assert_eq!(page.lines().nth(1), Some(line), "{page}");
 }

@@ -32,6 +32,7 @@ fn check(n: u8) -> CheckerPlan {
             warmup: Duration::ZERO,
             log_failures: false,
             rise: 1,
+            fall: 0,
         },
         alpha: false,
     }
@@ -51,6 +52,7 @@ fn real(n: u8, weight: u32, set: Option<&str>) -> RealServer {
         lower_threshold: 0,
         checkers: vec![check(n)],
         set: set.map(Box::from),
+        slow_start: Duration::ZERO,
     }
 }
 
@@ -71,6 +73,7 @@ fn web(port: u16, real_servers: Vec<RealServer>) -> VirtualServer {
         omega: false,
         ha_suspend: false,
         active_set: None,
+        min_alive: 0,
         real_servers,
     }
 }

@@ -118,6 +118,7 @@ impl Pair<'_> {
             real_servers: _,
             ha_suspend,
             active_set,
+            min_alive,
         } = self.old;
         let new = self.new;
         use Weight::{Quiet, Shifts};
@@ -143,6 +144,7 @@ impl Pair<'_> {
         let set = |set: &Option<String>| set.clone().unwrap_or_else(|| "none".to_owned());
         self.field(Shifts, "active_set", set(active_set), set(&new.active_set), false);
         self.field(Quiet, "ha_suspend", ha_suspend.to_string(), new.ha_suspend.to_string(), false);
+        self.field(Quiet, "min_alive", min_alive.to_string(), new.min_alive.to_string(), false);
     }
 
     fn servers(&mut self) {
@@ -184,10 +186,12 @@ impl Pair<'_> {
             lower_threshold,
             checkers,
             set,
+            slow_start,
         } = old;
         let named = |set: &Option<Box<str>>| set.as_deref().unwrap_or("none").to_owned();
         let alpha = |c: &[CheckerPlan]| c.iter().any(|checker| checker.alpha).to_string();
         let none = |n: u32| if n == 0 { "none".to_owned() } else { n.to_string() };
+        let ramp = |time: std::time::Duration| format!("{} s", time.as_secs());
         use Weight::{Quiet, Shifts};
         let fields = [
             (Shifts, "weight", weight.to_string(), new.weight.to_string(), true),
@@ -203,6 +207,7 @@ impl Pair<'_> {
             ),
             (Quiet, "alpha", alpha(checkers), alpha(&new.checkers), false),
             (Shifts, "set", named(set), named(&new.set), false),
+            (Quiet, "slow_start", ramp(*slow_start), ramp(new.slow_start), false),
         ];
         for (weight, field, before, after, in_kernel) in fields {
             if before == after {
