@@ -525,7 +525,7 @@ fn a_check_that_our_machine_cannot_make_invents_no_verdict() {
     role.plan(1, vec![virtual_server(vec![real(plan)])]);
     let result = wait("a result", || role.checker().last_result);
     assert!(result.starts_with("not run: no interface has the address 192.0.2.77:0"), "{result}");
-    assert_eq!(role.checker().state, "unknown");
+    assert_eq!(role.checker().state, "cannot run");
     assert_eq!(kernel.destinations(key(80)), sorted(vec![server.endpoint]));
     role.stop(false);
 }

@@ -7,11 +7,13 @@
 
 use holdfast::check::probe::{Mark, Outcome, Probe, ProbeInput, ProbeStep, conversation};
 use holdfast::plan::check::{
-    CheckKind, DnsCheck, HttpCheck, HttpUrl, HttpVersion, Question, Schedule, SmtpCheck, Target, UdpCheck,
+    CheckKind, DnsCheck, HttpCheck, HttpRequest, HttpUrl, HttpVersion, Question, Schedule, SmtpCheck,
+    TalkCheck, Target, UdpCheck,
 };
 use holdfast::plan::search::SearchPlan;
 use holdfast::wire::icmp::Echo;
 use holdfast::wire::{dns, x509};
+use std::mem::discriminant;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -150,6 +152,9 @@ fn web(random: &mut Random) -> Question {
             ..SearchPlan::default()
         });
     }
+    let method = random.one(&["HEAD", "POST"]).to_owned();
+    let request = HttpRequest { method, headers: vec![("A".into(), "b".into())], body: b"ping".to_vec() };
+    url.request = (random.below(3) == 0).then(|| Box::new(request));
     let check = HttpCheck { version: HttpVersion::V1_1, urls: vec![url], tls: None, fast_recovery: false };
     question(CheckKind::Http(check), "192.0.2.1:80")
 }
@@ -221,6 +226,17 @@ fn survives(seed: u64) {
     let mail = question(CheckKind::Smtp(SmtpCheck { helo: "lab".into() }), "192.0.2.1:25");
     let answer = octets(random, &MAIL);
     fit_for_a_log(&converse(random, ask(&mail), &answer, 30, end));
+
+    let expect = random.one(&["220", "0-", "\r\n2", "aa"]).as_bytes().to_vec();
+    let words = question(CheckKind::Talk(TalkCheck { send: b"NOOP\r\n".to_vec(), expect }), "192.0.2.1:25");
+    let answer = octets(random, &MAIL);
+    let whole = converse(random, ask(&words), &answer, usize::MAX, end);
+    fit_for_a_log(&whole);
+    for largest in [1, 7] {
+        // Where the words were found is told, so only the verdict must be the same.
+        let pieces = converse(random, ask(&words), &answer, largest, end);
+        assert_eq!(discriminant(&pieces), discriminant(&whole), "pieces of {largest} change {whole:?}");
+    }
 
     let names = CheckKind::Dns(DnsCheck { record_type: 1, name: "www.example".into() });
     let answer = octets(random, &NAMES);

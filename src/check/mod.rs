@@ -24,8 +24,9 @@ use std::time::Duration;
 /// A check that starts this much after its time is reported: the machine is overloaded.
 pub const LATE: Duration = Duration::from_secs(1);
 
-/// Programs that run or wait to be run at a time: the scripts role takes about twice as many.
-pub const MAX_PROGRAMS: usize = 512;
+/// Programs that run at once for checks: enough for any sensible table, few enough for any machine. More would wait in the
+/// scripts role, where their time runs.
+pub const MAX_PROGRAMS: usize = 64;
 
 /// Late starts are reported no more often than this.
 pub const LATE_REPORT_INTERVAL: Duration = Duration::from_secs(60);

@@ -1,8 +1,8 @@
 //! MISC_CHECK: the scripts role runs the program; here it is ordered and waited for.
 
 use super::Finished;
-use crate::check::CheckId;
 use crate::check::probe::{Outcome, misc};
+use crate::check::{CheckId, MAX_PROGRAMS};
 use crate::plan::check::MiscCheck;
 use crate::plan::scripts::{RunOrder, RunReport};
 use std::collections::{BTreeMap, VecDeque};
@@ -14,28 +14,21 @@ use tokio::time::{Instant, timeout};
 /// How long after its own timeout a program's end may reach us: the scripts role may be busy, or be started anew.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Programs that run or wait in the scripts role at a time; it takes some more. The others wait here, and their time has
-/// not begun.
-const MAX_SENT: usize = 512;
+/// Orders that are remembered before those that nobody waits for any more are forgotten: no more than [`MAX_PROGRAMS`] are
+/// waited for.
+const REMEMBERED: usize = 2 * MAX_PROGRAMS;
 
 /// Orders under way.
 pub struct Programs {
     next: u64,
-    orders: VecDeque<Order>,
-    sent: BTreeMap<u64, oneshot::Sender<RunReport>>,
-}
-
-/// An order that has not left.
-struct Order {
-    order: RunOrder,
-    begin: oneshot::Sender<()>,
-    tell: oneshot::Sender<RunReport>,
+    orders: VecDeque<RunOrder>,
+    waiting: BTreeMap<u64, oneshot::Sender<RunReport>>,
 }
 
 impl Programs {
     /// None under way. Numbers begin at `first`: what a process before this one ordered is not mistaken for ours.
     pub fn new(first: u64) -> Programs {
-        Programs { next: first, orders: VecDeque::new(), sent: BTreeMap::new() }
+        Programs { next: first, orders: VecDeque::new(), waiting: BTreeMap::new() }
     }
 
     /// Orders a run; the future waits for its end and tells it.
@@ -46,21 +39,12 @@ impl Programs {
         on_finished: mpsc::Sender<Finished>,
     ) -> impl Future<Output = ()> + Send + 'static + use<> {
         let known = misc::cannot_run(check);
-        let (begin, begun) = oneshot::channel();
         let (tell, told) = oneshot::channel();
         if known.is_none() {
-            let number = self.next;
-            self.next = self.next.wrapping_add(1);
-            let command = (*check.command).clone();
-            let order = RunOrder { number, command, timeout: check.timeout };
-            self.orders.push_back(Order { order, begin, tell });
+            self.order(check, tell);
         }
         let check = check.clone();
         async move {
-            if known.is_none() {
-                // Fails only when the role has ended.
-                begun.await.ok();
-            }
             let started = Instant::now();
             let mut output = String::new();
             let outcome = match known {
@@ -80,25 +64,31 @@ impl Programs {
         }
     }
 
-    /// An order that has not left yet, if the scripts role has room. One that nobody waits for any more never leaves.
+    fn order(&mut self, check: &MiscCheck, tell: oneshot::Sender<RunReport>) {
+        if self.waiting.len() >= REMEMBERED {
+            self.waiting.retain(|_, tell| !tell.is_closed());
+        }
+        let number = self.next;
+        self.next = self.next.wrapping_add(1);
+        self.waiting.insert(number, tell);
+        let command = (*check.command).clone();
+        self.orders.push_back(RunOrder { number, command, timeout: check.timeout });
+    }
+
+    /// An order that has not left yet. One that nobody waits for any more never leaves.
     pub fn next_order(&mut self) -> Option<RunOrder> {
-        if self.sent.len() >= MAX_SENT {
-            self.sent.retain(|_, tell| !tell.is_closed());
+        loop {
+            let order = self.orders.pop_front()?;
+            match self.waiting.get(&order.number) {
+                Some(tell) if !tell.is_closed() => return Some(order),
+                _ => self.waiting.remove(&order.number),
+            };
         }
-        while self.sent.len() < MAX_SENT {
-            let Order { order, begin, tell } = self.orders.pop_front()?;
-            if !tell.is_closed() {
-                begin.send(()).ok();
-                self.sent.insert(order.number, tell);
-                return Some(order);
-            }
-        }
-        None
     }
 
     /// A program has ended.
     pub fn ended(&mut self, report: RunReport) {
-        if let Some(tell) = self.sent.remove(&report.number) {
+        if let Some(tell) = self.waiting.remove(&report.number) {
             // Nobody waits for a check that is gone.
             tell.send(report).ok();
         }
@@ -108,10 +98,10 @@ impl Programs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::scripts::{RunEnd, Unrunnable};
+    use crate::plan::scripts::Unrunnable;
 
     #[test]
-    fn what_the_scripts_role_has_no_room_for_waits_and_is_not_late() {
+    fn what_nobody_waits_for_never_leaves_and_is_forgotten() {
         let check = MiscCheck {
             command: Box::default(),
             timeout: Duration::from_secs(6),
@@ -120,19 +110,19 @@ mod tests {
         };
         let mut programs = Programs::new(5);
         let (on_finished, _finished) = mpsc::channel(1);
-        let mut futures: Vec<_> = (0..MAX_SENT as u64 + 3)
-            .map(|id| Some(Box::pin(programs.run(&check, CheckId(id), on_finished.clone()))))
-            .collect();
+        let mut run = |id| programs.run(&check, CheckId(id), on_finished.clone());
+        let first = run(0);
+        drop(run(1));
+        let third = run(2);
         let sent: Vec<u64> = std::iter::from_fn(|| programs.next_order()).map(|order| order.number).collect();
-        assert_eq!((sent.len(), sent[0]), (MAX_SENT, 5));
-        let report =
-            RunReport { number: 5, end: RunEnd::Exited(0), output: String::new(), took: Duration::ZERO };
-        programs.ended(report);
-        assert_eq!(programs.next_order().map(|order| order.number), Some(5 + MAX_SENT as u64));
+        assert_eq!(sent, [5, 7]);
+        drop(first);
+        for id in 0..10 * REMEMBERED as u64 {
+            drop(programs.run(&check, CheckId(id), on_finished.clone()));
+        }
+        assert!(programs.waiting.len() <= REMEMBERED, "{}", programs.waiting.len());
+        assert!(programs.waiting.contains_key(&7), "one that is waited for is not forgotten");
         assert_eq!(programs.next_order(), None);
-        // A check that is gone makes room, and its order never leaves.
-        futures[MAX_SENT + 1] = None;
-        futures[1] = None;
-        assert_eq!(programs.next_order().map(|order| order.number), Some(7 + MAX_SENT as u64));
+        drop(third);
     }
 }
