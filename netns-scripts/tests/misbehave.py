@@ -1,6 +1,6 @@
 """Servers that misbehave on order, many in one process, and the record of what is told about them.
 
-  misbehave.py serve FIFO CERTIFICATE KEY    obeys lines read from FIFO:
+  misbehave.py serve FIFO WAITING CERTIFICATE KEY    lets so many connections wait, obeys lines read from FIFO:
       NAME KIND ADDRESS PORT       listens there; KIND is http, tls, smtp, tcp, udp or dns
       NAME is BEHAVIOUR            from now on: good, closed (does not listen), or one that its KIND has below
       say FILE                     writes "done" to FILE: all orders before it have been carried out
@@ -58,7 +58,7 @@ def http(server, connection):
     elif how == "lies":
         connection.sendall(HEAD % (200, 3) + BODY)
     elif how == "endless":
-        connection.sendall(HEAD % (200, 8)[:-2] + b"X: y\r\n" * 20000)
+        connection.sendall((HEAD % (200, len(BODY)))[:-2] + b"X: y\r\n" * 20000)
     elif how == "garbage":
         connection.sendall(b"\x00\x01\x02 this is no HTTP\n\n")
     elif how == "redirect":
@@ -100,8 +100,9 @@ def datagram(server):
 class Server:
     """One endpoint."""
 
-    def __init__(self, kind, address, port, context):
-        self.kind, self.place, self.how, self.context = kind, (address, int(port)), "good", context
+    def __init__(self, waiting, context, kind, address, port):
+        self.waiting, self.context = waiting, context
+        self.kind, self.place, self.how = kind, (address, int(port)), "good"
         self.socket = None
         self.listen()
 
@@ -111,8 +112,7 @@ class Server:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.place)
         if kind == socket.SOCK_STREAM:
-            # Few may wait: one that is stopped is full soon, and lets no more connect.
-            self.socket.listen(6)
+            self.socket.listen(self.waiting)
 
     def become(self, how):
         if how == "closed" and self.socket:
@@ -142,7 +142,7 @@ class Server:
             connection.close()
 
 
-def serve(fifo, certificate, key):
+def serve(fifo, waiting, certificate, key):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     servers, pending = {}, b""
@@ -160,7 +160,7 @@ def serve(fifo, certificate, key):
                     elif words[1] == "is":
                         servers[words[0]].become(words[2])
                     else:
-                        servers[words[0]] = Server(*words[1:], context)
+                        servers[words[0]] = Server(int(waiting), context, *words[1:])
                 continue
             for one in ready:
                 listening[one].serve()
@@ -212,7 +212,7 @@ def judge(out, ours, theirs):
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        serve(*sys.argv[2:5])
+        serve(*sys.argv[2:6])
     elif sys.argv[1] == "record":
         record(sys.argv[2], sys.argv[3:])
     else:
