@@ -5,7 +5,7 @@ use std::ops::{Add, AddAssign};
 use std::time::Duration;
 
 /// A moment, in nanoseconds since an arbitrary origin (CLOCK_MONOTONIC in production, anything in tests).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Instant(pub u64);
 
 impl Instant {

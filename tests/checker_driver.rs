@@ -13,8 +13,8 @@ use holdfast::lvs::table::{Destination, Service, ServiceSettings, Table, TableOp
 use holdfast::plan::Generation;
 use holdfast::plan::check::{CheckKind, HttpCheck, HttpUrl, HttpVersion, TlsCheck, UdpCheck};
 use holdfast::plan::lvs::{
-    ForwardingMethod, KernelSettings, LvsPlan, RealServer, ServiceKey, SorryServer, SyncPlan, SyncRole,
-    SyncSettings, Timeouts, VirtualServer,
+    ForwardingMethod, KernelSettings, LvsPlan, RealServer, ServiceKey, ServiceRules, SorryServer, SyncPlan,
+    SyncRole, SyncSettings, Timeouts, VirtualServer,
 };
 use holdfast::report::CheckerStatus;
 use holdfast::role::checker::run_with;
@@ -99,6 +99,14 @@ impl TableStore for Kernel {
     fn stop_daemon(&mut self, role: SyncRole) -> Result<(), StoreError> {
         self.with(|state| state.daemons.retain(|daemon| daemon.role != role));
         Ok(())
+    }
+
+    fn set_rules(&mut self, _: &ServiceRules, _: Option<&str>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn has_rules(&mut self, _: &ServiceRules) -> Result<bool, StoreError> {
+        Ok(true)
     }
 }
 
@@ -239,7 +247,7 @@ fn tls_servers_are_asked_and_bad_certificates_only_remarked() {
     let endpoint = tls_server(names.clone());
     for (sni, name) in [(None, None), (Some("www.example.org"), Some("www.example.org".to_owned()))] {
         let CheckKind::Http(check) = web(200) else { panic!("it is one") };
-        let tls = TlsCheck { enable_sni: sni.is_some(), sni_name: sni.map(str::to_owned) };
+        let tls = TlsCheck { enable_sni: sni.is_some(), sni_name: sni.map(str::to_owned), options: None };
         let check = CheckKind::Http(HttpCheck { tls: Some(tls), ..check });
         let mut role = start(&Kernel::default());
         names.lock().expect("no panic").clear();
@@ -517,7 +525,7 @@ fn a_check_that_our_machine_cannot_make_invents_no_verdict() {
     role.plan(1, vec![virtual_server(vec![real(plan)])]);
     let result = wait("a result", || role.checker().last_result);
     assert!(result.starts_with("not run: no interface has the address 192.0.2.77:0"), "{result}");
-    assert_eq!(role.checker().state, "unknown");
+    assert_eq!(role.checker().state, "cannot run");
     assert_eq!(kernel.destinations(key(80)), sorted(vec![server.endpoint]));
     role.stop(false);
 }
@@ -587,7 +595,7 @@ fn synchronisation_follows_the_virtual_router_and_ends_with_the_daemon() {
     };
     let sync = Some(SyncPlan { instance: Some("VI_1".into()), settings });
     let timeouts = Timeouts { tcp: 900, tcp_fin: 0, udp: 300 };
-    let settings = KernelSettings { timeouts, sync, flush_at_stop: true };
+    let settings = KernelSettings { timeouts, sync, flush_at_stop: true, rules: ServiceRules::default() };
     role.tell(&ToChecker::Plan(LvsPlan {
         generation: Generation(7),
         virtual_servers: vec![tcp_servers(&[closed_port()])],
@@ -648,4 +656,37 @@ fn the_checks_of_ha_suspend_run_only_where_the_address_is() {
     let up = role.status().virtual_servers[0].real_servers[0].up;
     assert!(!up, "what was found out stays");
     role.stop(false);
+}
+
+#[test]
+fn orders_by_hand_change_the_table_end_by_themselves_and_are_told_to_be_kept() {
+    use holdfast::lvs::traffic::orders::Order;
+    let kernel = Kernel::default();
+    let mut role = start(&kernel);
+    let server = own_address();
+    role.plan(
+        1,
+        vec![virtual_server(vec![RealServer { checkers: vec![], ..real(checker(CheckKind::Tcp, server)) }])],
+    );
+    let weight = |wanted: u32| {
+        wait("the weight", || (kernel.destinations(key(80))?.first()?.1 == wanted).then_some(()));
+    };
+    weight(1);
+    let name = server.to_string();
+    let drain = |until, force| Order::Drain { server: name.clone(), virtual_server: None, until, force };
+    role.tell(&ToChecker::Traffic(7, drain(None, false)));
+    assert!(matches!(role.hear(), FromChecker::Traffic(7, Err(why)) if why.contains("quorum")));
+    role.tell(&ToChecker::Traffic(8, drain(None, true)));
+    assert!(matches!(role.hear(), FromChecker::Overrides(overrides) if overrides.0.len() == 1));
+    assert!(matches!(role.hear(), FromChecker::Traffic(8, Ok(outcome)) if outcome.servers.len() == 1));
+    weight(0);
+    let now = holdfast::sys::clock::unix_nanoseconds() / 1_000_000;
+    // The same drain again, with an end.
+    role.tell(&ToChecker::Traffic(9, drain(Some(holdfast::lvs::traffic::Wall(now + 5000)), true)));
+    assert!(matches!(role.hear(), FromChecker::Overrides(overrides) if overrides.0.len() == 1));
+    assert!(matches!(role.hear(), FromChecker::Traffic(9, Ok(_))));
+    // Its end comes without a word of anybody.
+    assert!(matches!(role.hear(), FromChecker::Overrides(overrides) if overrides.0.is_empty()));
+    weight(1);
+    role.stop(true);
 }

@@ -138,6 +138,34 @@ fn servers_come_and_go_and_a_restart_adopts() {
 }
 
 #[test]
+fn a_service_that_the_kernel_refuses_stops_no_other_and_names_the_module() {
+    in_namespace(|mut ipvs| {
+        let server = Server::start("", true);
+        let good = tcp_servers(&[server.endpoint]);
+        let refused = VirtualServer { keys: vec![key(81)], scheduler: "nosuch".into(), ..good.clone() };
+        let mut role = Role::start(run);
+        role.plan(1, vec![refused.clone(), good.clone()]);
+        assert_eq!(serving(&mut ipvs, key(80)), Some(vec![server.endpoint]), "the others go on");
+        assert_eq!(serving(&mut ipvs, key(81)), None);
+        let trouble = role.status().ipvs_error.expect("it is said");
+        assert!(trouble.contains("198.51.100.1:81") && trouble.contains("ip_vs_nosuch"), "{trouble}");
+        // Verdicts reach the services that are there, and soon.
+        role.wait_for_state("up");
+        let endpoint = server.endpoint;
+        drop(server);
+        wait("the dead server to leave", || (serving(&mut ipvs, key(80)) == Some(vec![])).then_some(()));
+        let _back = Server::restart(endpoint);
+        role.plan(2, vec![VirtualServer { scheduler: "rr".into(), ..refused }, good]);
+        wait("both services", || {
+            let both = [80, 81].map(|port| serving(&mut ipvs, key(port)));
+            (both == [Some(vec![endpoint]), Some(vec![endpoint])]).then_some(())
+        });
+        wait("no trouble", || role.status().ipvs_error.is_none().then_some(()));
+        role.stop(true);
+    });
+}
+
+#[test]
 fn the_work_of_others_is_left_alone_and_their_work_on_ours_repaired() {
     in_namespace(|mut ipvs| {
         let settings = ServiceSettings {
@@ -197,7 +225,8 @@ fn synchronisation_follows_the_virtual_router_and_what_others_stop_is_started_ag
         let sync = Some(SyncPlan { instance: Some("VI_1".into()), settings });
         let timeouts = Timeouts { tcp: 901, tcp_fin: 0, udp: 0 };
         let plan = |generation, sync| {
-            let kernel = KernelSettings { timeouts, sync, flush_at_stop: false };
+            let rules = Default::default();
+            let kernel = KernelSettings { timeouts, sync, flush_at_stop: false, rules };
             let generation = Generation(generation);
             let virtual_servers = vec![tcp_servers(&[own_address()])];
             ToChecker::Plan(LvsPlan { generation, virtual_servers, kernel, ..LvsPlan::default() })

@@ -1,17 +1,23 @@
-//! What is shown of checks: the list, the conversations of checks that are made at once, what programs print.
+//! What is shown of checks: the list, the conversations of checks that are made at once, what programs print, and why a
+//! check cannot be made.
 
 mod checker_support;
 
 use checker_support::{Role, Server, checker, closed_port, key, real, tcp_servers, virtual_server, wait};
-use holdfast::link::{FromChecker, ToChecker};
+use holdfast::link::frame::{Decoder, encode};
+use holdfast::link::{FromChecker, FromScripts, ToChecker, ToScripts};
 use holdfast::lvs::sync::SyncDaemon;
 use holdfast::lvs::table::{Table, TableOp};
 use holdfast::plan::check::{CheckKind, HttpCheck, HttpUrl, HttpVersion, MiscCheck};
-use holdfast::plan::lvs::{SyncRole, Timeouts, VirtualServer};
-use holdfast::plan::scripts::{CommandPlan, RunEnd, RunReport, Unrunnable};
+use holdfast::plan::lvs::{ServiceRules, SyncRole, Timeouts, VirtualServer};
+use holdfast::plan::scripts::{CommandPlan, RunEnd, RunOrder, RunReport, Unrunnable};
 use holdfast::report::{CheckNowReport, ChecksReport, ServerFilter};
 use holdfast::role::checker::run_with;
 use holdfast::role::ipvs_worker::{StoreError, TableStore};
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// A table that takes everything and shows nothing.
@@ -44,6 +50,14 @@ impl TableStore for Nowhere {
 
     fn stop_daemon(&mut self, _role: SyncRole) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn set_rules(&mut self, _: &ServiceRules, _: Option<&str>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn has_rules(&mut self, _: &ServiceRules) -> Result<bool, StoreError> {
+        Ok(true)
     }
 }
 
@@ -169,5 +183,152 @@ fn what_a_failing_program_prints_is_kept_until_it_succeeds() {
         assert_eq!(role.checker().output, kept, "the whole of it");
         assert_eq!(checks(&mut role, "198.51.100.1").checks[0].output, kept);
     }
+    role.stop(false);
+}
+
+/// A scripts role beside the checker role: programs really run.
+struct Scripts {
+    link: UnixStream,
+    decoder: Decoder,
+}
+
+impl Scripts {
+    fn start() -> Scripts {
+        let (link, theirs) = UnixStream::pair().expect("a socket pair");
+        link.set_read_timeout(Some(Duration::from_secs(60))).expect("not zero");
+        // Ends with its link.
+        std::thread::spawn(move || holdfast::role::scripts::run(theirs));
+        Scripts { link, decoder: Decoder::default() }
+    }
+
+    fn run(&mut self, order: RunOrder) -> RunReport {
+        let frame = encode(&ToScripts::Run(order)).expect("messages encode");
+        self.link.write_all(&frame).expect("the role reads");
+        loop {
+            match self.decoder.message().expect("well-formed frames") {
+                Some(FromScripts::Ran(report)) => return report,
+                Some(_) => continue,
+                None => {}
+            }
+            let mut buffer = [0; 8192];
+            let count = self.link.read(&mut buffer).expect("the role answers in time");
+            assert!(count > 0, "the role ended");
+            self.decoder.push(&buffer[..count]);
+        }
+    }
+}
+
+fn program(path: &str, unrunnable: Unrunnable) -> MiscCheck {
+    let command = CommandPlan { words: vec![path.to_owned()], ..CommandPlan::default() };
+    MiscCheck { command: Box::new(command), timeout: Duration::from_secs(60), dynamic: false, unrunnable }
+}
+
+#[test]
+fn every_end_of_a_program_has_its_own_reason() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let script = |name: &str, mode: u32, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("ours");
+        path.to_str().expect("plain").to_owned()
+    };
+    let long = "echo begin; head -c 10000 /dev/zero | tr '\\0' x; exit 3";
+    let locked = script("locked", 0o644, "exit 0");
+    let (gone, drops, fault) = ("/does/not/exist", Unrunnable::Dropped, Unrunnable::Fault);
+    let slow = MiscCheck {
+        timeout: Duration::from_millis(300),
+        ..program(&script("slow", 0o755, "exec sleep 600"), drops)
+    };
+    let mut unsafe_one = program(&script("unsafe", 0o777, "exit 0"), drops);
+    unsafe_one.command.cannot_run = Some("it may be written by others".into());
+    let unsafe_fault = MiscCheck { unrunnable: fault, ..unsafe_one.clone() };
+    let cases = [
+        (program(&script("good", 0o755, "exit 0"), drops), "up", "exit status 0"),
+        (program(&script("long", 0o755, long), drops), "down", "exit status 3, it said: begin"),
+        (program(&script("killed", 0o755, "kill -9 $$"), drops), "down", "killed by SIGKILL"),
+        (slow, "down", "not done within 300 ms"),
+        (program(gone, drops), "cannot run", "the program cannot be run: No such file or directory"),
+        (program(gone, fault), "down", "the program cannot be run: No such file or directory"),
+        (program(&locked, drops), "cannot run", "the program cannot be run: Permission denied"),
+        (unsafe_one, "cannot run", "the program cannot be run: it may be written by others"),
+        (unsafe_fault, "down", "the program cannot be run: it may be written by others"),
+    ];
+    let mut role = start();
+    let mut scripts = Scripts::start();
+    for (generation, (check, state, words)) in (1..).zip(cases) {
+        let orders = check.command.cannot_run.is_none();
+        role.plan(generation, vec![hourly(CheckKind::Misc(check), closed_port())]);
+        role.tell(&ToChecker::CheckNow(8, ServerFilter::default()));
+        if orders {
+            let FromChecker::Run(order) = role.hear() else { panic!("a program is to run") };
+            role.tell(&ToChecker::Ran(scripts.run(order)));
+        }
+        let FromChecker::CheckedNow(8, report) = role.hear() else { panic!("an answer") };
+        let said = &report.conversations[0].words;
+        assert!(said.starts_with(words), "{said:?}, not {words:?}");
+        let shown = role.checker();
+        assert_eq!(shown.state, state, "{words}");
+        let up = role.status().virtual_servers[0].real_servers[0].up;
+        assert_eq!(up, state != "down", "{words}: what cannot be asked says nothing of the server");
+        let kept = shown.output.map(|output| (output.starts_with("begin\nxxx"), output.len()));
+        assert_eq!(kept, words.contains("begin").then_some((true, 4096)), "{words}");
+    }
+    role.stop(false);
+}
+
+#[test]
+fn no_way_no_address_and_no_port_are_told_apart() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: this test makes a network namespace, which needs root");
+        return;
+    }
+    let (tell, hear) = std::sync::mpsc::channel();
+    let mut role = Role::start(move |link| {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("root may make a network namespace");
+        tell.send(nix::unistd::gettid().as_raw()).expect("the test waits");
+        run_with(link, Box::new(|| Ok(Box::new(Nowhere) as Box<dyn TableStore>)))
+    });
+    let thread = hear.recv().expect("the role starts");
+    let inside = |program: &str, arguments: &[&str]| {
+        let namespace = format!("--net=/proc/{}/task/{thread}/ns/net", std::process::id());
+        let status = Command::new("nsenter").arg(namespace).arg(program).args(arguments).status();
+        assert!(status.expect("nsenter is installed").success(), "{program} {arguments:?}");
+    };
+    inside("ip", &["link", "set", "lo", "up"]);
+    let far = checker(CheckKind::Tcp, ([203, 0, 113, 1], 80).into());
+    role.plan(1, vec![virtual_server(vec![real(far)])]);
+    let why = role.wait_for_state("down").last_result.expect("a result");
+    assert!(why.starts_with("this machine has no route to it after "), "{why}");
+
+    let mut early = checker(CheckKind::Tcp, ([127, 0, 0, 1], 9).into());
+    early.target.bind_address = Some([192, 0, 2, 77].into());
+    role.plan(2, vec![virtual_server(vec![real(early)])]);
+    let shown = role.wait_for_state("cannot run");
+    let words = "not run: no interface has the address 192.0.2.77:0 (bindto)";
+    assert_eq!(shown.last_result.as_deref(), Some(words));
+    assert!(role.status().virtual_servers[0].real_servers[0].up, "nothing is known of it");
+    inside("ip", &["address", "add", "192.0.2.77/32", "dev", "lo"]);
+    let why = role.wait_for_state("down").last_result.expect("a result");
+    assert!(why.starts_with("connection refused"), "it is asked again by itself: {why}");
+
+    // The only local port is taken by a connection of somebody else to the same server.
+    inside("sysctl", &["-qw", "net.ipv4.ip_local_port_range=40000 40000"]);
+    let holder = "import socket,sys; l=socket.create_server(('127.0.0.1',9)); c=socket.create_connection(('127.0.0.1',9)); \
+                  print('held', flush=True); sys.stdin.read()";
+    let namespace = format!("--net=/proc/{}/task/{thread}/ns/net", std::process::id());
+    let mut python = Command::new("nsenter")
+        .args([namespace.as_str(), "python3", "-c", holder])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("nsenter is installed");
+    let mut held = [0; 4];
+    python.stdout.as_mut().expect("piped").read_exact(&mut held).expect("it holds the port");
+    let plain = checker(CheckKind::Tcp, ([127, 0, 0, 1], 9).into());
+    role.plan(3, vec![virtual_server(vec![real(plain)])]);
+    let why = role.wait_for_state("cannot run").last_result.expect("a result");
+    assert!(why.starts_with("not run: no local port is free"), "{why}");
+    drop(python.stdin.take());
+    python.wait().expect("it ends");
     role.stop(false);
 }

@@ -354,6 +354,7 @@ fn checker() -> impl Strategy<Value = CheckerPlan> {
             warmup: Duration::ZERO,
             log_failures: false,
             rise: 1,
+            fall: 0,
         },
         alpha,
     })
@@ -370,6 +371,8 @@ fn real_server() -> impl Strategy<Value = RealServer> {
             upper_threshold,
             lower_threshold: 0,
             checkers,
+            set: None,
+            slow_start: Duration::ZERO,
         },
     )
 }
@@ -403,6 +406,8 @@ fn lvs_plan() -> impl Strategy<Value = LvsPlan> {
                 alpha,
                 omega: false,
                 ha_suspend: false,
+                active_set: None,
+                min_alive: 0,
                 real_servers,
             });
         }

@@ -421,7 +421,7 @@ fn random_tables_are_restored_and_listed_alike_by_both() {
 fn traffic_and_connections_are_shown_alike() {
     in_namespace(|_| {
         let (theirs, ours) = (Program::theirs(), Program::ours());
-        let _ipvs = RawIpvs::open().expect("IPVS");
+        RawIpvs::open().expect("IPVS");
         let mut route = RouteSocket::open().expect("a socket");
         let vip = VirtualAddress::new(IpCidr::host([192, 0, 2, 1].into()));
         assert_eq!(route.apply(&[AddressOp::add(LOOPBACK, &vip)]), [Ok(())]);

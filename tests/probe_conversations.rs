@@ -25,6 +25,7 @@ fn question(kind: CheckKind, endpoint: &str) -> Question {
             warmup: Duration::ZERO,
             log_failures: false,
             rise: 1,
+            fall: 0,
         },
     }
 }

@@ -55,6 +55,8 @@ const CONFIG_USERS: &[&str] = &[
 
 /// Files that may ask for the wall clock, and what for. It jumps when somebody sets it: no deadline may depend on it.
 const WALL_CLOCK: &[(&str, &str)] = &[
+    ("src/ctl/traffic.rs", "`--until`, which outlives processes and the machine"),
+    ("src/role/checker/traffic.rs", "ends and ramps of overrides, likewise"),
     ("src/role/compile/files.rs", "the seed of `random_seed`"),
     ("src/role/logging.rs", "the time of a log line"),
     ("src/role/probe_io/tls.rs", "the validity of certificates"),

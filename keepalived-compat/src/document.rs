@@ -95,7 +95,7 @@ pub fn compatibility() -> String {
             match keyword.status {
                 Status::Works => works += 1,
                 Status::Accepted(_) => accepted += 1,
-                Status::NotYet { .. } | Status::Inner => later += 1,
+                Status::NotYet { .. } => later += 1,
             }
         }
     }
@@ -151,7 +151,6 @@ fn status(keyword: &Keyword) -> String {
         Status::Accepted(reason) => format!("no effect: {}", escape(reason)),
         Status::NotYet { meaning, say: Say::Warning } => format!("not yet: {}", escape(meaning)),
         Status::NotYet { meaning, .. } => format!("**not yet**: {}", escape(meaning)),
-        Status::Inner => "not yet, with its block".to_owned(),
     }
 }
 

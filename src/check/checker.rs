@@ -224,7 +224,12 @@ impl Checker {
     fn failed(&mut self, cause: String) -> (Duration, Option<Verdict>) {
         self.failures = self.failures.saturating_add(1);
         self.successes = 0;
-        if self.belief == Belief::Up && self.failures <= self.schedule.retry {
+        let tolerated = match (self.schedule.fall, self.belief) {
+            (0, Belief::Up) => self.schedule.retry,
+            (0, _) | (_, Belief::Down) => 0,
+            (fall, _) => fall - 1, // at least 1
+        };
+        if self.failures <= tolerated {
             return (self.schedule.delay_before_retry, None);
         }
         self.failed_part = Some(self.part);
@@ -385,6 +390,17 @@ mod tests {
         question.schedule.rise = 3;
         let seen = run(&mut Checker::new(&question), "-++-+++");
         assert_eq!(seen, ["0:6 DOWN", "0:6", "0:6", "0:6", "0:6", "0:6", "0:6 UP"]);
+    }
+
+    #[test]
+    fn fall_asks_for_failures_in_a_row_from_the_first_check_on() {
+        let mut question = tcp();
+        question.schedule.fall = 3;
+        let seen = run(&mut Checker::new(&question), "--+-+---");
+        assert_eq!(seen, ["0:3", "0:3", "0:6 UP", "0:3", "0:6", "0:3", "0:3", "0:6 DOWN"]);
+        assert_eq!(run(&mut Checker::new(&question), "----"), ["0:3", "0:3", "0:6 DOWN", "0:6"]);
+        question.schedule.fall = 1;
+        assert_eq!(run(&mut Checker::new(&question), "+-"), ["0:6 UP", "0:6 DOWN"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod checker;
 pub mod held;
+pub mod pace;
 pub mod probe;
 
 use crate::plan::check::{CheckKind, FileCheck, Question, WeightChange};
@@ -12,6 +13,7 @@ use crate::plan::lvs::{LvsPlan, VirtualServer};
 use crate::plan::track::{Sample, TrackerKey};
 use crate::time::Instant;
 use checker::Checker;
+use pace::{Pace, moment_of};
 use probe::{Mark, Outcome};
 use serde::{Deserialize, Serialize};
 use std::collections::hash_map::DefaultHasher;
@@ -22,6 +24,10 @@ use std::time::Duration;
 
 /// A check that starts this much after its time is reported: the machine is overloaded.
 pub const LATE: Duration = Duration::from_secs(1);
+
+/// Programs that run at once for checks: enough for any sensible table, few enough for any machine. More would wait in the
+/// scripts role, where their time runs.
+pub const MAX_PROGRAMS: usize = 64;
 
 /// Late starts are reported no more often than this.
 pub const LATE_REPORT_INTERVAL: Duration = Duration::from_secs(60);
@@ -108,10 +114,15 @@ pub struct Checks {
     deadlines: BTreeSet<(Instant, CheckId)>,
     /// Due, but as many conversations as allowed are going on.
     ready: VecDeque<(Instant, CheckId)>,
+    /// The same of those that run a program.
+    ready_programs: VecDeque<(Instant, CheckId)>,
     running: usize,
+    /// How many of these run a program.
+    programs: usize,
     limit: usize,
     next_id: u64,
     late: Lateness,
+    pace: Pace,
 }
 
 #[derive(Debug)]
@@ -153,6 +164,8 @@ pub struct View<'a> {
     pub since: Instant,
     /// By how much the last run started late.
     pub late: Duration,
+    /// Why the last conversation could not be held, if so.
+    pub not_run: Option<&'a str>,
 }
 
 #[derive(Debug, Default)]
@@ -172,10 +185,13 @@ impl Checks {
             samples: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             ready: VecDeque::new(),
+            ready_programs: VecDeque::new(),
             running: 0,
+            programs: 0,
             limit: limit.max(1),
             next_id: 0,
             late: Lateness::default(),
+            pace: Pace::default(),
         }
     }
 
@@ -201,7 +217,10 @@ impl Checks {
             self.deadlines.pop_first();
             if let Some(check) = self.checks.get_mut(&id) {
                 check.phase = Phase::Ready;
-                self.ready.push_back((due, id));
+                match check.runs_program() {
+                    true => self.ready_programs.push_back((due, id)),
+                    false => self.ready.push_back((due, id)),
+                }
             }
         }
         self.start_ready(now, actions);
@@ -209,7 +228,10 @@ impl Checks {
 
     /// When [`Checks::handle_timeout`] is wanted.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.deadlines.first().map(|&(due, _)| due)
+        let first = self.deadlines.first().map(|&(due, _)| moment_of(due, self.checks.len()));
+        let programs = !self.ready_programs.is_empty() && self.programs < MAX_PROGRAMS;
+        let held_up = self.running < self.limit && (programs || !self.ready.is_empty());
+        first.into_iter().chain(held_up.then(|| self.pace.next_step())).min()
     }
 
     /// The machine that asks `question`.
@@ -220,7 +242,9 @@ impl Checks {
     /// The check that asks `question`.
     pub fn view(&self, question: &Question) -> Option<View<'_>> {
         let check = self.by_question.get(question).and_then(|id| self.checks.get(id))?;
-        Some(View { machine: &check.machine, phase: check.phase, since: check.since, late: check.late })
+        let not_run = check.not_run.as_deref();
+        let (phase, since, late) = (check.phase, check.since, check.late);
+        Some(View { machine: &check.machine, phase, since, late, not_run })
     }
 
     /// Names the check that asks `question`.
@@ -230,7 +254,7 @@ impl Checks {
 
     /// How many checks are due and wait for room.
     pub fn waiting_for_room(&self) -> usize {
-        self.ready.len()
+        self.ready.len() + self.ready_programs.len()
     }
 
     /// Conversations going on.
@@ -239,12 +263,17 @@ impl Checks {
     }
 
     fn replan(&mut self, questions: Vec<Question>, random: u64, now: Instant, actions: &mut Vec<Action>) {
-        let mut random = SplitMix(random);
+        // Multiples of the golden ratio: however many there are, no two of them are close, and no gap is wide.
+        let mut place = random;
+        let mut next_place = || {
+            place = place.wrapping_add(GOLDEN);
+            place
+        };
         let mut kept = BTreeSet::new();
         for question in questions {
             let id = match self.by_question.get(&question) {
                 Some(&id) => id,
-                None => self.add(question, random.next(), now, actions),
+                None => self.add(question, next_place(), now, actions),
             };
             kept.insert(id);
         }
@@ -292,6 +321,7 @@ impl Checks {
             Phase::Ready => {} // start_ready() passes over checkers that are gone
             Phase::Running => {
                 self.running -= 1;
+                self.programs -= usize::from(check.runs_program());
                 actions.push(Action::Cancel(id));
             }
             Phase::Listening => {
@@ -336,13 +366,24 @@ impl Checks {
         }
     }
 
+    /// The check that waits longest of those there is room for.
+    fn next_ready(&mut self) -> Option<(Instant, CheckId)> {
+        let program = self.ready_programs.front().filter(|_| self.programs < MAX_PROGRAMS);
+        let is_program =
+            program.is_some_and(|program| self.ready.front().is_none_or(|asked| program < asked));
+        if is_program { self.ready_programs.pop_front() } else { self.ready.pop_front() }
+    }
+
     fn start_ready(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        while self.running < self.limit {
-            let Some((due, id)) = self.ready.pop_front() else { break };
+        self.pace.look(now);
+        while self.running < self.limit && self.pace.has_room() {
+            let Some((due, id)) = self.next_ready() else { break };
             let Some(check) = self.checks.get_mut(&id) else { continue };
+            self.programs += usize::from(check.runs_program());
             check.phase = Phase::Running;
             check.runs = check.runs.wrapping_add(1);
             self.running += 1;
+            self.pace.started();
             check.late = now.saturating_duration_since(due);
             self.late.started(check.late);
             actions.push(Action::Start {
@@ -369,6 +410,7 @@ impl Checks {
             return;
         }
         self.running -= 1;
+        self.programs -= usize::from(check.runs_program());
         match &outcome {
             Outcome::NotRun(why) if check.not_run.as_ref() != Some(why) => {
                 check.not_run = Some(why.clone());
@@ -387,6 +429,10 @@ impl Checks {
 }
 
 impl Check {
+    fn runs_program(&self) -> bool {
+        matches!(self.question.kind, CheckKind::Misc(_))
+    }
+
     /// Says what changed.
     fn tell(&mut self, next: checker::Next, now: Instant, actions: &mut Vec<Action>) {
         actions.extend(next.weight.map(|change| Action::Weight(self.question.clone(), change)));
@@ -458,12 +504,15 @@ impl Lateness {
     }
 }
 
+/// 2^64 divided by the golden ratio.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// Steele, Lea and Flood's SplitMix64: one random number of the driver becomes one for each checker.
 pub(crate) struct SplitMix(pub(crate) u64);
 
 impl SplitMix {
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0 = self.0.wrapping_add(GOLDEN);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -471,6 +520,8 @@ impl SplitMix {
     }
 }
 
+#[cfg(test)]
+mod pace_tests;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]

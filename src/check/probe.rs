@@ -6,6 +6,7 @@ pub mod misc;
 pub mod ping;
 pub mod search;
 pub mod smtp;
+pub mod talk;
 pub mod tcp;
 pub mod traced;
 pub mod udp;
@@ -85,6 +86,7 @@ pub fn conversation(question: &Question, part: usize, mark: Mark) -> Option<Box<
     let endpoint = question.target.endpoint;
     Some(match &question.kind {
         CheckKind::Tcp => Box::new(tcp::Tcp),
+        CheckKind::Talk(check) => Box::new(talk::Talk::new(check)),
         CheckKind::Ping => Box::new(ping::Ping::new(AddressFamily::of(endpoint.ip()), mark)),
         CheckKind::Http(check) => Box::new(http::Http::new(check, part, endpoint)),
         CheckKind::Udp(check) => Box::new(udp::Udp::new(check, mark)),

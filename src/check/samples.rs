@@ -22,6 +22,7 @@ pub fn tcp_of(endpoint: &str) -> Question {
             warmup: Duration::from_secs(10),
             log_failures: false,
             rise: 1,
+            fall: 0,
         },
     }
 }

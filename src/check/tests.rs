@@ -138,6 +138,30 @@ fn no_more_conversations_than_allowed_and_none_is_forgotten() {
 }
 
 #[test]
+fn programs_have_a_limit_of_their_own_and_hold_up_nothing_else() {
+    let program = |n: usize| {
+        let words = vec![format!("/bin/check{n}")];
+        let command = Box::new(crate::plan::scripts::CommandPlan { words, ..Default::default() });
+        let unrunnable = crate::plan::scripts::Unrunnable::Dropped;
+        let check = crate::plan::check::MiscCheck { command, timeout: SECOND, dynamic: false, unrunnable };
+        Question { kind: CheckKind::Misc(check), ..tcp() }
+    };
+    let mut questions: Vec<Question> = (0..=MAX_PROGRAMS).map(program).collect();
+    questions.push(tcp());
+    let (mut checks, mut actions) = running(&questions, 10_000);
+    while let Some(step) = checks.next_timeout() {
+        checks.handle_timeout(step, &mut actions);
+    }
+    let begun = started(&actions);
+    assert_eq!(begun.len(), MAX_PROGRAMS + 1, "all but one program, and the TCP check");
+    assert!(begun.contains(&CheckId(MAX_PROGRAMS as u64 + 1)), "the TCP check waits for no program");
+    let mut actions = Vec::new();
+    let program = *begun.iter().find(|id| id.0 <= MAX_PROGRAMS as u64).expect("a program runs");
+    checks.handle(success(program), at(12), &mut actions);
+    assert_eq!(started(&actions).len(), 1, "the last program has room now");
+}
+
+#[test]
 fn late_starts_are_reported_once_a_minute_and_invent_no_verdict() {
     let mut checks = Checks::new(1);
     checks.handle(plan(&[tcp()]), at(0), &mut Vec::new());

@@ -1,5 +1,6 @@
 //! The command line of `holdfast`: keepalived's, word for word, and the hidden words for our own roles.
 
+pub mod genhash;
 mod getopt;
 mod notes;
 mod signals;

@@ -1,6 +1,7 @@
 //! Checkers to [`CheckerPlan`]: keepalived's defaults, and what the blocks around a checker say.
 
 mod kinds;
+mod ours;
 
 use super::Diagnostics;
 use super::notify::Defaults;
@@ -133,7 +134,7 @@ fn schedule(checker: &Checker, around: &Around<'_>) -> Schedule {
         _ => (RETRY, DELAY_BEFORE_RETRY),
     };
     let written = checker.others.find("log_all_failures").map(|_| checker.others.is_on("log_all_failures"));
-    Schedule {
+    let plain = Schedule {
         delay_loop,
         connect_timeout: timing.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
         retry: timing.retry.unwrap_or(retry),
@@ -142,8 +143,13 @@ fn schedule(checker: &Checker, around: &Around<'_>) -> Schedule {
         log_failures: written
             .unwrap_or_else(|| around.config.global.others.is_on("checker_log_all_failures")),
         rise: 1,
-    }
+        fall: 0,
+    };
+    ours::hysteresis(&checker.others, plain)
 }
 
 /// What is asked; nothing (said) when it cannot be asked.
 type Kind = Option<CheckKind>;
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,14 @@
 //! `virtual_server` to [`plan::VirtualServer`](crate::plan::lvs::VirtualServer).
 
 mod kernel;
+mod marks;
 mod server;
 
 use super::{Diagnostics, notify};
 use crate::net::{AddressFamily, TransportProtocol};
 use crate::plan::Generation;
 use crate::plan::lvs as plan;
-use crate::plan::lvs::{LvsPlan, Persistence, ServiceKey};
+use crate::plan::lvs::{LvsPlan, Persistence, ServiceKey, ServiceRules};
 use crate::plan::notify::{ServerHooks, ServiceHooks};
 use keepalived_compat::config::lvs::{Entry, Group, Method, Protocol, Service, VirtualServer};
 use keepalived_compat::config::setting::Settings as _;
@@ -24,12 +25,25 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
     out: &mut Diagnostics,
 ) -> LvsPlan {
     let defaults = notify::Defaults::of(config);
+    locked_key(config, out);
     let mut seen: BTreeMap<ServiceKey, Span> = BTreeMap::new();
     let mut virtual_servers = Vec::new();
+    let mut rules = marks::settings(config);
+    let mut marks = marks::Marks::of(config);
     for written in servers {
         let written = written.borrow();
         let name = written.name();
-        let mut lowering = Lowering { written, name, defaults: &defaults, config, hooks: Vec::new(), out };
+        let mut lowering = Lowering {
+            written,
+            name,
+            defaults: &defaults,
+            config,
+            hooks: Vec::new(),
+            endpoints: Vec::new(),
+            rules: &mut rules,
+            marks: &mut marks,
+            out,
+        };
         let Some(server) = lowering.virtual_server(&config.groups, &mut seen) else { continue };
         let of_servers = lowering.hooks;
         let first = server.keys.first(); // a plan has one at least
@@ -41,7 +55,18 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
         virtual_servers,
         flush_at_start: config.global.lvs_flush,
         init_notifies: config.global.others.is_on("rs_init_notifies"),
-        kernel: kernel::settings(config, out),
+        kernel: kernel::settings(config, rules, out),
+    }
+}
+
+/// A key that only its password opens is one that no check can show.
+fn locked_key(config: &Config, out: &mut Diagnostics) {
+    let password = config.others.find("SSL").and_then(|block| block.block.find("password"));
+    if let Some(password) = password {
+        let title = "`password` of the SSL block is not supported yet";
+        let now = "a key that is protected by it is not read, and no SSL_GET can be made";
+        let diagnostic = Diagnostic::new(Code::NotYet, password.span, title, now);
+        out.say(diagnostic.instead("a key without password, readable by root only"));
     }
 }
 
@@ -54,6 +79,10 @@ struct Lowering<'a> {
     config: &'a Config,
     /// Of the real servers that are kept.
     hooks: Vec<ServerHooks>,
+    /// What a mark of ours stands for (`nftables_ipvs`); empty without one.
+    endpoints: Vec<ServiceKey>,
+    rules: &'a mut ServiceRules,
+    marks: &'a mut marks::Marks,
     out: &'a mut Diagnostics,
 }
 
@@ -72,6 +101,7 @@ impl Lowering<'_> {
         let family = self.family();
         let keys = self.keys(groups, family);
         let keys = self.unique(keys, seen);
+        let keys = self.mark(keys, seen);
         // All keys are of one family now, or the server is dropped.
         let family = keys.first()?.family();
         let real_servers = self.real_servers(&keys, family);
@@ -97,6 +127,8 @@ impl Lowering<'_> {
             alpha: self.written.alpha,
             omega: self.written.omega,
             ha_suspend: self.ha_suspend(&keys),
+            active_set: self.active_set(&real_servers),
+            min_alive: self.min_alive(real_servers.len()),
             real_servers,
             keys,
             name: self.name.clone(),
@@ -237,6 +269,18 @@ impl Lowering<'_> {
             self.tell(Code::Cleared, "a mark has no address for `ha_suspend`", "its checks run all the time");
         }
         self.written.ha_suspend && !marks
+    }
+
+    /// A floor above the number of servers keeps them all.
+    fn min_alive(&mut self, servers: usize) -> u32 {
+        let written = self.written.others.number("min_alive").and_then(|n| u32::try_from(n).ok());
+        let most = u32::try_from(servers).unwrap_or(u32::MAX);
+        let written = written.unwrap_or(0);
+        if written >= most && written > 0 {
+            let what = format!("min_alive {written}, and there are {servers} real servers");
+            self.tell(Code::Adjusted, &what, "no server is ever taken out, whatever its checks say");
+        }
+        written.min(most)
     }
 
     fn one_packet(&mut self, keys: &[ServiceKey]) -> bool {

@@ -103,10 +103,14 @@ fn render(report: &ChecksReport, filter: ServerFilter) -> String {
     let count = |state: &str| report.checks.iter().filter(|check| check.state == state).count();
     let [up, down, unknown] = ["up", "down", "unknown"].map(count);
     page += &format!(
-        "{}: {up} up, {down} down, {unknown} not known yet; {} under way",
+        "{}: {up} up, {down} down, {unknown} not known yet, {} under way",
         text::plural(report.checks.len(), "check"),
         text::plural(report.running, "conversation"),
     );
+    let cannot = count("cannot run");
+    if cannot > 0 {
+        page += &format!(", {cannot} cannot be made");
+    }
     if report.waiting_for_room > 0 {
         page += &format!(", {} due and waiting for room", report.waiting_for_room);
     }
@@ -231,7 +235,7 @@ mod tests {
              MISC_CHECK /x of 10.0.0.2:80                                                DOWN   1 min 1 s  -                   runs      12.3 ms  exit status 1, 2 failures in a row\n\
              \x20   no disk\n\
              \x20   second\n\
-             2 checks: 1 up, 1 down, 0 not known yet; 1 conversation under way, 3 due and waiting for room\n"
+             2 checks: 1 up, 1 down, 0 not known yet, 1 conversation under way, 3 due and waiting for room\n"
         );
         let nothing = render(&ChecksReport::default(), "192.0.2.9".parse().expect("an address"));
         assert_eq!(nothing, "no check of 192.0.2.9 is configured (holdfastctl checks lists all)\n");

@@ -63,6 +63,7 @@ fn converse(socket: &Path, request: Request) -> io::Result<Vec<u8>> {
         | Request::Maintenance { .. } => STATUS_LIMIT,
         Request::CheckNow(_) => CHECK_NOW_LIMIT,
         Request::Reload => RELOAD_LIMIT,
+        Request::Traffic(_) => STATUS_LIMIT,
     };
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(limit))?;

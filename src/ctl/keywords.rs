@@ -54,7 +54,6 @@ impl Shown {
             Some(Status::Works) => (Some("works"), None),
             Some(Status::Accepted(reason)) => (Some("accepted"), Some(reason)),
             Some(Status::NotYet { meaning, .. }) => (Some("not yet"), Some(meaning)),
-            Some(Status::Inner) => (Some("with its block"), None),
         };
         Shown { word: candidate.word, arguments: candidate.arguments, place, status, because }
     }

@@ -8,12 +8,15 @@ mod client;
 mod diff;
 mod ipvs;
 mod keywords;
+mod metrics;
 mod orders;
 mod reload;
 mod show;
 mod status;
 mod text;
+mod traffic;
 mod vrrp;
+mod when;
 
 use crate::link::control::DEFAULT_SOCKET;
 use clap::{Args, Parser, Subcommand};
@@ -83,7 +86,8 @@ enum Verb {
     /// The kernel's IPVS table: ipvsadm with all its options (see holdfastctl ipvs -h); needs no daemon
     ///
     /// Without a command it lists. Beyond ipvsadm: --json; -S also saves thresholds; -R reads everything before it
-    /// changes anything and names the lines of errors (--partial does what makes sense in spite of them).
+    /// changes anything and names the lines of errors (--partial does what makes sense in spite of them); --health adds
+    /// what the daemon knows of each server; --watch[=SPAN] draws again and again (--times=N ends it).
     #[command(disable_help_flag = true)]
     Ipvs {
         /// As for ipvsadm
@@ -110,6 +114,18 @@ enum Verb {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// The status as Prometheus reads it: VRRP states, counters, servers, connections
+    Metrics,
+    /// Send a real server no new connections; those that it has go on. Kept over reloads and restarts
+    Drain(traffic::Drain),
+    /// End a drain
+    Undrain(traffic::Undrain),
+    /// Give a real server another weight, at once or bit by bit. Kept over reloads and restarts
+    Weight(traffic::Weight),
+    /// Send a virtual server's traffic to another set of real servers, in one batch. Kept over reloads and restarts
+    Switch(traffic::Switch),
+    /// What is said of traffic by hand; ends it with --drop
+    Overrides(traffic::Overrides),
     /// Read the configuration again; if it cannot be run, the old one goes on
     Reload(Form),
     /// End the daemon; virtual addresses are handed over to the next Master first
@@ -152,12 +168,18 @@ pub fn main() -> ExitCode {
         Verb::Bfd(form) => bfd::run(&socket, form.json),
         Verb::Checks(what) => checks::list(&socket, &what),
         Verb::CheckNow(what) => checks::now(&socket, &what),
-        Verb::Ipvs { words } => Ok(ipvs::tool(&words)),
+        Verb::Ipvs { words } => Ok(ipvs::tool(&words, &socket)),
         Verb::Check(check) => check::run(check),
         Verb::Diff(arguments) => diff::run(arguments),
         Verb::Show(what) => show::run(what),
         Verb::Keywords(arguments) => keywords::run(arguments),
         Verb::Completion { shell } => keywords::completion(shell),
+        Verb::Metrics => metrics::run(&socket),
+        Verb::Drain(arguments) => traffic::drain(&socket, arguments),
+        Verb::Undrain(arguments) => traffic::undrain(&socket, arguments),
+        Verb::Weight(arguments) => traffic::weight(&socket, arguments),
+        Verb::Switch(arguments) => traffic::switch(&socket, arguments),
+        Verb::Overrides(arguments) => traffic::overrides(&socket, &arguments),
         Verb::Reload(form) => reload::run(&socket, form.json),
         Verb::Stop(order) => orders::stop(&socket, &order),
         Verb::Upgrade(order) => orders::upgrade(&socket, order),

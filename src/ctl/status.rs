@@ -43,6 +43,10 @@ fn render(status: &Status) -> String {
     }
     if let Some(checker) = &status.checker {
         page += &virtual_servers(checker);
+        if !checker.overrides.is_empty() {
+            page += "\noverridden by hand\n";
+            page += &super::traffic::table(2, &checker.overrides);
+        }
     }
     if let Some(bfd) = status.bfd.as_ref().filter(|bfd| !bfd.sessions.is_empty()) {
         page += "\nBFD sessions\n";
@@ -132,10 +136,18 @@ fn troubles(status: &Status) -> Vec<String> {
                 found.push(format!("{} is served by its sorry server: {down} of {of} down", server.name))
             }
             (false, false) => found.push(format!("{} is down: {down} of {of} down", server.name)),
-            (true, _) if down > 0 => found.push(format!("{}: {down} of {of} down", server.name)),
+            (true, _) if down > 0 => {
+                let kept = server.real_servers.iter().filter(|real| real.kept).count();
+                let held = match kept {
+                    0 => String::new(),
+                    kept => format!(", {kept} kept in service all the same (min_alive {})", server.min_alive),
+                };
+                found.push(format!("{}: {down} of {of} down{held}", server.name));
+            }
             (true, _) => {}
         }
     }
+    found.extend(status.checker.as_ref().and_then(not_made));
     for session in status.bfd.iter().flat_map(|bfd| &bfd.sessions).filter(|session| session.state != "Up") {
         let why = session.trouble.as_ref().unwrap_or(&session.reason);
         found.push(format!("BFD session {} is {}: {why}", session.name, session.state));
@@ -162,6 +174,20 @@ fn troubles(status: &Status) -> Vec<String> {
         found.push(format!("the last reload was refused, the old configuration goes on: {first}"));
     }
     found
+}
+
+/// Checks that cannot be made, with the reason of the first.
+fn not_made(checker: &CheckerStatus) -> Option<String> {
+    let servers = checker.virtual_servers.iter().flat_map(|server| &server.real_servers);
+    let mut checks = servers.flat_map(|server| server.checkers.iter().map(move |check| (server, check)));
+    let mut cannot = checks.by_ref().filter(|(_, check)| check.state == "cannot run");
+    let (server, first) = cannot.next()?;
+    let more = match cannot.count() {
+        0 => String::new(),
+        more => format!(" (and {} more)", plural(more, "check")),
+    };
+    let why = first.last_result.as_deref().unwrap_or_default();
+    Some(format!("{} of {} is {why}{more}", first.kind, server.endpoint))
 }
 
 fn roles(daemon: &DaemonStatus) -> String {
@@ -258,11 +284,14 @@ fn real_server(server: &RealServerStatus) -> Vec<String> {
         [] => vec!["not checked".to_owned()],
         checkers => checkers.iter().map(checker).collect(),
     };
-    let weight = format!("weight {}", server.weight);
-    vec![format!("  {}", server.endpoint), up_or_down(server.up), format!("{weight}, {}", checks.join("; "))]
+    let by_hand = server.by_hand.as_ref().map_or(String::new(), |why| format!(" ({why})"));
+    let weight = format!("weight {}{by_hand}", server.weight);
+    let state = if server.kept { "KEPT".to_owned() } else { up_or_down(server.up) };
+    vec![format!("  {}", server.endpoint), state, format!("{weight}, {}", checks.join("; "))]
 }
 
-fn checker(checker: &CheckerDetail) -> String {
+/// A check and what it heard last.
+pub(super) fn checker(checker: &CheckerDetail) -> String {
     let mut text = format!("{} {}", checker.kind, checker.state);
     if let Some(result) = &checker.last_result {
         text += &format!(" ({result})");

@@ -1,8 +1,9 @@
 //! What `holdfastctl` asks of the supervisor and what it hears: one framed request and one framed answer per
 //! connection of a Unix stream socket.
 
+use crate::lvs::traffic::orders::Order;
 use crate::plan::Generation;
-use crate::report::{CheckNowReport, ChecksReport, ServerFilter, Status};
+use crate::report::{CheckNowReport, ChecksReport, ServerFilter, Status, TrafficOutcome};
 use crate::vrrp::Upkeep;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -20,6 +21,8 @@ pub enum Request {
     Status,
     /// Read the configuration again; the answer comes when every role has it, or when it was refused.
     Reload,
+    /// Change traffic by hand; the answer comes when it is in force and kept.
+    Traffic(Order),
     /// The checks of these servers, one by one.
     Checks(ServerFilter),
     /// Check these servers now; the answer comes when their conversations have ended.
@@ -57,6 +60,8 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Request::Reload`].
     Reload(ReloadOutcome),
+    /// To [`Request::Traffic`].
+    Traffic(Box<TrafficOutcome>),
     /// To [`Request::Checks`].
     Checks(Box<ChecksReport>),
     /// To [`Request::CheckNow`].

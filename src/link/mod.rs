@@ -12,6 +12,8 @@ pub mod record;
 pub use news::News;
 
 use crate::check::held::HeldVerdict;
+use crate::lvs::traffic::Overrides;
+use crate::lvs::traffic::orders::Order;
 use crate::plan::bfd::BfdPlan;
 use crate::plan::lvs::LvsPlan;
 use crate::plan::process::ProcessPlan;
@@ -20,7 +22,8 @@ use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::vrrp::VrrpPlan;
 use crate::plan::{Generation, Plans};
 use crate::report::{
-    BfdStatus, CheckNowReport, CheckerStatus, ChecksReport, ScriptsStatus, ServerFilter, VrrpStatus,
+    BfdStatus, CheckNowReport, CheckerStatus, ChecksReport, ScriptsStatus, ServerFilter, TrafficOutcome,
+    VrrpStatus,
 };
 use crate::vrrp::{ClaimId, ClaimOrder, Maintenance, RouterId, Transition};
 use serde::{Deserialize, Serialize};
@@ -98,6 +101,10 @@ pub enum ToChecker {
     Held(Vec<HeldVerdict>),
     /// Is the virtual router that `lvs_sync_daemon` names master? Comes before the plan when it is.
     Master(bool),
+    /// Comes before the first plan: what was said of traffic by hand, and still holds.
+    Overrides(Overrides),
+    /// Change traffic by hand; answered with [`FromChecker::Traffic`] and this number.
+    Traffic(u64, Order),
     /// Send a [`FromChecker::Checks`] with this number, of these servers.
     Checks(u64, ServerFilter),
     /// Check these servers now, and send a [`FromChecker::CheckedNow`] with this number.
@@ -127,6 +134,10 @@ pub enum FromChecker {
         /// One entry for each check.
         list: Vec<HeldVerdict>,
     },
+    /// What is said of traffic by hand has changed: this is all of it, to be kept.
+    Overrides(Overrides),
+    /// What became of an order, or why it is refused; changed overrides come before it.
+    Traffic(u64, Result<Box<TrafficOutcome>, String>),
     /// The plan of this generation is in force.
     Applied(Generation),
     /// State on request.

@@ -138,7 +138,7 @@ impl News {
         match event {
             Event::ServerUp { service, endpoint, .. } => server(service, endpoint, true, cause),
             Event::ServerDown { service, endpoint, .. } => server(service, endpoint, false, cause),
-            Event::ServerWaits { .. } => None,
+            Event::ServerWaits { .. } | Event::Floor { .. } => None,
             Event::QuorumGained { service, .. } => quorum(service, true, cause),
             Event::QuorumLost { service, .. } => quorum(service, false, cause),
         }

@@ -7,9 +7,12 @@
 //! that a restart of this role puts no dead server back into service.
 
 use super::notify::{Event, Figures};
+use super::ramp::Ramp;
 use super::table::{Destination, Service, ServiceSettings, Table};
+use super::traffic::Traffic;
 use crate::plan::check::{CheckerPlan, Question, WeightChange};
 use crate::plan::lvs::{LvsPlan, RealServer, ServiceKey, VirtualServer};
+use crate::time::Instant;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
@@ -21,29 +24,54 @@ type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 /// The policy of all virtual servers.
 #[derive(Debug, Default)]
 pub struct Director {
-    plan: LvsPlan,
-    states: Vec<VirtualState>,
+    pub(super) plan: LvsPlan,
+    pub(super) states: Vec<VirtualState>,
     questions: Map<Question, Answers>,
     desired: Table,
     changed: BTreeSet<ServiceKey>,
+    traffic: Traffic,
+    /// The time as it was told last.
+    pub(super) now: Instant,
+    /// When a weight that grows takes its next step.
+    pub(super) next_step: Option<Instant>,
 }
 
 /// State of one virtual server, beside its plan.
 #[derive(Debug)]
-struct VirtualState {
+pub(super) struct VirtualState {
     quorum_up: bool,
-    servers: Vec<ServerState>,
+    pub(super) servers: Vec<ServerState>,
 }
 
 /// State of one real server, beside its plan.
 #[derive(Clone, Debug)]
-struct ServerState {
-    up: bool,
-    /// The weight in force: the configured one and what checks say of it.
+pub(super) struct ServerState {
+    pub(super) up: bool,
+    /// What it weighs: what was given by hand, else the configured weight and what checks say of it.
     weight: u32,
+    /// The one given by hand.
+    pub(super) by_hand: Option<u32>,
     presumed: Presumed,
     /// Of the failed check, for people.
     cause: Option<String>,
+    /// `slow_start`.
+    pub(super) ramp: Ramp,
+    /// `min_alive` keeps it in service although its checks fail.
+    pub(super) kept: bool,
+    /// Was it in service, up or kept, when that was last decided?
+    pub(super) served: bool,
+}
+
+impl ServerState {
+    /// The weight that the kernel gets: a growing one (`slow_start`) unless it was given by hand.
+    fn in_force(&self, plan: &RealServer, now: Instant) -> u32 {
+        self.by_hand.unwrap_or_else(|| self.ramp.weight(self.weight, plan.slow_start, now))
+    }
+
+    /// Drained, of a set that rests, or given a weight of 0.
+    pub(super) fn is_out_by_hand(&self) -> bool {
+        self.by_hand == Some(0)
+    }
 }
 
 /// What a server counts as while a check of it has not spoken.
@@ -68,8 +96,20 @@ struct Answers {
 impl Director {
     /// The first plan, on top of what the kernel has: `observed`, all services in it.
     pub fn start(plan: LvsPlan, observed: &Table, events: &mut Vec<Event>) -> Director {
-        let mut director = Director::default();
-        let states = plan.virtual_servers.iter().map(|server| adopt(server, observed, events)).collect();
+        Director::start_with(plan, observed, Traffic::default(), events)
+    }
+
+    /// The same, where something was said by hand before.
+    pub fn start_with(
+        plan: LvsPlan,
+        observed: &Table,
+        traffic: Traffic,
+        events: &mut Vec<Event>,
+    ) -> Director {
+        let mut director = Director { traffic, ..Director::default() };
+        let by_hand = &director.traffic;
+        let states =
+            plan.virtual_servers.iter().map(|server| adopt(server, observed, by_hand, events)).collect();
         director.take_plan(plan, states, events);
         director
     }
@@ -128,10 +168,55 @@ impl Director {
         }
     }
 
-    /// The weight in force of real server number `server` of virtual server number `index`.
+    /// Something else is said by hand, or time has moved on.
+    pub fn set_traffic(&mut self, traffic: Traffic, events: &mut Vec<Event>) {
+        self.traffic = traffic;
+        for index in 0..self.states.len() {
+            let plan = &self.plan.virtual_servers[index]; // as many as states
+            let servers = plan.real_servers.iter().zip(&self.states[index].servers);
+            let mut servers =
+                servers.map(|(server, state)| self.traffic.weight(plan, server) != state.by_hand);
+            if !servers.any(|changed| changed) {
+                continue;
+            }
+            for server in 0..self.states[index].servers.len() {
+                self.evaluate_server(index, server, events);
+            }
+            self.evaluate_quorum(index, events);
+            self.derive(index);
+        }
+    }
+
+    /// What is said by hand.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// What the live weight of virtual server number `index` would be with `traffic`.
+    pub fn live_weight_with(&self, index: usize, traffic: &Traffic) -> u64 {
+        let (Some(plan), Some(state)) = (self.plan.virtual_servers.get(index), self.states.get(index)) else {
+            return 0;
+        };
+        let servers = plan.real_servers.iter().zip(&state.servers);
+        let servers = servers.filter(|(_, state)| state.up || state.kept);
+        let weight = |(server, _)| {
+            let by_hand = traffic.weight(plan, server);
+            u64::from(by_hand.unwrap_or_else(|| weight(server, &self.questions)))
+        };
+        servers.map(weight).sum()
+    }
+
+    /// Would virtual server number `index`, whose quorum is met, keep it with `traffic`?
+    pub fn would_keep_quorum(&self, index: usize, traffic: &Traffic) -> bool {
+        let live_weight = self.live_weight_with(index, traffic);
+        self.plan.virtual_servers.get(index).is_some_and(|plan| is_met(plan, live_weight, true))
+    }
+
+    /// The weight in force, when it serves, of real server number `server` of virtual server number `index`.
     pub fn weight(&self, index: usize, server: usize) -> u32 {
         let state = self.states.get(index).and_then(|state| state.servers.get(server));
-        state.map_or(0, |state| state.weight)
+        let plan = self.plan.virtual_servers.get(index).and_then(|plan| plan.real_servers.get(server));
+        plan.zip(state).map_or(0, |(plan, state)| state.in_force(plan, self.now))
     }
 
     /// The table the kernel should have, foreign services aside.
@@ -159,7 +244,13 @@ impl Director {
         self.states.get(index).and_then(|state| state.servers.get(server)).is_some_and(|server| server.up)
     }
 
-    /// Sum of the weights of the servers of virtual server number `index` that are up.
+    /// Why real server number `server` of virtual server number `index` is down.
+    pub fn cause(&self, index: usize, server: usize) -> Option<&str> {
+        let state = self.states.get(index).and_then(|state| state.servers.get(server))?;
+        state.cause.as_deref()
+    }
+
+    /// Sum of the weights of the servers of virtual server number `index` that are up, or kept in service.
     pub fn live_weight(&self, index: usize) -> u64 {
         let (Some(plan), Some(state)) = (self.plan.virtual_servers.get(index), self.states.get(index)) else {
             return 0;
@@ -258,11 +349,15 @@ impl Director {
         let state = &mut self.states[index].servers[server_index];
         let (up, cause) = judge(server, state.presumed, &self.questions);
         let was = std::mem::replace(&mut state.up, up);
-        state.weight = weight(server, &self.questions);
+        // The only place where a weight is decided.
+        state.by_hand = self.traffic.weight(virtual_server, server);
+        state.weight = state.by_hand.unwrap_or_else(|| weight(server, &self.questions));
         state.cause = cause.clone();
         if was == up {
             return false;
         }
+        // One that was kept in service is not cold.
+        state.ramp = if up && !state.kept { Ramp::begin(self.now) } else { Ramp::default() };
         let (virtual_server, service) = (virtual_server.name.clone(), virtual_server.keys[0]); // a plan has one at least
         let endpoint = server.endpoint;
         events.push(if up {
@@ -275,15 +370,12 @@ impl Director {
     }
 
     fn evaluate_quorum(&mut self, index: usize, events: &mut Vec<Event>) {
+        self.keep_floor(index, events);
+        self.plan_steps(index);
         let plan = &self.plan.virtual_servers[index];
         let state = &mut self.states[index];
         let live_weight = live_weight(plan, state);
-        let (quorum, hysteresis) = (u64::from(plan.quorum), u64::from(plan.hysteresis));
-        let up = if state.quorum_up {
-            live_weight > 0 && live_weight >= quorum.saturating_sub(hysteresis)
-        } else {
-            live_weight > 0 && live_weight >= quorum + hysteresis
-        };
+        let up = is_met(plan, live_weight, state.quorum_up);
         if up == std::mem::replace(&mut state.quorum_up, up) {
             return;
         }
@@ -291,10 +383,12 @@ impl Director {
     }
 
     /// Renews the desired services of one virtual server.
-    fn derive(&mut self, index: usize) {
+    pub(super) fn derive(&mut self, index: usize) {
         let plan = &self.plan.virtual_servers[index];
-        let service =
-            Service { settings: settings(plan), destinations: destinations(plan, &self.states[index]) };
+        let service = Service {
+            settings: settings(plan),
+            destinations: destinations(plan, &self.states[index], self.now),
+        };
         for key in &plan.keys {
             if self.desired.services.get(key) != Some(&service) {
                 self.desired.services.insert(*key, service.clone());
@@ -302,6 +396,14 @@ impl Director {
             }
         }
     }
+}
+
+/// Is the quorum met by this weight? `was`: was it before? Weights given by hand count as they are: a quorum is a measure
+/// of who takes traffic.
+fn is_met(plan: &VirtualServer, live_weight: u64, was: bool) -> bool {
+    let (quorum, hysteresis) = (u64::from(plan.quorum), u64::from(plan.hysteresis));
+    let needed = if was { quorum.saturating_sub(hysteresis) } else { quorum + hysteresis };
+    live_weight > 0 && live_weight >= needed
 }
 
 /// A quorum that is gained or lost.
@@ -342,7 +444,7 @@ fn judge(
 
 fn live_weight(plan: &VirtualServer, state: &VirtualState) -> u64 {
     let servers = plan.real_servers.iter().zip(&state.servers);
-    servers.filter(|(_, state)| state.up).map(|(_, state)| u64::from(state.weight)).sum()
+    servers.filter(|(_, state)| state.up || state.kept).map(|(_, state)| u64::from(state.weight)).sum()
 }
 
 /// As keepalived: what checks say of the weight adds up to the configured one, between 0 and the kernel's greatest.
@@ -371,17 +473,23 @@ fn settings(plan: &VirtualServer) -> ServiceSettings {
 }
 
 /// Who gets traffic. With a sorry server and no quorum: it alone; otherwise the servers that are up.
-fn destinations(plan: &VirtualServer, state: &VirtualState) -> BTreeMap<SocketAddr, Destination> {
+fn destinations(
+    plan: &VirtualServer,
+    state: &VirtualState,
+    now: Instant,
+) -> BTreeMap<SocketAddr, Destination> {
     let sorry_serves = plan.sorry_server.is_some() && !state.quorum_up;
     let mut table = BTreeMap::new();
     for (server, state) in plan.real_servers.iter().zip(&state.servers) {
-        let serves = state.up && !sorry_serves;
-        if serves || server.inhibit_on_failure {
+        let serves = (state.up || state.kept) && !sorry_serves;
+        // Who was taken out by hand keeps the connections it has as long as it is up, whoever serves.
+        let drains = state.up && state.is_out_by_hand();
+        if serves || drains || server.inhibit_on_failure {
             table.insert(
                 server.endpoint,
                 Destination {
                     forwarding: server.forwarding,
-                    weight: if serves { state.weight } else { 0 },
+                    weight: if serves { state.in_force(server, now) } else { 0 },
                     upper_threshold: server.upper_threshold,
                     lower_threshold: server.lower_threshold,
                 },
@@ -403,7 +511,7 @@ fn destinations(plan: &VirtualServer, state: &VirtualState) -> BTreeMap<SocketAd
 }
 
 /// State of a virtual server at start, from what the kernel has.
-fn adopt(plan: &VirtualServer, observed: &Table, events: &mut Vec<Event>) -> VirtualState {
+fn adopt(plan: &VirtualServer, observed: &Table, traffic: &Traffic, events: &mut Vec<Event>) -> VirtualState {
     let services: Vec<&Service> = plan.keys.iter().filter_map(|key| observed.services.get(key)).collect();
     let weight = |endpoint: &SocketAddr| {
         services.iter().filter_map(|service| service.destinations.get(endpoint)).map(|have| have.weight).max()
@@ -415,7 +523,8 @@ fn adopt(plan: &VirtualServer, observed: &Table, events: &mut Vec<Event>) -> Vir
     let left_by_us = sorry_serves || somebody_serves;
     let mut server = |server: &RealServer| {
         let presumed = match weight(&server.endpoint) {
-            Some(0) if server.weight > 0 => Presumed::Down,
+            // A weight of 0 that was given by hand says nothing of health.
+            Some(0) if server.weight > 0 && traffic.weight(plan, server) != Some(0) => Presumed::Down,
             Some(_) => Presumed::Up,
             None if left_by_us => Presumed::Down,
             None => Presumed::AsConfigured,
@@ -437,7 +546,8 @@ fn adopt(plan: &VirtualServer, observed: &Table, events: &mut Vec<Event>) -> Vir
 /// A server before any verdict: no transition is reported for what it starts as.
 fn initial(server: &RealServer, presumed: Presumed) -> ServerState {
     let (up, cause) = judge(server, presumed, &Map::default());
-    ServerState { up, weight: server.weight, presumed, cause }
+    let (ramp, kept) = (Ramp::default(), false);
+    ServerState { up, weight: server.weight, by_hand: None, presumed, cause, ramp, kept, served: up }
 }
 
 /// What a reload finds: the states by service and endpoint.

@@ -2,7 +2,11 @@
 //! that and what the kernel has.
 
 pub mod director;
+mod floor;
+mod growth;
 pub mod notify;
+pub mod ramp;
 pub mod reconcile;
 pub mod sync;
 pub mod table;
+pub mod traffic;

@@ -58,6 +58,19 @@ pub enum Event {
         /// The sorry server that takes over.
         sorry_server: Option<SocketAddr>,
     },
+    /// `min_alive` keeps another number of servers in service whose checks fail.
+    Floor {
+        /// Virtual server, by name.
+        virtual_server: String,
+        /// The first of its services.
+        service: ServiceKey,
+        /// Servers that are up.
+        alive: usize,
+        /// Servers that are kept although they are not; 0: no longer.
+        kept: usize,
+        /// Configured floor.
+        min_alive: u32,
+    },
 }
 
 /// The figures behind a change of quorum.
@@ -74,7 +87,7 @@ pub struct Figures {
 impl Event {
     /// Is service hurt?
     pub fn is_bad(&self) -> bool {
-        matches!(self, Event::ServerDown { .. } | Event::QuorumLost { .. })
+        matches!(self, Event::ServerDown { .. } | Event::QuorumLost { .. } | Event::Floor { kept: 1.., .. })
     }
 }
 
@@ -91,6 +104,17 @@ impl fmt::Display for Event {
                 f,
                 "{virtual_server}: real server {endpoint} was out of service in the kernel's table and stays so \
                  until its checks succeed"
+            ),
+            Event::Floor { virtual_server, kept: 0, alive, .. } => {
+                write!(
+                    f,
+                    "{virtual_server}: {alive} servers are up: none is kept in service by min_alive any more"
+                )
+            }
+            Event::Floor { virtual_server, alive, kept, min_alive, .. } => write!(
+                f,
+                "{virtual_server}: only {alive} servers are up, {kept} whose checks fail are kept in service \
+                 (min_alive {min_alive}): look at the checks, and at the way to the servers"
             ),
             Event::QuorumGained {
                 virtual_server,

@@ -111,7 +111,7 @@ impl Ipvs {
         }
         let explained = results.into_iter().zip(ops).map(|(result, op)| {
             result.map_err(|error| match explain(op, error.errno) {
-                Some(words) => NetlinkError { message: words.into(), ..error },
+                Some(words) => NetlinkError { message: words, ..error },
                 None => error,
             })
         });
@@ -292,16 +292,27 @@ fn describe(op: &TableOp) -> String {
 
 /// IPVS gives no words of its own, only an errno, and the same errno means different things for different
 /// operations. The terms are ipvsadm's. `None`: the errno says it all.
-fn explain(op: &TableOp, errno: i32) -> Option<&'static str> {
+fn explain(op: &TableOp, errno: i32) -> Option<String> {
+    use TableOp::{AddService, EditService};
+    if let (libc::ENOENT, AddService(_, settings) | EditService(_, settings)) = (errno, op) {
+        let engine = settings.persistence_engine.as_ref();
+        let engine = engine.map(|name| format!(" or ip_vs_pe_{name}")).unwrap_or_default();
+        let scheduler = &settings.scheduler;
+        return Some(format!(
+            "Scheduler or persistence engine not found: the kernel module ip_vs_{scheduler}{engine} is not there or \
+             could not be loaded"
+        ));
+    }
+    explain_alike(op, errno).map(str::to_owned)
+}
+
+fn explain_alike(op: &TableOp, errno: i32) -> Option<&'static str> {
     use TableOp::{AddDest, AddService, DelDest, DelService, EditDest, EditService};
     Some(match (errno, op) {
         (libc::EEXIST, AddService(..)) => "Service already exists",
         (libc::EEXIST, AddDest(..)) => "Destination already exists",
         (libc::ESRCH, EditService(..) | DelService(_)) => "No such service",
         (libc::ESRCH, AddDest(..) | EditDest(..) | DelDest(..)) => "Service not defined",
-        (libc::ENOENT, AddService(..) | EditService(..)) => {
-            "Scheduler or persistence engine not found; is its kernel module (ip_vs_NAME, ip_vs_pe_NAME) there?"
-        }
         (libc::ENOENT, EditDest(..) | DelDest(..)) => "No such destination",
         (libc::EINVAL, AddDest(..) | EditDest(..)) => {
             "Invalid destination: its address must be unicast and, without tunnelling or while connections are \
@@ -332,9 +343,10 @@ mod tests {
         let key = ServiceKey::FwMark { family: AddressFamily::V4, mark: 1 };
         let endpoint = "10.0.0.1:80".parse().unwrap();
         let (del_service, del_dest) = (TableOp::DelService(key), TableOp::DelDest(key, endpoint));
-        assert_eq!(explain(&del_service, libc::ESRCH), Some("No such service"));
-        assert_eq!(explain(&del_dest, libc::ESRCH), Some("Service not defined"));
-        assert_eq!(explain(&del_dest, libc::ENOENT), Some("No such destination"));
+        let said = |op, errno| explain(op, errno).unwrap_or_default();
+        assert_eq!(said(&del_service, libc::ESRCH), "No such service");
+        assert_eq!(said(&del_dest, libc::ESRCH), "Service not defined");
+        assert_eq!(said(&del_dest, libc::ENOENT), "No such destination");
         assert_eq!(explain(&del_dest, libc::EIO), None);
         assert_eq!(describe(&del_dest), "cannot delete the destination 10.0.0.1:80 of FWM 1");
     }

@@ -18,6 +18,7 @@ pub mod proc_events;
 pub mod route;
 pub mod routing;
 mod rule;
+pub mod service_rules;
 mod socket;
 pub mod virtual_link;
 

@@ -8,49 +8,49 @@ use super::socket::{NetlinkError, NetlinkSocket};
 use crate::net::AddressFamily;
 use crate::plan::vmac::{Filter, FilterSettings};
 
-const NFNL_SUBSYS_NFTABLES: u16 = 10;
-const NFNL_MSG_BATCH_BEGIN: u16 = 16;
-const NFNL_MSG_BATCH_END: u16 = 17;
+pub(super) const NFNL_SUBSYS_NFTABLES: u16 = 10;
+pub(super) const NFNL_MSG_BATCH_BEGIN: u16 = 16;
+pub(super) const NFNL_MSG_BATCH_END: u16 = 17;
 
-const NFT_MSG_NEWTABLE: u16 = 0;
-const NFT_MSG_GETTABLE: u16 = 1;
-const NFT_MSG_DELTABLE: u16 = 2;
-const NFT_MSG_NEWCHAIN: u16 = 3;
-const NFT_MSG_NEWRULE: u16 = 6;
-const NFT_MSG_NEWSET: u16 = 9;
-const NFT_MSG_NEWSETELEM: u16 = 12;
+pub(super) const NFT_MSG_NEWTABLE: u16 = 0;
+pub(super) const NFT_MSG_GETTABLE: u16 = 1;
+pub(super) const NFT_MSG_DELTABLE: u16 = 2;
+pub(super) const NFT_MSG_NEWCHAIN: u16 = 3;
+pub(super) const NFT_MSG_NEWRULE: u16 = 6;
+pub(super) const NFT_MSG_NEWSET: u16 = 9;
+pub(super) const NFT_MSG_NEWSETELEM: u16 = 12;
 
 /// The first attribute of tables, chains, rules, sets and elements: the table's name.
-const TABLE: u16 = 1;
-const NFTA_TABLE_USERDATA: u16 = 6;
+pub(super) const TABLE: u16 = 1;
+pub(super) const NFTA_TABLE_USERDATA: u16 = 6;
 /// As the `nft` program writes a comment: type 0, length, text with NUL.
 const COMMENT: &[u8] = b"\x00\x11made by holdfast\x00";
 /// Octets of struct nfgenmsg, which stands before the attributes.
-const NFGENMSG: usize = 4;
-const NFTA_CHAIN_NAME: u16 = 3;
-const NFTA_CHAIN_HOOK: u16 = 4;
-const NFTA_CHAIN_TYPE: u16 = 7;
-const NFTA_HOOK_HOOKNUM: u16 = 1;
-const NFTA_HOOK_PRIORITY: u16 = 2;
-const NFTA_RULE_CHAIN: u16 = 2;
-const NFTA_RULE_EXPRESSIONS: u16 = 4;
-const NFTA_SET_NAME: u16 = 2;
-const NFTA_SET_KEY_TYPE: u16 = 4;
-const NFTA_SET_KEY_LEN: u16 = 5;
-const NFTA_SET_ID: u16 = 10;
+pub(super) const NFGENMSG: usize = 4;
+pub(super) const NFTA_CHAIN_NAME: u16 = 3;
+pub(super) const NFTA_CHAIN_HOOK: u16 = 4;
+pub(super) const NFTA_CHAIN_TYPE: u16 = 7;
+pub(super) const NFTA_HOOK_HOOKNUM: u16 = 1;
+pub(super) const NFTA_HOOK_PRIORITY: u16 = 2;
+pub(super) const NFTA_RULE_CHAIN: u16 = 2;
+pub(super) const NFTA_RULE_EXPRESSIONS: u16 = 4;
+pub(super) const NFTA_SET_NAME: u16 = 2;
+pub(super) const NFTA_SET_KEY_TYPE: u16 = 4;
+pub(super) const NFTA_SET_KEY_LEN: u16 = 5;
+pub(super) const NFTA_SET_ID: u16 = 10;
 const NFTA_SET_USERDATA: u16 = 13;
 /// For the `nft` program alone: the key's order of octets (type 0, length 4) is the machine's (1). It prints names of
 /// interfaces only then.
 const KEY_IN_MACHINE_ORDER: [u8; 2] = [0, 4];
-const NFTA_ELEMENTS_SET: u16 = 2;
-const NFTA_ELEMENTS: u16 = 3;
-const NFTA_LIST_ELEM: u16 = 1;
-const NFTA_SET_ELEM_KEY: u16 = 1;
-const NFTA_DATA_VALUE: u16 = 1;
+pub(super) const NFTA_ELEMENTS_SET: u16 = 2;
+pub(super) const NFTA_ELEMENTS: u16 = 3;
+pub(super) const NFTA_LIST_ELEM: u16 = 1;
+pub(super) const NFTA_SET_ELEM_KEY: u16 = 1;
+pub(super) const NFTA_DATA_VALUE: u16 = 1;
 const NFTA_DATA_VERDICT: u16 = 2;
 const NFTA_VERDICT_CODE: u16 = 1;
-const NFTA_EXPR_NAME: u16 = 1;
-const NFTA_EXPR_DATA: u16 = 2;
+pub(super) const NFTA_EXPR_NAME: u16 = 1;
+pub(super) const NFTA_EXPR_DATA: u16 = 2;
 
 const NF_DROP: u32 = 0;
 const NF_ACCEPT: u32 = 1;
@@ -62,13 +62,13 @@ const REGISTER_1: u32 = 1;
 const REGISTER_2: u32 = 2;
 const META_IIFNAME: u32 = 6;
 const META_OIFNAME: u32 = 7;
-const META_L4PROTO: u32 = 16;
-const NETWORK_HEADER: u32 = 1;
-const TRANSPORT_HEADER: u32 = 2;
+pub(super) const META_L4PROTO: u32 = 16;
+pub(super) const NETWORK_HEADER: u32 = 1;
+pub(super) const TRANSPORT_HEADER: u32 = 2;
 
 /// Numbers by which the `nft` program knows how to print keys.
-const TYPE_IPV4: u32 = 7;
-const TYPE_IPV6: u32 = 8;
+pub(super) const TYPE_IPV4: u32 = 7;
+pub(super) const TYPE_IPV6: u32 = 8;
 const TYPE_IFNAME: u32 = 41;
 /// A concatenation: six bits for each part.
 const TYPE_IPV6_IFNAME: u32 = TYPE_IPV6 << 6 | TYPE_IFNAME;
@@ -77,7 +77,7 @@ const TYPE_IPV6_IFNAME: u32 = TYPE_IPV6 << 6 | TYPE_IFNAME;
 const IFNAME: usize = 16;
 
 /// Elements in one message: their list is one attribute of at most 64 KiB.
-const MAX_ELEMENTS: usize = 500;
+pub(super) const MAX_ELEMENTS: usize = 500;
 
 const IGMP: u8 = 2;
 const ICMPV6: u8 = 58;
@@ -147,7 +147,7 @@ fn encode(settings: &FilterSettings, filter: &Filter) -> Vec<Request> {
 }
 
 /// The first and the last message of a batch.
-fn bracket(kind: u16) -> Request {
+pub(super) fn bracket(kind: u16) -> Request {
     let [high, low] = NFNL_SUBSYS_NFTABLES.to_be_bytes();
     Request::new(kind, 0, &[libc::AF_UNSPEC as u8, 0, high, low])
 }

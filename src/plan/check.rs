@@ -42,6 +42,8 @@ pub enum CheckKind {
     File(FileCheck),
     /// A BFD session is up; its name.
     Bfd(String),
+    /// `TCP_CHECK` with `send` or `expect`.
+    Talk(TalkCheck),
 }
 
 /// `HTTP_GET`, `SSL_GET`.
@@ -64,6 +66,34 @@ pub struct TlsCheck {
     pub enable_sni: bool,
     /// `sni_name`.
     pub sni_name: Option<String>,
+    /// Whom it trusts, and who it is; keepalived's ways when `None`.
+    pub options: Option<Box<TlsOptions>>,
+}
+
+/// What goes beyond "any certificate will do": keywords of holdfast, and the `SSL` block.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TlsOptions {
+    /// `verify`: a certificate that is expired, of another name or of an unknown issuer is a failure.
+    pub verify: bool,
+    /// `ca_file`, else `ca` of the `SSL` block: who is trusted; the system's list when `None`.
+    pub ca_file: Option<String>,
+    /// `server_name`: the name that is sent and that the certificate must bear.
+    pub server_name: Option<String>,
+    /// `expiry_warning`: a certificate that ends within so many days is warned of.
+    pub expiry_warning_days: Option<u16>,
+    /// `certificate` of the `SSL` block: shown to servers that ask for one.
+    pub certificate: Option<String>,
+    /// `key` of the `SSL` block; in the certificate's file when `None`.
+    pub key: Option<String>,
+}
+
+/// `TCP_CHECK` with `send` or `expect`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TalkCheck {
+    /// Said once the connection stands; nothing when empty.
+    pub send: Vec<u8>,
+    /// What must be among what the server says; nothing when empty.
+    pub expect: Vec<u8>,
 }
 
 /// Request form.
@@ -92,6 +122,19 @@ pub struct HttpUrl {
     pub search: Option<SearchPlan>,
     /// `tls_compliant`: say goodbye (close_notify) before the connection is closed.
     pub close_notify: bool,
+    /// Another request than keepalived's.
+    pub request: Option<Box<HttpRequest>>,
+}
+
+/// What keywords of holdfast say of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct HttpRequest {
+    /// `method`, a token.
+    pub method: String,
+    /// `header`: names and values, in order; none of those that are written anyway but `User-Agent`.
+    pub headers: Vec<(String, String)>,
+    /// `request_body`; none is announced when empty.
+    pub body: Vec<u8>,
 }
 
 impl HttpUrl {
@@ -104,6 +147,7 @@ impl HttpUrl {
             digest: None,
             search: None,
             close_notify: false,
+            request: None,
         }
     }
 }
@@ -205,6 +249,9 @@ pub struct Schedule {
     pub log_failures: bool,
     /// `rise`: successes in a row before a server that is down counts as up; at least 1.
     pub rise: u32,
+    /// `fall`: failures in a row before a server counts as down, from the first check on. 0: as keepalived, one before the
+    /// first verdict, then one more than `retry`.
+    pub fall: u32,
 }
 
 /// What a checker asks, of whom and when. Checkers with equal questions share one machine and one verdict; a
@@ -231,7 +278,7 @@ impl CheckKind {
     pub const fn keyword(&self) -> &'static str {
         match self {
             CheckKind::Ping => "PING_CHECK",
-            CheckKind::Tcp => "TCP_CHECK",
+            CheckKind::Tcp | CheckKind::Talk(_) => "TCP_CHECK",
             CheckKind::Http(HttpCheck { tls: None, .. }) => "HTTP_GET",
             CheckKind::Http(_) => "SSL_GET",
             CheckKind::Udp(_) => "UDP_CHECK",

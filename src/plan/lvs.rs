@@ -9,6 +9,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+pub use crate::plan::service_rules::{Marked, ServiceRules, Translated};
+
 /// All virtual servers of this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LvsPlan {
@@ -40,6 +42,8 @@ pub struct KernelSettings {
     pub sync: Option<SyncPlan>,
     /// `lvs_flush_on_stop` without `VS`: a stop empties the kernel's table, foreign services included.
     pub flush_at_stop: bool,
+    /// What the packet filter does for virtual servers.
+    pub rules: ServiceRules,
 }
 
 /// `lvs_sync_daemon`.
@@ -221,6 +225,10 @@ pub struct VirtualServer {
     pub real_servers: Vec<RealServer>,
     /// `ha_suspend`: checks run only while a virtual address is on this node.
     pub ha_suspend: bool,
+    /// `active_set`: of the real servers that belong to a set, only those of this one get traffic.
+    pub active_set: Option<String>,
+    /// `min_alive`: so many servers stay in service even when their checks fail; 0 for none.
+    pub min_alive: u32,
 }
 
 impl VirtualServer {
@@ -262,6 +270,10 @@ pub struct RealServer {
     pub lower_threshold: u32,
     /// Its checks; a server without any is always up.
     pub checkers: Vec<CheckerPlan>,
+    /// `set`: the set of servers that it belongs to. There may be a million servers.
+    pub set: Option<Box<str>>,
+    /// `slow_start`: how long the weight takes to grow once the server is back; zero for at once.
+    pub slow_start: Duration,
 }
 
 /// Persistence timeout that keepalived takes when none is written, in seconds.

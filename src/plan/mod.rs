@@ -10,6 +10,7 @@ pub mod process;
 pub mod route;
 pub mod scripts;
 pub mod search;
+pub mod service_rules;
 pub mod track;
 pub mod transport;
 pub mod vmac;

@@ -37,6 +37,11 @@ pub struct SearchPlan {
 }
 
 impl SearchPlan {
+    /// A search for `text` as it is.
+    pub fn literal(text: &str) -> SearchPlan {
+        SearchPlan { pattern: regex::escape(text), ..SearchPlan::default() }
+    }
+
     /// The engine's form of it, or why there is none, in words.
     pub fn compile(&self) -> Result<Regex, String> {
         let pattern = translate(&self.pattern)?;

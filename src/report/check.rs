@@ -1,11 +1,22 @@
 //! The checker role's view of itself.
 
+use super::traffic;
 use super::{CheckerDetail, CheckerStatus, RealServerStatus, VirtualServerStatus};
-use crate::check::checker::{Belief, Checker};
-use crate::check::{CheckId, Checks};
+use crate::check::checker::Belief;
+use crate::check::{CheckId, Checks, View};
 use crate::lvs::director::Director;
+use crate::lvs::traffic::Wall;
 use crate::plan::check::CheckerPlan;
-use crate::plan::lvs::VirtualServer;
+use crate::plan::lvs::{ServiceKey, VirtualServer};
+use std::net::SocketAddr;
+
+/// Clocks of a snapshot.
+pub struct Clocks<'a> {
+    /// The machine's.
+    pub wall: Wall,
+    /// For how many seconds a server of a service is what it is.
+    pub since: &'a dyn Fn(&ServiceKey, &SocketAddr) -> u64,
+}
 
 /// What the policy and the checkers know now. `ipvs_error`: why the kernel's table is not as it should be.
 ///
@@ -15,13 +26,16 @@ pub fn snapshot<'a>(
     checks: &Checks,
     ipvs_error: Option<String>,
     output: &dyn Fn(CheckId) -> Option<&'a str>,
+    clocks: &Clocks<'_>,
 ) -> CheckerStatus {
     let servers = director.plan().virtual_servers.iter().enumerate();
     CheckerStatus {
         ipvs_error,
         virtual_servers: servers
-            .map(|(index, plan)| virtual_server(director, checks, index, plan, output))
+            .map(|(index, plan)| virtual_server(director, checks, index, plan, output, clocks))
             .collect(),
+        table_latency: None,
+        overrides: traffic::overrides(director, clocks.wall),
     }
 }
 
@@ -31,13 +45,21 @@ fn virtual_server<'a>(
     index: usize,
     plan: &VirtualServer,
     output: &dyn Fn(CheckId) -> Option<&'a str>,
+    clocks: &Clocks<'_>,
 ) -> VirtualServerStatus {
+    let by_hand = director.traffic();
     let up = director.quorum_up(index);
     let real_servers = plan.real_servers.iter().enumerate().map(|(server_index, server)| RealServerStatus {
         endpoint: server.endpoint,
         weight: director.weight(index, server_index),
         up: director.server_up(index, server_index),
+        configured_weight: server.weight,
+        by_hand: traffic::by_hand(by_hand, plan, server),
+        set: server.set.as_deref().map(str::to_owned),
+        cause: director.cause(index, server_index).map(str::to_owned),
+        since_seconds: plan.keys.first().map_or(0, |key| (clocks.since)(key, &server.endpoint)),
         checkers: server.checkers.iter().map(|checker| detail(checks, checker, output)).collect(),
+        kept: director.is_kept(index, server_index),
     });
     VirtualServerStatus {
         name: plan.name.clone(),
@@ -47,6 +69,9 @@ fn virtual_server<'a>(
         hysteresis: plan.hysteresis,
         sorry_server_in_use: plan.sorry_server.is_some() && !up,
         real_servers: real_servers.collect(),
+        services: plan.keys.clone(),
+        active_set: by_hand.set(plan).map(str::to_owned),
+        min_alive: plan.min_alive,
     }
 }
 
@@ -56,10 +81,11 @@ fn detail<'a>(
     output: &dyn Fn(CheckId) -> Option<&'a str>,
 ) -> CheckerDetail {
     let question = plan.question();
-    let machine = checks.checker(&question);
+    let view = checks.view(&question);
+    let machine = view.map(|view| view.machine);
     CheckerDetail {
         kind: plan.kind.keyword().into(),
-        state: state(machine).into(),
+        state: state(view).into(),
         last_result: machine.and_then(|machine| machine.last_result()).map(str::to_owned),
         latency_us: machine.and_then(|machine| machine.latency()).map(|latency| latency.as_micros() as u64),
         failures: machine.map_or(0, |machine| machine.failures()),
@@ -67,13 +93,14 @@ fn detail<'a>(
     }
 }
 
-/// What a checker believes, in a word.
-pub(super) fn state(machine: Option<&Checker>) -> &'static str {
-    match machine.map(|machine| machine.belief()) {
+/// What a checker believes, in a word; one that cannot be asked says just that.
+pub(super) fn state(view: Option<View<'_>>) -> &'static str {
+    match view.map(|view| (view.not_run, view.machine.belief())) {
         // Of a plan in force only those of `ha_suspend` are not asked.
         None => "suspended",
-        Some(Belief::Unknown) => "unknown",
-        Some(Belief::Up) => "up",
-        Some(Belief::Down) => "down",
+        Some((Some(_), _)) => "cannot run",
+        Some((None, Belief::Unknown)) => "unknown",
+        Some((None, Belief::Up)) => "up",
+        Some((None, Belief::Down)) => "down",
     }
 }

@@ -30,7 +30,7 @@ pub struct CheckReport {
     pub check: String,
     /// Who wants the answer, each a real server of a virtual server. More than one: they share this check.
     pub servers: Vec<Asker>,
-    /// `up`, `down`, `unknown` (not asked yet) or `suspended` (`ha_suspend`).
+    /// `up`, `down`, `unknown` (not asked yet), `cannot run` (our own trouble) or `suspended` (`ha_suspend`).
     pub state: String,
     /// Milliseconds in that state.
     pub since_ms: u64,
@@ -202,7 +202,7 @@ pub fn report<'a>(
 
 /// What the checker that asks `question` believes, in a word.
 pub fn belief(checks: &Checks, question: &Question) -> &'static str {
-    state(checks.checker(question))
+    state(checks.view(question))
 }
 
 fn check<'a>(
@@ -225,7 +225,7 @@ fn check<'a>(
     let micros = |percent| latencies.percentile(percent).map_or(0, |time| time.as_micros() as u64);
     let last = view.machine.latency();
     CheckReport {
-        state: state(Some(view.machine)).into(),
+        state: state(Some(view)).into(),
         since_ms: now.saturating_duration_since(view.since).as_millis() as u64,
         last_result: view.machine.last_result().map(str::to_owned),
         failures: view.machine.failures(),

@@ -6,14 +6,17 @@ pub mod check;
 pub mod checks;
 pub mod dumps;
 pub mod scripts;
+pub mod traffic;
 pub mod vrrp;
 
 pub use bfd::{BfdSessionStatus, BfdStatus};
 pub use checks::{CheckNowReport, ChecksReport, ServerFilter};
 pub use scripts::{ScriptsStatus, TrackerStatus};
+pub use traffic::{OverrideStatus, TrafficOutcome};
 
 use crate::net::{AddressFamily, IpCidr, Priority};
 use crate::plan::Generation;
+use crate::plan::lvs::ServiceKey;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 
@@ -232,6 +235,25 @@ pub struct CheckerStatus {
     pub ipvs_error: Option<String>,
     /// The virtual servers.
     pub virtual_servers: Vec<VirtualServerStatus>,
+    /// How long verdicts took to get into the kernel's table; `None` before the first.
+    #[serde(default)]
+    pub table_latency: Option<TableLatency>,
+    /// What is said of traffic by hand.
+    #[serde(default)]
+    pub overrides: Vec<OverrideStatus>,
+}
+
+/// From the moment a verdict was reached until the kernel had acknowledged what follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableLatency {
+    /// Batches of changes.
+    pub changes: u64,
+    /// Mean, in microseconds.
+    pub mean_us: u64,
+    /// The longest, in microseconds.
+    pub worst_us: u64,
+    /// The last, in microseconds.
+    pub last_us: u64,
 }
 
 /// One virtual server.
@@ -251,6 +273,15 @@ pub struct VirtualServerStatus {
     pub sorry_server_in_use: bool,
     /// The real servers.
     pub real_servers: Vec<RealServerStatus>,
+    /// The kernel's services behind it.
+    #[serde(default)]
+    pub services: Vec<ServiceKey>,
+    /// Of the servers that belong to a set, only those of this one get traffic.
+    #[serde(default)]
+    pub active_set: Option<String>,
+    /// So many servers stay in service even when their checks fail (`min_alive`).
+    #[serde(default)]
+    pub min_alive: u32,
 }
 
 /// One real server.
@@ -258,12 +289,30 @@ pub struct VirtualServerStatus {
 pub struct RealServerStatus {
     /// Address and port.
     pub endpoint: SocketAddr,
-    /// Configured weight.
+    /// Weight in force, when it is up: given by hand, or the configured one and what checks say of it.
     pub weight: u32,
     /// Is it in service as far as checks say?
     pub up: bool,
     /// Its checkers.
     pub checkers: Vec<CheckerDetail>,
+    /// Configured weight.
+    #[serde(default)]
+    pub configured_weight: u32,
+    /// Why the weight is not the configured one, if somebody decided that.
+    #[serde(default)]
+    pub by_hand: Option<String>,
+    /// The set that it belongs to.
+    #[serde(default)]
+    pub set: Option<String>,
+    /// Of what is down: the check that failed, and how.
+    #[serde(default)]
+    pub cause: Option<String>,
+    /// Seconds since it came up or went down, or since it is known.
+    #[serde(default)]
+    pub since_seconds: u64,
+    /// Is it kept in service although its checks fail (`min_alive`)?
+    #[serde(default)]
+    pub kept: bool,
 }
 
 /// One checker.
@@ -271,7 +320,7 @@ pub struct RealServerStatus {
 pub struct CheckerDetail {
     /// `PING_CHECK`, `TCP_CHECK`, `HTTP_GET`.
     pub kind: String,
-    /// `up`, `down` or `unknown` (not asked yet).
+    /// `up`, `down`, `unknown` (not asked yet), `cannot run` (our own trouble) or `suspended` (`ha_suspend`).
     pub state: String,
     /// Last result in words.
     pub last_result: Option<String>,

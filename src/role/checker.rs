@@ -5,7 +5,9 @@
 
 mod look;
 mod memory;
+mod outbox;
 mod programs;
+mod traffic;
 
 use super::held_addresses::HeldAddresses;
 use super::ipvs_worker::{IpvsWorker, Opener, Report, open_kernel};
@@ -14,30 +16,30 @@ use super::{EXIT_STOPPED, probe_io};
 use crate::check::held::HeldVerdict;
 use crate::check::probe::{Mark, Outcome, words};
 use crate::check::{self, Action, CheckId, Checks, Verdict};
-use crate::link::frame::{Decoder, FrameError, encode};
+use crate::link::frame::{Decoder, FrameError};
 use crate::link::{FromChecker, News, ToChecker};
 use crate::lvs::director::Director;
 use crate::lvs::notify;
 use crate::lvs::table::Service;
 use crate::netlink::NetlinkError;
-use crate::plan::Generation;
 use crate::plan::check::{CheckKind, Question, WeightChange};
 use crate::plan::lvs::{LvsPlan, ServiceKey, VirtualServer};
 use crate::report::{self, CheckerStatus, ServerFilter};
 use crate::sys::process::release_free_memory;
 use crate::time::Instant;
 use look::Looks;
+use outbox::Outbox;
 use programs::Programs;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tracing::{error, info, trace, warn};
@@ -50,6 +52,9 @@ const REPORTS: usize = 16;
 
 /// Changes of servers that may wait to be told: a table of 100,000 servers that all change at once.
 const MAX_NEWS: usize = 100_000;
+
+/// Ends of conversations that are looked at before the link is heard again.
+const ENDS_AT_ONCE: usize = 1000;
 
 /// Octets read from the link at once; plans are large.
 const LINK_READ: usize = 64 << 10;
@@ -65,7 +70,13 @@ pub fn run_with(link: UnixStream, opener: Opener) -> ExitCode {
         Ok(runtime) => runtime,
         Err(why) => return fail(&format!("no runtime: {why}")),
     };
-    match runtime.block_on(async { Role::start(link, opener)?.live().await }) {
+    // As a task of its own: what wakes it from this thread then costs no system call, which a root future's waker does.
+    let life = async {
+        let role = Role::start(link, opener)?;
+        let ended = tokio::spawn(role.live()).await;
+        ended.map_err(|error| RoleError::Io("the role's task", io::Error::other(error)))?
+    };
+    match runtime.block_on(life) {
         Ok(()) => ExitCode::from(EXIT_STOPPED),
         Err(why) => fail(&why.to_string()),
     }
@@ -102,6 +113,16 @@ struct Finished {
     output: String,
 }
 
+/// What ended the wait.
+enum Happened {
+    Read(io::Result<usize>),
+    Writable,
+    Finished(Finished),
+    Told(Report),
+    Addresses(Result<BTreeSet<IpAddr>, NetlinkError>),
+    Due,
+}
+
 /// The sources of events. Apart from [`State`], so that waiting for them borrows nothing else.
 struct Role {
     reader: OwnedReadHalf,
@@ -114,6 +135,9 @@ struct Role {
 
 struct State {
     origin: std::time::Instant,
+    now: Instant,
+    /// Its own number; asking for it is a system call.
+    process: u32,
     checks: Checks,
     /// From the first plan on, once the kernel's table is known.
     director: Option<Director>,
@@ -130,6 +154,7 @@ struct State {
     conversations: HashMap<CheckId, AbortHandle>,
     on_finished: mpsc::Sender<Finished>,
     programs: Programs,
+    desk: traffic::Desk,
     looks: Looks,
     outbox: Outbox,
     scheduling: Scheduling,
@@ -143,13 +168,16 @@ impl Role {
         let link_error = |error| RoleError::Io("link", error);
         link.set_nonblocking(true).map_err(link_error)?;
         let (reader, writer) = tokio::net::UnixStream::from_std(link).map_err(link_error)?.into_split();
-        let (on_finished, finished) = mpsc::channel(probe_io::MAX_CONVERSATIONS);
+        let limit = probe_io::most_conversations();
+        let (on_finished, finished) = mpsc::channel(limit);
         let (on_report, reports) = mpsc::channel(REPORTS);
         let worker =
             IpvsWorker::start(opener, on_report).map_err(|error| RoleError::Io("no thread", error))?;
         let state = State {
             origin: std::time::Instant::now(),
-            checks: Checks::new(probe_io::MAX_CONVERSATIONS),
+            now: Instant::ZERO,
+            process: std::process::id(),
+            checks: Checks::new(limit),
             director: None,
             remembered: Vec::new(),
             first_plan: None,
@@ -160,6 +188,7 @@ impl Role {
             conversations: HashMap::new(),
             on_finished,
             programs: Programs::new(random()),
+            desk: traffic::Desk::default(),
             looks: Looks::default(),
             outbox: Outbox::new(writer),
             scheduling: Scheduling::new(super::Role::Checker.ident(), false),
@@ -173,41 +202,60 @@ impl Role {
         let mut decoder = Decoder::default();
         let mut buffer = vec![0; LINK_READ];
         let mut link_ended = false;
+        // One timer for all deadlines, set anew only when the next one is another.
+        let alarm = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(alarm);
         while self.state.farewell.is_none() {
             let state = &mut self.state;
-            let due = state.sleep();
-            tokio::select! {
-                read = self.reader.read(&mut buffer), if !link_ended => match read {
-                    // An order given before still counts.
-                    Ok(0) | Err(_) if state.stopping => link_ended = true,
-                    Ok(0) | Err(_) => {
-                        info!("the supervisor is gone: checks end, the kernel's IPVS table stays as it is");
-                        return Ok(());
+            let due = state.due();
+            if let Some(at) = due.filter(|at| *at != alarm.deadline()) {
+                alarm.as_mut().reset(at);
+            }
+            let happened = tokio::select! {
+                read = self.reader.read(&mut buffer), if !link_ended => Happened::Read(read),
+                _ = state.outbox.writer.writable(), if state.outbox.waits() => Happened::Writable,
+                Some(finished) = self.finished.recv() => Happened::Finished(finished),
+                Some(report) = self.reports.recv() => Happened::Told(report),
+                change = changed(&mut self.addresses) => Happened::Addresses(change),
+                () = &mut alarm, if due.is_some() => Happened::Due,
+            };
+            state.look_at_the_clock();
+            match happened {
+                // An order given before still counts.
+                Happened::Read(Ok(0) | Err(_)) if state.stopping => link_ended = true,
+                Happened::Read(Ok(0) | Err(_)) => {
+                    info!("the supervisor is gone: checks end, the kernel's IPVS table stays as it is");
+                    return Ok(());
+                }
+                Happened::Read(Ok(count)) => {
+                    decoder.push(&buffer[..count]); // read() counts within the buffer
+                    while let Some(message) = decoder.message()? {
+                        state.hear(message);
                     }
-                    Ok(count) => {
-                        decoder.push(&buffer[..count]); // read() counts within the buffer
-                        while let Some(message) = decoder.message()? {
-                            state.hear(message);
-                        }
+                }
+                Happened::Writable => state.outbox.flush(),
+                Happened::Finished(finished) => {
+                    state.finished(finished);
+                    // What ended meanwhile, too: a turn of this loop costs more than they do.
+                    for _ in 0..ENDS_AT_ONCE {
+                        let Ok(another) = self.finished.try_recv() else { break };
+                        state.finished(another);
                     }
-                },
-                _ = state.outbox.writer.writable(), if state.outbox.waits() => state.outbox.flush(),
-                Some(finished) = self.finished.recv() => state.finished(finished),
-                Some(report) = self.reports.recv() => state.told(report),
-                change = changed(&mut self.addresses) => match change {
-                    Ok(addresses) => state.hold(addresses),
-                    Err(error) => {
-                        warn!("{error}; the checks of ha_suspend run all the time");
-                        (self.addresses, state.held, state.unwatchable) = (None, None, true);
-                        state.ask();
-                    }
-                },
-                () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {}
+                }
+                Happened::Told(report) => state.told(report),
+                Happened::Addresses(Ok(addresses)) => state.hold(addresses),
+                Happened::Addresses(Err(error)) => {
+                    warn!("{error}; the checks of ha_suspend run all the time");
+                    (self.addresses, state.held, state.unwatchable) = (None, None, true);
+                    state.ask();
+                }
+                Happened::Due => {}
             }
             if self.addresses.is_none() && state.must_watch() {
                 self.addresses = state.watch();
             }
             state.run_due_checks();
+            state.move_traffic_on();
             state.answer();
         }
         self.state.leave().await;
@@ -216,17 +264,24 @@ impl Role {
 }
 
 impl State {
+    /// When the wait ended: the clock is read once a turn.
     fn now(&self) -> Instant {
-        Instant::ZERO + self.origin.elapsed()
+        self.now
     }
 
-    /// Time until a check is due, or somebody who looks has waited long enough.
-    fn sleep(&self) -> Option<Duration> {
+    fn look_at_the_clock(&mut self) {
+        self.now = Instant::ZERO + self.origin.elapsed();
+    }
+
+    /// When a check is due, somebody who looks has waited long enough, or something said by hand changes.
+    fn due(&self) -> Option<tokio::time::Instant> {
         if self.stopping {
             return None;
         }
-        let due = self.checks.next_timeout().into_iter().chain(self.looks.deadline()).min();
-        due.map(|due| due.saturating_duration_since(self.now()))
+        let due = self.checks.next_timeout().into_iter().chain(self.looks.deadline());
+        let due = due.chain(self.director.as_ref().and_then(Director::next_timeout));
+        let due = due.chain(self.traffic_due().map(|span| self.now + span)).min()?;
+        Some((self.origin + due.saturating_duration_since(Instant::ZERO)).into())
     }
 
     fn hear(&mut self, message: ToChecker) {
@@ -244,6 +299,8 @@ impl State {
             ToChecker::Ran(report) => self.programs.ended(report),
             ToChecker::Held(all) => self.remembered = all,
             ToChecker::Master(master) => self.worker.master(master),
+            ToChecker::Overrides(overrides) => self.desk.hold(overrides),
+            ToChecker::Traffic(number, order) => self.order(number, &order),
             ToChecker::Stop { release } => self.stop(release),
         }
     }
@@ -273,7 +330,7 @@ impl State {
     fn adopt(&mut self, observed: crate::lvs::table::Table) {
         let Some(plan) = self.first_plan.take() else { return };
         let mut events = Vec::new();
-        let mut director = Director::start(plan, &observed, &mut events);
+        let mut director = Director::start_with(plan, &observed, self.desk.first(), &mut events);
         let goes_on = !self.remembered.is_empty();
         if goes_on {
             self.restore(&mut director, &mut events);
@@ -293,6 +350,14 @@ impl State {
         let changes = self.changes();
         let Some(director) = &self.director else { return };
         self.worker.plan(director.plan().generation, &director.plan().kernel, changes);
+        let plan = director.plan();
+        let servers: HashSet<(ServiceKey, SocketAddr)> = plan
+            .virtual_servers
+            .iter()
+            .flat_map(|server| server.keys.first().map(|key| (*key, &server.real_servers)))
+            .flat_map(|(key, servers)| servers.iter().map(move |server| (key, server.endpoint)))
+            .collect();
+        self.desk.forget(|service, endpoint| servers.contains(&(*service, *endpoint)));
         self.ask();
     }
 
@@ -384,10 +449,21 @@ impl State {
         if self.stopping {
             return;
         }
+        self.grow(now);
         if self.checks.next_timeout().is_some_and(|due| due <= now) {
             let mut actions = Vec::new();
             self.checks.handle_timeout(now, &mut actions);
             self.perform(actions);
+        }
+    }
+
+    /// Weights that grow (`slow_start`) take their next step.
+    fn grow(&mut self, now: Instant) {
+        let Some(director) = &mut self.director else { return };
+        director.advance(now);
+        let changes = self.changes();
+        if !changes.is_empty() {
+            self.worker.want(changes);
         }
     }
 
@@ -433,7 +509,7 @@ impl State {
             return;
         }
         // Other programs that ping from here count from small numbers, too.
-        let mark = Mark { identifier: mark.identifier ^ std::process::id() as u16, ..mark };
+        let mark = Mark { identifier: mark.identifier ^ self.process as u16, ..mark };
         let task = tokio::spawn(async move {
             let (outcome, latency) = probe_io::ask(&question, part, mark, trace).await;
             match &outcome {
@@ -451,7 +527,9 @@ impl State {
     }
 
     fn verdict(&mut self, question: &Question, verdict: Verdict) {
+        let now = self.now();
         let Some(director) = &mut self.director else { return };
+        director.advance(now);
         let mut events = Vec::new();
         let result = match verdict {
             Verdict::Up => Ok(()),
@@ -491,11 +569,13 @@ impl State {
 
     /// Answers what the supervisor has asked, once it has read what went before.
     fn answer(&mut self) {
-        while !self.outbox.waits() {
+        while self.outbox.takes_more() {
             let message = if let Some(number) = self.outbox.alive.take() {
                 FromChecker::Alive(number)
             } else if let Some(order) = self.programs.next_order() {
                 FromChecker::Run(order)
+            } else if let Some(answer) = self.desk.answers.pop_front() {
+                answer
             } else if let Some(news) = self.outbox.news.pop_front() {
                 FromChecker::News(news)
             } else if let Some(generation) = self.outbox.applied.take() {
@@ -506,16 +586,24 @@ impl State {
             } else if let Some(answer) = self.look() {
                 answer
             } else {
-                return;
+                break;
             };
-            self.outbox.send(&message);
+            self.outbox.put(&message);
         }
+        self.outbox.flush();
     }
 
     fn status(&self) -> CheckerStatus {
         let nothing = Director::default();
         let director = self.director.as_ref().unwrap_or(&nothing);
-        report::check::snapshot(director, &self.checks, self.trouble.clone(), &|id| self.looks.output(id))
+        let now = self.now();
+        let since = |service: &ServiceKey, endpoint: &SocketAddr| self.desk.since(service, endpoint, now);
+        let clocks = report::check::Clocks { wall: traffic::wall(), since: &since };
+        let output = |id| self.looks.output(id);
+        CheckerStatus {
+            table_latency: self.worker.latency(),
+            ..report::check::snapshot(director, &self.checks, self.trouble.clone(), &output, &clocks)
+        }
     }
 
     /// The next answer to those who look.
@@ -527,6 +615,7 @@ impl State {
 
     /// News for those who asked to be told.
     fn tell(&mut self, events: &[notify::Event]) {
+        self.desk.note(events, self.now());
         let news = events.iter().filter_map(News::of_server);
         self.outbox.news.extend(news);
         let surplus = self.outbox.news.len().saturating_sub(MAX_NEWS);
@@ -569,61 +658,6 @@ impl State {
         if tokio::time::timeout(FAREWELL, send_all).await.is_err() {
             warn!("the supervisor did not read the end of the checker role");
         }
-    }
-}
-
-/// Messages on their way to the supervisor. Of each kind but news only the newest waits, and the backlog is one
-/// message: a supervisor that does not read costs next to nothing.
-struct Outbox {
-    writer: OwnedWriteHalf,
-    backlog: Vec<u8>,
-    /// How much of the backlog has left.
-    sent: usize,
-    alive: Option<u64>,
-    applied: Option<Generation>,
-    snapshot: Option<u64>,
-    /// In the order in which it happened.
-    news: VecDeque<News>,
-}
-
-impl Outbox {
-    fn new(writer: OwnedWriteHalf) -> Outbox {
-        Outbox {
-            writer,
-            backlog: Vec::new(),
-            sent: 0,
-            alive: None,
-            applied: None,
-            snapshot: None,
-            news: VecDeque::new(),
-        }
-    }
-
-    fn waits(&self) -> bool {
-        self.sent < self.backlog.len()
-    }
-
-    fn send(&mut self, message: &FromChecker) {
-        match encode(message) {
-            Ok(frame) => {
-                self.backlog.extend_from_slice(&frame);
-                self.flush();
-            }
-            Err(why) => error!("message to the supervisor dropped: {why}"),
-        }
-    }
-
-    /// Writes as much as fits now. A link that broke is noticed by the reader.
-    fn flush(&mut self) {
-        while self.waits() {
-            match self.writer.try_write(&self.backlog[self.sent..]) {
-                Ok(count) if count > 0 => self.sent += count,
-                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return,
-                Ok(_) | Err(_) => self.sent = self.backlog.len(),
-            }
-        }
-        // A snapshot is large and rare: its memory goes back.
-        (self.backlog, self.sent) = (Vec::new(), 0);
     }
 }
 

@@ -4,6 +4,7 @@
 //! refusal takes a fresh dump and tries again, ever more slowly.
 
 mod around;
+mod rules;
 
 use crate::lvs::reconcile;
 use crate::lvs::sync::SyncDaemon;
@@ -11,7 +12,8 @@ use crate::lvs::table::{Service, Table, TableOp};
 use crate::netlink::NetlinkError;
 use crate::netlink::ipvs::Ipvs;
 use crate::plan::Generation;
-use crate::plan::lvs::{KernelSettings, ServiceKey, SyncRole, Timeouts};
+use crate::plan::lvs::{KernelSettings, ServiceKey, ServiceRules, SyncRole, Timeouts};
+use crate::report::TableLatency;
 use around::Around;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -54,6 +56,10 @@ pub trait TableStore {
     fn start_daemon(&mut self, daemon: &SyncDaemon) -> Result<(), StoreError>;
     /// Stops the one of this role.
     fn stop_daemon(&mut self, role: SyncRole) -> Result<(), StoreError>;
+    /// Makes the packet filter's part as `rules` say; a table called `before` goes if it has another name.
+    fn set_rules(&mut self, rules: &ServiceRules, before: Option<&str>) -> Result<(), StoreError>;
+    /// Is it still there?
+    fn has_rules(&mut self, rules: &ServiceRules) -> Result<bool, StoreError>;
 }
 
 /// Opens the table; called again, slowly, for as long as it fails.
@@ -98,6 +104,14 @@ impl TableStore for Ipvs {
     fn stop_daemon(&mut self, role: SyncRole) -> Result<(), StoreError> {
         Ok(Ipvs::stop_daemon(self, role)?)
     }
+
+    fn set_rules(&mut self, rules: &ServiceRules, before: Option<&str>) -> Result<(), StoreError> {
+        rules::set(rules, before)
+    }
+
+    fn has_rules(&mut self, rules: &ServiceRules) -> Result<bool, StoreError> {
+        rules::are_there(rules)
+    }
 }
 
 /// Opens the kernel's own table.
@@ -141,10 +155,21 @@ impl IpvsWorker {
 
     /// Wants these services so from now on (`None`: gone). Later wishes replace earlier ones of the same service.
     pub fn want(&self, changes: impl IntoIterator<Item = (ServiceKey, Option<Service>)>) {
-        self.mailbox.post(|pending| pending.changes.extend(changes));
+        self.mailbox.post(|pending| {
+            pending.changes.extend(changes);
+            pending.since.get_or_insert_with(Instant::now);
+        });
     }
 
-    /// A new plan is in force: audits first, and answers [`Report::Settled`] once `changes` have been tried.
+    /// How long verdicts took to get into the kernel's table.
+    pub fn latency(&self) -> Option<TableLatency> {
+        let latency = self.mailbox.latency.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let &Latency { changes, total_us, worst_us, last_us } = &*latency;
+        let mean_us = total_us.checked_div(changes)?;
+        Some(TableLatency { changes, mean_us, worst_us, last_us })
+    }
+
+    /// A new plan is in force: tries `changes`, audits, and answers [`Report::Settled`].
     pub fn plan(
         &self,
         generation: Generation,
@@ -180,6 +205,8 @@ impl Drop for IpvsWorker {
 struct Pending {
     begin: Option<bool>,
     changes: BTreeMap<ServiceKey, Option<Service>>,
+    /// When the first of the changes that follow from verdicts was wanted.
+    since: Option<Instant>,
     generation: Option<Generation>,
     settings: Option<KernelSettings>,
     master: Option<bool>,
@@ -203,6 +230,16 @@ impl Pending {
 struct Mailbox {
     pending: Mutex<Pending>,
     filled: Condvar,
+    latency: Mutex<Latency>,
+}
+
+/// How long verdicts took to get into the kernel's table, in microseconds.
+#[derive(Default)]
+struct Latency {
+    changes: u64,
+    total_us: u64,
+    worst_us: u64,
+    last_us: u64,
 }
 
 impl Mailbox {
@@ -218,6 +255,16 @@ impl Mailbox {
 
     fn is_closed(&self) -> bool {
         self.lock().closed
+    }
+
+    /// What was wanted at `since` is in the kernel's table now.
+    fn settled(&self, since: Instant) {
+        let took = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let mut latency = self.latency.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        latency.changes = latency.changes.saturating_add(1);
+        latency.total_us = latency.total_us.saturating_add(took);
+        latency.worst_us = latency.worst_us.max(took);
+        latency.last_us = took;
     }
 
     /// What has been posted; empty when `deadline` comes first.
@@ -291,25 +338,31 @@ impl Worker {
                 self.begin();
             }
             let now = Instant::now();
-            let audits = pending.generation.is_some() || now >= self.audit_at;
+            // A reload looks as well; at start the table has just been seen.
+            let reloads = pending.generation.is_some() && !self.owned.is_empty();
+            let audits = reloads || now >= self.audit_at;
             if let Some(master) = pending.master {
                 self.around.master(master);
             }
             if let Some(settings) = pending.settings {
                 self.around.plan(settings);
             }
-            if audits || pending.master.is_some() {
+            if audits || pending.generation.is_some() || pending.master.is_some() {
                 self.settle_around();
-            }
-            if audits {
-                self.audit_at = now + AUDIT_INTERVAL;
-                self.audit();
             }
             let changed: BTreeSet<ServiceKey> = pending.changes.keys().copied().collect();
             self.note(pending.changes);
             match self.retry_at {
                 Some(at) if now >= at || pending.generation.is_some() => self.settle_all(),
                 _ => self.settle(&changed),
+            }
+            if let Some(since) = pending.since.filter(|_| self.retry_at.is_none()) {
+                self.mailbox.settled(since);
+            }
+            // What is asked for comes first: reading a long table takes a while.
+            if audits {
+                self.audit_at = now + AUDIT_INTERVAL;
+                self.audit();
             }
             if let Some(generation) = pending.generation {
                 self.report(Report::Settled(generation));

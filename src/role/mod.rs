@@ -15,6 +15,8 @@ pub mod scripts;
 mod supervisor_link;
 pub mod vrrp;
 
+pub(crate) use probe_io::tls::config as any_certificate;
+
 use nix::sys::signal::{SigSet, Signal};
 use std::fs::OpenOptions;
 use std::io;

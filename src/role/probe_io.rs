@@ -1,33 +1,53 @@
 //! Real sockets for the conversations of `check::probe`: one socket, one task, one deadline per step.
 
 mod ping;
-mod tls;
+pub(super) mod tls;
 mod trace;
+mod trust;
 
 pub use trace::Trace;
 
 use crate::check::probe::{Mark, Outcome, Probe, ProbeInput, ProbeStep, conversation, words};
 use crate::plan::check::{CheckKind, Question, Target};
+use crate::sys::process::raise_descriptor_limit;
 use socket2::{Domain, SockRef, Socket, Type};
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Conversations at a time. Each takes a file descriptor, of which a process has 1024 unless somebody says else.
-pub const MAX_CONVERSATIONS: usize = 512;
+/// Conversations at a time, where there are file descriptors for them: each takes one. A /16 of servers that do not answer,
+/// asked every ten seconds with a connect_timeout of five, needs half as many.
+const MOST_CONVERSATIONS: u64 = 65_536;
+
+/// As many at a time, however little the machine allows: what has no descriptor then says so.
+const LEAST_CONVERSATIONS: u64 = 64;
+
+/// File descriptors that this process needs besides.
+const OTHER_DESCRIPTORS: u64 = 128;
+
+/// Conversations at a time; the process takes as many descriptors for them as it may have.
+pub fn most_conversations() -> usize {
+    let descriptors = raise_descriptor_limit(MOST_CONVERSATIONS + OTHER_DESCRIPTORS).unwrap_or(0);
+    descriptors.saturating_sub(OTHER_DESCRIPTORS).clamp(LEAST_CONVERSATIONS, MOST_CONVERSATIONS) as usize
+}
 
 /// A conversation ends after this many connect_timeouts, however lively: a server that sends one octet now and then
 /// would hold a socket for ever.
 pub const MAX_STEPS: u32 = 60;
 
-/// Octets read at once.
-const READ_SIZE: usize = 16 << 10;
+/// The most that is read of a stream at once.
+const READ_SIZE: usize = 64 << 10;
 
-/// The largest answer to a datagram there can be.
-const DATAGRAM_SIZE: usize = 64 << 10;
+/// Octets of a datagram that are looked at. Each conversation has room of its own, and there may be many; no check asks for
+/// more: UDP_CHECK compares 255 at most, a name server sends 512 to those who do not say that they take more (RFC 1035 4.2.1).
+const DATAGRAM_SIZE: usize = 4 << 10;
 
 /// Holds the conversation about part `part` of `question`; how it ended and how long it took. What passes is recorded
 /// in `trace`.
@@ -47,8 +67,11 @@ pub async fn ask(question: &Question, part: usize, mark: Mark, trace: Option<Tra
     let trace = trace.as_ref();
     let talk = async {
         match question.kind {
-            CheckKind::Ping => ping::ping(&question.target, probe, mark, limit).await,
-            CheckKind::Udp(_) | CheckKind::Dns(_) => datagrams(&question.target, probe, limit).await,
+            // In boxes: a task is as large as the largest of them, and most are TCP.
+            CheckKind::Ping => Box::pin(ping::ping(&question.target, probe, mark, limit)).await,
+            CheckKind::Udp(_) | CheckKind::Dns(_) => {
+                Box::pin(datagrams(&question.target, probe, limit)).await
+            }
             _ => stream(question, part, probe, limit, trace).await,
         }
     };
@@ -99,7 +122,11 @@ async fn stream(
         Err(_) => end(probe.step(ProbeInput::TimedOut(limit))),
         Ok(Err(error)) if is_our_own(&error) => Outcome::NotRun(cannot_connect(target, &error)),
         Ok(Err(error)) => {
-            let how = format!("{} after {}", how_it_broke(&error), words(started.elapsed()));
+            let why = match error.kind() {
+                io::ErrorKind::NetworkUnreachable if has_no_route(target) => NO_ROUTE.to_owned(),
+                _ => how_it_broke(&error),
+            };
+            let how = format!("{why} after {}", words(started.elapsed()));
             end(probe.step(ProbeInput::Broken(&how)))
         }
         Ok(Ok(connection)) => match &question.kind {
@@ -107,11 +134,21 @@ async fn stream(
                 if let Some(trace) = trace {
                     trace.note("the connection stands, TLS begins");
                 }
-                tls::converse(check, part, target, connection, probe, limit).await
+                Box::pin(tls::converse(check, part, target, connection, probe, limit)).await
             }
             _ => talk(&mut { connection }, &mut *probe, limit).await,
         },
     }
+}
+
+/// Said where it is this machine that knows no way. A failure all the same, as for keepalived: clients are sent the same way.
+const NO_ROUTE: &str = "this machine has no route to it";
+
+/// Does this machine itself know no way there? A router far away says the same words.
+fn has_no_route(target: &Target) -> bool {
+    let Ok(socket) = udp_socket(target) else { return false };
+    let connected = SockRef::from(&socket).connect(&target.endpoint.into());
+    connected.is_err_and(|error| error.kind() == io::ErrorKind::NetworkUnreachable)
 }
 
 /// Passes on what is said, over anything that is a stream.
@@ -120,7 +157,6 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     probe: &mut dyn Probe,
     limit: Duration,
 ) -> Outcome {
-    let mut buffer = Vec::new();
     let mut step = probe.step(ProbeInput::Connected);
     loop {
         step = match step {
@@ -130,21 +166,35 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
                 Ok(Err(error)) => probe.step(ProbeInput::Broken(&how_it_broke(&error))),
                 Err(_) => probe.step(ProbeInput::TimedOut(limit)),
             },
-            ProbeStep::Wait => {
-                buffer.resize(READ_SIZE, 0);
-                match timeout(limit, connection.read(&mut buffer)).await {
-                    Ok(Ok(0)) => probe.step(ProbeInput::Closed),
-                    Ok(Ok(count)) => probe.step(ProbeInput::Data(&buffer[..count])), // read() counts within the buffer
-                    // The end of a TLS stream without close_notify: as for keepalived, an end.
-                    Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                        probe.step(ProbeInput::Closed)
-                    }
-                    Ok(Err(error)) => probe.step(ProbeInput::Broken(&how_it_broke(&error))),
-                    Err(_) => probe.step(ProbeInput::TimedOut(limit)),
-                }
-            }
+            ProbeStep::Wait => match timeout(limit, hear(connection, probe)).await {
+                Ok(step) => step,
+                Err(_) => probe.step(ProbeInput::TimedOut(limit)),
+            },
         };
     }
+}
+
+thread_local! {
+    /// What is read is looked at before anybody else reads: one place is enough for all conversations of a thread.
+    static HEARD: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_SIZE].into_boxed_slice());
+}
+
+/// The step that follows from the next octets, or from their end. Nothing is held while none come.
+async fn hear<S: AsyncRead + Unpin>(connection: &mut S, probe: &mut dyn Probe) -> ProbeStep {
+    poll_fn(|context| {
+        HEARD.with_borrow_mut(|place| {
+            let mut buffer = ReadBuf::new(place);
+            let read = ready!(Pin::new(&mut *connection).poll_read(context, &mut buffer));
+            Poll::Ready(match read {
+                Ok(()) if buffer.filled().is_empty() => probe.step(ProbeInput::Closed),
+                Ok(()) => probe.step(ProbeInput::Data(buffer.filled())),
+                // The end of a TLS stream without close_notify: as for keepalived, an end.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => probe.step(ProbeInput::Closed),
+                Err(error) => probe.step(ProbeInput::Broken(&how_it_broke(&error))),
+            })
+        })
+    })
+    .await
 }
 
 async fn send<S: AsyncWrite + Unpin>(connection: &mut S, octets: &[u8]) -> io::Result<()> {
@@ -320,3 +370,6 @@ fn end(step: ProbeStep) -> Outcome {
         ProbeStep::Send(_) | ProbeStep::Wait => Outcome::Failure("no connection".into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

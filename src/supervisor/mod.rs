@@ -14,6 +14,7 @@ mod kept;
 mod life;
 mod marker;
 mod orders;
+mod overrides_file;
 mod pidfile;
 mod privileges;
 mod relay;
@@ -26,6 +27,7 @@ mod slot;
 mod start;
 mod status;
 mod takeover;
+mod traffic;
 mod upgrade;
 mod worker;
 

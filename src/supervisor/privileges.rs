@@ -50,7 +50,7 @@ mod tests {
         let json = serde_json::json!({
             "name": "web", "keys": [], "scheduler": "rr", "scheduler_flags": 0, "persistence": null,
             "persistence_engine": null, "one_packet": false, "quorum": 1, "hysteresis": 0, "sorry_server": null,
-            "alpha": false, "ha_suspend": false, "omega": false, "real_servers": [],
+            "alpha": false, "ha_suspend": false, "omega": false, "real_servers": [], "min_alive": 0,
         });
         let server: VirtualServer = serde_json::from_value(json).expect("a virtual server");
         let mut services = Plans::default();

@@ -62,8 +62,9 @@ impl Supervisor {
     pub(super) fn before_plan(&self, worker: Worker) -> Option<Vec<u8>> {
         if worker == Worker::Checker {
             let master = self.followed_is_master().and_then(|master| master_frame(master).ok());
-            let frames: Vec<Vec<u8>> = master.into_iter().chain(self.held_verdicts()).collect();
-            return (!frames.is_empty()).then(|| frames.concat());
+            let frames = master.into_iter().chain(self.held_verdicts()).chain(self.overrides_frame());
+            let frames: Vec<u8> = frames.flatten().collect();
+            return (!frames.is_empty()).then_some(frames);
         }
         if worker == Worker::Vrrp {
             // Before its plan, so that a Master that goes on says the same priority as before.

@@ -11,6 +11,7 @@ use super::reload::{QueuedReload, Reload};
 use super::settings::Settings;
 use super::slot::Slot;
 use super::status::{Recent, StatusRound};
+use super::traffic::Traffic;
 use super::upgrade::Successor;
 use super::worker::{Report, START_ORDER, STOP_ORDER, WORKERS, Worker};
 use crate::check::held::HeldVerdict;
@@ -64,6 +65,7 @@ pub struct Supervisor {
     pub(super) status: StatusRound,
     pub(super) checker_asks: CheckerAsks,
     pub(super) dumps: Dumps,
+    pub(super) traffic: Traffic,
     pub(super) recent: VecDeque<Recent>,
     pub(super) started: Instant,
     pub(super) compiled: mpsc::Sender<Result<Compiled, String>>,
@@ -145,6 +147,7 @@ impl Supervisor {
         let Configuration { plans, generation, errors } = first;
         let maintenance = orders::load(&settings.maintenance_file());
         Supervisor {
+            traffic: Traffic::from_file(settings.overrides_file.clone()),
             settings,
             generation,
             tracked: trackers(&plans.scripts, &plans.bfd),
@@ -258,6 +261,8 @@ impl Supervisor {
                     Report::Order(order) => self.relay_order(order),
                     Report::Verdicts(all, list) => self.hold_verdicts(all, list),
                     Report::Ran(report) => self.relay_end(report),
+                    Report::Overrides(overrides) => self.keep_overrides(overrides),
+                    Report::Traffic(number, result) => self.on_traffic(number, result),
                     Report::Answer(number, answer) => self.checker_asks.answered(number, answer),
                     Report::Alive => {}
                     // Its exit follows, and is logged.
@@ -301,6 +306,7 @@ impl Supervisor {
             _ if reply.is_closed() => {}
             Request::Status => self.ask_status(reply),
             Request::Reload => self.ask_reload(Some(reply)),
+            Request::Traffic(order) => self.ask_traffic(order, reply),
             Request::Checks(filter) => self.ask_checks(filter, reply),
             Request::CheckNow(filter) => self.ask_check_now(filter, reply),
             Request::Stop { keep } => self.ask_stop(keep, reply),
@@ -331,13 +337,14 @@ impl Supervisor {
         self.expire_checker_asks(now);
         self.finish_dumps(now);
         self.finish_reload(now);
+        self.finish_traffic(now);
         self.advance_stop();
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         let slots = self.slots.iter().filter_map(Slot::deadline);
         let rounds = self.status.deadline().into_iter().chain(self.dumps.deadline());
-        let rounds = rounds.chain(self.checker_asks.deadline());
+        let rounds = rounds.chain(self.checker_asks.deadline()).chain(self.traffic.deadline());
         slots.chain(rounds).chain(self.reload.as_ref().and_then(Reload::deadline)).min()
     }
 

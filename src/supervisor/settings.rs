@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::process::Command;
 
+/// What must outlive the machine is kept here.
+const STATE_DIRECTORY: &str = "/var/lib/holdfast";
+
 /// Everything a supervisor needs to know before it reads a configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -51,6 +54,8 @@ pub struct Settings {
     pub scripts_pid_file: PathBuf,
     /// Where `holdfastctl` connects.
     pub socket: PathBuf,
+    /// What is said of traffic by hand is kept there: beside the pid file where `-p` names it, else under /var/lib.
+    pub overrides_file: PathBuf,
     /// Did the command line name the pid file (`-p`), the vrrp role's (`-r`), the checker's (`-c`), the bfd role's (`-b`)?
     pub named: [bool; 4],
     /// `-s`: overrides the configuration's `net_namespace`.
@@ -95,6 +100,10 @@ impl Settings {
                 Some(pid) => std::path::absolute(pid)?.with_extension("sock"),
                 None => PathBuf::from(DEFAULT_SOCKET),
             },
+            overrides_file: match &options.pid {
+                Some(pid) => std::path::absolute(pid)?.with_extension("overrides.json"),
+                None => Path::new(STATE_DIRECTORY).join("overrides.json"),
+            },
             named: [&options.pid, &options.vrrp_pid, &options.checkers_pid, &options.bfd_pid]
                 .map(Option::is_some),
             namespace: options.namespace.clone(),
@@ -135,6 +144,9 @@ impl Settings {
         if !self.named[0] {
             self.scripts_pid_file = file("scripts");
             self.socket = self.pid_file.with_extension("sock");
+            let mut directory = PathBuf::from(STATE_DIRECTORY);
+            directory.extend(namespace);
+            self.overrides_file = directory.join(format!("overrides{instance}.json"));
         }
     }
 

@@ -12,15 +12,16 @@ use super::run::{Asks, Configuration, Ended, Inputs, run};
 use super::settings::Settings;
 use super::signals;
 use super::upgrade::{self, Successor};
-use crate::cli::{Invocation, Options, signal_number, version, wants_genhash};
+use crate::cli::{Invocation, Options, genhash, signal_number, version, wants_genhash};
 use crate::link::Compiled;
 use crate::plan::Generation;
 use crate::role::{self, Role, logging, namespace};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::sync::mpsc;
 
@@ -41,7 +42,7 @@ pub fn main() -> ExitCode {
     let program = words.next().map(PathBuf::from).unwrap_or_default();
     let words: Vec<_> = words.collect();
     if wants_genhash(&program, words.first()) {
-        return no_genhash();
+        return be_genhash(&program, words);
     }
     match Options::parse_words(words) {
         Invocation::Say(text, status) => {
@@ -61,7 +62,9 @@ fn act(options: &Options) -> ExitCode {
         return be_role(role, options);
     }
     if options.genhash {
-        return no_genhash();
+        // keepalived would forget the options before it and go on with those behind it.
+        tell("holdfast: -T must be the first option; nothing was fetched");
+        return ExitCode::from(EXIT_FATAL);
     }
     if let Some(name) = &options.signum {
         return print_signal(name);
@@ -91,9 +94,13 @@ fn act(options: &Options) -> ExitCode {
     }
 }
 
-fn no_genhash() -> ExitCode {
-    tell("holdfast: genhash is not built yet: take keepalived's, or curl URL | md5sum");
-    ExitCode::from(EXIT_FATAL)
+fn be_genhash(program: &Path, mut words: Vec<OsString>) -> ExitCode {
+    let name = program.to_string_lossy();
+    if program.file_name().is_some_and(|name| name == "genhash") {
+        return genhash::main(&name, words);
+    }
+    words.remove(0); // wants_genhash() saw -T there
+    genhash::main(&format!("{name} --genhash"), words)
 }
 
 /// A line on standard error. Nobody may be there to read it.

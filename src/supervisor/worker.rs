@@ -8,10 +8,11 @@ use crate::link::frame::{Decoder, FrameError, encode};
 use crate::link::{
     Claimed, FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp,
 };
+use crate::lvs::traffic::Overrides;
 use crate::plan::Generation;
 use crate::plan::scripts::{RunOrder, RunReport};
 use crate::plan::track::{Sample, TrackerKey};
-use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, VrrpStatus};
+use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, TrafficOutcome, VrrpStatus};
 use crate::role::Role;
 use crate::vrrp::{ClaimId, ClaimOrder, Transition};
 use std::time::Duration;
@@ -82,6 +83,10 @@ pub enum Report {
     Ran(RunReport),
     /// What checks believe: all of them, or these.
     Verdicts(bool, Vec<HeldVerdict>),
+    /// What is said of traffic by hand, to be kept.
+    Overrides(Overrides),
+    /// What became of an order.
+    Traffic(u64, Result<Box<TrafficOutcome>, String>),
     /// What somebody asked the role through us, with the number of the question.
     Answer(u64, Answer),
     /// The process exits next.
@@ -263,6 +268,8 @@ impl Worker {
                 FromChecker::News(news) => Report::Told(news),
                 FromChecker::Run(order) => Report::Order(order),
                 FromChecker::Verdicts { all, list } => Report::Verdicts(all, list),
+                FromChecker::Overrides(overrides) => Report::Overrides(overrides),
+                FromChecker::Traffic(number, result) => Report::Traffic(number, result),
                 FromChecker::Checks(number, report) => {
                     Report::Answer(number, Answer::Checks(Box::new(report)))
                 }

@@ -170,6 +170,17 @@ pub fn release_free_memory() {
     }
 }
 
+/// Lets this process have up to `wanted` file descriptors, as far as the hard limit goes (setrlimit(2)); how many it may
+/// have now.
+pub fn raise_descriptor_limit(wanted: u64) -> io::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let most = wanted.min(hard);
+    if most > soft {
+        setrlimit(Resource::RLIMIT_NOFILE, most, hard)?;
+    }
+    Ok(most.max(soft))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

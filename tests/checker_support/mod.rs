@@ -200,6 +200,7 @@ pub fn checker(kind: CheckKind, endpoint: SocketAddr) -> CheckerPlan {
             warmup: Duration::ZERO,
             log_failures: false,
             rise: 1,
+            fall: 0,
         },
         alpha: false,
     }
@@ -214,6 +215,8 @@ pub fn real(checker: CheckerPlan) -> RealServer {
         upper_threshold: 0,
         lower_threshold: 0,
         checkers: vec![checker],
+        set: None,
+        slow_start: Duration::ZERO,
     }
 }
 
@@ -232,6 +235,8 @@ pub fn virtual_server(real_servers: Vec<RealServer>) -> VirtualServer {
         alpha: false,
         omega: false,
         ha_suspend: false,
+        active_set: None,
+        min_alive: 0,
         real_servers,
     }
 }

@@ -8,12 +8,16 @@ use holdfast::link::frame::{Decoder, encode};
 use holdfast::link::{
     Claimed, Compiled, FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp,
 };
+use holdfast::lvs::traffic::orders::Order;
+use holdfast::lvs::traffic::{Hand, Override, Overrides, ServerName, Wall};
 use holdfast::net::{AddressFamily, Priority, VirtualRouterId};
 use holdfast::plan::Generation;
 use holdfast::plan::check::WeightChange;
 use holdfast::plan::track::{Sample, TrackerKey, TrackerKind};
 use holdfast::plan::vrrp::RouterKey;
-use holdfast::report::{BfdStatus, CheckNowReport, CheckerStatus, ChecksReport, ScriptsStatus, VrrpStatus};
+use holdfast::report::{
+    BfdStatus, CheckNowReport, CheckerStatus, ChecksReport, ScriptsStatus, TrafficOutcome, VrrpStatus,
+};
 use holdfast::time::Instant;
 use holdfast::vrrp::{ClaimId, ClaimOrder, RouterId, State, Transition, TransitionCause};
 use serde::Serialize;
@@ -33,7 +37,8 @@ pub fn be_role(words: &[String]) -> ExitCode {
     let name = words.get(1).expect("--role NAME").clone();
     let role = name.parse().expect("a role of ours");
     let link = holdfast::role::take_link(role).expect("a link as file descriptor 0");
-    let mut fake = Fake { mode: read(&folder.join(&name)), name, folder, link };
+    let mode = read(&folder.join(&name));
+    let mut fake = Fake { mode, name, folder, link, overrides: Overrides::default() };
     match role {
         holdfast::role::Role::Compile => fake.compile(words),
         holdfast::role::Role::Vrrp => fake.vrrp(),
@@ -52,6 +57,8 @@ struct Fake {
     mode: String,
     folder: PathBuf,
     link: UnixStream,
+    /// What was said of traffic by hand.
+    overrides: Overrides,
 }
 
 impl Fake {
@@ -197,6 +204,11 @@ impl Fake {
                 ToChecker::Tracker(key, sample) => fake.note(&format!("tracker {key} {sample:?}")),
                 ToChecker::Ran(report) => fake.note(&format!("ran {report:?}")),
                 ToChecker::Master(master) => fake.note(&format!("master {master}")),
+                ToChecker::Overrides(overrides) => {
+                    fake.note(&format!("overrides {}", overrides.0.len()));
+                    fake.overrides = overrides;
+                }
+                ToChecker::Traffic(number, order) => fake.traffic(number, order),
                 ToChecker::AreYouThere(number) => fake.say(&FromChecker::Alive(number)),
                 ToChecker::Stop { release } => {
                     fake.say(&FromChecker::Stopped);
@@ -205,6 +217,29 @@ impl Fake {
             }
             None
         })
+    }
+
+    /// Takes every drain, and drops everything; nothing else.
+    fn traffic(&mut self, number: u64, order: Order) {
+        match order {
+            Order::Drain { .. } => {
+                let server = ServerName { address: [10, 0, 0, 1].into(), port: None };
+                let number = self.overrides.0.len() as u32 + 1;
+                let hand = Hand::Drain { service: None, server };
+                self.overrides.0.push(Override { number, hand, given: Wall(1), until: None });
+            }
+            Order::Drop(_) => self.overrides.0.clear(),
+            _ => return self.say(&FromChecker::Traffic(number, Err("not by me".to_owned()))),
+        }
+        self.say(&FromChecker::Overrides(self.overrides.clone()));
+        let outcome = TrafficOutcome {
+            said: vec!["done".to_owned()],
+            warnings: Vec::new(),
+            servers: Vec::new(),
+            overrides: Vec::new(),
+            trouble: Vec::new(),
+        };
+        self.say(&FromChecker::Traffic(number, Ok(Box::new(outcome))));
     }
 
     fn scripts(&mut self) -> ExitCode {

@@ -329,6 +329,8 @@ fn virtual_server(number: usize) -> VirtualServer {
         alpha: false,
         omega: false,
         ha_suspend: false,
+        active_set: None,
+        min_alive: 0,
         real_servers: Vec::new(),
     }
 }

@@ -11,6 +11,7 @@ mod faults;
 mod life;
 mod relay;
 mod reload;
+mod traffic;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -28,7 +29,8 @@ fn main() -> ExitCode {
 }
 
 fn run_tests(words: &[String]) -> ExitCode {
-    let tests: Vec<Test> = [life::TESTS, reload::TESTS, faults::TESTS, relay::TESTS, dumps::TESTS].concat();
+    let tests: Vec<Test> =
+        [life::TESTS, reload::TESTS, faults::TESTS, relay::TESTS, dumps::TESTS, traffic::TESTS].concat();
     if words.iter().any(|word| word == "--list") {
         tests.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;

@@ -170,7 +170,6 @@ impl<'a> Context<'a> {
     fn wanted(&mut self, place: Place, keyword: &'static Keyword, statement: &Statement) -> bool {
         let (code, title, now) = match keyword.status {
             Status::Works => return true,
-            Status::Inner => return false,
             Status::Accepted(reason) => {
                 (Code::NoEffect, format!("`{}` has no effect here", keyword.name), reason)
             }
@@ -197,7 +196,7 @@ impl<'a> Context<'a> {
             Status::NotYet { meaning, say: Say::Warning } => (Code::NotYet, meaning),
             Status::NotYet { meaning, .. } => (Code::NotYetTraffic, meaning),
             Status::Accepted(reason) => (Code::NoEffect, reason),
-            Status::Works | Status::Inner => return true,
+            Status::Works => return true,
         };
         if self.said.insert((place, keyword.name)) {
             let title = format!("`{}` is known to keepalived, not built in holdfast yet", keyword.name);

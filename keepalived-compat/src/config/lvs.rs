@@ -54,6 +54,8 @@ pub enum Protocol {
 pub enum Method {
     /// Masquerading.
     Nat,
+    /// Masquerading of both ends: real servers see the director, by this address if one is written.
+    FullNat(Option<IpAddr>),
     /// Direct routing.
     Dr,
     /// Tunnelling.

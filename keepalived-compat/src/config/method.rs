@@ -1,4 +1,4 @@
-//! `lvs_method`: `NAT | DR | TUN [type ipip | gue port N | gre] [nocsum | csum | remcsum]`.
+//! `lvs_method`: `NAT | DR | TUN [type ipip | gue port N | gre] [nocsum | csum | remcsum]`, and `FULLNAT [source ADDRESS]`.
 
 use super::Context;
 use super::lvs::{Checksum, Method, Tunnel};
@@ -6,6 +6,7 @@ use crate::Code;
 use crate::lexer::Word;
 use crate::source::Spanned;
 use crate::tree::Statement;
+use std::net::IpAddr;
 
 /// The method after the keyword; `None` (said) when it cannot be understood.
 pub(super) fn read(cx: &mut Context, statement: &Statement) -> Option<Spanned<Method>> {
@@ -13,14 +14,36 @@ pub(super) fn read(cx: &mut Context, statement: &Statement) -> Option<Spanned<Me
     let word = statement.arguments().first()?;
     let method = match word.text.as_str() {
         "NAT" => Method::Nat,
+        "FULLNAT" => {
+            Method::FullNat(source(cx, keyword, statement.arguments().get(1..).unwrap_or_default())?)
+        }
         "DR" => Method::Dr,
         "TUN" => Method::Tun(tunnel(cx, keyword, statement.arguments().get(1..).unwrap_or_default())?),
         _ => {
-            cx.bad(word, keyword, &format!("{keyword} NAT, DR or TUN"));
+            cx.bad(word, keyword, &format!("{keyword} NAT, DR, TUN or FULLNAT"));
             return None;
         }
     };
     Some(Spanned::new(method, statement.span()))
+}
+
+/// `source ADDRESS`: what real servers see instead of the client. The outer `None`: said.
+fn source(cx: &mut Context, keyword: &str, words: &[Word]) -> Option<Option<IpAddr>> {
+    let usage = format!("{keyword} FULLNAT, or {keyword} FULLNAT source 192.0.2.1");
+    match words {
+        [] => Some(None),
+        [word, address] if word.text == "source" => match address.text.parse() {
+            Ok(address) => Some(Some(address)),
+            Err(_) => {
+                cx.bad(address, keyword, &usage);
+                None
+            }
+        },
+        [word, ..] => {
+            cx.bad(word, keyword, &usage);
+            None
+        }
+    }
 }
 
 fn tunnel(cx: &mut Context, keyword: &str, words: &[Word]) -> Option<Tunnel> {

@@ -7,7 +7,7 @@ use super::{Keyword, Place, accepted, works};
 /// The places of this file and their keywords.
 pub(super) const PLACES: &[(Place, &[Keyword])] = &[
     (Place::TcpCheck, TCP_CHECK),
-    (Place::PingCheck, TCP_CHECK),
+    (Place::PingCheck, PING_CHECK),
     (Place::UdpCheck, UDP_CHECK),
     (Place::SmtpCheck, SMTP_CHECK),
     (Place::HttpGet, HTTP_GET),
@@ -37,6 +37,29 @@ const TCP_CHECK: &[Keyword] = &[
     works("delay_loop", 1, "SECS decimal >0").takes(Decimal(1, EVER)),
     works("alpha", 0, "[BOOL]").takes(Bool),
     works("log_all_failures", 0, "[BOOL]").takes(Bool),
+    works("rise", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
+    works("fall", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
+    works("send", 1, "\"TEXT\" (a keyword of holdfast)").takes(Pattern).lenient(),
+    works("expect", 1, "\"TEXT\" (a keyword of holdfast)").takes(Pattern).lenient(),
+];
+
+#[rustfmt::skip]
+const PING_CHECK: &[Keyword] = &[
+    works("connect_ip", 1, "ADDR").takes(Address),
+    works("connect_port", 1, "1..65535").takes(Number(1, 65535)),
+    works("bindto", 1, "ADDR").takes(Address),
+    works("bind_port", 1, "1..65535").takes(Number(1, 65535)),
+    works("bind_if", 1, "IFNAME").takes(Interface),
+    works("connect_timeout", 1, "SECS decimal >0").takes(Decimal(1, U32 as u64)),
+    works("fwmark", 1, "0..4294967295").takes(Number(0, U32)),
+    works("retry", 1, "0..").takes(Number(0, U32)),
+    works("delay_before_retry", 1, "SECS decimal").takes(Decimal(0, EVER)),
+    works("warmup", 1, "SECS decimal, 0 disables").takes(Decimal(0, EVER)),
+    works("delay_loop", 1, "SECS decimal >0").takes(Decimal(1, EVER)),
+    works("alpha", 0, "[BOOL]").takes(Bool),
+    works("log_all_failures", 0, "[BOOL]").takes(Bool),
+    works("rise", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
+    works("fall", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
 ];
 
 #[rustfmt::skip]
@@ -58,6 +81,8 @@ const UDP_CHECK: &[Keyword] = &[
     works("require_reply", 0, "[HEX bytes, X = any nibble]").takes(Hex),
     works("min_reply_length", 1, "0..65535").takes(Number(0, 65535)),
     works("max_reply_length", 1, "0..65535").takes(Number(0, 65535)),
+    works("rise", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
+    works("fall", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
 ];
 
 #[rustfmt::skip]
@@ -77,6 +102,8 @@ const SMTP_CHECK: &[Keyword] = &[
     works("log_all_failures", 0, "[BOOL]").takes(Bool),
     works("helo_name", 1, "STRING").takes(Text).lenient(),
     works("host", 0, "{ connection block }").block(Place::SmtpHost),
+    works("rise", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
+    works("fall", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
 ];
 
 #[rustfmt::skip]
@@ -101,6 +128,8 @@ const HTTP_GET: &[Keyword] = &[
     accepted("sni_name", 0, "[NAME]", "HTTP_GET speaks no TLS").takes(MaybeText),
     works("fast_recovery", 0, "[BOOL]").takes(Bool),
     works("url", 0, "{ block } (repeatable)").block(Place::HttpUrl),
+    works("rise", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
+    works("fall", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
 ];
 
 #[rustfmt::skip]
@@ -126,6 +155,12 @@ const SSL_GET: &[Keyword] = &[
     works("fast_recovery", 0, "[BOOL]").takes(Bool),
     works("url", 0, "{ block } (repeatable)").block(Place::SslUrl),
     works("tls_compliant", 0, "[BOOL]").takes(Bool),
+    works("rise", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
+    works("fall", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
+    works("verify", 0, "[BOOL] (a keyword of holdfast)").takes(Bool).lenient(),
+    works("ca_file", 1, "PATH (a keyword of holdfast)").takes(Text).lenient(),
+    works("server_name", 1, "NAME (a keyword of holdfast)").takes(Text).lenient(),
+    works("expiry_warning", 1, "DAYS 0..3650 (a keyword of holdfast)").takes(Number(0, 3650)).lenient(),
 ];
 
 #[rustfmt::skip]
@@ -145,6 +180,8 @@ const DNS_CHECK: &[Keyword] = &[
     works("log_all_failures", 0, "[BOOL]").takes(Bool),
     works("type", 1, "A|NS|CNAME|SOA|MX|TXT|AAAA|RRSIG|DNSKEY (any case)").takes(AnyCase(&["A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA", "RRSIG", "DNSKEY"])),
     works("name", 1, "DOMAIN").takes(Text),
+    works("rise", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
+    works("fall", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
 ];
 
 #[rustfmt::skip]
@@ -159,6 +196,8 @@ const MISC_CHECK: &[Keyword] = &[
     works("misc_timeout", 1, "SECS integer").takes(Seconds(0, u32::MAX)),
     works("misc_dynamic", 0, ""),
     works("user", 1, "USER [[:]GROUP]").takes(User).lenient(),
+    works("rise", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
+    works("fall", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
 ];
 
 #[rustfmt::skip]
@@ -176,6 +215,8 @@ const SMTP_HOST: &[Keyword] = &[
     works("delay_loop", 1, "SECS decimal >0").takes(Decimal(1, EVER)),
     works("alpha", 0, "[BOOL]").takes(Bool),
     works("log_all_failures", 0, "[BOOL]").takes(Bool),
+    works("rise", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
+    works("fall", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
 ];
 
 #[rustfmt::skip]
@@ -202,6 +243,10 @@ const HTTP_URL: &[Keyword] = &[
     works("regex_min_offset", 1, "BYTES").takes(Number(0, U32)).lenient(),
     works("regex_max_offset", 1, "BYTES").takes(Number(0, U32)).lenient(),
     accepted("regex_stack", 1, "START MAX bytes", "the search takes time in proportion to the page and needs no stack").takes(Words).lenient(),
+    works("method", 1, "METHOD (a keyword of holdfast)").takes(Text).lenient(),
+    works("header", 1, "\"NAME: VALUE\" (repeatable, a keyword of holdfast)").takes(Pattern).lenient(),
+    works("request_body", 1, "\"TEXT\" (a keyword of holdfast)").takes(Pattern).lenient(),
+    works("body_match", 1, "\"TEXT\" (a keyword of holdfast)").takes(Pattern).lenient(),
 ];
 
 #[rustfmt::skip]
@@ -217,6 +262,10 @@ const SSL_URL: &[Keyword] = &[
     works("regex_max_offset", 1, "BYTES").takes(Number(0, U32)).lenient(),
     accepted("regex_stack", 1, "START MAX bytes", "the search takes time in proportion to the page and needs no stack").takes(Words).lenient(),
     works("tls_compliant", 0, "[BOOL]").takes(Bool),
+    works("method", 1, "METHOD (a keyword of holdfast)").takes(Text).lenient(),
+    works("header", 1, "\"NAME: VALUE\" (repeatable, a keyword of holdfast)").takes(Pattern).lenient(),
+    works("request_body", 1, "\"TEXT\" (a keyword of holdfast)").takes(Pattern).lenient(),
+    works("body_match", 1, "\"TEXT\" (a keyword of holdfast)").takes(Pattern).lenient(),
 ];
 
 #[rustfmt::skip]

@@ -2,7 +2,7 @@
 
 use super::shape::Shape::*;
 use super::shape::{EVER, I32, U32};
-use super::{Keyword, Place, accepted, inner, later, works};
+use super::{Keyword, Place, accepted, later, works};
 
 /// The places of this file and their keywords.
 pub(super) const PLACES: &[(Place, &[Keyword])] = &[
@@ -16,10 +16,10 @@ pub(super) const PLACES: &[(Place, &[Keyword])] = &[
 
 #[rustfmt::skip]
 const SSL: &[Keyword] = &[
-    inner("password", 1, "STRING").takes(Text).lenient(),
-    inner("ca", 1, "PATH").takes(Text).lenient(),
-    inner("certificate", 1, "PATH").takes(Text).lenient(),
-    inner("key", 1, "PATH").takes(Text).lenient(),
+    later("password", 1, "STRING", "a key that is protected by a password is not read, and checks by SSL_GET cannot be made").takes(Text).lenient(),
+    works("ca", 1, "PATH").takes(Text).lenient(),
+    works("certificate", 1, "PATH").takes(Text).lenient(),
+    works("key", 1, "PATH").takes(Text).lenient(),
 ];
 
 #[rustfmt::skip]
@@ -50,7 +50,7 @@ const VIRTUAL_SERVER: &[Keyword] = &[
     works("mh-port", 0, "flag, after lvs_sched mh"),
     works("mh-fallback", 0, "flag, after lvs_sched mh"),
     works("lb_kind", 1, "as lvs_method").takes(Words),
-    works("lvs_method", 1, "NAT|DR|TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]").takes(Words),
+    works("lvs_method", 1, "NAT|DR|TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]|FULLNAT [source ADDR]").takes(Words),
     works("persistence_engine", 1, "NAME").takes(Text),
     works("persistence_timeout", 0, "[SECS 1..2678400]").takes(MaybeNumber(1, 2678400)),
     works("persistence_granularity", 1, "IPv4 mask | IPv6 prefix 1..128").takes(Text),
@@ -61,6 +61,7 @@ const VIRTUAL_SERVER: &[Keyword] = &[
     later("snmp_name", 1, "STRING", "there is no SNMP agent").takes(Text).lenient(),
     works("alpha", 0, ""),
     works("omega", 0, ""),
+    works("active_set", 1, "NAME (a keyword of holdfast)").takes(Text),
     works("quorum_up", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     works("quorum_down", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     works("quorum", 1, "1.. (cut to total weight)").takes(Number(1, U32)),
@@ -69,6 +70,8 @@ const VIRTUAL_SERVER: &[Keyword] = &[
     works("sorry_server", 1, "ADDR [PORT]").takes(Words),
     works("sorry_server_inhibit", 0, "flag, after sorry_server"),
     works("sorry_server_lvs_method", 1, "as lvs_method, after sorry_server").takes(Words),
+    works("slow_start", 1, "SECS 0..3600 (a keyword of holdfast)").takes(Seconds(0, 3600)).lenient(),
+    works("min_alive", 1, "COUNT 0.. (a keyword of holdfast)").takes(Number(0, U32)).lenient(),
     works("real_server", 1, "ADDR [PORT] { block }").takes(Words).block(Place::RealServer),
 ];
 
@@ -93,6 +96,8 @@ const SCHEDULER: &[Keyword] = &[
 #[rustfmt::skip]
 const METHOD: &[Keyword] = &[
     works("NAT", 0, ""),
+    works("FULLNAT", 0, "[source ADDR] (a word of holdfast)").takes(Words),
+    works("source", 1, "ADDR, after FULLNAT").takes(Words),
     works("DR", 0, ""),
     works("TUN", 0, "[type T] [port N] [checksum word]").takes(Words),
     works("type", 1, "ipip|gue|gre").takes(OneOf(&["ipip", "gue", "gre"])),
@@ -115,6 +120,7 @@ const REAL_SERVER: &[Keyword] = &[
     works("notify_up", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     works("notify_down", 1, "\"CMD args\" [USER [[:]GROUP]]").takes(Command),
     works("alpha", 0, "[BOOL]").takes(Bool),
+    works("set", 1, "NAME (a keyword of holdfast)").takes(Text),
     works("retry", 1, "1..").takes(Number(1, U32)),
     works("delay_before_retry", 1, "SECS decimal").takes(Decimal(0, EVER)),
     works("warmup", 1, "SECS decimal").takes(Decimal(0, EVER)),
@@ -123,6 +129,7 @@ const REAL_SERVER: &[Keyword] = &[
     works("smtp_alert", 0, "[BOOL]").takes(Bool),
     works("virtualhost", 1, "STRING").takes(Text).lenient(),
     later("snmp_name", 1, "STRING", "there is no SNMP agent").takes(Text).lenient(),
+    works("slow_start", 1, "SECS 0..3600 (a keyword of holdfast)").takes(Seconds(0, 3600)).lenient(),
     works("MISC_CHECK", 0, "{ block }").block(Place::MiscCheck),
     works("SMTP_CHECK", 0, "{ block }").block(Place::SmtpCheck),
     works("TCP_CHECK", 0, "{ block }").block(Place::TcpCheck),

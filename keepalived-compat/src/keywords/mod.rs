@@ -222,8 +222,6 @@ pub enum Status {
         /// How it is said.
         say: Say,
     },
-    /// Part of a block or line that is not built yet, and said with it.
-    Inner,
 }
 
 /// How a keyword that is not built is reported.
@@ -294,10 +292,6 @@ impl Keyword {
 
 const fn works(name: &'static str, words: usize, arguments: &'static str) -> Keyword {
     Keyword::new(name, words, arguments, Status::Works)
-}
-
-const fn inner(name: &'static str, words: usize, arguments: &'static str) -> Keyword {
-    Keyword::new(name, words, arguments, Status::Inner)
 }
 
 const fn accepted(

@@ -4,7 +4,7 @@
 
 use super::search::Search;
 use super::{Outcome, Probe, ProbeInput, ProbeStep, words};
-use crate::plan::check::{HttpCheck, HttpUrl, HttpVersion};
+use crate::plan::check::{HttpCheck, HttpRequest, HttpUrl, HttpVersion};
 use crate::plan::search::SearchPlan;
 use md5::{Digest, Md5};
 use std::net::SocketAddr;
@@ -26,6 +26,8 @@ pub struct Http {
     request: Vec<u8>,
     /// Words before each result when the check has several urls.
     prefix: String,
+    /// HEAD: what Content-Length promises does not come.
+    bodiless: bool,
     status: Vec<RangeInclusive<u16>>,
     digest: Option<[u8; 16]>,
     search: Option<SearchPlan>,
@@ -61,6 +63,7 @@ impl Http {
         Http {
             request: request(check.version, url, endpoint),
             prefix,
+            bodiless: url.and_then(|url| url.request.as_ref()).is_some_and(|extra| extra.method == "HEAD"),
             status: url.map(|url| url.status.clone()).unwrap_or_default(),
             digest: url.and_then(|url| url.digest),
             search: url.and_then(|url| url.search.clone()),
@@ -102,6 +105,7 @@ impl Http {
         let Phase::Head(octets) = &self.phase else { return Ok(true) };
         let (head, rest) = octets.split_at(end); // collect() found the end inside
         let (status, promised) = parse_head(head)?;
+        let promised = promised.filter(|_| !self.bodiless);
         if !self.status.iter().any(|range| range.contains(&status)) {
             return Err(format!("status {status}, wanted {}", ranges(&self.status)));
         }
@@ -204,8 +208,9 @@ impl Body {
     }
 }
 
-/// The request. A host of the configuration goes in as it is, without port; without one, address and port.
-fn request(version: HttpVersion, url: Option<&HttpUrl>, endpoint: SocketAddr) -> Vec<u8> {
+/// The request. A host of the configuration goes in as it is, without port; without one, address and port. Without
+/// keywords of holdfast it is keepalived's to the octet.
+pub fn request(version: HttpVersion, url: Option<&HttpUrl>, endpoint: SocketAddr) -> Vec<u8> {
     let (minor, close) = match version {
         HttpVersion::V1_0 => (0, ""),
         HttpVersion::V1_0Close => (0, "Connection: close\r\n"),
@@ -213,8 +218,20 @@ fn request(version: HttpVersion, url: Option<&HttpUrl>, endpoint: SocketAddr) ->
     };
     let path = url.map_or("/", |url| url.path.as_str());
     let host = url.and_then(|url| url.host.clone()).unwrap_or_else(|| endpoint.to_string());
-    format!("GET {path} HTTP/1.{minor}\r\nUser-Agent: KeepAliveClient\r\n{close}Host: {host}\r\n\r\n")
-        .into_bytes()
+    let extra = url.and_then(|url| url.request.as_deref());
+    let method = extra.map_or("GET", |extra| extra.method.as_str());
+    let own_agent =
+        |extra: &HttpRequest| extra.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent"));
+    let agent = if extra.is_some_and(own_agent) { "" } else { "User-Agent: KeepAliveClient\r\n" };
+    let mut head = format!("{method} {path} HTTP/1.{minor}\r\n{agent}{close}Host: {host}\r\n");
+    for (name, value) in extra.iter().flat_map(|extra| &extra.headers) {
+        head += &format!("{name}: {value}\r\n");
+    }
+    let body = extra.map_or(&[][..], |extra| &extra.body);
+    if !body.is_empty() {
+        head += &format!("Content-Length: {}\r\n", body.len());
+    }
+    [(head + "\r\n").as_bytes(), body].concat()
 }
 
 /// Adds octets to the head; the length of the head once its blank line is there.
@@ -272,4 +289,46 @@ fn ranges(ranges: &[RangeInclusive<u16>]) -> String {
 
 fn hex(digest: &[u8]) -> String {
     digest.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(method: &str, headers: &[(&str, &str)], body: &str) -> HttpUrl {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let request = HttpRequest {
+            method: method.into(),
+            headers: headers.iter().map(own).collect(),
+            body: body.as_bytes().to_vec(),
+        };
+        HttpUrl { request: Some(Box::new(request)), ..HttpUrl::new("/health") }
+    }
+
+    #[test]
+    fn a_request_of_ones_own_is_written_as_configured() {
+        let endpoint = ([192, 0, 2, 1], 80).into();
+        let written = |url: &HttpUrl| {
+            String::from_utf8(request(HttpVersion::V1_1, Some(url), endpoint)).expect("it is text")
+        };
+        assert_eq!(
+            written(&url("POST", &[("X-Token", "a b"), ("Accept", "text/plain")], "ping")),
+            "POST /health HTTP/1.1\r\nUser-Agent: KeepAliveClient\r\nConnection: close\r\nHost: 192.0.2.1:80\r\n\
+             X-Token: a b\r\nAccept: text/plain\r\nContent-Length: 4\r\n\r\nping"
+        );
+        let own_agent = written(&url("GET", &[("user-agent", "x")], ""));
+        assert_eq!(own_agent.matches("gent:").count(), 1, "{own_agent}");
+        assert!(!own_agent.contains("Content-Length"));
+    }
+
+    #[test]
+    fn the_answer_to_head_promises_a_body_that_does_not_come() {
+        let urls = vec![url("HEAD", &[], "")];
+        let check = HttpCheck { version: HttpVersion::V1_1, urls, tls: None, fast_recovery: false };
+        let mut probe = Http::new(&check, 0, ([192, 0, 2, 1], 80).into());
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n";
+        assert_eq!(probe.step(ProbeInput::Data(answer)), ProbeStep::Wait);
+        let end = probe.step(ProbeInput::Closed);
+        assert_eq!(end, ProbeStep::Done(Outcome::Success("status 200".into())), "nothing is missed");
+    }
 }

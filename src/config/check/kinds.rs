@@ -1,6 +1,6 @@
 //! What each kind of checker asks.
 
-use super::{Around, DELAY_LOOP, Kind};
+use super::{Around, DELAY_LOOP, Kind, ours};
 use crate::config::{Diagnostics, scripts};
 use crate::plan::check::{
     CheckKind, DnsCheck, FileCheck, HttpCheck, HttpUrl, HttpVersion, MiscCheck, SmtpCheck, TlsCheck, UdpCheck,
@@ -21,7 +21,7 @@ const MAX_REPLY: u16 = 255;
 pub(super) fn kind(checker: &Checker, around: &Around<'_>, out: &mut Diagnostics) -> Kind {
     let others = checker.others.as_slice();
     Some(match &checker.kind {
-        CheckerKind::Tcp => CheckKind::Tcp,
+        CheckerKind::Tcp => ours::tcp(others),
         CheckerKind::Ping => CheckKind::Ping,
         CheckerKind::Http(http) => CheckKind::Http(web(http, checker, around, out)),
         CheckerKind::Udp => CheckKind::Udp(udp(others)),
@@ -48,21 +48,22 @@ fn web(http: &conf::Http, checker: &Checker, around: &Around<'_>, out: &mut Diag
         .or(around.server.virtualhost.as_ref())
         .or(around.virtual_server.virtualhost.as_ref());
     let compliant = others.is_on("tls_compliant");
-    let url = |url: &conf::Url| HttpUrl {
+    let mut url = |url: &conf::Url| HttpUrl {
         path: url.path.as_deref().unwrap_or("/").to_owned(),
         host: url.virtualhost.as_ref().or(outer).map(|host| host.to_string()),
         status: if url.status.is_empty() { vec![200..=299] } else { url.status.clone() },
         digest: url.digest,
-        search: search(&url.others, out),
+        search: ours::body_match(&url.others, out).or_else(|| search(&url.others, out)),
         close_notify: match url.others.find("tls_compliant") {
             Some(_) => url.others.is_on("tls_compliant"),
             None => compliant,
         },
+        request: ours::request(&url.others, out),
     };
-    let urls = http.urls.iter().map(url).collect();
+    let urls = http.urls.iter().map(&mut url).collect();
     let sni_name = others.text("sni_name").map(str::to_owned);
     let enable_sni = others.is_on("enable_sni") || others.find("sni_name").is_some();
-    let tls = http.tls.then_some(TlsCheck { enable_sni, sni_name });
+    let tls = http.tls.then(|| TlsCheck { enable_sni, sni_name, options: ours::tls(others, around.config) });
     HttpCheck { version, urls, tls, fast_recovery: others.is_on("fast_recovery") }
 }
 

@@ -1,19 +1,20 @@
 //! Settings of IPVS as a whole.
 
 use super::Diagnostics;
-use crate::plan::lvs::{KernelSettings, SyncPlan, SyncSettings, Timeouts};
+use crate::plan::lvs::{KernelSettings, ServiceRules, SyncPlan, SyncSettings, Timeouts};
 use keepalived_compat::config::lvs::SyncDaemon;
 use keepalived_compat::config::setting::{Setting, Settings as _, Value};
 use keepalived_compat::{Code, Config};
 use std::time::Duration;
 
-pub(super) fn settings(config: &Config, out: &mut Diagnostics) -> KernelSettings {
+pub(super) fn settings(config: &Config, rules: ServiceRules, out: &mut Diagnostics) -> KernelSettings {
     let others = &config.global.others;
     let at_stop = others.find("lvs_flush_on_stop").or_else(|| others.find("lvs_flush_onstop"));
     KernelSettings {
         timeouts: timeouts(config),
         sync: sync(config, out),
         flush_at_stop: at_stop.is_some_and(|setting: &Setting| setting.value == Value::None),
+        rules,
     }
 }
 

@@ -3,9 +3,12 @@
 use super::{Lowering, common_port, family_fits};
 use crate::config::{check, notify};
 use crate::net::AddressFamily;
-use crate::plan::lvs::{ForwardingMethod, RealServer, ServiceKey, SorryServer, TunnelChecksum, TunnelKind};
+use crate::plan::lvs::{
+    ForwardingMethod, RealServer, ServiceKey, SorryServer, Translated, TunnelChecksum, TunnelKind,
+};
 use keepalived_compat::config::lvs as conf;
 use keepalived_compat::config::lvs::{Checksum, Method, Tunnel};
+use keepalived_compat::config::setting::Settings as _;
 use keepalived_compat::{Code, Diagnostic, Span};
 use std::net::SocketAddr;
 
@@ -54,9 +57,12 @@ impl Lowering<'_> {
             self.out.say(diagnostic.instead("a server of the same family, or a tunnel"));
             return None;
         }
-        let service_port = common_port(keys);
+        // Behind marks of ours there are ports.
+        let service_port = common_port(&self.endpoints).or(common_port(keys));
         let asked_port = port.or(service_port).unwrap_or(0);
         let kernel_port = self.port("real_server", endpoint.span, port, method, keys);
+        self.translate(method, SocketAddr::new(address, kernel_port), endpoint.span, keys);
+        let slow_start = server.others.time("slow_start").or(self.written.others.time("slow_start"));
         let plan = RealServer {
             endpoint: SocketAddr::new(address, kernel_port),
             weight: server.weight.or(self.written.weight).unwrap_or(1),
@@ -74,6 +80,8 @@ impl Lowering<'_> {
                 SocketAddr::new(address, asked_port),
                 self.out,
             ),
+            set: server.others.text("set").map(Box::from),
+            slow_start: slow_start.unwrap_or_default(),
         };
         Some((endpoint.span, plan))
     }
@@ -88,9 +96,14 @@ impl Lowering<'_> {
         method: Method,
         keys: &[ServiceKey],
     ) -> u16 {
+        let translated = matches!(method, Method::Nat | Method::FullNat(_));
+        if !self.endpoints.is_empty() {
+            // A mark of ours stands for addresses with ports, which packets keep unless they are translated.
+            return written.filter(|_| translated).unwrap_or(0);
+        }
         let marks = keys.iter().all(|k| matches!(k, ServiceKey::FwMark { .. }));
         let service = if marks { Some(0) } else { common_port(keys) };
-        let fixed = marks || method != Method::Nat;
+        let fixed = marks || !translated;
         match (written, service) {
             (Some(port), Some(service)) if fixed && port != service => {
                 let why = if marks { "a mark has no port" } else { "packets keep the virtual server's port" };
@@ -102,6 +115,31 @@ impl Lowering<'_> {
             (Some(port), _) => port,
             (None, service) => service.unwrap_or(0),
         }
+    }
+
+    /// With FULLNAT: what goes to this server comes from the director.
+    fn translate(&mut self, method: Method, server: SocketAddr, span: Span, keys: &[ServiceKey]) {
+        let Method::FullNat(source) = method else { return };
+        let foreign = source.filter(|source| source.is_ipv4() != server.is_ipv4());
+        if let Some(source) = foreign {
+            let title = format!("virtual_server {}: the source {source} is of another family", self.name);
+            self.out.tell(Code::BadValue, span, title, "the address of the interface to the server is used");
+        }
+        let source = source.filter(|_| foreign.is_none());
+        let services = keys.iter().map(|service| Translated { service: *service, server, source });
+        self.rules.translated.extend(services);
+    }
+
+    /// `active_set`, if some server belongs to it.
+    pub(super) fn active_set(&mut self, servers: &[RealServer]) -> Option<String> {
+        let setting = self.written.others.find("active_set")?;
+        let set = self.written.others.text("active_set")?;
+        if servers.iter().any(|server| server.set.as_deref() == Some(set)) {
+            return Some(set.to_owned());
+        }
+        let title = format!("virtual_server {}: no real server belongs to the set {set}", self.name);
+        self.out.tell(Code::UnknownName, setting.span, title, "all sets serve");
+        None
     }
 
     pub(super) fn sorry_server(&mut self, keys: &[ServiceKey], family: AddressFamily) -> Option<SorryServer> {
@@ -117,6 +155,7 @@ impl Lowering<'_> {
         }
         let port = self.port("sorry_server", sorry.span, sorry.port, method, keys);
         let endpoint = SocketAddr::new(sorry.address, port);
+        self.translate(method, endpoint, sorry.span, keys);
         Some(SorryServer { endpoint, forwarding: forwarding(method), inhibit: sorry.inhibit })
     }
 }
@@ -128,7 +167,7 @@ fn forwarding(method: Method) -> ForwardingMethod {
         Checksum::Remote => TunnelChecksum::Remote,
     };
     match method {
-        Method::Nat => ForwardingMethod::Masquerade,
+        Method::Nat | Method::FullNat(_) => ForwardingMethod::Masquerade,
         Method::Dr => ForwardingMethod::DirectRouting,
         Method::Tun(Tunnel::Ipip) => ForwardingMethod::Tunnel(TunnelKind::Ipip),
         Method::Tun(Tunnel::Gue { port, checksum }) => {

@@ -6,6 +6,7 @@
 
 mod connections;
 mod grammar;
+mod health;
 mod help;
 mod json;
 mod listing;
@@ -18,6 +19,7 @@ mod restore;
 mod save;
 mod sort;
 mod values;
+mod watch;
 
 use super::text::complain;
 use crate::netlink::ipvs_raw::RawIpvs;
@@ -25,7 +27,9 @@ use grammar::{Command, Fault, INVALID, REFUSED, parse};
 use names::Names;
 use perform::{Failure, Stage};
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
+use watch::Live;
 
 /// An exit status.
 type Outcome = u8;
@@ -40,10 +44,12 @@ struct Extras {
     json: bool,
     /// `--partial`: a restore does the lines that make sense although others do not.
     partial: bool,
+    /// `--watch`, `--health`: with what the daemon knows, once or again and again.
+    live: Option<Live>,
 }
 
 /// Is the program called as ipvsadm?
-pub fn called_as_ipvsadm(program: &std::path::Path) -> bool {
+pub fn called_as_ipvsadm(program: &Path) -> bool {
     program.file_name().is_some_and(|name| name == "ipvsadm")
 }
 
@@ -54,14 +60,21 @@ pub fn ipvsadm(program: &str, words: impl Iterator<Item = OsString>) -> ExitCode
 }
 
 /// `holdfastctl ipvs`.
-pub(super) fn tool(words: &[OsString]) -> Outcome {
+pub(super) fn tool(words: &[OsString], socket: &Path) -> Outcome {
     let mut extras = Extras::default();
     let mut rest = Vec::new();
     for word in words.iter().map(|word| word.to_string_lossy().into_owned()) {
         match word.as_str() {
             "--json" => extras.json = true,
             "--partial" => extras.partial = true,
-            _ => rest.push(word),
+            _ => match Live::take(&mut extras.live, &word, socket) {
+                None => rest.push(word),
+                Some(Ok(())) => {}
+                Some(Err(why)) => {
+                    complain(&format!("holdfastctl: {why}"));
+                    return INVALID;
+                }
+            },
         }
     }
     // Ways to list need no command before them.
@@ -112,6 +125,16 @@ fn run(program: &str, words: &[String], extras: Option<&Extras>) -> Outcome {
     };
     let mut stage = Stage { ipvs: &mut ipvs, names: &names, program, whole: extras.is_some() };
     match (&command, extras) {
+        (_, Some(Extras { json: true, live: Some(_), .. })) => {
+            complain(
+                "holdfastctl: --watch and --health are for people; holdfastctl status --json has the same",
+            );
+            INVALID
+        }
+        (_, Some(Extras { live: Some(live), .. })) => {
+            let done = watch::run(&mut stage, &command, live);
+            end(&command, done)
+        }
         (Command::Restore, None) => restore::line_by_line(&mut stage),
         (Command::Restore, Some(extras)) => restore::checked(&mut stage, extras.partial),
         (Command::List(subject, format), Some(Extras { json: true, .. })) => {

@@ -1,6 +1,7 @@
 //! Does what a command says: orders to the kernel, listings to standard output.
 
 use super::grammar::{Command, Format, REFUSED, Subject};
+use super::health::Health;
 use super::names::Names;
 use super::{connections, help, listing, refusal, save, sort};
 use crate::netlink::NetlinkError;
@@ -84,20 +85,31 @@ impl Stage<'_> {
     }
 
     fn list(&mut self, subject: &Subject, format: &Format) -> Result<(), Failure> {
-        let refused = |error| Failure::Refused(error, NO_LISTING);
         let mut out = BufWriter::with_capacity(OUTPUT_BUFFER, io::stdout().lock());
+        self.list_to(subject, format, None, &mut out)
+    }
+
+    /// Writes a listing; with `health` each line of a service or destination has what the daemon knows of it.
+    pub fn list_to(
+        &mut self,
+        subject: &Subject,
+        format: &Format,
+        health: Option<&Health<'_>>,
+        out: &mut dyn Write,
+    ) -> Result<(), Failure> {
+        let refused = |error| Failure::Refused(error, NO_LISTING);
         match subject {
             Subject::Everything => {
                 let info = self.ipvs.info().map_err(refused)?;
                 write!(out, "{}{}", listing::version(&info), listing::heading(format))?;
                 for service in self.services(format).map_err(refused)? {
-                    self.list_service(&service, format, &mut out)?;
+                    self.list_service(&service, format, health, out)?;
                 }
             }
             Subject::Service(key) => {
                 let service = self.ipvs.service(key).map_err(refused)?;
                 write!(out, "{}", listing::heading(format))?;
-                self.list_service(&service, format, &mut out)?;
+                self.list_service(&service, format, health, out)?;
             }
             Subject::Timeouts => {
                 write!(out, "{}", listing::timeouts(&self.ipvs.timeouts().map_err(refused)?))?;
@@ -109,7 +121,7 @@ impl Stage<'_> {
                     write!(out, "{}", listing::daemon(daemon))?;
                 }
             }
-            Subject::Connections => list_connections(format, self.names_for(format), &mut out)?,
+            Subject::Connections => list_connections(format, self.names_for(format), out)?,
         }
         out.flush()?;
         Ok(())
@@ -119,13 +131,24 @@ impl Stage<'_> {
         &mut self,
         service: &RawService,
         format: &Format,
+        health: Option<&Health<'_>>,
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
         let numbers = Names::default();
         let names = if format.numeric { &numbers } else { self.names };
-        out.write_all(listing::service_line(service, format, names).as_bytes())?;
-        for destination in self.destinations(service, format)? {
-            out.write_all(listing::destination_line(&destination, service, format, names).as_bytes())?;
+        let line = listing::service_line(service, format, names);
+        let line = health.map_or(line.clone(), |health| health.service(&line, service));
+        out.write_all(line.as_bytes())?;
+        let destinations = self.destinations(service, format)?;
+        for destination in &destinations {
+            let line = listing::destination_line(destination, service, format, names);
+            match health {
+                None => out.write_all(line.as_bytes())?,
+                Some(health) => out.write_all(health.destination(&line, service, destination).as_bytes())?,
+            }
+        }
+        if let Some(health) = health {
+            out.write_all(health.missing(service, &destinations).as_bytes())?;
         }
         Ok(())
     }

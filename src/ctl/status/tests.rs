@@ -36,6 +36,22 @@ fn status() -> Status {
     }
 }
 
+/// A server without checks that is up.
+fn server() -> RealServerStatus {
+    RealServerStatus {
+        endpoint: ([10, 0, 0, 1], 80).into(),
+        weight: 1,
+        up: true,
+        checkers: Vec::new(),
+        configured_weight: 1,
+        by_hand: None,
+        set: None,
+        cause: None,
+        since_seconds: 0,
+        kept: false,
+    }
+}
+
 fn virtual_server(up: bool, sorry_server_in_use: bool) -> VirtualServerStatus {
     let checkers = vec![CheckerDetail {
         kind: "HTTP_GET".to_owned(),
@@ -52,10 +68,19 @@ fn virtual_server(up: bool, sorry_server_in_use: bool) -> VirtualServerStatus {
         quorum: 1,
         hysteresis: 0,
         sorry_server_in_use,
+        min_alive: 0,
         real_servers: vec![
-            RealServerStatus { endpoint: ([10, 0, 0, 1], 80).into(), weight: 3, up: false, checkers },
-            RealServerStatus { endpoint: ([10, 0, 0, 2], 80).into(), weight: 1, up, checkers: Vec::new() },
+            RealServerStatus {
+                endpoint: ([10, 0, 0, 1], 80).into(),
+                weight: 3,
+                up: false,
+                checkers,
+                ..server()
+            },
+            RealServerStatus { endpoint: ([10, 0, 0, 2], 80).into(), weight: 1, up, ..server() },
         ],
+        services: Vec::new(),
+        active_set: None,
     }
 }
 
@@ -81,8 +106,10 @@ fn the_screen_of_a_healthy_backup() {
 fn the_second_line_says_what_is_wrong() {
     let mut status = status();
     status.vrrp.as_mut().expect("set above").routers[0].addresses.clear();
-    status.checker =
-        Some(CheckerStatus { ipvs_error: None, virtual_servers: vec![virtual_server(true, false)] });
+    status.checker = Some(CheckerStatus {
+        virtual_servers: vec![virtual_server(true, false)],
+        ..CheckerStatus::default()
+    });
     let page = render(&status);
     assert_eq!(page.lines().nth(1), Some("TROUBLE: 192.0.2.80:80: 1 of 2 servers down"), "{page}");
     let line =
@@ -98,8 +125,10 @@ fn every_trouble_is_listed_worst_first() {
     router.state = "FAULT".to_owned();
     router.reason = "eth0 is down".to_owned();
     status.checker = Some(CheckerStatus {
+        table_latency: None,
         ipvs_error: Some("this kernel has no ip_vs".to_owned()),
         virtual_servers: vec![virtual_server(false, true), virtual_server(false, false)],
+        ..CheckerStatus::default()
     });
     status.daemon.roles = vec![role("checker", Some("silent for 5 heartbeats")), role("vrrp", None)];
     status.daemon.roles.push(role("other", Some("not running: it has no work")));
@@ -206,4 +235,33 @@ fn trackers_are_shown_with_their_last_result() {
     ] {
         assert!(page.contains(line), "{line:?} in\n{page}");
     }
+}
+
+#[test]
+fn servers_that_are_kept_although_they_fail_are_trouble() {
+    let mut status = status();
+    status.vrrp.as_mut().expect("set above").routers[0].addresses.clear();
+    let mut server = VirtualServerStatus { min_alive: 2, ..virtual_server(true, false) };
+    server.real_servers[0].kept = true;
+    status.checker = Some(CheckerStatus { virtual_servers: vec![server], ..CheckerStatus::default() });
+    let page = render(&status);
+    let line = "TROUBLE: 192.0.2.80:80: 1 of 2 servers down, 1 kept in service all the same (min_alive 2)";
+    assert_eq!(page.lines().nth(1), Some(line), "{page}");
+    assert!(page.contains("    10.0.0.1:80  KEPT  weight 3, "), "{page}");
+}
+
+#[test]
+fn a_check_that_cannot_be_made_is_trouble() {
+    let mut status = status();
+    status.vrrp.as_mut().expect("set above").routers[0].addresses.clear();
+    let mut server = virtual_server(true, false);
+    let real = &mut server.real_servers[0];
+    real.up = true;
+    real.checkers[0].state = "cannot run".to_owned();
+    real.checkers[0].last_result =
+        Some("not run: no interface has the address 192.0.2.7 (bindto)".to_owned());
+    status.checker = Some(CheckerStatus { virtual_servers: vec![server], ..CheckerStatus::default() });
+    let page = render(&status);
+    let line = "TROUBLE: HTTP_GET of 10.0.0.1:80 is not run: no interface has the address 192.0.2.7 (bindto)";
+    assert_eq!(page.lines().nth(1), Some(line), "{page}");
 }

@@ -6,6 +6,8 @@ use crate::plan::check::{CheckKind, Schedule, Target};
 use crate::plan::lvs::{ForwardingMethod, SorryServer};
 use std::time::Duration;
 
+mod floor;
+
 const VIP: &str = "198.51.100.1:80";
 const SORRY: &str = "192.0.2.99:80";
 
@@ -30,6 +32,7 @@ fn check(endpoint: &str) -> CheckerPlan {
             warmup: Duration::ZERO,
             log_failures: false,
             rise: 1,
+            fall: 0,
         },
         alpha: false,
     }
@@ -46,6 +49,8 @@ fn real(n: u8, weight: u32) -> RealServer {
         upper_threshold: 0,
         lower_threshold: 0,
         checkers: vec![check(&endpoint)],
+        set: None,
+        slow_start: Duration::ZERO,
     }
 }
 
@@ -64,6 +69,8 @@ fn virtual_server(real_servers: Vec<RealServer>) -> VirtualServer {
         alpha: false,
         omega: false,
         ha_suspend: false,
+        active_set: None,
+        min_alive: 0,
         real_servers,
     }
 }
@@ -424,6 +431,7 @@ fn told(events: Vec<Event>) -> String {
         Event::ServerWaits { endpoint, .. } => format!("?{}", endpoint.ip()),
         Event::QuorumGained { .. } => "+Q".to_owned(),
         Event::QuorumLost { .. } => "-Q".to_owned(),
+        Event::Floor { kept, .. } => format!("F{kept}"),
     };
     events.into_iter().map(one).collect::<Vec<_>>().join(" ")
 }

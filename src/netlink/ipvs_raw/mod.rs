@@ -8,6 +8,7 @@ use super::ipvs_codec::{Info, Stats, decode_info};
 use super::message::Request;
 use super::socket::NetlinkError;
 use crate::net::AddressFamily;
+use crate::plan::lvs::ServiceKey;
 use codec::command;
 use std::net::IpAddr;
 
@@ -39,6 +40,32 @@ pub struct RawService {
     pub netmask: [u8; 4],
     /// Counters.
     pub stats: Stats,
+}
+
+impl RawService {
+    /// The identity of a service; nothing else is set.
+    pub fn of_key(key: &ServiceKey) -> RawService {
+        let (protocol, address, port, mark) = match key {
+            ServiceKey::Endpoint { protocol, address, port } => {
+                (u16::from(protocol.number()), *address, *port, 0)
+            }
+            ServiceKey::FwMark { family: AddressFamily::V4, mark } => (0, IpAddr::from([0; 4]), 0, *mark),
+            ServiceKey::FwMark { family: AddressFamily::V6, mark } => (0, IpAddr::from([0; 16]), 0, *mark),
+        };
+        RawService {
+            family: key.family(),
+            protocol,
+            address,
+            port,
+            mark,
+            scheduler: String::new(),
+            engine: String::new(),
+            flags: 0,
+            timeout: 0,
+            netmask: [255; 4],
+            stats: Stats::default(),
+        }
+    }
 }
 
 /// The flag of a persistent service.
@@ -85,6 +112,27 @@ pub struct RawDestination {
     pub persistent: u32,
     /// Counters.
     pub stats: Stats,
+}
+
+impl RawDestination {
+    /// A destination of weight 1 that has no address yet.
+    pub fn nowhere() -> RawDestination {
+        RawDestination {
+            address: IpAddr::from([0; 4]),
+            port: 0,
+            forwarding: DIRECT,
+            weight: 1,
+            upper_threshold: 0,
+            lower_threshold: 0,
+            tunnel_kind: 0,
+            tunnel_port: 0,
+            tunnel_flags: 0,
+            active: 0,
+            inactive: 0,
+            persistent: 0,
+            stats: Stats::default(),
+        }
+    }
 }
 
 /// Seconds; 0 keeps a value when set.

@@ -5,8 +5,8 @@ use super::words::forwarding;
 use super::{Change, Weight, What};
 use crate::plan::check::{CheckerPlan, Question};
 use crate::plan::lvs::{
-    KernelSettings, LvsPlan, Persistence, RealServer, ServiceKey, SorryServer, SyncPlan, SyncSettings,
-    Timeouts, VirtualServer,
+    KernelSettings, LvsPlan, Persistence, RealServer, ServiceKey, ServiceRules, SorryServer, SyncPlan,
+    SyncSettings, Timeouts, VirtualServer,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
@@ -51,7 +51,7 @@ pub(super) fn compare(old: &LvsPlan, new: &LvsPlan, changes: &mut Vec<Change>) {
 /// Settings that are of no virtual server. Exhaustive on purpose.
 fn globals(old: &LvsPlan, new: &LvsPlan, changes: &mut Vec<Change>) {
     let LvsPlan { generation: _, virtual_servers: _, flush_at_start, init_notifies: _, kernel } = old;
-    let KernelSettings { timeouts, sync, flush_at_stop } = kernel;
+    let KernelSettings { timeouts, sync, flush_at_stop, rules } = kernel;
     let state = |on: bool| if on { "on" } else { "off" }.to_owned();
     let kernel = &new.kernel;
     use Weight::{Quiet, Shifts};
@@ -60,12 +60,26 @@ fn globals(old: &LvsPlan, new: &LvsPlan, changes: &mut Vec<Change>) {
         (Quiet, "lvs_flush_on_stop", state(*flush_at_stop), state(kernel.flush_at_stop), false),
         (Quiet, "lvs_timeouts", seconds(timeouts), seconds(&kernel.timeouts), true),
         (Shifts, "lvs_sync_daemon", daemon(sync), daemon(&kernel.sync), true),
+        (Shifts, "nftables_ipvs, FULLNAT", words_of(rules, None), words_of(&kernel.rules, Some(rules)), true),
     ];
     for (weight, field, old, new, in_kernel) in fields.into_iter().filter(|(_, _, old, new, _)| old != new) {
         let (virtual_server, services) = ("all".to_owned(), Vec::new());
         let what = What::ServiceField { virtual_server, services, field, old, new, in_kernel };
         changes.push(Change::new(weight, what));
     }
+}
+
+/// The packet filter's part; `before` tells apart what would read alike.
+fn words_of(rules: &ServiceRules, before: Option<&ServiceRules>) -> String {
+    let ServiceRules { table, priority, counters, marked, translated } = rules;
+    let (marked, translated) = (marked.len(), translated.len());
+    let words = |rules: &ServiceRules| (rules.marked.len(), rules.translated.len());
+    let others = before.is_some_and(|before| before != rules && words(before) == words(rules));
+    let counters = if *counters { ", counted" } else { "" };
+    let others = if others { ", not the same" } else { "" };
+    format!(
+        "{marked} addresses marked, {translated} servers behind FULLNAT{counters} in {table} at {priority}{others}"
+    )
 }
 
 /// A virtual server before and after, and the services that are of both.
@@ -103,6 +117,8 @@ impl Pair<'_> {
             omega,
             real_servers: _,
             ha_suspend,
+            active_set,
+            min_alive,
         } = self.old;
         let new = self.new;
         use Weight::{Quiet, Shifts};
@@ -125,7 +141,10 @@ impl Pair<'_> {
         self.field(Shifts, "sorry_server", sorry(sorry_server), sorry(&new.sorry_server), false);
         self.field(Quiet, "alpha", alpha.to_string(), new.alpha.to_string(), false);
         self.field(Quiet, "omega", omega.to_string(), new.omega.to_string(), false);
+        let set = |set: &Option<String>| set.clone().unwrap_or_else(|| "none".to_owned());
+        self.field(Shifts, "active_set", set(active_set), set(&new.active_set), false);
         self.field(Quiet, "ha_suspend", ha_suspend.to_string(), new.ha_suspend.to_string(), false);
+        self.field(Quiet, "min_alive", min_alive.to_string(), new.min_alive.to_string(), false);
     }
 
     fn servers(&mut self) {
@@ -166,9 +185,13 @@ impl Pair<'_> {
             upper_threshold,
             lower_threshold,
             checkers,
+            set,
+            slow_start,
         } = old;
+        let named = |set: &Option<Box<str>>| set.as_deref().unwrap_or("none").to_owned();
         let alpha = |c: &[CheckerPlan]| c.iter().any(|checker| checker.alpha).to_string();
         let none = |n: u32| if n == 0 { "none".to_owned() } else { n.to_string() };
+        let ramp = |time: std::time::Duration| format!("{} s", time.as_secs());
         use Weight::{Quiet, Shifts};
         let fields = [
             (Shifts, "weight", weight.to_string(), new.weight.to_string(), true),
@@ -183,6 +206,8 @@ impl Pair<'_> {
                 false,
             ),
             (Quiet, "alpha", alpha(checkers), alpha(&new.checkers), false),
+            (Shifts, "set", named(set), named(&new.set), false),
+            (Quiet, "slow_start", ramp(*slow_start), ramp(new.slow_start), false),
         ];
         for (weight, field, before, after, in_kernel) in fields {
             if before == after {

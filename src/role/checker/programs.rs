@@ -1,8 +1,8 @@
 //! MISC_CHECK: the scripts role runs the program; here it is ordered and waited for.
 
 use super::Finished;
-use crate::check::CheckId;
 use crate::check::probe::{Outcome, misc};
+use crate::check::{CheckId, MAX_PROGRAMS};
 use crate::plan::check::MiscCheck;
 use crate::plan::scripts::{RunOrder, RunReport};
 use std::collections::{BTreeMap, VecDeque};
@@ -14,8 +14,9 @@ use tokio::time::{Instant, timeout};
 /// How long after its own timeout a program's end may reach us: the scripts role may be busy, or be started anew.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Programs that are ordered and not heard of; as many as conversations at a time, and some that were given up.
-const MAX_WAITING: usize = 1024;
+/// Orders that are remembered before those that nobody waits for any more are forgotten: no more than [`MAX_PROGRAMS`] are
+/// waited for.
+const REMEMBERED: usize = 2 * MAX_PROGRAMS;
 
 /// Orders under way.
 pub struct Programs {
@@ -54,22 +55,18 @@ impl Programs {
                         output = report.output;
                         outcome
                     }
-                    Ok(Err(_)) => Outcome::NotRun("too many programs of checks are waited for".into()),
-                    Err(_) => Outcome::NotRun("the scripts role did not say how the program ended".into()),
+                    _ => Outcome::NotRun("the scripts role did not say how the program ended".into()),
                 },
             };
-            // Fails only when the role has ended.
             let latency = started.elapsed();
+            // Fails only when the role has ended.
             let _ended = on_finished.send(Finished { check: id, outcome, latency, output }).await;
         }
     }
 
     fn order(&mut self, check: &MiscCheck, tell: oneshot::Sender<RunReport>) {
-        if self.waiting.len() >= MAX_WAITING {
+        if self.waiting.len() >= REMEMBERED {
             self.waiting.retain(|_, tell| !tell.is_closed());
-        }
-        if self.waiting.len() >= MAX_WAITING {
-            return;
         }
         let number = self.next;
         self.next = self.next.wrapping_add(1);
@@ -78,7 +75,7 @@ impl Programs {
         self.orders.push_back(RunOrder { number, command, timeout: check.timeout });
     }
 
-    /// An order that has not left yet. One that nobody waits for any more never does.
+    /// An order that has not left yet. One that nobody waits for any more never leaves.
     pub fn next_order(&mut self) -> Option<RunOrder> {
         loop {
             let order = self.orders.pop_front()?;
@@ -95,5 +92,37 @@ impl Programs {
             // Nobody waits for a check that is gone.
             tell.send(report).ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::scripts::Unrunnable;
+
+    #[test]
+    fn what_nobody_waits_for_never_leaves_and_is_forgotten() {
+        let check = MiscCheck {
+            command: Box::default(),
+            timeout: Duration::from_secs(6),
+            dynamic: false,
+            unrunnable: Unrunnable::Dropped,
+        };
+        let mut programs = Programs::new(5);
+        let (on_finished, _finished) = mpsc::channel(1);
+        let mut run = |id| programs.run(&check, CheckId(id), on_finished.clone());
+        let first = run(0);
+        drop(run(1));
+        let third = run(2);
+        let sent: Vec<u64> = std::iter::from_fn(|| programs.next_order()).map(|order| order.number).collect();
+        assert_eq!(sent, [5, 7]);
+        drop(first);
+        for id in 0..10 * REMEMBERED as u64 {
+            drop(programs.run(&check, CheckId(id), on_finished.clone()));
+        }
+        assert!(programs.waiting.len() <= REMEMBERED, "{}", programs.waiting.len());
+        assert!(programs.waiting.contains_key(&7), "one that is waited for is not forgotten");
+        assert_eq!(programs.next_order(), None);
+        drop(third);
     }
 }

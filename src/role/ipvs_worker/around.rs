@@ -1,9 +1,9 @@
-//! What belongs to IPVS beside its table: timeouts and synchronisation daemons.
+//! What belongs to IPVS beside its table: timeouts, synchronisation daemons, the packet filter's part.
 
 use super::{StoreError, TableStore};
 use crate::lvs::sync::{self, SyncOp};
-use crate::plan::lvs::{KernelSettings, Timeouts};
-use tracing::{error, info};
+use crate::plan::lvs::{KernelSettings, ServiceRules, Timeouts};
+use tracing::{error, info, warn};
 
 /// What is wanted, and what came of it.
 #[derive(Debug, Default)]
@@ -14,6 +14,12 @@ pub(super) struct Around {
     timeouts_due: bool,
     /// The daemons are ours to see to: some are wanted, or were.
     syncs: bool,
+    /// The packet filter's part is to be made anew.
+    rules_due: bool,
+    /// A plan has come: what an earlier run left in the packet filter has been seen to.
+    planned: bool,
+    /// The table that the packet filter has of us.
+    table: Option<String>,
     /// Why it is not as it should be.
     pub(super) trouble: Option<String>,
 }
@@ -23,6 +29,8 @@ impl Around {
         self.timeouts_due |=
             settings.timeouts != self.settings.timeouts && settings.timeouts != Timeouts::default();
         self.syncs |= settings.sync.is_some();
+        self.rules_due |= settings.rules != self.settings.rules || !self.planned;
+        self.planned = true;
         self.settings = settings;
     }
 
@@ -32,7 +40,7 @@ impl Around {
 
     /// Is there anything to see to?
     pub(super) fn has_work(&self) -> bool {
-        self.timeouts_due || self.syncs
+        self.timeouts_due || self.syncs || self.rules_due || !self.settings.rules.is_empty()
     }
 
     pub(super) fn flushes_at_stop(&self) -> bool {
@@ -53,6 +61,9 @@ impl Around {
         {
             wrong.extend(why);
         }
+        if let Err(StoreError(why)) = self.filter(store) {
+            wrong.push(why);
+        }
         self.say((!wrong.is_empty()).then(|| wrong.join("; ")))
     }
 
@@ -60,7 +71,36 @@ impl Around {
     pub(super) fn release(&mut self, store: &mut dyn TableStore) {
         self.settings.sync = None;
         self.timeouts_due = false;
+        self.rules_due |= !self.settings.rules.is_empty();
+        let table = std::mem::take(&mut self.settings.rules).table;
+        self.settings.rules.table = table;
         self.settle(store);
+    }
+
+    /// The packet filter's part: as planned, and again when somebody emptied the packet filter.
+    fn filter(&mut self, store: &mut dyn TableStore) -> Result<(), StoreError> {
+        let rules = &self.settings.rules;
+        if !self.rules_due {
+            if rules.is_empty() || store.has_rules(rules)? {
+                return Ok(());
+            }
+            warn!("the nftables table {} was removed by somebody else; repairing", rules.table);
+        }
+        // Not done until it is.
+        self.rules_due = true;
+        store.set_rules(rules, self.table.as_deref())?;
+        self.rules_due = false;
+        let now = (!rules.is_empty()).then(|| rules.table.clone());
+        if now != self.table || now.is_some() {
+            let ServiceRules { marked, translated, table, .. } = rules;
+            info!(
+                "nftables table {table}: {} addresses marked, {} servers behind FULLNAT",
+                marked.len(),
+                translated.len()
+            );
+        }
+        self.table = now;
+        Ok(())
     }
 
     fn synchronise(&mut self, store: &mut dyn TableStore) -> Result<(), Vec<String>> {

@@ -1,26 +1,34 @@
-//! TLS below an SSL_GET. As keepalived: any certificate will do; what is wrong with it is said, and fails nothing.
+//! TLS below an SSL_GET. As keepalived: any certificate will do; what is wrong with it is said, and fails nothing, unless
+//! `verify` is written.
 
-use super::talk;
+use super::{talk, trust};
 use crate::check::probe::{Outcome, Probe, ProbeInput, ProbeStep, words};
-use crate::plan::check::{HttpCheck, Target};
+use crate::plan::check::{HttpCheck, Target, TlsOptions};
 use crate::wire::x509;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    AlertDescription, ClientConfig, DigitallySignedStruct, Error, PeerIncompatible, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, PeerIncompatible,
+    SignatureScheme,
 };
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tracing::warn;
 
-/// A certificate that ends within this time is mentioned in the result.
+/// A certificate that ends within this time is warned of, unless `expiry_warning` says else.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
+
+/// Servers whose certificates were warned of today; past it some are named twice.
+const WARNED: usize = 10_000;
 
 /// Holds the conversation through TLS.
 pub(super) async fn converse(
@@ -35,8 +43,12 @@ pub(super) async fn converse(
         Ok(name) => name,
         Err(why) => return Outcome::NotRun(why),
     };
-    let Some(config) = config() else { return Outcome::NotRun("no TLS in this build".into()) };
-    let connector = TlsConnector::from(config);
+    let options = check.tls.as_ref().and_then(|tls| tls.options.as_deref());
+    let connector = match timeout(limit, trust::config(options)).await {
+        Ok(Ok(config)) => TlsConnector::from(config),
+        Ok(Err(why)) => return Outcome::NotRun(why),
+        Err(_) => return Outcome::NotRun("certificates of ours could not be read in time".into()),
+    };
     let mut stream = match timeout(limit, connector.connect(name, connection)).await {
         Err(_) => return Outcome::Failure(format!("no TLS handshake within {}", words(limit))),
         Ok(Err(error)) => return broken(&mut *probe, &handshake_words(&error)),
@@ -48,7 +60,7 @@ pub(super) async fn converse(
         // A server that does not take the goodbye has answered all the same.
         let _late = timeout(limit, stream.shutdown()).await;
     }
-    with_facts(outcome, &stream)
+    with_facts(outcome, &stream, target, options)
 }
 
 fn broken(probe: &mut dyn Probe, how: &str) -> Outcome {
@@ -58,12 +70,17 @@ fn broken(probe: &mut dyn Probe, how: &str) -> Outcome {
     }
 }
 
-/// The name sent as SNI; the address, which is never sent, without one.
+/// The name sent as SNI, which is also the one that a verified certificate must bear; the address, which is never sent,
+/// without one.
 fn server_name(check: &HttpCheck, part: usize, target: &Target) -> Result<ServerName<'static>, String> {
     let address = || Ok(ServerName::IpAddress(target.endpoint.ip().into()));
-    let Some(tls) = check.tls.as_ref().filter(|tls| tls.enable_sni) else { return address() };
+    let Some(tls) = check.tls.as_ref() else { return address() };
+    let options = tls.options.as_deref();
+    let verifies = options.is_some_and(|options| options.verify);
+    let written = options.and_then(|options| options.server_name.as_deref());
     let host = check.urls.get(part).or(check.urls.last()).and_then(|url| url.host.as_deref());
-    let Some(name) = tls.sni_name.as_deref().or(host.map(without_port)) else { return address() };
+    let usual = tls.sni_name.as_deref().or(host.map(without_port)).filter(|_| tls.enable_sni || verifies);
+    let Some(name) = written.or(usual) else { return address() };
     ServerName::try_from(name.to_owned()).map_err(|_| format!("{name} cannot be sent as a server name (SNI)"))
 }
 
@@ -75,7 +92,7 @@ fn without_port(host: &str) -> &str {
 }
 
 /// One configuration for all checks; rustls remembers sessions in it, but a check that resumes one tests less.
-fn config() -> Option<Arc<ClientConfig>> {
+pub fn config() -> Option<Arc<ClientConfig>> {
     static CONFIG: OnceLock<Option<Arc<ClientConfig>>> = OnceLock::new();
     let make = || {
         let provider = Arc::new(ring::default_provider());
@@ -91,7 +108,7 @@ fn config() -> Option<Arc<ClientConfig>> {
 
 /// As keepalived, which verifies nothing.
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
+pub(super) struct AnyCertificate(pub(super) Arc<CryptoProvider>);
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
@@ -147,6 +164,7 @@ fn handshake_words(error: &io::Error) -> String {
         Some(Error::AlertReceived(AlertDescription::UnrecognisedName)) => {
             "the server does not know the name that was sent (enable_sni, sni_name)".into()
         }
+        Some(Error::InvalidCertificate(what)) => certificate_words(what),
         Some(Error::InvalidMessage(_)) => "what the server says is no TLS".into(),
         Some(other) => format!("TLS: {other}"),
         None if error.kind() == io::ErrorKind::UnexpectedEof => "closed during the TLS handshake".into(),
@@ -154,8 +172,30 @@ fn handshake_words(error: &io::Error) -> String {
     }
 }
 
+/// Why a certificate is not trusted (`verify`).
+fn certificate_words(error: &CertificateError) -> String {
+    use CertificateError::*;
+    match error {
+        Expired | ExpiredContext { .. } => "certificate expired".into(),
+        NotValidYet | NotValidYetContext { .. } => "certificate is not valid yet".into(),
+        NotValidForName => "certificate is of another name".into(),
+        NotValidForNameContext { expected, presented } => {
+            let names = presented.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
+            format!("certificate is not of {}, it is of {names}", expected.to_str())
+        }
+        UnknownIssuer => "certificate is signed by nobody that is trusted (ca_file)".into(),
+        Revoked => "certificate is revoked".into(),
+        other => format!("certificate is not trusted: {other}"),
+    }
+}
+
 /// Adds to a success what the session was like: its version, and the end of the certificate where that is near.
-fn with_facts(outcome: Outcome, stream: &TlsStream<TcpStream>) -> Outcome {
+fn with_facts(
+    outcome: Outcome,
+    stream: &TlsStream<TcpStream>,
+    target: &Target,
+    options: Option<&TlsOptions>,
+) -> Outcome {
     let Outcome::Success(words) = outcome else { return outcome };
     let (_, session) = stream.get_ref();
     let version = match session.protocol_version() {
@@ -166,11 +206,30 @@ fn with_facts(outcome: Outcome, stream: &TlsStream<TcpStream>) -> Outcome {
     let certificate = session.peer_certificates().and_then(|chain| chain.first());
     let end = certificate.and_then(|certificate| x509::not_after(certificate));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Outcome::Success(format!("{words}{version}{}", end.map(|end| expiry(end, now)).unwrap_or_default()))
+    let days = options.and_then(|options| options.expiry_warning_days);
+    let soon = days.map_or(SOON, |days| Duration::from_secs(u64::from(days) * 86_400));
+    let remark = end.map(|end| expiry(end, now, soon)).unwrap_or_default();
+    if !remark.is_empty() {
+        warn_once_a_day(target.endpoint, &remark, now);
+    }
+    Outcome::Success(format!("{words}{version}{remark}"))
 }
 
-/// `end` and `now` since 1970.
-fn expiry(end: Duration, now: Duration) -> String {
+/// One line of the log for each server and day.
+fn warn_once_a_day(endpoint: SocketAddr, remark: &str, now: Duration) {
+    static DAYS: Mutex<BTreeMap<SocketAddr, u64>> = Mutex::new(BTreeMap::new());
+    let today = now.as_secs() / 86_400;
+    let mut days = DAYS.lock().unwrap_or_else(PoisonError::into_inner);
+    if days.len() >= WARNED {
+        days.clear();
+    }
+    if days.insert(endpoint, today) != Some(today) {
+        warn!("{endpoint}{remark}");
+    }
+}
+
+/// `end` and `now` since 1970; what is left is said when it is less than `soon`.
+fn expiry(end: Duration, now: Duration, soon: Duration) -> String {
     let days = |time: Duration| match time.as_secs() / 86_400 {
         0 => format!("{} h", time.as_secs() / 3600),
         1 => "1 day".to_owned(),
@@ -178,7 +237,7 @@ fn expiry(end: Duration, now: Duration) -> String {
     };
     match (now.checked_sub(end), end.checked_sub(now)) {
         (Some(since), _) => format!(", CERTIFICATE EXPIRED {} ago", days(since)),
-        (None, Some(left)) if left < SOON => format!(", certificate expires in {}", days(left)),
+        (None, Some(left)) if left < soon => format!(", certificate expires in {}", days(left)),
         _ => String::new(),
     }
 }
@@ -190,10 +249,15 @@ mod tests {
     #[test]
     fn a_certificate_that_ends_soon_is_mentioned() {
         let day = |n: u64| Duration::from_secs(n * 86_400);
-        assert_eq!(expiry(day(100), day(10)), "");
-        assert_eq!(expiry(day(30), day(10)), ", certificate expires in 20 days");
-        assert_eq!(expiry(day(10) + Duration::from_secs(7200), day(10)), ", certificate expires in 2 h");
-        assert_eq!(expiry(day(9), day(10)), ", CERTIFICATE EXPIRED 1 day ago");
+        assert_eq!(expiry(day(100), day(10), SOON), "");
+        assert_eq!(expiry(day(30), day(10), SOON), ", certificate expires in 20 days");
+        assert_eq!(
+            expiry(day(10) + Duration::from_secs(7200), day(10), SOON),
+            ", certificate expires in 2 h"
+        );
+        assert_eq!(expiry(day(9), day(10), SOON), ", CERTIFICATE EXPIRED 1 day ago");
+        assert_eq!(expiry(day(100), day(10), day(91)), ", certificate expires in 90 days");
+        assert_eq!(expiry(day(30), day(10), Duration::ZERO), "", "expiry_warning 0");
     }
 
     #[test]

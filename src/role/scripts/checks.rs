@@ -1,6 +1,7 @@
 //! Programs that run for health checks: the checker role never starts a process itself.
 
 use super::runner::{self, Push};
+use crate::check::MAX_PROGRAMS;
 use crate::plan::scripts::{RunEnd, RunOrder, RunReport};
 use crate::track::scripts::{Ending, GRACE};
 use std::collections::BTreeMap;
@@ -11,10 +12,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-/// Programs that run at once for checks: enough for any sensible table, few enough for any machine.
-const MAX_RUNNING: usize = 64;
+/// Programs that run at once; the checker role orders no more.
+const MAX_RUNNING: usize = MAX_PROGRAMS;
 
-/// Orders that run or wait. The checker role holds no more conversations than this at a time.
+/// Orders that run or wait: those whose check is gone run to their end beside those of new checks.
 const MAX_ORDERS: usize = 1024;
 
 /// Signals that may wait for one run.

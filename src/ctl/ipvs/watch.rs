@@ -1,0 +1,148 @@
+//! `holdfastctl ipvs --health` and `--watch`: the listing joined with what the daemon knows, once or again and again.
+
+use super::grammar::{Command, Format, Subject};
+use super::health::Health;
+use super::perform::{Failure, Stage};
+use crate::ctl::EXIT_NO_DAEMON;
+use crate::ctl::client::ask;
+use crate::ctl::text::clean;
+use crate::link::control::{Answer, Request};
+use crate::report::CheckerStatus;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Between two drawings, unless told otherwise. The kernel counts rates every two seconds.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What the words beyond ipvsadm's ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// Draw again after this long.
+    pub every: Option<Duration>,
+    /// End after so many drawings.
+    pub times: Option<u64>,
+    /// Without the daemon there is nothing to show.
+    pub health: bool,
+    /// Where the daemon listens.
+    pub socket: PathBuf,
+}
+
+impl Live {
+    /// Takes `--watch[=SPAN]`, `--times=N` and `--health`; `None` for another word.
+    pub fn take(live: &mut Option<Live>, word: &str, socket: &Path) -> Option<Result<(), String>> {
+        let none = || Live { every: None, times: None, health: false, socket: socket.to_owned() };
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (word, None),
+        };
+        match (name, value) {
+            ("--health", None) => live.get_or_insert_with(none).health = true,
+            ("--watch", None) => live.get_or_insert_with(none).every = Some(EVERY),
+            ("--watch", Some(span)) => match crate::ctl::when::duration(span) {
+                Ok(span) => live.get_or_insert_with(none).every = Some(span),
+                Err(why) => return Some(Err(why)),
+            },
+            ("--times", Some(count)) => match count.parse() {
+                Ok(count) => live.get_or_insert_with(none).times = Some(count),
+                Err(_) => return Some(Err(format!("{count} is no number of times"))),
+            },
+            _ => return None,
+        }
+        Some(Ok(()))
+    }
+}
+
+/// Lists as `command` says, until told to end.
+pub fn run(stage: &mut Stage<'_>, command: &Command, live: &Live) -> Result<(), Failure> {
+    let Command::List(subject @ (Subject::Everything | Subject::Service(_)), format) = command else {
+        return Err(Failure::Said("--watch and --health are for listings of services".to_owned(), 2));
+    };
+    let Some(every) = live.every else {
+        let status = health(live)?;
+        return draw(stage, subject, format, status.as_ref(), &mut io::stdout().lock());
+    };
+    // Who watches wants to see what moves, unless he says what.
+    let named = Format { numeric: false, exact: false, unsorted: false, ..*format } != Format::default();
+    let format = if named { *format } else { Format { rate: true, ..*format } };
+    let screen = io::stdout().is_terminal();
+    for round in 1_u64.. {
+        let status = health(live)?;
+        let mut page = Vec::new();
+        if status.is_none() {
+            page.extend_from_slice(b"no daemon answers: without health\n");
+        }
+        draw(stage, subject, &format, status.as_ref(), &mut page)?;
+        show(&String::from_utf8_lossy(&page), screen)?;
+        if live.times.is_some_and(|times| round >= times) {
+            break;
+        }
+        std::thread::sleep(every);
+    }
+    Ok(())
+}
+
+/// On a screen each drawing covers the one before; elsewhere an empty line is between them.
+fn show(page: &str, screen: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if screen {
+        write!(out, "\x1b[H{}\x1b[J", page.replace('\n', "\x1b[K\n"))?;
+    } else {
+        writeln!(out, "{page}")?;
+    }
+    out.flush()
+}
+
+fn draw(
+    stage: &mut Stage<'_>,
+    subject: &Subject,
+    format: &Format,
+    status: Option<&CheckerStatus>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let health = status.map(Health::of);
+    stage.list_to(subject, format, health.as_ref(), out)
+}
+
+/// What the daemon knows; nothing where it may be missing and is.
+fn health(live: &Live) -> Result<Option<CheckerStatus>, Failure> {
+    let failed = |why: String, status| match live.health {
+        true => Err(Failure::Said(format!("holdfastctl: {}", clean(&why)), status)),
+        false => Ok(None),
+    };
+    match ask(&live.socket, Request::Status) {
+        Ok(Answer::Status(status)) => match status.checker {
+            Some(checker) => Ok(Some(checker)),
+            None => failed("the checker role says nothing (holdfastctl status says why)".to_owned(), 1),
+        },
+        Ok(_) => failed("the daemon is not understood".to_owned(), 1),
+        Err(error) => failed(error.to_string(), EXIT_NO_DAEMON),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_beyond_ipvsadm_are_taken_and_others_left() {
+        let socket = Path::new("/run/x.sock");
+        let mut live = None;
+        assert_eq!(Live::take(&mut live, "-Ln", socket), None);
+        assert_eq!(live, None);
+        for word in ["--health", "--watch=5s", "--times=3"] {
+            assert_eq!(Live::take(&mut live, word, socket), Some(Ok(())), "{word}");
+        }
+        let wanted = Live {
+            every: Some(Duration::from_secs(5)),
+            times: Some(3),
+            health: true,
+            socket: socket.to_owned(),
+        };
+        assert_eq!(live, Some(wanted));
+        for word in ["--watch=x", "--times=-1"] {
+            assert!(matches!(Live::take(&mut live, word, socket), Some(Err(_))), "{word}");
+        }
+        assert_eq!(Live::take(&mut live, "--stats", socket), None);
+    }
+}

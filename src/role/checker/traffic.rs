@@ -1,0 +1,162 @@
+//! Traffic by hand, in the checker role: orders are decided here, since here is the plan that they name; the supervisor
+//! keeps what comes of them.
+
+use super::State;
+use crate::link::FromChecker;
+use crate::lvs::notify;
+use crate::lvs::traffic::orders::{Decided, Order, decide};
+use crate::lvs::traffic::{Overrides, Traffic, Wall};
+use crate::plan::lvs::ServiceKey;
+use crate::report::{TrafficOutcome, traffic};
+use crate::time::Instant;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tracing::{info, warn};
+
+/// The machine's clock may be set: what depends on it is looked at this often at least.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// Orders that may wait for an answer; the supervisor waits for each before long.
+const MAX_ANSWERS: usize = 1024;
+
+/// What is said by hand, beside the director.
+#[derive(Debug, Default)]
+pub struct Desk {
+    /// What held before the first plan.
+    held: Overrides,
+    /// Messages to the supervisor.
+    pub answers: VecDeque<FromChecker>,
+    since: Since,
+}
+
+/// Since when servers are up or down.
+#[derive(Debug, Default)]
+struct Since(HashMap<(ServiceKey, SocketAddr), Instant>);
+
+impl Desk {
+    /// What was said before this process began.
+    pub fn hold(&mut self, overrides: Overrides) {
+        self.held = overrides;
+    }
+
+    /// For the first plan.
+    pub fn first(&mut self) -> Traffic {
+        let held = std::mem::take(&mut self.held);
+        let (count, now) = (held.0.len(), wall());
+        let traffic = Traffic::new(held, now);
+        if count > 0 {
+            info!(
+                "{} things said of traffic by hand still hold (holdfastctl overrides)",
+                traffic.overrides().0.len()
+            );
+        }
+        if traffic.overrides().0.len() != count {
+            self.tell(traffic.overrides().clone());
+        }
+        traffic
+    }
+
+    /// A server came up or went down.
+    pub fn note(&mut self, events: &[notify::Event], now: Instant) {
+        for event in events {
+            if let notify::Event::ServerUp { service, endpoint, .. }
+            | notify::Event::ServerDown { service, endpoint, .. } = event
+            {
+                self.since.0.insert((*service, *endpoint), now);
+            }
+        }
+    }
+
+    /// Forgets servers that the plan has no more.
+    pub fn forget(&mut self, keep: impl Fn(&ServiceKey, &SocketAddr) -> bool) {
+        self.since.0.retain(|(service, endpoint), _| keep(service, endpoint));
+    }
+
+    /// For how many seconds a server is what it is, if it ever changed.
+    pub fn since(&self, service: &ServiceKey, endpoint: &SocketAddr, now: Instant) -> u64 {
+        let since = self.since.0.get(&(*service, *endpoint)).copied().unwrap_or(Instant::ZERO);
+        now.saturating_duration_since(since).as_secs()
+    }
+
+    fn tell(&mut self, overrides: Overrides) {
+        // Only the newest counts.
+        self.answers.retain(|message| !matches!(message, FromChecker::Overrides(_)));
+        self.answers.push_back(FromChecker::Overrides(overrides));
+    }
+}
+
+/// The machine's clock.
+pub fn wall() -> Wall {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Wall(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl State {
+    /// An order of an operator.
+    pub(super) fn order(&mut self, number: u64, order: &Order) {
+        let outcome = self.obey(order);
+        match &outcome {
+            Ok(outcome) => {
+                outcome.said.iter().for_each(|said| info!("by hand: {said}"));
+                outcome.warnings.iter().for_each(|warning| warn!("by hand: {warning}"));
+            }
+            Err(why) => info!("an order by hand is refused: {why}"),
+        }
+        if self.desk.answers.len() < MAX_ANSWERS {
+            self.desk.answers.push_back(FromChecker::Traffic(number, outcome.map(Box::new)));
+        }
+    }
+
+    fn obey(&mut self, order: &Order) -> Result<TrafficOutcome, String> {
+        if self.stopping {
+            return Err("the daemon is stopping".to_owned());
+        }
+        let now = wall();
+        let director = self.director.as_ref();
+        let director = director.ok_or("the kernel's table is not known yet; try again in a moment")?;
+        let Decided { overrides, said, warnings, touched } = decide(director, order, now)?;
+        let trouble = self.trouble.iter().map(|why| format!("the kernel's table does not follow: {why}"));
+        let trouble = trouble.collect();
+        self.desk.tell(overrides.clone());
+        self.set_traffic(Traffic::new(overrides, now));
+        let overrides = self.director.as_ref().map(|director| traffic::overrides(director, now));
+        let overrides = overrides.unwrap_or_default();
+        Ok(TrafficOutcome { said, warnings, servers: touched, overrides, trouble })
+    }
+
+    /// Time until something changes by itself.
+    pub(super) fn traffic_due(&self) -> Option<Duration> {
+        let next = self.director.as_ref()?.traffic().next_change()?;
+        Some(Duration::from_millis(next.0.saturating_sub(wall().0)).min(LOOK))
+    }
+
+    /// Performs what time has brought.
+    pub(super) fn move_traffic_on(&mut self) {
+        let Some(director) = self.director.as_ref().filter(|_| !self.stopping) else { return };
+        let (now, old) = (wall(), director.traffic());
+        let set_back = now.0.saturating_add(2 * LOOK.as_millis() as u64) < old.now().0;
+        if !set_back && old.next_change().is_none_or(|due| now < due) {
+            return;
+        }
+        let new = old.at(now);
+        let over = old.overrides().0.len() - new.overrides().0.len();
+        if over > 0 {
+            info!("{over} things said of traffic by hand have come to their end");
+            self.desk.tell(new.overrides().clone());
+        }
+        self.set_traffic(new);
+    }
+
+    fn set_traffic(&mut self, traffic: Traffic) {
+        let Some(director) = &mut self.director else { return };
+        let mut events = Vec::new();
+        director.set_traffic(traffic, &mut events);
+        self.tell(&events);
+        super::say(events);
+        let changes = self.changes();
+        if !changes.is_empty() {
+            self.worker.want(changes);
+        }
+    }
+}

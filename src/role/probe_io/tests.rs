@@ -1,0 +1,200 @@
+//! Servers that behave badly, and TLS servers with good and bad certificates, over real sockets.
+
+use super::*;
+use crate::plan::check::{HttpCheck, HttpUrl, HttpVersion, Schedule, TlsCheck, TlsOptions};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+
+fn data(name: &str) -> String {
+    format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Answers with status 200 those who accept the certificate `name`; with `asks`, those who show one of the test's CA.
+fn server(name: &str, asks: bool) -> SocketAddr {
+    let certificate = CertificateDer::from_pem_file(data(&format!("{name}.pem"))).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_file(data(&format!("{name}.key"))).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider.clone());
+    let builder = builder.with_safe_default_protocol_versions().expect("the versions are known");
+    let builder = match asks {
+        false => builder.with_no_client_auth(),
+        true => {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_file(data("ca.pem")).expect("a CA")).expect("it is one");
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(verifier.build().expect("there is a root"))
+        }
+    };
+    let config = Arc::new(builder.with_single_cert(vec![certificate], key).expect("they belong together"));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = listener.local_addr().expect("a bound socket");
+    // Ends with the test program.
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().filter_map(Result::ok) {
+            let mut session = rustls::ServerConnection::new(config.clone()).expect("a session");
+            let mut stream = rustls::Stream::new(&mut session, &mut socket);
+            if matches!(stream.read(&mut [0; 1024]), Ok(1..)) {
+                let _gone = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nhello");
+            }
+        }
+    });
+    endpoint
+}
+
+fn ask_with(endpoint: SocketAddr, options: TlsOptions) -> Outcome {
+    let tls = TlsCheck { enable_sni: false, sni_name: None, options: Some(Box::new(options)) };
+    ask_web(endpoint, Some(tls), Duration::from_secs(30))
+}
+
+fn ask_web(endpoint: SocketAddr, tls: Option<TlsCheck>, connect_timeout: Duration) -> Outcome {
+    let kind = CheckKind::Http(HttpCheck {
+        version: HttpVersion::V1_0,
+        urls: vec![HttpUrl::new("/")],
+        tls,
+        fast_recovery: false,
+    });
+    let schedule = Schedule {
+        delay_loop: Duration::from_secs(6),
+        connect_timeout,
+        retry: 1,
+        delay_before_retry: Duration::from_secs(1),
+        warmup: Duration::ZERO,
+        log_failures: false,
+        rise: 1,
+        fall: 0,
+    };
+    let question = Question { kind, target: Target::new(endpoint), schedule };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(ask(&question, 0, Mark::default(), None)).0
+}
+
+fn verify(ca: &str, name: &str) -> TlsOptions {
+    let ca_file = Some(data(ca));
+    TlsOptions { verify: true, ca_file, server_name: Some(name.into()), ..TlsOptions::default() }
+}
+
+#[test]
+fn certificates_are_verified_where_that_is_wanted() {
+    let good = server("server", false);
+    let old = server("expired", false);
+    let failure = |words: &str| Outcome::Failure(words.into());
+    let seen = ask_with(good, verify("ca.pem", "www.example.org"));
+    assert_eq!(seen, Outcome::Success("status 200, TLS 1.3".into()));
+    assert_eq!(
+        ask_with(good, verify("ca.pem", "www.example.net")),
+        failure("certificate is not of www.example.net, it is of DnsName(\"www.example.org\")")
+    );
+    assert_eq!(
+        ask_with(good, verify("expired.pem", "www.example.org")),
+        failure("certificate is signed by nobody that is trusted (ca_file)"),
+    );
+    let unnamed = TlsOptions { server_name: None, ..verify("ca.pem", "") };
+    let words = "certificate is not of 127.0.0.1, it is of DnsName(\"www.example.org\")";
+    assert_eq!(ask_with(good, unnamed), failure(words), "the address counts where no name is written");
+    match ask_with(old, verify("expired.pem", "expired.example")) {
+        Outcome::Failure(words) => assert!(words.starts_with("certificate "), "{words}"),
+        other => panic!("{other}"),
+    }
+    let missing = TlsOptions { ca_file: Some("/does/not/exist".into()), ..verify("ca.pem", "x") };
+    let Outcome::NotRun(why) = ask_with(good, missing) else { panic!("our own trouble") };
+    assert!(why.starts_with("/does/not/exist cannot be read: "), "{why}");
+}
+
+#[test]
+fn a_certificate_of_ours_is_shown_to_servers_that_ask() {
+    let strict = server("server", true);
+    let own = TlsOptions {
+        certificate: Some(data("server.pem")),
+        key: Some(data("server.key")),
+        ..TlsOptions::default()
+    };
+    assert_eq!(ask_with(strict, own), Outcome::Success("status 200, TLS 1.3".into()));
+    let without = TlsOptions { expiry_warning_days: Some(0), ..TlsOptions::default() };
+    match ask_with(strict, without) {
+        Outcome::Failure(words) => assert!(words.contains("ertificate"), "{words}"),
+        other => panic!("{other}"),
+    }
+}
+
+/// Says what `talk` says to the first who comes, once they have spoken.
+fn misbehaving(talk: impl FnOnce(std::net::TcpStream) + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = listener.local_addr().expect("a bound socket");
+    std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("the check comes");
+        let _request = socket.read(&mut [0; 1024]);
+        talk(socket);
+    });
+    endpoint
+}
+
+/// Writes `piece` until the other end goes.
+fn endless(mut socket: std::net::TcpStream, head: &[u8], piece: &[u8], pause: Duration) {
+    let mut said = socket.write_all(head);
+    while said.is_ok() {
+        said = socket.write_all(piece);
+        std::thread::sleep(pause);
+    }
+}
+
+#[test]
+fn servers_that_never_end_get_a_verdict() {
+    const HEAD: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n";
+    let patient = Duration::from_secs(30);
+    let huge = misbehaving(|socket| endless(socket, HEAD, &[b'x'; 1 << 16], Duration::ZERO));
+    let seen = ask_web(huge, None, patient);
+    assert_eq!(seen, Outcome::Success("status 200, stopped reading after 64 MiB".into()));
+    let heads = misbehaving(|socket| endless(socket, b"HTTP/1.0 200 OK\r\n", b"A: b\r\n", Duration::ZERO));
+    assert_eq!(ask_web(heads, None, patient), Outcome::Failure("headers over 64 KiB".into()));
+    let slow = misbehaving(|socket| endless(socket, HEAD, b"x", Duration::from_millis(10)));
+    let seen = ask_web(slow, None, Duration::from_millis(50));
+    // On a machine that is held up for long its pauses count as silence.
+    let words = ["no end within 3 s".to_owned(), "silent for 50 ms after".to_owned()];
+    assert!(matches!(&seen, Outcome::Failure(why) if words.iter().any(|w| why.starts_with(w))), "{seen}");
+}
+
+#[test]
+fn servers_that_lie_or_break_off_are_told_apart() {
+    let failure = |words: &str| Outcome::Failure(words.into());
+    let say = |text: &'static [u8]| {
+        move |mut socket: std::net::TcpStream| socket.write_all(text).expect("the check listens")
+    };
+    let short = misbehaving(say(b"HTTP/1.0 200 OK\r\nContent-Length: 10\r\n\r\nhello"));
+    let patient = Duration::from_secs(30);
+    assert_eq!(
+        ask_web(short, None, patient),
+        Outcome::Success("status 200 (5 octets of body, Content-Length says 10)".into())
+    );
+    let silent = misbehaving(|_socket| {});
+    assert_eq!(ask_web(silent, None, patient), failure("closed without an answer"));
+    let (stay, end) = std::sync::mpsc::channel::<()>();
+    let open = misbehaving(move |mut socket| {
+        socket.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi").expect("the check listens");
+        // Until the test is over.
+        let _over = end.recv();
+    });
+    let words = "the whole answer came but the server did not close within 300 ms";
+    assert_eq!(ask_web(open, None, Duration::from_millis(300)), failure(words));
+    drop(stay);
+}
+
+#[test]
+fn our_own_troubles_are_told_apart() {
+    let error = |errno| io::Error::from_raw_os_error(errno);
+    assert!(no_socket(&error(libc::EMFILE)).starts_with("this process has no file descriptor left"));
+    assert!(no_socket(&error(libc::ENFILE)).starts_with("this machine has no file descriptor left"));
+    let target = Target::new(([127, 0, 0, 1], 80).into());
+    assert!(cannot_connect(&target, &error(libc::EADDRNOTAVAIL)).starts_with("no local port is free"));
+    for own in [libc::EADDRNOTAVAIL, libc::EMFILE, libc::ENOBUFS, libc::EPERM, libc::EINVAL] {
+        assert!(is_our_own(&error(own)), "{}", error(own));
+    }
+    for theirs in
+        [libc::ECONNREFUSED, libc::EHOSTUNREACH, libc::ENETUNREACH, libc::EHOSTDOWN, libc::ETIMEDOUT]
+    {
+        assert!(!is_our_own(&error(theirs)), "{}", error(theirs));
+    }
+}

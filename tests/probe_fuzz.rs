@@ -1,0 +1,274 @@
+//! Any octets whatever as answers to probes: no panic, an end, one verdict, words fit for a line of a log, and the same
+//! verdict however a web answer is cut into pieces.
+//!
+//! HOLDFAST_FUZZ_SECONDS=600 cargo test --test probe_fuzz -- --nocapture
+//!
+//! runs for that long (HOLDFAST_FUZZ_SEED begins elsewhere) and names the seed of each failure.
+
+use holdfast::check::probe::{Mark, Outcome, Probe, ProbeInput, ProbeStep, conversation};
+use holdfast::plan::check::{
+    CheckKind, DnsCheck, HttpCheck, HttpRequest, HttpUrl, HttpVersion, Question, Schedule, SmtpCheck,
+    TalkCheck, Target, UdpCheck,
+};
+use holdfast::plan::search::SearchPlan;
+use holdfast::wire::icmp::Echo;
+use holdfast::wire::{dns, x509};
+use std::mem::discriminant;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+/// Seeds of an ordinary run, for each kind of probe.
+const SEEDS: u64 = 3000;
+
+/// The longest sentence: a status line of the configuration, numbers and what a server said, cut.
+const LONGEST_WORDS: usize = 600;
+
+/// Steele, Lea and Flood's SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit.max(1) as u64) as usize
+    }
+
+    fn one<'a, T: ?Sized>(&mut self, of: &[&'a T]) -> &'a T {
+        of[self.below(of.len())]
+    }
+}
+
+/// Answers, and pieces of answers, from which others are made.
+const WEB: [&[u8]; 22] = [
+    b"HTTP/1.0 200 OK\r\n\r\nhealthy\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhealthy\n",
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\r\n",
+    b"HTTP/1.1 ",
+    b"200",
+    b" ",
+    b"\r\n",
+    b"\n",
+    b"\r\n\r\n",
+    b"\n\n",
+    b"Content-Length: ",
+    b"18446744073709551615",
+    b"99999999999999999999999999",
+    b"-1",
+    b"Transfer-Encoding: chunked\r\n",
+    b"X: \xff\xfe\x00\x1b[2J\r\n",
+    b" folded\r\n",
+    b":",
+    b"healthy",
+    b"\xe2\x82",
+    b"HTTP/9.9 999 ",
+    b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+];
+const MAIL: [&[u8]; 9] = [
+    b"220 mail ESMTP\r\n",
+    b"250 hello\r\n",
+    b"221 bye\r\n",
+    b"220-more\r\n",
+    b"220",
+    b"250",
+    b"\n",
+    b"\x1b]0;x\x07",
+    b"421 ",
+];
+const NAMES: [&[u8]; 5] = [
+    b"\x00\x00\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00",
+    b"\x03www\x07example\x00\x00\x01\x00\x01",
+    b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x01\x00\x04\xc0\x00\x02\x01",
+    b"\xff",
+    b"\x00",
+];
+const ECHO: [&[u8]; 4] =
+    [b"\x00\x00\xff\xff\x00\x07\x00\x01", b"\x81\x00\x00\x00\x00\x07\x00\x01", b"\x08", b"\x03\x01"];
+const DER: [&[u8]; 8] = [
+    b"\x30\x82\x01\x00",
+    b"\x30\x80",
+    b"\x02\x01\x01",
+    b"\xa0\x03\x02\x01\x02",
+    b"\x17\x0d250101000000Z",
+    b"\x18\x0f20250101000000Z",
+    b"\x30\x84\xff\xff\xff\xff",
+    b"\x30\x00",
+];
+
+/// Pieces put together, and some octets of it changed, removed or repeated.
+fn octets(random: &mut Random, pieces: &[&[u8]]) -> Vec<u8> {
+    let mut made = Vec::new();
+    for _ in 0..1 + random.below(8) {
+        let piece = random.one(pieces);
+        for _ in 0..if random.below(40) == 0 { 1 + random.below(3000) } else { 1 } {
+            made.extend_from_slice(piece);
+        }
+    }
+    for _ in 0..random.below(6) {
+        let at = random.below(made.len());
+        match random.below(4) {
+            0 if !made.is_empty() => made[at] = random.next() as u8,
+            1 if !made.is_empty() => drop(made.remove(at)),
+            2 => made.insert(at, random.next() as u8),
+            _ => made.truncate(at + 1),
+        }
+    }
+    made
+}
+
+fn question(kind: CheckKind, endpoint: &str) -> Question {
+    let schedule = Schedule {
+        delay_loop: Duration::from_secs(6),
+        connect_timeout: Duration::from_secs(5),
+        retry: 1,
+        delay_before_retry: Duration::from_secs(1),
+        warmup: Duration::ZERO,
+        log_failures: false,
+        rise: 1,
+        fall: 0,
+    };
+    Question { kind, target: Target::new(endpoint.parse().expect("an endpoint")), schedule }
+}
+
+fn web(random: &mut Random) -> Question {
+    let mut url = HttpUrl::new("/");
+    url.status = vec![200..=299, 503..=503];
+    if random.below(3) == 0 {
+        url.digest = Some([7; 16]);
+    }
+    if random.below(2) == 0 {
+        url.search = Some(SearchPlan {
+            pattern: random.one(&["hea.thy$", "^a+$", "(a|b)*c", "\\bX"]).to_owned(),
+            negate: random.below(2) == 0,
+            multiline: random.below(2) == 0,
+            firstline: random.below(3) == 0,
+            min_offset: random.below(20) as u64,
+            max_offset: (random.below(2) == 0).then_some(random.below(30) as u64),
+            ..SearchPlan::default()
+        });
+    }
+    let method = random.one(&["HEAD", "POST"]).to_owned();
+    let request = HttpRequest { method, headers: vec![("A".into(), "b".into())], body: b"ping".to_vec() };
+    url.request = (random.below(3) == 0).then(|| Box::new(request));
+    let check = HttpCheck { version: HttpVersion::V1_1, urls: vec![url], tls: None, fast_recovery: false };
+    question(CheckKind::Http(check), "192.0.2.1:80")
+}
+
+/// Feeds the octets in pieces, then an end; the outcome. Each probe must come to one.
+fn converse(
+    random: &mut Random,
+    mut probe: Box<dyn Probe>,
+    answer: &[u8],
+    largest: usize,
+    end: usize,
+) -> Outcome {
+    let mut rest = answer;
+    let mut step = probe.step(ProbeInput::Connected);
+    loop {
+        match step {
+            ProbeStep::Done(outcome) => return outcome,
+            ProbeStep::Send(_) | ProbeStep::Wait if !rest.is_empty() => {
+                let (piece, later) = rest.split_at((1 + random.below(largest)).min(rest.len()));
+                rest = later;
+                step = probe.step(ProbeInput::Data(piece));
+            }
+            ProbeStep::Send(_) | ProbeStep::Wait => break,
+        }
+    }
+    let last = match end {
+        0 => ProbeInput::Closed,
+        1 => ProbeInput::Broken("connection reset by the server"),
+        _ => ProbeInput::TimedOut(Duration::from_secs(5)),
+    };
+    match probe.step(last) {
+        ProbeStep::Done(outcome) => outcome,
+        // Datagrams have no end of their own: the driver's deadline is it.
+        _ => match probe.step(ProbeInput::TimedOut(Duration::from_secs(5))) {
+            ProbeStep::Done(outcome) => outcome,
+            more => panic!("goes on after its deadline: {more:?}"),
+        },
+    }
+}
+
+fn fit_for_a_log(outcome: &Outcome) {
+    let words = outcome.to_string();
+    assert!(!words.chars().any(char::is_control), "control characters: {words:?}");
+    assert!(words.len() <= LONGEST_WORDS, "{} octets: {words:?}", words.len());
+}
+
+/// One seed through each parser.
+fn survives(seed: u64) {
+    let mut random = Random(seed);
+    let random = &mut random;
+    let mark = Mark { identifier: 7, sequence: 1 };
+    let ask = |question: &Question| conversation(question, 0, mark).expect("it is asked over the network");
+    let end = random.below(3);
+
+    let asked = web(random);
+    let answer = octets(random, &WEB);
+    let whole = converse(random, ask(&asked), &answer, usize::MAX, end);
+    fit_for_a_log(&whole);
+    for largest in [1, 7, 4096] {
+        let pieces = converse(random, ask(&asked), &answer, largest, end);
+        assert_eq!(
+            pieces,
+            whole,
+            "pieces of {largest} change the verdict on {:?}",
+            answer.escape_ascii().to_string()
+        );
+    }
+
+    let mail = question(CheckKind::Smtp(SmtpCheck { helo: "lab".into() }), "192.0.2.1:25");
+    let answer = octets(random, &MAIL);
+    fit_for_a_log(&converse(random, ask(&mail), &answer, 30, end));
+
+    let expect = random.one(&["220", "0-", "\r\n2", "aa"]).as_bytes().to_vec();
+    let words = question(CheckKind::Talk(TalkCheck { send: b"NOOP\r\n".to_vec(), expect }), "192.0.2.1:25");
+    let answer = octets(random, &MAIL);
+    let whole = converse(random, ask(&words), &answer, usize::MAX, end);
+    fit_for_a_log(&whole);
+    for largest in [1, 7] {
+        // Where the words were found is told, so only the verdict must be the same.
+        let pieces = converse(random, ask(&words), &answer, largest, end);
+        assert_eq!(discriminant(&pieces), discriminant(&whole), "pieces of {largest} change {whole:?}");
+    }
+
+    let names = CheckKind::Dns(DnsCheck { record_type: 1, name: "www.example".into() });
+    let answer = octets(random, &NAMES);
+    dns::Answer::decode(&answer);
+    fit_for_a_log(&converse(random, ask(&question(names, "192.0.2.1:53")), &answer, usize::MAX, end));
+
+    let reply = (random.below(2) == 0).then(|| vec![(0xc0, 0xf0), (0, 0)]);
+    let udp = CheckKind::Udp(UdpCheck { payload: None, reply, reply_length: 0..=random.below(300) as u16 });
+    fit_for_a_log(&converse(random, ask(&question(udp, "192.0.2.1:53")), &answer, usize::MAX, end));
+
+    let answer = octets(random, &ECHO);
+    let _any = (Echo::decode_v4(&answer), Echo::decode_v6(&answer, None));
+    for endpoint in ["192.0.2.1:0", "[2001:db8::1]:0"] {
+        fit_for_a_log(&converse(random, ask(&question(CheckKind::Ping, endpoint)), &answer, usize::MAX, end));
+    }
+
+    x509::not_after(&octets(random, &DER));
+}
+
+#[test]
+fn any_octets_are_an_answer() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let first = number("HOLDFAST_FUZZ_SEED").unwrap_or(1);
+    let until = number("HOLDFAST_FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let mut failed = Vec::new();
+    let mut seed = first;
+    while until.map_or(seed < first + SEEDS, |until| Instant::now() < until) && failed.len() < 10 {
+        if catch_unwind(AssertUnwindSafe(|| survives(seed))).is_err() {
+            failed.push(seed);
+        }
+        seed += 1;
+    }
+    println!("{} seeds", seed - first);
+    assert!(failed.is_empty(), "seeds that failed: {failed:?}");
+}
