@@ -1,6 +1,6 @@
 //! Many checks at once, by simulated time: when they start, and what dead servers cost.
 
-use super::pace::{MOMENT, STEP, STEP_STARTS};
+use super::pace::{MANY, MOMENT, STEP, STEP_STARTS};
 use super::samples::tcp_of;
 use super::*;
 use std::cmp::Reverse;
@@ -112,6 +112,37 @@ fn first_runs_come_evenly_over_the_warmup() {
     // 100 a second: chance alone would have 130 in some second, and 20 in some tenth.
     assert!(seen.most_in(Duration::from_secs(1)) <= 110, "{}", seen.most_in(Duration::from_secs(1)));
     assert!(seen.most_in(Duration::from_millis(100)) <= 16, "{}", seen.most_in(Duration::from_millis(100)));
+}
+
+#[test]
+fn many_checks_begin_together_and_few_at_their_own_time() {
+    let whole = |count: u32| {
+        let mut checks = started(many(count, Duration::from_secs(60)), LIMIT);
+        run(&mut checks, (at(0), at(61)), |_| LIVE)
+    };
+    let (few, lots) = (whole(MANY as u32 - 1), whole(6000));
+    assert_eq!((few.starts.len(), few.worst_late), (MANY - 1, Duration::ZERO));
+    let wakes: BTreeSet<Instant> = lots.starts.iter().map(|(when, _)| *when).collect();
+    assert!(wakes.len() <= 1500, "{} wakes in a minute", wakes.len()); // a minute has so many moments
+    assert!(lots.worst_late <= MOMENT, "{:?}", lots.worst_late);
+}
+
+#[test]
+fn programs_and_others_begin_in_the_order_they_are_due() {
+    let mut questions = many(600, Duration::from_secs(10));
+    for question in questions.iter_mut().step_by(20) {
+        let (command, timeout) = (Box::default(), Duration::from_secs(5));
+        let unrunnable = crate::plan::scripts::Unrunnable::Dropped;
+        question.kind =
+            CheckKind::Misc(crate::plan::check::MiscCheck { command, timeout, dynamic: false, unrunnable });
+    }
+    let mut checks = started(questions, LIMIT);
+    let due: BTreeMap<CheckId, Instant> = checks.deadlines.iter().map(|&(due, id)| (id, due)).collect();
+    // The machine stood still: all are overdue.
+    let seen = run(&mut checks, (at(20), at(21)), |_| DEAD);
+    let order: Vec<Instant> = seen.starts.iter().map(|(_, id)| due[id]).collect();
+    assert_eq!(order.len(), 600);
+    assert!(order.is_sorted());
 }
 
 #[test]

@@ -190,6 +190,17 @@ mod tests {
     const CHILD: &str = "HOLDFAST_TEST_CHILD";
 
     #[test]
+    fn descriptors_are_taken_up_to_the_hard_limit_which_stays() {
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("limits are known");
+        let most = (soft + 1).min(hard);
+        // Other tests of this process may have raised it further.
+        assert!(raise_descriptor_limit(soft + 1).expect("within the hard limit") >= most);
+        assert!(raise_descriptor_limit(1).expect("nothing to do") >= most, "it never sinks");
+        let limits = getrlimit(Resource::RLIMIT_NOFILE).expect("limits are known");
+        assert!(limits.0 >= most && limits.1 == hard, "{limits:?}");
+    }
+
+    #[test]
     fn memory_locking_takes_effect_or_names_the_limit() {
         if std::env::var_os(CHILD).is_some() {
             let locked = lock_memory();
