@@ -49,6 +49,8 @@ impl Role {
                     self.news.push(news);
                     continue;
                 }
+                // What the supervisor holds for the next process: nobody follows here.
+                Some(FromChecker::Verdicts { .. }) => continue,
                 Some(message) => return message,
                 None => {}
             }
