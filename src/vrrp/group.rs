@@ -156,11 +156,18 @@ impl Core {
 
     fn fail_group(&mut self, index: usize, order: &[RouterId], now: Instant, actions: &mut Vec<Action>) {
         let Some(group) = self.groups.get(index) else { return };
-        let trouble = order.iter().filter_map(|id| self.router(*id)).find(|r| !r.own_faults.is_empty());
-        let Some(by) = trouble else { return };
-        let sentence =
-            format!("sync group {}: {}: {}", group.plan.name, by.plan.name, by.own_faults.join("; "));
-        let by = by.id;
+        let sentence = |by: &Router| {
+            format!("sync group {}: {}: {}", group.plan.name, by.plan.name, by.own_faults.join("; "))
+        };
+        let all = || order.iter().filter_map(|id| self.router(*id));
+        let troubled =
+            || all().filter(|router| !router.own_faults.is_empty()).map(|by| (by.id, sentence(by)));
+        // Of several that have a fault the one that was named first stays named.
+        let named = |text: &String| all().any(|router| router.faults.first() == Some(text));
+        let Some((by, sentence)) = troubled().find(|(_, text)| named(text)).or_else(|| troubled().next())
+        else {
+            return;
+        };
         let order: Vec<RouterId> =
             std::iter::once(by).chain(order.iter().copied().filter(|id| *id != by)).collect();
         for id in order {

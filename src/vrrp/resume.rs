@@ -14,7 +14,7 @@ use crate::net::Priority;
 use crate::plan::Generation;
 use crate::plan::route::Item;
 use crate::plan::vrrp::{RouterKey, RouterPlan, Transport, Version, VirtualAddress, VirtualLinkPlan};
-use crate::time::Instant;
+use crate::time::{Instant, Interval};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -22,6 +22,9 @@ use std::time::Duration;
 
 /// The part of an interval within which an advertisement that is sent at once is with the peers for certain.
 const MARGIN_PART: u32 = 8;
+
+/// The `down_timer_adverts` of a node that does not set it: RFC 9568, 6.1.
+const USUAL_DOWN_TIMER_ADVERTS: u8 = 3;
 
 /// What is remembered of a router. Sources of the numbers: [`Router::memory`], and the driver for the times.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,9 +83,13 @@ pub fn fingerprint(plan: &RouterPlan) -> u64 {
 }
 
 /// How long the most impatient peer waits after an advertisement: Master_Down_Interval without its skew, which for
-/// the strongest is next to nothing.
+/// the strongest is next to nothing. `down_timer_adverts` is each node's own: a peer may have the usual one.
 pub fn least_patience(plan: &RouterPlan) -> Duration {
-    plan.interval.duration() * u32::from(plan.down_timer_adverts)
+    least(plan.interval, plan.down_timer_adverts)
+}
+
+fn least(interval: Interval, adverts: u8) -> Duration {
+    interval.duration() * u32::from(adverts.min(USUAL_DOWN_TIMER_ADVERTS))
 }
 
 struct Fnv(u64);
@@ -197,7 +204,7 @@ impl KeptPlan {
 
     /// [`least_patience`] of the plan's peers.
     pub fn least_patience(&self) -> Duration {
-        self.interval.duration() * u32::from(self.down_timer_adverts)
+        least(self.interval, self.down_timer_adverts)
     }
 }
 

@@ -10,6 +10,7 @@ use holdfast::time::Instant;
 use holdfast::vrrp::{Action, AddressOp, Core, Event, Remembered, Router, State, fingerprint};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Packets that a socket buffer holds for a process that does not read; more are lost.
 pub const SOCKET_BUFFER: usize = 200;
@@ -69,6 +70,8 @@ pub struct Node {
     pub reloaded: bool,
     /// What the next process will find of the one that ended.
     pub record: Vec<Remembered>,
+    /// How long the peers of the routers of the process that ended wait at least.
+    pub patience: BTreeMap<RouterKey, Duration>,
     /// What an earlier process told last of routers of which this one has told nothing yet.
     pub told: BTreeMap<RouterKey, State>,
     /// Routers that told their first state in this call.
@@ -104,6 +107,7 @@ impl Node {
             wake: 0,
             reloaded: false,
             record: Vec::new(),
+            patience: BTreeMap::new(),
             told: BTreeMap::new(),
             begun: BTreeSet::new(),
             resumed: false,
@@ -147,6 +151,10 @@ impl Node {
             }
         };
         self.record = self.core.routers().map(one).collect();
+        // 3 is what a peer waits for that does not set `down_timer_adverts`.
+        let least = |plan: &RouterPlan| plan.interval.duration() * u32::from(plan.down_timer_adverts.min(3));
+        let routers = &self.applied.routers;
+        self.patience = routers.iter().map(|plan| (plan.key.clone(), least(plan))).collect();
     }
 
     /// The process is gone; the kernel keeps its addresses and does what it was asked.

@@ -7,7 +7,8 @@ use super::kernel::own_address;
 use super::model::{self, label};
 use super::network::{Network, WILD_DELAY};
 use super::node::Node;
-use holdfast::vrrp::{State, Transition, TransitionCause, least_patience};
+use holdfast::vrrp::{State, Transition, TransitionCause};
+use std::time::Duration;
 
 impl Invariants {
     /// Node `number` has just made it.
@@ -21,8 +22,8 @@ impl Invariants {
     ) -> Result<(), String> {
         let it = format!("n{number}: {} {:?}", label(&transition.key), transition.cause);
         if let TransitionCause::Resumed { silence_ms } = transition.cause {
-            let plan = nodes[number].wanted.routers.iter().find(|plan| plan.key == transition.key);
-            let patience = plan.map_or(0, |plan| least_patience(plan).as_millis());
+            // What its peers last heard counts, not what a reload has made of the plan since.
+            let patience = nodes[number].patience.get(&transition.key).map_or(0, Duration::as_millis);
             let on_time = u128::from(silence_ms) < patience;
             return if on_time {
                 Ok(())
