@@ -12,7 +12,7 @@ pub fn not_built(options: &Options) -> Vec<String> {
             "-X",
             "virtual addresses that were there before are removed at start in any case, whoever set them",
         ),
-        (options.dump_conf, "-d", "the configuration is not dumped; holdfastctl status shows what runs"),
+        (options.dump_conf, "-d", "the configuration is not dumped; holdfastctl show config prints it"),
         (options.address_monitoring, "-a", "address changes of others are not logged"),
         (options.all_config, "-e", "missing include files are treated as without it"),
         (options.snmp, "-x", "there is no SNMP; holdfastctl status --json has the same facts"),
@@ -22,15 +22,9 @@ pub fn not_built(options: &Options) -> Vec<String> {
         (options.no_mem_check, "--no-mem-check", "there is no memory check to turn off"),
         (options.config_fd.is_some(), "--config-fd", "the configuration file is read"),
     ];
-    let without_effect = table
+    table
         .into_iter()
         .filter(|(given, ..)| *given)
-        .map(|(_, flag, meaning)| format!("option {flag} has no effect yet: {meaning}"));
-    let usual_files = options.namespace.is_some() && options.pid.is_none();
-    let shared = usual_files.then(|| {
-        "option -s: the pid files and the control socket are the usual ones, not in a /run/keepalived of the \
-         namespace's own: a second daemon needs -p, -r and -c"
-            .to_owned()
-    });
-    without_effect.chain(shared).collect()
+        .map(|(_, flag, meaning)| format!("option {flag} has no effect yet: {meaning}"))
+        .collect()
 }

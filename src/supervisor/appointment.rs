@@ -6,6 +6,7 @@ use crate::sys::calendar::{local_date, unix_of_local};
 use crate::sys::clock::unix_nanoseconds;
 use crate::time::Civil;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
@@ -130,7 +131,10 @@ fn now() -> i64 {
 /// `None` when there is no file that can be read.
 fn first_line(file: &str) -> Option<String> {
     let mut octets = Vec::new();
-    std::fs::File::open(file).ok()?.take(MOST_READ).read_to_end(&mut octets).ok()?;
+    // A FIFO that stands there is not waited for.
+    let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
+    let opened = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(file);
+    opened.ok()?.take(MOST_READ).read_to_end(&mut octets).ok()?;
     let text = String::from_utf8_lossy(&octets);
     text.lines().next().map(str::to_owned)
 }

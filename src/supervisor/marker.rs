@@ -2,7 +2,11 @@
 
 use super::settings::Settings;
 use crate::plan::process::ReloadMarker;
-use std::path::PathBuf;
+use nix::fcntl::OFlag;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 /// The file is there for as long as this lives.
 #[derive(Debug)]
@@ -17,7 +21,7 @@ impl Marker {
             ReloadMarker::Named(path) => PathBuf::from(path),
             ReloadMarker::Usual => settings.pid_file.with_file_name("keepalived.reload"),
         };
-        match std::fs::File::create(&path) {
+        match make(&path) {
             Ok(_) => Some(Marker { path }),
             Err(error) => {
                 tracing::warn!("reload_file {}: {error}; the reload goes on without it", path.display());
@@ -27,6 +31,13 @@ impl Marker {
     }
 }
 
+/// Follows no link and waits for nobody: the directory may be somebody else's.
+fn make(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o644).custom_flags(flags.bits()).open(path)
+}
+
 impl Drop for Marker {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.path)
@@ -34,5 +45,25 @@ impl Drop for Marker {
         {
             tracing::warn!("reload_file {} cannot be removed: {error}", self.path.display());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_not_followed_and_a_fifo_not_waited_for() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (target, link, fifo) =
+            (directory.path().join("target"), directory.path().join("link"), directory.path().join("fifo"));
+        std::fs::write(&target, "kept").expect("written");
+        std::os::unix::fs::symlink(&target, &link).expect("linked");
+        make(&link).expect_err("a link");
+        assert_eq!(std::fs::read_to_string(&target).expect("read"), "kept");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("made");
+        make(&fifo).expect_err("nobody reads it");
+        make(&target).expect("a file");
+        assert_eq!(std::fs::read_to_string(&target).expect("read"), "");
     }
 }

@@ -222,6 +222,7 @@ impl Launcher {
         if let Some(path) = self.record.as_ref().filter(|_| role == Role::Vrrp) {
             command.arg("--record").arg(path);
         }
+        command.env_remove(super::upgrade::INHERITED).env_remove(super::upgrade::PREVIOUS);
         // A process group of its own: what a terminal sends to the foreground reaches the supervisor alone.
         command.process_group(0).stdout(std::process::Stdio::null());
         command

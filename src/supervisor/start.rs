@@ -177,6 +177,7 @@ pub fn supervise(settings: Settings) -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return complain(&settings, &format!("no runtime: {error}"), EXIT_FATAL),
     };
+    upgrade::settle_in();
     let detached = settings.detach;
     let (status, successor) = match runtime.block_on(live(settings)) {
         Ok(ended) => ended,

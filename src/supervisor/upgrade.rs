@@ -4,6 +4,7 @@
 use super::run::Supervisor;
 use crate::link::control::Answer;
 use crate::plan::process::IpvsNamespace;
+use crate::sys::process::close_on_exec;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -17,10 +18,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// In the environment of the new image: the processes that are its children without its knowing, with commas between.
-const INHERITED: &str = "HOLDFAST_INHERITED";
+pub(super) const INHERITED: &str = "HOLDFAST_INHERITED";
 
 /// The image to go back to if the new one cannot begin.
-const PREVIOUS: &str = "HOLDFAST_PREVIOUS";
+pub(super) const PREVIOUS: &str = "HOLDFAST_PREVIOUS";
+
+/// Where a process finds its own open files.
+const DESCRIPTORS: &str = "/proc/self/fd/";
 
 /// Between two looks at processes that are about to end.
 const LOOK: Duration = Duration::from_millis(100);
@@ -62,7 +66,7 @@ impl Successor {
             Ok(file) => Some(file).filter(|file| fcntl(file, FcntlArg::F_SETFD(FdFlag::empty())).is_ok()),
             Err(_) => None,
         };
-        let previous = own.as_ref().map(|file| format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let previous = own.as_ref().map(|file| format!("{DESCRIPTORS}{}", file.as_raw_fd()));
         let mut command = command(&binary, detached);
         command.env(INHERITED, list(&children));
         if let Some(previous) = &previous {
@@ -80,6 +84,15 @@ pub fn roll_back(detached: bool) -> bool {
     tracing::error!("this program cannot begin: the one before it goes on");
     go_back(Path::new(&previous), &inherited(), detached);
     false
+}
+
+/// The descriptor of the image before this one is not for the programs that this one starts, nor for the next image.
+pub fn settle_in() {
+    let previous = std::env::var(PREVIOUS).unwrap_or_default();
+    let number = previous.strip_prefix(DESCRIPTORS).and_then(|number| number.parse().ok());
+    if let Some(Err(error)) = number.map(close_on_exec) {
+        tracing::warn!("the program before this one stays open: {error}");
+    }
 }
 
 /// Was this process another image before?

@@ -102,6 +102,14 @@ pub fn born(process: u32) -> Option<u64> {
     stat.rsplit_once(") ")?.1.split(' ').nth(22 - 3)?.parse().ok()
 }
 
+/// Has a descriptor that came with this image closed when the process becomes another program, or starts one. EBADF: it
+/// is not open.
+pub fn close_on_exec(number: i32) -> io::Result<()> {
+    // SAFETY: a flag of the descriptor is set, nothing more; whoever owns it goes on with it.
+    let result = unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// What ps and top call the process; the kernel cuts it at 15 octets.
 pub fn set_name(name: &str) -> io::Result<()> {
     let name = std::ffi::CString::new(name)?;
