@@ -1,0 +1,112 @@
+"""Compares what chaos saw with what is promised.
+
+usage: table.py promises FILE                 prints the promises
+       table.py row FILE                      one result on stdin: one line, with its verdict
+       table.py table FILE RANDOM SEED        all results on stdin: the table; status 1 when a promise was broken
+
+A result is PAIR|FAULT|KEY=VALUE ...|HELD_MEANWHILE|LIFE|BEGUN|NOTE: the observer's report, who held the address while the
+node was dead or cut off, the life it happened in, when (Unix time), and what the fault's function had to say.
+"""
+
+import sys
+
+NUMBERS = ("lost", "none", "two", "moves")
+HEADING = ("pair", "fault", "sent", "lost", "silence", "none", "two", "moves", "left behind", "verdict")
+
+
+def promises(path):
+    """{(fault, pair): {column: text}}, in the order of the file."""
+    with open(path, encoding="utf-8") as file:
+        lines = [line.rstrip("\n").split("\t") for line in file if line.strip() and not line.startswith("#")]
+    heading = lines[0]
+    return {(line[0], line[1]): dict(zip(heading, line)) for line in lines[1:]}
+
+
+def promise_for(table, fault, pair):
+    kind = "backup:*" if fault.startswith("backup:") else None
+    for key in ((fault, pair), (fault, "*"), (kind, pair), (kind, "*")):
+        if key in table:
+            return table[key]
+    sys.exit("promises.tsv says nothing of %s, %s" % (fault, pair))
+
+
+class Result:
+    def __init__(self, line, table):
+        self.pair, self.fault, report, meanwhile, self.life, self.begun, self.note = line.rstrip("\n").split("|")
+        self.seen = dict(word.split("=", 1) for word in report.split())
+        self.end, _ = self.seen["state"].split("/")
+        self.meanwhile = meanwhile or self.end
+        self.promise = promise_for(table, self.fault, self.pair)
+        self.broken = list(self.breaches())
+
+    def left(self):
+        """Nodes that hold the address although another one has it: while dead, and at the end."""
+        places = []
+        if "+" in self.meanwhile:
+            places.append("meanwhile")
+        if self.end != "n1":
+            places.append("end: " + self.end)
+        return ", ".join(places) or "no"
+
+    def breaches(self):
+        for name in NUMBERS:
+            limit = self.promise[name]
+            if limit != "-" and float(self.seen[name]) > float(limit):
+                yield "%s %s, promised %s" % (name, self.seen[name], limit)
+        if self.end != "n1" and self.promise["left"] != "-":
+            yield "not n1 alone at the end: " + self.end
+        if "+" in self.meanwhile and self.promise["left"] == "no":
+            yield "left behind: %s" % self.meanwhile
+
+    def verdict(self):
+        return "BROKEN: " + "; ".join(self.broken) if self.broken else "kept"
+
+    def cells(self):
+        seen = self.seen
+        return (self.pair, self.fault, *(seen[key] for key in ("sent", "lost", "silence", "none", "two", "moves")),
+                self.left(), self.verdict() + (" (%s)" % self.note if self.note else ""))
+
+    def line(self):
+        seen = self.seen
+        return ("   chaos: %s %s: %s of %s probes lost (%s), silence %s ms, no holder %s ms, two %s ms, %s moves, "
+                "left behind: %s: %s" % (self.pair, self.fault, seen["lost"], seen["sent"], seen["by"], seen["silence"],
+                                         seen["none"], seen["two"], seen["moves"], self.left(), self.cells()[-1]))
+
+
+def grid(rows):
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(
+            cell.rjust(width) if 2 <= column < 8 else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))).rstrip())
+
+
+def replay(result, random, seed):
+    if random != "0":
+        return "--pair %s --random %s --seed %s --life %s" % (result.pair, random, seed, result.life)
+    return "--pair %s --only %s" % (result.pair, result.fault)
+
+
+def main():
+    mode, table = sys.argv[1], promises(sys.argv[2])
+    if mode == "promises":
+        grid([tuple(next(iter(table.values())))] + [tuple(row.values()) for row in table.values()])
+        return
+    results = [Result(line, table) for line in sys.stdin]
+    if mode == "row":
+        for result in results:
+            print(result.line(), flush=True)
+        return
+    order = {key: at for at, (key, _) in enumerate(table)}
+    results.sort(key=lambda each: (each.pair, order.get(each.fault, len(order)), each.fault, int(each.life)))
+    grid([HEADING] + [result.cells() for result in results])
+    broken = [result for result in results if result.broken]
+    print("\nlost: probes without an answer within a second; silence: the longest time between two answers; none, two: time in which"
+          "\nno node and both held the address; all in ms. moves: how often a node came to hold it.")
+    print("%d faults, %d promises broken" % (len(results), len(broken)))
+    for command in dict.fromkeys(replay(result, *sys.argv[3:5]) for result in broken):
+        print("replay: netns-scripts/chaos " + command)
+    sys.exit(1 if broken or not results else 0)
+
+
+main()
