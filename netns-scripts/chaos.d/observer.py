@@ -6,7 +6,7 @@ Orders on standard input, one answer line each:
   mark      forget what was seen; answers `marked`
   state     HOLDERS SPEAKER ANSWERER: nodes that hold the address (n1, n1+n2, none), who advertised last (not longer
             ago than SPOKEN; else `none`), whose answer came last (`none` for longer than QUIET)
-  report    what happened since the mark, as KEY=VALUE words:
+  report    what happened since the mark or the last report, as KEY=VALUE words, a PATIENCE later:
               sent      probes, one each millisecond
               lost      of them, not answered within PATIENCE
               silence   the longest time between two answers, ms
@@ -115,26 +115,58 @@ class Held:
         return "+".join(node for node in NODES if self.by[node]) or "none"
 
 
+class Window:
+    """The probes between two orders, and what came of them."""
+
+    def __init__(self, first, now):
+        self.first, self.times, self.answered = first, array.array("d"), bytearray()
+        self.silence, self.heard = 0.0, now
+        self.by = dict.fromkeys(NODES, 0)
+
+    def ask(self, now):
+        self.times.append(now)
+        self.answered.append(0)
+
+    def answer(self, number, who, now):
+        """False when it is no probe of this window, or came too late, or twice."""
+        at = number - self.first
+        if not 0 <= at < len(self.times) or now - self.times[at] > PATIENCE or self.answered[at]:
+            return False
+        self.answered[at] = 1
+        self.by[who] += 1
+        return True
+
+    def hear(self, now):
+        self.silence, self.heard = max(self.silence, now - self.heard), now
+
+    def words(self):
+        by = ",".join("%s:%d" % each for each in self.by.items())
+        return "sent=%d lost=%d silence=%.0f by=%s" % (
+            len(self.times), len(self.times) - sum(self.answered), self.silence * 1000, by)
+
+
 class Probes:
-    """What was asked and answered since the mark."""
+    """The client: asks each millisecond."""
 
     def __init__(self, client, now):
         self.client, self.next, self.following = client, 0, now
         self.who, self.when = "none", 0.0
-        self.mark(now)
+        self.window, self.closing = Window(0, now), []
 
     def mark(self, now):
-        self.first, self.times = self.next, array.array("d")
-        self.answered, self.silence, self.heard = bytearray(), 0.0, now
-        self.by = dict.fromkeys(NODES, 0)
+        """Begins a window; answers to the one before still count for it."""
+        before = self.window
+        before.hear(now)
+        self.window = Window(self.next, now)
+        self.closing = [before]
+        return before
 
     def ask(self, now):
         if now - self.following > CATCH_UP * PERIOD:
             self.following = now
         while self.following <= now:
             self.following += PERIOD
-            self.times.append(now)
-            self.answered.append(0)
+            self.window.ask(now)
             try:
                 self.client.send(struct.pack("!Q", self.next))
             except OSError:
@@ -151,19 +183,11 @@ class Probes:
             except OSError:
                 # Our own kernel says "unreachable": a silence like any other.
                 continue
-            who, _, number = answer.partition(b" ")
-            at = struct.unpack("!Q", number)[0] - self.first
-            if at < 0 or now - self.times[at] > PATIENCE or self.answered[at]:
-                continue
-            self.answered[at] = 1
-            self.silence, self.heard = max(self.silence, now - self.heard), now
-            self.who, self.when = who.decode(), now
-            self.by[self.who] += 1
-
-    def lost(self, until):
-        """Probes sent before `until` without an answer, and their number."""
-        sent = sum(1 for at in self.times if at < until)
-        return sent, sent - sum(self.answered[:sent])
+            who, _, number = answer.decode("latin-1").partition(" ")
+            number = struct.unpack("!Q", number.encode("latin-1"))[0]
+            if any(window.answer(number, who, now) for window in (self.window, *self.closing)):
+                self.window.hear(now)
+                self.who, self.when = who, now
 
 
 class Observer:
@@ -221,14 +245,10 @@ class Observer:
             print(*self.state(now), flush=True)
         elif order == "report":
             self.held.pass_time(now)
-            words = (self.held.none * 1000, self.held.two * 1000, self.held.moves, *self.state(now)[:2])
-            self.reports.append((now + PATIENCE, now, words))
-
-    def report(self, until, words):
-        sent, lost = self.probes.lost(until)
-        by = ",".join("%s:%d" % each for each in self.probes.by.items())
-        print("sent=%d lost=%d silence=%.0f" % (sent, lost, self.probes.silence * 1000), end=" ")
-        print("none=%.0f two=%.0f moves=%d state=%s/%s" % words, "by=" + by, flush=True)
+            words = "none=%.0f two=%.0f moves=%d" % (self.held.none * 1000, self.held.two * 1000, self.held.moves)
+            words += " state=%s/%s" % self.state(now)[:2]
+            self.held.mark(now)
+            self.reports.append((now + PATIENCE, self.probes.mark(now), words))
 
     def run(self):
         poller = select.epoll()
@@ -252,8 +272,8 @@ class Observer:
             now = time.monotonic()
             self.probes.ask(now)
             if self.reports and self.reports[0][0] <= now:
-                _, until, words = self.reports.pop(0)
-                self.report(until, words)
+                _, window, words = self.reports.pop(0)
+                print(window.words(), words, flush=True)
 
 
 def main():

@@ -4,8 +4,8 @@ usage: table.py promises FILE                 prints the promises
        table.py row FILE                      one result on stdin: one line, with its verdict
        table.py table FILE RANDOM SEED        all results on stdin: the table; status 1 when a promise was broken
 
-A result is PAIR|FAULT|KEY=VALUE ...|HELD_MEANWHILE|LIFE|BEGUN|NOTE: the observer's report, who held the address while the
-node was dead or cut off, the life it happened in, when (Unix time), and what the fault's function had to say.
+A result is PAIR|FAULT|KEY=VALUE ...|LIFE|BEGUN|NOTE: the observer's report, the life it happened in, when (Unix time), and
+what the fault's function had to say. FAULT is `back:FAULT` for the way back from one.
 """
 
 import sys
@@ -23,7 +23,7 @@ def promises(path):
 
 
 def promise_for(table, fault, pair):
-    kind = "backup:*" if fault.startswith("backup:") else None
+    kind = fault.split("backup:")[0] + "backup:*" if "backup:" in fault else fault.split(":")[0] + ":*"
     for key in ((fault, pair), (fault, "*"), (kind, pair), (kind, "*")):
         if key in table:
             return table[key]
@@ -32,31 +32,24 @@ def promise_for(table, fault, pair):
 
 class Result:
     def __init__(self, line, table):
-        self.pair, self.fault, report, meanwhile, self.life, self.begun, self.note = line.rstrip("\n").split("|")
+        self.pair, self.fault, report, self.life, self.begun, self.note = line.rstrip("\n").split("|")
         self.seen = dict(word.split("=", 1) for word in report.split())
-        self.end, _ = self.seen["state"].split("/")
-        self.meanwhile = meanwhile or self.end
+        self.holders, self.speaker = self.seen["state"].split("/")
         self.promise = promise_for(table, self.fault, self.pair)
         self.broken = list(self.breaches())
 
     def left(self):
-        """Nodes that hold the address although another one has it: while dead, and at the end."""
-        places = []
-        if "+" in self.meanwhile:
-            places.append("meanwhile")
-        if self.end != "n1":
-            places.append("end: " + self.end)
-        return ", ".join(places) or "no"
+        """Who holds the address at the end and does not speak for it."""
+        return "+".join(node for node in self.holders.split("+") if node not in (self.speaker, "none")) or "no"
 
     def breaches(self):
         for name in NUMBERS:
             limit = self.promise[name]
             if limit != "-" and float(self.seen[name]) > float(limit):
                 yield "%s %s, promised %s" % (name, self.seen[name], limit)
-        if self.end != "n1" and self.promise["left"] != "-":
-            yield "not n1 alone at the end: " + self.end
-        if "+" in self.meanwhile and self.promise["left"] == "no":
-            yield "left behind: %s" % self.meanwhile
+        wanted = self.promise["holder"]
+        if wanted != "-" and self.holders != wanted:
+            yield "at the end the address is on %s, promised %s" % (self.holders, wanted)
 
     def verdict(self):
         return "BROKEN: " + "; ".join(self.broken) if self.broken else "kept"
@@ -84,7 +77,7 @@ def grid(rows):
 def replay(result, random, seed):
     if random != "0":
         return "--pair %s --random %s --seed %s --life %s" % (result.pair, random, seed, result.life)
-    return "--pair %s --only %s" % (result.pair, result.fault)
+    return "--pair %s --only %s" % (result.pair, result.fault.removeprefix("back:"))
 
 
 def main():
@@ -98,11 +91,12 @@ def main():
             print(result.line(), flush=True)
         return
     order = {key: at for at, (key, _) in enumerate(table)}
-    results.sort(key=lambda each: (each.pair, order.get(each.fault, len(order)), each.fault, int(each.life)))
+    results.sort(key=lambda each: (each.pair, order.get(each.fault.removeprefix("back:"), len(order)), each.fault.split("back:")[-1], "back:" in each.fault, int(each.life)))
     grid([HEADING] + [result.cells() for result in results])
     broken = [result for result in results if result.broken]
     print("\nlost: probes without an answer within a second; silence: the longest time between two answers; none, two: time in which"
-          "\nno node and both held the address; all in ms. moves: how often a node came to hold it.")
+          "\nno node and both held the address; all in ms. moves: how often a node came to hold it. left behind: who holds it at the"
+          "\nend and does not speak for it. back: the way back, when the node is up again.")
     print("%d faults, %d promises broken" % (len(results), len(broken)))
     for command in dict.fromkeys(replay(result, *sys.argv[3:5]) for result in broken):
         print("replay: netns-scripts/chaos " + command)
