@@ -8,10 +8,11 @@ A result is PAIR|FAULT|KEY=VALUE ...|LIFE|BEGUN|NOTE: the observer's report, the
 what the fault's function had to say. FAULT is `back:FAULT` for the way back from one.
 """
 
+import itertools
 import sys
 
-NUMBERS = ("lost", "none", "two", "moves")
-HEADING = ("pair", "fault", "sent", "lost", "silence", "none", "two", "moves", "left behind", "verdict")
+NUMBERS = ("lost", "silence", "none", "two", "moves")
+HEADING = ("pair", "fault", "runs", "sent", "lost", "silence", "none", "two", "moves", "left behind", "verdict")
 
 
 def promises(path):
@@ -66,12 +67,25 @@ class Result:
                                          seen["none"], seen["two"], seen["moves"], self.left(), self.cells()[-1]))
 
 
-def grid(rows):
+def grid(rows, right):
+    """Prints rows in columns; those of `right` are numbers."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("  ".join(
-            cell.rjust(width) if 2 <= column < 8 else cell.ljust(width)
+            cell.rjust(width) if column in right else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths))).rstrip())
+
+
+def worst(results):
+    """A row for all results of one fault: the worst of each figure."""
+    if len(results) == 1:
+        return results[0].cells()[:2] + ("1",) + results[0].cells()[2:]
+    cells = [result.cells() for result in results]
+    numbers = tuple(str(max(int(row[column]) for row in cells)) for column in range(2, 8))
+    left = sorted({row[8] for row in cells} - {"no"})
+    broken = [result for result in results if result.broken]
+    verdict = "BROKEN %d times: %s" % (len(broken), broken[0].verdict()[8:]) if broken else "kept"
+    return cells[0][:2] + (str(len(results)),) + numbers + (", ".join(left) or "no", verdict)
 
 
 def replay(result, random, seed):
@@ -83,7 +97,7 @@ def replay(result, random, seed):
 def main():
     mode, table = sys.argv[1], promises(sys.argv[2])
     if mode == "promises":
-        grid([tuple(next(iter(table.values())))] + [tuple(row.values()) for row in table.values()])
+        grid([tuple(next(iter(table.values())))] + [tuple(row.values()) for row in table.values()], range(2, 7))
         return
     results = [Result(line, table) for line in sys.stdin]
     if mode == "row":
@@ -92,12 +106,14 @@ def main():
         return
     order = {key: at for at, (key, _) in enumerate(table)}
     results.sort(key=lambda each: (each.pair, order.get(each.fault.removeprefix("back:"), len(order)), each.fault.split("back:")[-1], "back:" in each.fault, int(each.life)))
-    grid([HEADING] + [result.cells() for result in results])
+    groups = itertools.groupby(results, key=lambda each: (each.pair, each.fault))
+    grid([HEADING] + [worst(list(group)) for _, group in groups], range(2, 9))
     broken = [result for result in results if result.broken]
     print("\nlost: probes without an answer within a second; silence: the longest time between two answers; none, two: time in which"
           "\nno node and both held the address; all in ms. moves: how often a node came to hold it. left behind: who holds it at the"
-          "\nend and does not speak for it. back: the way back, when the node is up again.")
-    print("%d faults, %d promises broken" % (len(results), len(broken)))
+          "\nend and does not speak for it. back: the way back, when the node is up again. With several runs each figure is the worst.")
+    inflicted = sum("back:" not in result.fault for result in results)
+    print("%d faults, %d promises broken" % (inflicted, len(broken)))
     for command in dict.fromkeys(replay(result, *sys.argv[3:5]) for result in broken):
         print("replay: netns-scripts/chaos " + command)
     sys.exit(1 if broken or not results else 0)
