@@ -65,8 +65,8 @@ impl Router {
     /// keepalived announces when the weaker one speaks, and 5 s later.
     pub(super) fn announce_beside_rival(&mut self, ctx: &mut Context) {
         let beside = self.rare.as_deref().is_some_and(|rare| rare.rival.is_some());
-        if beside && self.plan.announce.lower_priority_repeat > 0 {
-            self.burst(1, |_| true, ctx);
+        if beside {
+            self.burst(self.plan.announce.lower_priority_repeat, |_| true, ctx);
         }
     }
 
