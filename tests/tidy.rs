@@ -279,3 +279,35 @@ fn every_requirement_is_cited_in_code_and_in_a_test() {
     assert!(known.len() >= 118, "only {} requirements are listed", known.len());
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+/// What netns-scripts/chaos inflicts, what it promises and what the documentation names are the same faults.
+#[test]
+fn every_fault_of_chaos_is_promised_and_documented() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let script = read("netns-scripts/chaos.d/faults");
+    let list = script.split_once("CHAOS_FAULTS=(").and_then(|(_, rest)| rest.split_once(')'));
+    let (list, _) = list.expect("the list of faults, in brackets");
+    let inflicted: BTreeSet<String> =
+        list.split_whitespace().filter_map(|entry| Some(entry.split_once(':')?.0.to_owned())).collect();
+
+    let promises = read("netns-scripts/chaos.d/promises.tsv");
+    let lines = promises.lines().filter(|line| !line.starts_with('#')).skip(1);
+    let promised: BTreeSet<String> =
+        lines.filter_map(|line| Some(line.split_once('\t')?.0.to_owned())).collect();
+
+    // `chaos: NAME, NAME` ends a row; `back:NAME` and `backup:NAME` stand for all of them.
+    let rows = read("docs/failure-modes.md");
+    let cells = rows.lines().filter_map(|row| Some(row.strip_suffix(" |")?.split_once("chaos: ")?.1));
+    let documented: BTreeSet<String> =
+        cells.flat_map(|names| names.split(", ")).map(|name| name.replace("NAME", "*")).collect();
+
+    let single = |name: &&String| !name.contains(':');
+    assert!(inflicted.len() > 30, "only {} faults: the check would be empty", inflicted.len());
+    assert_eq!(inflicted, promised.iter().filter(single).cloned().collect(), "inflicted, promised");
+    assert_eq!(inflicted, documented.iter().filter(single).cloned().collect(), "inflicted, documented");
+    let unknown: Vec<_> = documented
+        .iter()
+        .filter(|name| !promised.contains(*name) && !promised.contains(name.trim_start_matches("back:")))
+        .collect();
+    assert!(unknown.is_empty(), "documented, but promised nowhere: {unknown:?}");
+}

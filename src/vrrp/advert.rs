@@ -60,6 +60,7 @@ impl Router {
             master.next_advertisement = if ctx.crowded { towards_convoy(next, interval) } else { next };
         }
         self.send_advertisement(ctx);
+        self.announce_beside_rival(ctx);
     }
 
     /// Send an advertisement with the priority in force.

@@ -60,6 +60,16 @@ impl Router {
         self.burst(policy.lower_priority_repeat, |_| true, ctx);
     }
 
+    /// A weaker Master goes without a word when it hears us at last, and clients and switches still believe it: any
+    /// advertisement of ours may be the one that it hears, so each is followed by an announcement until it is silent.
+    /// keepalived announces when the weaker one speaks, and 5 s later.
+    pub(super) fn announce_beside_rival(&mut self, ctx: &mut Context) {
+        let beside = self.rare.as_deref().is_some_and(|rare| rare.rival.is_some());
+        if beside {
+            self.burst(self.plan.announce.lower_priority_repeat, |_| true, ctx);
+        }
+    }
+
     /// The hardware address of an interface changed: what others have learned is wrong.
     pub(super) fn announce_new_mac(&mut self, interface: &str, ctx: &mut Context) {
         if matches!(self.phase, Phase::Master(_)) {

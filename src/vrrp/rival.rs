@@ -143,6 +143,20 @@ mod tests {
     }
 
     #[test]
+    fn each_advertisement_beside_a_weaker_master_is_followed_by_an_announcement() {
+        let mut bench = master();
+        assert_eq!(bench.timeout(), ["advert 150"]);
+        bench.now += Duration::from_millis(500);
+        bench.feed(advert(100, BELOW));
+        // It may yield to any of them, until it was silent for three intervals.
+        for _ in 0..4 {
+            let said: Vec<String> = bench.timeout().into_iter().filter(|word| word != "warning").collect();
+            assert_eq!(said, ["advert 150", "announce"]);
+        }
+        assert_eq!(bench.timeout(), ["advert 150"]);
+    }
+
+    #[test]
     fn a_weaker_master_that_is_preempted_is_no_split() {
         let mut bench = Bench::new();
         bench.feed(Event::Interface(facts(true)));
