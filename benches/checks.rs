@@ -5,16 +5,16 @@
 //! for SECONDS and prints CPU per check, percentiles of the lateness of each start, and memory.
 #![allow(missing_docs)]
 
+#[path = "../tests/checker_support/nowhere.rs"]
+mod nowhere;
+
 use holdfast::link::frame::{Decoder, encode};
 use holdfast::link::{FromChecker, ToChecker};
-use holdfast::lvs::sync::SyncDaemon;
-use holdfast::lvs::table::{Table, TableOp};
 use holdfast::plan::Generation;
-use holdfast::plan::lvs::{ServiceRules, SyncRole, Timeouts};
 use holdfast::report::{ChecksReport, ServerFilter};
 use holdfast::role::checker::run_with;
-use holdfast::role::ipvs_worker::{StoreError, TableStore};
 use keepalived_compat::{Options, Reader};
+use nowhere::Nowhere;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -24,47 +24,6 @@ use std::time::{Duration, Instant};
 
 /// The role of the child process, on its command line.
 const ROLE: &str = "--be-the-role";
-
-/// A table that takes everything and shows nothing.
-struct Nowhere;
-
-impl TableStore for Nowhere {
-    fn dump(&mut self) -> Result<Table, StoreError> {
-        Ok(Table::default())
-    }
-
-    fn apply(&mut self, ops: &[TableOp]) -> Vec<Result<(), StoreError>> {
-        ops.iter().map(|_| Ok(())).collect()
-    }
-
-    fn flush(&mut self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn set_timeouts(&mut self, _timeouts: &Timeouts) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn daemons(&mut self) -> Result<Vec<SyncDaemon>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    fn start_daemon(&mut self, _daemon: &SyncDaemon) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn stop_daemon(&mut self, _role: SyncRole) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn set_rules(&mut self, _: &ServiceRules, _: Option<&str>) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn has_rules(&mut self, _: &ServiceRules) -> Result<bool, StoreError> {
-        Ok(true)
-    }
-}
 
 /// One text.
 struct Text(String);

@@ -2,64 +2,24 @@
 //! check cannot be made.
 
 mod checker_support;
+#[path = "checker_support/nowhere.rs"]
+mod nowhere;
 
 use checker_support::{Role, Server, checker, closed_port, key, real, tcp_servers, virtual_server, wait};
 use holdfast::link::frame::{Decoder, encode};
 use holdfast::link::{FromChecker, FromScripts, ToChecker, ToScripts};
-use holdfast::lvs::sync::SyncDaemon;
-use holdfast::lvs::table::{Table, TableOp};
 use holdfast::plan::check::{CheckKind, HttpCheck, HttpUrl, HttpVersion, MiscCheck};
-use holdfast::plan::lvs::{ServiceRules, SyncRole, Timeouts, VirtualServer};
+use holdfast::plan::lvs::VirtualServer;
 use holdfast::plan::scripts::{CommandPlan, RunEnd, RunOrder, RunReport, Unrunnable};
 use holdfast::report::{CheckNowReport, ChecksReport, ServerFilter};
 use holdfast::role::checker::run_with;
-use holdfast::role::ipvs_worker::{StoreError, TableStore};
+use holdfast::role::ipvs_worker::TableStore;
+use nowhere::Nowhere;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-
-/// A table that takes everything and shows nothing.
-struct Nowhere;
-
-impl TableStore for Nowhere {
-    fn dump(&mut self) -> Result<Table, StoreError> {
-        Ok(Table::default())
-    }
-
-    fn apply(&mut self, ops: &[TableOp]) -> Vec<Result<(), StoreError>> {
-        ops.iter().map(|_| Ok(())).collect()
-    }
-
-    fn flush(&mut self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn set_timeouts(&mut self, _timeouts: &Timeouts) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn daemons(&mut self) -> Result<Vec<SyncDaemon>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    fn start_daemon(&mut self, _daemon: &SyncDaemon) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn stop_daemon(&mut self, _role: SyncRole) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn set_rules(&mut self, _: &ServiceRules, _: Option<&str>) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn has_rules(&mut self, _: &ServiceRules) -> Result<bool, StoreError> {
-        Ok(true)
-    }
-}
 
 fn start() -> Role {
     Role::start(|link| run_with(link, Box::new(|| Ok(Box::new(Nowhere) as Box<dyn TableStore>))))

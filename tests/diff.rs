@@ -393,22 +393,9 @@ fn lvs_plan() -> impl Strategy<Value = LvsPlan> {
             let mut seen = BTreeSet::new();
             real_servers.retain(|server| seen.insert(server.endpoint));
             virtual_servers.push(VirtualServer {
-                name: first.to_string(),
-                keys,
                 scheduler: scheduler.to_owned(),
-                scheduler_flags: 0,
-                persistence: None,
-                persistence_engine: None,
-                one_packet: false,
-                quorum: 1,
-                hysteresis: 0,
-                sorry_server: None,
                 alpha,
-                omega: false,
-                ha_suspend: false,
-                active_set: None,
-                min_alive: 0,
-                real_servers,
+                ..VirtualServer::new(first.to_string(), keys, real_servers)
             });
         }
         LvsPlan { generation: Generation(1), virtual_servers, ..LvsPlan::default() }

@@ -232,6 +232,28 @@ pub struct VirtualServer {
 }
 
 impl VirtualServer {
+    /// Scheduled by wlc, with a quorum of 1 and nothing optional.
+    pub fn new(name: String, keys: Vec<ServiceKey>, real_servers: Vec<RealServer>) -> VirtualServer {
+        VirtualServer {
+            name,
+            keys,
+            scheduler: "wlc".to_owned(),
+            scheduler_flags: 0,
+            persistence: None,
+            persistence_engine: None,
+            one_packet: false,
+            quorum: 1,
+            hysteresis: 0,
+            sorry_server: None,
+            alpha: false,
+            omega: false,
+            real_servers,
+            ha_suspend: false,
+            active_set: None,
+            min_alive: 0,
+        }
+    }
+
     /// Do its checks rest when this node has the addresses `held`? As keepalived: those of marks never do.
     pub fn is_suspended(&self, held: &BTreeSet<IpAddr>) -> bool {
         let elsewhere = |key: &ServiceKey| match key {

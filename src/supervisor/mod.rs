@@ -15,6 +15,7 @@ mod life;
 mod marker;
 mod orders;
 mod overrides_file;
+mod own_file;
 mod pidfile;
 mod privileges;
 mod relay;

@@ -1,6 +1,7 @@
 //! Orders of `holdfastctl`: stop, fail over, maintenance.
 
 use super::dump::write;
+use super::own_file;
 use super::run::Supervisor;
 use super::worker::Worker;
 use crate::link::ToVrrp;
@@ -146,19 +147,7 @@ pub fn load(path: &Path) -> Maintenance {
 }
 
 fn read(path: &Path) -> io::Result<Maintenance> {
-    use std::io::Read;
-    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-    let mut options = std::fs::OpenOptions::new();
-    // Nobody else's word counts, and nobody is waited for.
-    let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
-    let file = options.read(true).custom_flags(flags.bits()).open(path)?;
-    let owner = file.metadata()?.uid();
-    if owner != nix::unistd::geteuid().as_raw() {
-        return Err(io::Error::other(format!("it belongs to user {owner}")));
-    }
-    let mut text = String::new();
-    file.take(MAX_FILE).read_to_string(&mut text)?;
-    let kept: Kept = serde_json::from_str(&text)?;
+    let kept: Kept = serde_json::from_slice(&own_file::read(path, MAX_FILE)?)?;
     if kept.version != VERSION {
         return Err(io::Error::other(format!("its version is {}, not {VERSION}", kept.version)));
     }

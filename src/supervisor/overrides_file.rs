@@ -1,11 +1,12 @@
 //! The file that keeps what was said of traffic by hand over the end of the daemon.
 
+use super::own_file;
 use crate::lvs::traffic::Overrides;
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The largest file that is read, in octets: 10,000 overrides take a third of it.
@@ -24,7 +25,7 @@ struct Content {
 /// What is kept; nothing where there is no file. A file that makes no sense is put aside and named in the error, so that
 /// the next write does not destroy it.
 pub fn read(path: &Path) -> Result<Overrides, String> {
-    let text = match text(path) {
+    let text = match own_file::read(path, MOST) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Overrides::default()),
         Err(error) => return Err(format!("{} cannot be read: {error}", path.display())),
@@ -40,25 +41,6 @@ pub fn read(path: &Path) -> Result<Overrides, String> {
         Err(error) => format!("it cannot be put aside: {error}"),
     };
     Err(format!("{} makes no sense: {why}; {where_to}", path.display()))
-}
-
-/// Only what root wrote: whoever can write the file can take servers out.
-fn text(path: &Path) -> io::Result<Vec<u8>> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
-    let facts = file.metadata()?;
-    if !facts.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    if facts.uid() != nix::unistd::geteuid().as_raw() || facts.mode() & 0o022 != 0 {
-        return Err(io::Error::other("others than this user can write it"));
-    }
-    if facts.len() > MOST {
-        return Err(io::Error::other(format!("it has more than {MOST} octets")));
-    }
-    let mut text = Vec::new();
-    file.take(MOST).read_to_end(&mut text)?;
-    Ok(text)
 }
 
 /// Keeps `overrides`, whole or not at all; with nothing to keep there is no file.

@@ -223,24 +223,7 @@ pub fn real(checker: CheckerPlan) -> RealServer {
 }
 
 pub fn virtual_server(real_servers: Vec<RealServer>) -> VirtualServer {
-    VirtualServer {
-        name: "web".into(),
-        keys: vec![key(80)],
-        scheduler: "wlc".into(),
-        scheduler_flags: 0,
-        persistence: None,
-        persistence_engine: None,
-        one_packet: false,
-        quorum: 1,
-        hysteresis: 0,
-        sorry_server: None,
-        alpha: false,
-        omega: false,
-        ha_suspend: false,
-        active_set: None,
-        min_alive: 0,
-        real_servers,
-    }
+    VirtualServer::new("web".into(), vec![key(80)], real_servers)
 }
 
 pub fn tcp_servers(endpoints: &[SocketAddr]) -> VirtualServer {

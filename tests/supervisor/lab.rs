@@ -315,22 +315,5 @@ fn session(number: usize) -> BfdSessionPlan {
 }
 
 fn virtual_server(number: usize) -> VirtualServer {
-    VirtualServer {
-        name: format!("server{number}"),
-        keys: Vec::new(),
-        scheduler: "wlc".to_owned(),
-        scheduler_flags: 0,
-        persistence: None,
-        persistence_engine: None,
-        one_packet: false,
-        quorum: 1,
-        hysteresis: 0,
-        sorry_server: None,
-        alpha: false,
-        omega: false,
-        ha_suspend: false,
-        active_set: None,
-        min_alive: 0,
-        real_servers: Vec::new(),
-    }
+    VirtualServer::new(format!("server{number}"), Vec::new(), Vec::new())
 }

@@ -55,24 +55,7 @@ fn real(n: u8, weight: u32) -> RealServer {
 }
 
 fn virtual_server(real_servers: Vec<RealServer>) -> VirtualServer {
-    VirtualServer {
-        name: "web".into(),
-        keys: vec![key()],
-        scheduler: "wlc".into(),
-        scheduler_flags: 0,
-        persistence: None,
-        persistence_engine: None,
-        one_packet: false,
-        quorum: 1,
-        hysteresis: 0,
-        sorry_server: None,
-        alpha: false,
-        omega: false,
-        ha_suspend: false,
-        active_set: None,
-        min_alive: 0,
-        real_servers,
-    }
+    VirtualServer::new("web".into(), vec![key()], real_servers)
 }
 
 fn sorry(inhibit: bool) -> Option<SorryServer> {

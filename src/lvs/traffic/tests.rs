@@ -58,24 +58,8 @@ fn real(n: u8, weight: u32, set: Option<&str>) -> RealServer {
 
 /// `192.0.2.1 PORT`.
 fn web(port: u16, real_servers: Vec<RealServer>) -> VirtualServer {
-    VirtualServer {
-        name: format!("192.0.2.1 {port}"),
-        keys: vec![key(port)],
-        scheduler: "wrr".into(),
-        scheduler_flags: 0,
-        persistence: None,
-        persistence_engine: None,
-        one_packet: false,
-        quorum: 1,
-        hysteresis: 0,
-        sorry_server: None,
-        alpha: false,
-        omega: false,
-        ha_suspend: false,
-        active_set: None,
-        min_alive: 0,
-        real_servers,
-    }
+    let name = format!("192.0.2.1 {port}");
+    VirtualServer { scheduler: "wrr".into(), ..VirtualServer::new(name, vec![key(port)], real_servers) }
 }
 
 fn plan(virtual_servers: Vec<VirtualServer>) -> LvsPlan {

@@ -149,20 +149,12 @@ pub fn service(payload: &[u8]) -> Result<RawService, Malformed> {
 
 /// A listed destination of a service of `family`. `payload` begins with the generic netlink header.
 pub fn destination(payload: &[u8], family: AddressFamily) -> Result<RawDestination, Malformed> {
+    // What an attribute does not say is 0.
     let mut destination = RawDestination {
         address: family.unspecified(),
-        port: 0,
         forwarding: 0,
         weight: 0,
-        upper_threshold: 0,
-        lower_threshold: 0,
-        tunnel_kind: 0,
-        tunnel_port: 0,
-        tunnel_flags: 0,
-        active: 0,
-        inactive: 0,
-        persistent: 0,
-        stats: Stats::default(),
+        ..RawDestination::nowhere()
     };
     let mut family = family;
     let (mut address, mut has_stats64): (&[u8], bool) = (&[], false);

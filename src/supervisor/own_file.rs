@@ -1,0 +1,27 @@
+//! What the supervisor wrote for the one after it, read again.
+
+use nix::fcntl::OFlag;
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// The whole file. Whoever else could have written it would give orders to the daemon: an error unless it is a regular
+/// file of this user that nobody else may write, with at most `most` octets. Follows no link, and waits for nobody.
+pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
+    let facts = file.metadata()?;
+    if !facts.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    if facts.uid() != nix::unistd::geteuid().as_raw() || facts.mode() & 0o022 != 0 {
+        return Err(io::Error::other("others than this user can write it"));
+    }
+    if facts.len() > most {
+        return Err(io::Error::other(format!("it has more than {most} octets")));
+    }
+    let mut octets = Vec::new();
+    file.take(most).read_to_end(&mut octets)?;
+    Ok(octets)
+}
