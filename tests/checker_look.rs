@@ -273,8 +273,18 @@ fn no_way_no_address_and_no_port_are_told_apart() {
 
     // The only local port is taken by a connection of somebody else to the same server.
     inside("sysctl", &["-qw", "net.ipv4.ip_local_port_range=40000 40000"]);
-    let holder = "import socket,sys; l=socket.create_server(('127.0.0.1',9)); c=socket.create_connection(('127.0.0.1',9)); \
-                  print('held', flush=True); sys.stdin.read()";
+    // A check of the plan before this one may have it for a moment.
+    let holder = "\
+import socket, sys, time
+server = socket.create_server(('127.0.0.1', 9))
+while True:
+    try:
+        held = socket.create_connection(('127.0.0.1', 9))
+        break
+    except OSError:
+        time.sleep(0.01)
+print('held', flush=True)
+sys.stdin.read()";
     let namespace = format!("--net=/proc/{}/task/{thread}/ns/net", std::process::id());
     let mut python = Command::new("nsenter")
         .args([namespace.as_str(), "python3", "-c", holder])
