@@ -4,6 +4,11 @@ use super::MAX_FRAME;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// A message that says how long it is gets room at once, at most so much and so many times what has come of it: a plan of
+/// megabytes is not copied over and over while it arrives, and who only announces much gets little.
+const FIRST_ROOM: usize = 1 << 20;
+const GROWTH: usize = 16;
+
 /// Why a link is unusable. The only cure is to drop the peer.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
@@ -38,7 +43,21 @@ pub struct Decoder {
 impl Decoder {
     /// Adds octets from the peer.
     pub fn push(&mut self, octets: &[u8]) {
+        if self.buffer.len() + octets.len() > self.buffer.capacity() {
+            let known = self.missing().min(FIRST_ROOM.max(self.buffer.len() * GROWTH));
+            if known > octets.len() {
+                self.buffer.reserve_exact(known);
+            }
+        }
         self.buffer.extend_from_slice(octets);
+    }
+
+    /// How many octets of the message that has begun are still to come; none while that is unknown.
+    fn missing(&self) -> usize {
+        let rest = self.buffer.get(self.read..).unwrap_or_default();
+        let Some((length, body)) = rest.split_first_chunk::<4>() else { return 0 };
+        let length = u32::from_be_bytes(*length) as usize;
+        if length > MAX_FRAME { 0 } else { length.saturating_sub(body.len()) }
     }
 
     /// The next whole message, if there is one.
@@ -101,6 +120,24 @@ mod tests {
             assert_eq!(decoder.message::<String>().expect("well formed").as_deref(), Some("word"));
         }
         assert!(decoder.buffer.len() <= 3 * frame.len(), "{} octets", decoder.buffer.len());
+    }
+
+    #[test]
+    fn a_long_message_gets_its_room_at_once_and_who_only_announces_one_does_not() {
+        let frame = encode(&"x".repeat(3 << 20)).expect("strings encode");
+        let mut decoder = Decoder::default();
+        let mut rooms = Vec::new();
+        for piece in frame.chunks(64 << 10) {
+            decoder.push(piece);
+            rooms.push(decoder.buffer.capacity());
+        }
+        rooms.dedup();
+        assert!(rooms.len() <= 4, "moved at {rooms:?}");
+        assert_eq!(decoder.buffer.capacity(), frame.len());
+        let mut liar = Decoder::default();
+        liar.push(&u32::try_from(MAX_FRAME).expect("fits").to_be_bytes());
+        liar.push(&[0; 100]);
+        assert!(liar.buffer.capacity() <= 2 * FIRST_ROOM, "{}", liar.buffer.capacity());
     }
 
     #[test]

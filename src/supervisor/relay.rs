@@ -88,7 +88,7 @@ impl Supervisor {
             State::Master => self.masters.insert(transition.name.clone()),
             _ => self.masters.remove(&transition.name),
         };
-        let sync = self.plans.lvs.kernel.sync.as_ref();
+        let sync = self.plans.lvs.sync();
         if changed && sync.is_some_and(|sync| sync.instance.as_ref() == Some(&transition.name)) {
             self.tell_master();
         }
@@ -104,7 +104,7 @@ impl Supervisor {
     }
 
     fn followed_is_master(&self) -> Option<bool> {
-        let instance = self.plans.lvs.kernel.sync.as_ref()?.instance.as_ref()?;
+        let instance = self.plans.lvs.sync()?.instance.as_ref()?;
         Some(self.masters.contains(instance))
     }
 

@@ -128,7 +128,7 @@ impl Supervisor {
             return Some(format!("{keyword} differs, which only a restart can change (as in keepalived)"));
         }
         let asks_nothing = plans.vrrp.routers.is_empty() && plans.lvs.virtual_servers.is_empty();
-        let asked_nothing = self.plans.vrrp.is_empty() && self.plans.lvs.virtual_servers.is_empty();
+        let asked_nothing = self.plans.vrrp.is_empty() && self.plans.lvs.is_empty();
         (asks_nothing && !asked_nothing).then(|| {
             "it has no vrrp_instance and no virtual_server that could be run, the configuration in force has: a file \
              cut short? To give everything up, stop holdfast"

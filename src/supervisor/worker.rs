@@ -213,7 +213,7 @@ impl Worker {
     /// Its part of the plans as a frame.
     pub fn plan_frame(self, plans: &KeptPlans) -> Result<Vec<u8>, FrameError> {
         match self {
-            Worker::Checker => encode(&ToChecker::Plan(plans.lvs.clone())),
+            Worker::Checker => Ok(plans.lvs.frame()),
             Worker::Vrrp => Ok(plans.vrrp.frame()),
             Worker::Scripts => encode(&ToScripts::Plan(plans.scripts.clone())),
             Worker::Bfd => encode(&ToBfd::Plan(plans.bfd.clone())),
