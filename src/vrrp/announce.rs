@@ -180,7 +180,7 @@ impl Router {
     }
 
     /// Round by round, as keepalived does: each address once before any address twice.
-    fn send_rounds(&mut self, frames: Vec<(u32, String, Frame)>, ctx: &mut Context) {
+    pub(super) fn send_rounds(&mut self, frames: Vec<(u32, String, Frame)>, ctx: &mut Context) {
         let rounds = frames.iter().map(|(count, ..)| *count).max().unwrap_or(0);
         for round in 0..rounds {
             for (_, name, frame) in frames.iter().filter(|(count, ..)| *count > round) {
@@ -201,7 +201,7 @@ impl Master {
 //= RFC9568 8.1.2 M-88
 //= RFC9568 8.1.2 M-89
 //= RFC9568 8.2.2 M-92
-fn announcement(vip: &Vip, own: &str, ctx: &Context) -> Option<(String, Frame)> {
+pub(super) fn announcement(vip: &Vip, own: &str, ctx: &Context) -> Option<(String, Frame)> {
     let name = vip.interface(own);
     let interface = ctx.interfaces.get(name)?;
     if vip.state != VipState::Installed || interface.mac == MacAddr::default() {

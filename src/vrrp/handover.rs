@@ -179,6 +179,7 @@ impl Router {
         for vip in &mut self.vips {
             vip.second_burst = None;
         }
+        self.end_reclaim();
         let wait = longest_skew(self.plan.version, self.plan.down_timer_adverts, self.own_interval());
         let (name, most) = (&self.plan.name, wait.as_millis());
         ctx.log(
@@ -295,12 +296,14 @@ impl Router {
     }
 
     /// Are its addresses on an interface with a virtual MAC?
-    fn shares_mac(&self) -> bool {
+    pub(super) fn shares_mac(&self) -> bool {
         let own = &self.plan.key.interface;
-        let is_macvlan = |name: &str| {
-            let mut links = self.plan.virtual_links.iter();
-            links.any(|link| link.name == name && matches!(link.kind, VirtualLinkKind::Macvlan { .. }))
-        };
-        self.vips.iter().any(|vip| is_macvlan(vip.interface(own)))
+        self.vips.iter().any(|vip| self.has_virtual_mac(vip.interface(own)))
+    }
+
+    /// Is this one of its interfaces with a virtual MAC?
+    pub(super) fn has_virtual_mac(&self, name: &str) -> bool {
+        let mut links = self.plan.virtual_links.iter();
+        links.any(|link| link.name == name && matches!(link.kind, VirtualLinkKind::Macvlan { .. }))
     }
 }

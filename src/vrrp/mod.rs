@@ -32,6 +32,7 @@ mod kept;
 mod news;
 mod pause;
 mod receivers;
+mod reclaim;
 mod reconfigure;
 mod resume;
 mod rival;

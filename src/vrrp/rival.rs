@@ -3,6 +3,7 @@
 
 use super::context::Context;
 use super::event::{LogLevel, State, TransitionCause};
+use super::reclaim::Reclaim;
 use super::router::Router;
 use super::state::Phase;
 use super::upkeep::Upkeep;
@@ -38,6 +39,8 @@ pub(super) struct Rare {
     pub contested: Option<(Instant, Instant)>,
     /// When others were last told of a weaker Master.
     pub weaker_told_at: Option<Instant>,
+    /// As Master with a virtual MAC: when the switch is told of it again.
+    pub reclaim: Option<Reclaim>,
 }
 
 impl Router {
@@ -50,6 +53,7 @@ impl Router {
     pub(super) fn forget_meetings(&mut self) {
         if let Some(rare) = self.rare.as_deref_mut() {
             (rare.rival, rare.contested, rare.weaker_told_at) = (None, None, None);
+            rare.reclaim = None;
         }
     }
 

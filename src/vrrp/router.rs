@@ -221,7 +221,8 @@ impl Router {
             .flatten()
             .min(),
         };
-        [phase, self.next_retry, self.routing.next_retry(), self.claim_deadline()].into_iter().flatten().min()
+        let others = [self.next_retry, self.routing.next_retry(), self.claim_deadline(), self.reclaim_at()];
+        others.into_iter().chain([phase]).flatten().min()
     }
 
     /// The numbers behind its timers. Version 2 knows one interval, its own.
@@ -412,6 +413,7 @@ impl Router {
             Phase::Initialize | Phase::Backup(_) | Phase::Fault => {}
         }
         self.announce_due(ctx);
+        self.reclaim_due(ctx);
         self.claim_due(ctx);
         self.retry_addresses(ctx);
         self.routing.retry(self.id, ctx);

@@ -42,6 +42,7 @@ impl Router {
         if matches!(self.phase, Phase::Master(_)) {
             self.stats.became_master += 1;
             self.send_advertisement(ctx);
+            self.begin_reclaim(ctx);
             self.begin_claim(ctx);
             self.take_up(ctx);
         } else {
