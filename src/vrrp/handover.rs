@@ -166,9 +166,11 @@ impl Router {
         }
     }
 
-    /// Is there something to hand over, and somebody who could hear of it?
+    /// Is there something to hand over, and somebody who could hear of it? Who has not spoken yet just goes.
     pub(super) fn may_hand_over(&self, ctx: &Context) -> bool {
-        matches!(self.phase, Phase::Master(_)) && self.can_send(ctx) && self.may_hold()
+        matches!(&self.phase, Phase::Master(master) if !master.unspoken)
+            && self.can_send(ctx)
+            && self.may_hold()
     }
 
     /// Resign, and stay until somebody else is there.
@@ -269,6 +271,7 @@ impl Router {
     pub(super) fn new_master(&self, now: Instant) -> Master {
         Master {
             next_advertisement: now + self.own_interval().duration(),
+            unspoken: false,
             refresh_at: self.first_refresh(now),
             elsewhere_at: self.first_elsewhere(now),
             second_burst_at: None,

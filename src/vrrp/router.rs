@@ -437,7 +437,7 @@ impl Router {
             self.gave_way = false;
             self.frames.clear();
         }
-        let master = self.new_master(ctx.now);
+        let master = self.coming_master(ctx.now);
         self.transition(Phase::Master(master), cause, ctx);
     }
 
@@ -497,14 +497,16 @@ impl Router {
         if heard.priority == Priority::RESIGN {
             self.stats.resignations_received += 1;
             let interval = self.own_interval().duration();
-            if self.answer(ctx)
+            if self.is_unspoken() {
+                self.begin_to_speak(ctx); // nobody serves any more
+            } else if self.answer(ctx)
                 && let Phase::Master(master) = &mut self.phase
             {
                 master.next_advertisement = ctx.now + interval;
             }
         } else if outranks((heard.priority, heard.from), ours) {
             self.yield_to(heard, ctx);
-        } else {
+        } else if !self.is_unspoken() {
             self.contest_ownership(heard, ctx);
             self.stand_against(heard, ctx);
         }
@@ -542,7 +544,7 @@ impl Router {
     //= RFC9568 6.4.3 M-74
     //= RFC9568 6.4.3 M-76
     fn yield_to(&mut self, heard: Heard, ctx: &mut Context) {
-        if self.plan.answer_higher_priority {
+        if self.plan.answer_higher_priority && !self.is_unspoken() {
             self.send_advertisement(ctx);
         }
         let master_interval =
