@@ -547,6 +547,7 @@ impl Router {
         if self.plan.answer_higher_priority && !self.is_unspoken() {
             self.send_advertisement(ctx);
         }
+        self.note_stronger(heard.from, heard.priority, ctx);
         let master_interval =
             if self.plan.version == Version::V3 { heard.interval } else { self.own_interval() };
         let timing = Timing { master_interval, ..self.timing() };
