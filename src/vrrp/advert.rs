@@ -52,6 +52,9 @@ impl Router {
         if !self.may_speak(ctx.now) {
             return;
         }
+        if self.is_unspoken() {
+            return self.begin_to_speak(ctx);
+        }
         let interval = self.own_interval().duration();
         if let Phase::Master(master) = &mut self.phase {
             // Counted from the deadline, so that neither lateness nor haste adds up; after a pause, from now.

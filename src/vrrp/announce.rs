@@ -28,6 +28,9 @@ impl Router {
     pub(super) fn announce_new(&mut self, slot: usize, ctx: &mut Context) {
         let policy = self.plan.announce;
         let Phase::Master(master) = &mut self.phase else { return };
+        if master.unspoken {
+            return; // with the first advertisement, `announce_held` does it
+        }
         let Some(vip) = self.vips.get_mut(slot) else { return };
         let chosen = vip.address.cidr;
         if std::mem::take(&mut vip.resumed) {
@@ -41,23 +44,35 @@ impl Router {
         self.burst(policy.repeat, |vip| vip.address.cidr == chosen, ctx);
     }
 
+    /// A Master that waited for its addresses has spoken: they follow.
+    pub(super) fn announce_held(&mut self, ctx: &mut Context) {
+        let policy = self.plan.announce;
+        self.pair_of_bursts(policy.repeat, policy.delay, ctx);
+    }
+
     /// A weaker router spoke: switches and hosts may have learned its address.
     pub(super) fn announce_again(&mut self, ctx: &mut Context) {
         let policy = self.plan.announce;
         let interval = self.own_interval().duration();
         let Phase::Master(master) = &mut self.phase else { return };
-        if policy.lower_priority_repeat == 0 || ctx.now < master.quiet_until {
+        if policy.lower_priority_repeat == 0 || ctx.now < master.quiet_until || master.unspoken {
             return;
         }
         // One pair of bursts for each of the other's intervals, not for each packet of a flood.
         master.quiet_until = ctx.now + interval / 2;
-        if let Some(at) = later(ctx.now, policy.lower_priority_delay) {
+        self.pair_of_bursts(policy.lower_priority_repeat, policy.lower_priority_delay, ctx);
+    }
+
+    /// Every address now, and again after `delay`.
+    fn pair_of_bursts(&mut self, count: u32, delay: Duration, ctx: &mut Context) {
+        let Phase::Master(master) = &mut self.phase else { return };
+        if let Some(at) = later(ctx.now, delay) {
             for vip in self.vips.iter_mut().filter(|vip| vip.state == VipState::Installed) {
-                vip.second_burst = Some((at, policy.lower_priority_repeat));
+                vip.second_burst = Some((at, count));
             }
             master.note_second_burst(at);
         }
-        self.burst(policy.lower_priority_repeat, |_| true, ctx);
+        self.burst(count, |_| true, ctx);
     }
 
     /// A weaker Master goes without a word when it hears us at last, and clients and switches still believe it: any
@@ -168,6 +183,9 @@ impl Router {
     }
 
     fn burst(&mut self, count: u32, chosen: impl Fn(&Vip) -> bool, ctx: &mut Context) {
+        if self.is_unspoken() {
+            return; // nothing is announced before the first advertisement
+        }
         let own = &self.plan.key.interface;
         let frames: Vec<_> = self
             .vips
@@ -180,7 +198,7 @@ impl Router {
     }
 
     /// Round by round, as keepalived does: each address once before any address twice.
-    fn send_rounds(&mut self, frames: Vec<(u32, String, Frame)>, ctx: &mut Context) {
+    pub(super) fn send_rounds(&mut self, frames: Vec<(u32, String, Frame)>, ctx: &mut Context) {
         let rounds = frames.iter().map(|(count, ..)| *count).max().unwrap_or(0);
         for round in 0..rounds {
             for (_, name, frame) in frames.iter().filter(|(count, ..)| *count > round) {
@@ -201,7 +219,7 @@ impl Master {
 //= RFC9568 8.1.2 M-88
 //= RFC9568 8.1.2 M-89
 //= RFC9568 8.2.2 M-92
-fn announcement(vip: &Vip, own: &str, ctx: &Context) -> Option<(String, Frame)> {
+pub(super) fn announcement(vip: &Vip, own: &str, ctx: &Context) -> Option<(String, Frame)> {
     let name = vip.interface(own);
     let interface = ctx.interfaces.get(name)?;
     if vip.state != VipState::Installed || interface.mac == MacAddr::default() {

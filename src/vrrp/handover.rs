@@ -166,9 +166,11 @@ impl Router {
         }
     }
 
-    /// Is there something to hand over, and somebody who could hear of it?
+    /// Is there something to hand over, and somebody who could hear of it? Who has not spoken yet just goes.
     pub(super) fn may_hand_over(&self, ctx: &Context) -> bool {
-        matches!(self.phase, Phase::Master(_)) && self.can_send(ctx) && self.may_hold()
+        matches!(&self.phase, Phase::Master(master) if !master.unspoken)
+            && self.can_send(ctx)
+            && self.may_hold()
     }
 
     /// Resign, and stay until somebody else is there.
@@ -179,6 +181,7 @@ impl Router {
         for vip in &mut self.vips {
             vip.second_burst = None;
         }
+        self.end_reclaim();
         let wait = longest_skew(self.plan.version, self.plan.down_timer_adverts, self.own_interval());
         let (name, most) = (&self.plan.name, wait.as_millis());
         ctx.log(
@@ -268,6 +271,7 @@ impl Router {
     pub(super) fn new_master(&self, now: Instant) -> Master {
         Master {
             next_advertisement: now + self.own_interval().duration(),
+            unspoken: false,
             refresh_at: self.first_refresh(now),
             elsewhere_at: self.first_elsewhere(now),
             second_burst_at: None,
@@ -295,12 +299,14 @@ impl Router {
     }
 
     /// Are its addresses on an interface with a virtual MAC?
-    fn shares_mac(&self) -> bool {
+    pub(super) fn shares_mac(&self) -> bool {
         let own = &self.plan.key.interface;
-        let is_macvlan = |name: &str| {
-            let mut links = self.plan.virtual_links.iter();
-            links.any(|link| link.name == name && matches!(link.kind, VirtualLinkKind::Macvlan { .. }))
-        };
-        self.vips.iter().any(|vip| is_macvlan(vip.interface(own)))
+        self.vips.iter().any(|vip| self.has_virtual_mac(vip.interface(own)))
+    }
+
+    /// Is this one of its interfaces with a virtual MAC?
+    pub(super) fn has_virtual_mac(&self, name: &str) -> bool {
+        let mut links = self.plan.virtual_links.iter();
+        links.any(|link| link.name == name && matches!(link.kind, VirtualLinkKind::Macvlan { .. }))
     }
 }

@@ -31,7 +31,9 @@ mod interfaces;
 mod kept;
 mod news;
 mod pause;
+mod prepare;
 mod receivers;
+mod reclaim;
 mod reconfigure;
 mod resume;
 mod rival;
@@ -120,6 +122,8 @@ pub struct Core {
     restless: BTreeMap<usize, Vec<RouterId>>,
     /// The group of a member that heard a weaker Master, and the member.
     alarmed: Option<(usize, RouterId)>,
+    /// Masters that have not spoken yet and have what they asked the kernel for.
+    prepared: Vec<RouterId>,
     gaps: Gaps,
     debounce: Debounce,
     sources: Sources,
@@ -172,6 +176,7 @@ impl Core {
         let cause = self.name_event(&event);
         self.act_on(event, now, actions);
         self.settle_groups(now, actions);
+        self.speak_prepared(now, actions);
         let cause = cause.or_else(|| tracked.map(|key| self.samples.sentence(&key)));
         self.tell_priorities(cause.as_deref().unwrap_or("reload"), actions);
         self.end_if_left(&TransitionCause::Stopped, now, actions);
@@ -187,6 +192,7 @@ impl Core {
         if matches!(self.life, Life::Running | Life::Leaving) {
             self.receive(packet, now, actions);
             self.settle_groups(now, actions);
+            self.speak_prepared(now, actions);
             self.tell_priorities("an advertisement", actions);
             self.end_if_left(&TransitionCause::Stopped, now, actions);
         }
@@ -285,6 +291,7 @@ impl Core {
         }
         self.retry_statics(now, actions);
         self.settle_groups(now, actions);
+        self.speak_prepared(now, actions);
         self.gaps.release(now, actions);
     }
 
@@ -512,6 +519,9 @@ impl Core {
         );
         if router.silent {
             router.end_silence(actions);
+        }
+        if router.is_unspoken() && !router.asks_kernel() {
+            self.prepared.push(id);
         }
         if std::mem::take(&mut router.stirred)
             && let Some(group) = router.shared.group

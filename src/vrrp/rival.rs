@@ -1,8 +1,9 @@
-//! Two Masters that hear each other: a split that ended, or a switch that lost packets. Who stays Master says with whom
-//! and for how long; who yields is told by its transition.
+//! Two Masters that hear each other: a split that ended, or a switch that lost packets. Both say with whom and for how
+//! long, and count it.
 
 use super::context::Context;
 use super::event::{LogLevel, State, TransitionCause};
+use super::reclaim::Reclaim;
 use super::router::Router;
 use super::state::Phase;
 use super::upkeep::Upkeep;
@@ -38,6 +39,8 @@ pub(super) struct Rare {
     pub contested: Option<(Instant, Instant)>,
     /// When others were last told of a weaker Master.
     pub weaker_told_at: Option<Instant>,
+    /// As Master with a virtual MAC: when the switch is told of it again.
+    pub reclaim: Option<Reclaim>,
 }
 
 impl Router {
@@ -50,6 +53,7 @@ impl Router {
     pub(super) fn forget_meetings(&mut self) {
         if let Some(rare) = self.rare.as_deref_mut() {
             (rare.rival, rare.contested, rare.weaker_told_at) = (None, None, None);
+            rare.reclaim = None;
         }
     }
 
@@ -63,7 +67,7 @@ impl Router {
             Some(rival) if rival.address == address => rival.last = ctx.now,
             rival => {
                 *rival = Some(Rival { address, first: ctx.now, last: ctx.now });
-                self.stats.split_brains += 1;
+                self.stats.split_brains = self.stats.split_brains.saturating_add(1);
             }
         }
     }
@@ -91,9 +95,32 @@ impl Router {
     }
 }
 
+impl Router {
+    /// A stronger Master spoke, and this one yields. It may have been Master all the while, or have listened until now and
+    /// preempted: its advertisements do not say. Only of one that left in order, and is back, it is known.
+    pub(super) fn note_stronger(&mut self, address: IpAddr, priority: Priority, ctx: &mut Context) {
+        if self.is_unspoken() {
+            return;
+        }
+        self.stats.outranked = self.stats.outranked.saturating_add(1);
+        if self.cause == (TransitionCause::MasterResigned { by: address }) {
+            return;
+        }
+        let ours = ctx.now.saturating_duration_since(self.since).as_millis();
+        let name = &self.plan.name;
+        ctx.log(
+            LogLevel::Warning,
+            format!(
+                "({name}) two Masters have met: {address} has priority {priority} and stays Master, this node yields; unless \
+                 {address} listened until now, they did not hear each other for at most {ours} ms"
+            ),
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{BELOW, Bench, advert, facts, plan, router_plan};
+    use super::super::testing::{ABOVE, BELOW, Bench, advert, facts, plan, router_plan};
     use crate::vrrp::{Action, Event};
     use std::time::Duration;
 
@@ -108,7 +135,22 @@ mod tests {
     }
 
     fn splits(bench: &Bench) -> u64 {
-        bench.core.routers().map(|router| router.stats().split_brains).sum()
+        bench.core.routers().map(|router| u64::from(router.stats().split_brains)).sum()
+    }
+
+    /// What is logged when this is heard, and how often it has yielded by then.
+    fn yields(bench: &mut Bench, heard: Event) -> (Vec<String>, u32) {
+        let mut actions = Vec::new();
+        bench.core.handle(heard, bench.now, &mut actions);
+        (logged(actions), bench.core.routers().map(|router| router.stats().outranked).sum())
+    }
+
+    fn logged(actions: Vec<Action>) -> Vec<String> {
+        let line = |action| match action {
+            Action::Log(_, line) => Some(line),
+            _ => None,
+        };
+        actions.into_iter().filter_map(line).collect()
     }
 
     /// What was logged while the clock of `bench` runs on.
@@ -118,10 +160,7 @@ mod tests {
             let mut actions = Vec::new();
             bench.now = bench.core.next_timeout().expect("a Master has a timer");
             bench.core.handle_timeout(bench.now, &mut actions);
-            lines.extend(actions.into_iter().filter_map(|action| match action {
-                Action::Log(_, line) => Some(line),
-                _ => None,
-            }));
+            lines.extend(logged(actions));
         }
         lines
     }
@@ -140,6 +179,30 @@ mod tests {
         assert_eq!(said.iter().filter(|line| line.contains(expected)).count(), 1, "{said:?}");
         bench.feed(advert(100, BELOW));
         assert_eq!(splits(&bench), 2, "a new one");
+    }
+
+    #[test]
+    fn the_loser_says_with_whom_and_for_how_long_at_most() {
+        let mut bench = master();
+        bench.now += Duration::from_millis(2500);
+        let (said, times) = yields(&mut bench, advert(200, ABOVE));
+        let expected = "two Masters have met: 10.0.0.3 has priority 200 and stays Master, this node yields; unless 10.0.0.3 \
+                        listened until now, they did not hear each other for at most 2500 ms";
+        assert_eq!(said.iter().filter(|line| line.contains(expected)).count(), 1, "{said:?}");
+        assert_eq!((times, splits(&bench)), (1, 0));
+        assert_eq!(yields(&mut bench, advert(200, ABOVE)), (vec![], 1), "a Backup yields to nobody");
+    }
+
+    #[test]
+    fn one_that_left_in_order_and_is_back_was_no_second_master() {
+        let mut bench = Bench::new();
+        bench.feed(Event::Interface(facts(true)));
+        bench.feed(plan(vec![router_plan(150)]));
+        bench.feed(advert(200, ABOVE));
+        bench.feed(advert(0, ABOVE));
+        bench.timeout();
+        bench.now += Duration::from_secs(60);
+        assert_eq!(yields(&mut bench, advert(200, ABOVE)), (vec![], 1));
     }
 
     #[test]

@@ -221,7 +221,8 @@ impl Router {
             .flatten()
             .min(),
         };
-        [phase, self.next_retry, self.routing.next_retry(), self.claim_deadline()].into_iter().flatten().min()
+        let others = [self.next_retry, self.routing.next_retry(), self.claim_deadline(), self.reclaim_at()];
+        others.into_iter().chain([phase]).flatten().min()
     }
 
     /// The numbers behind its timers. Version 2 knows one interval, its own.
@@ -412,6 +413,7 @@ impl Router {
             Phase::Initialize | Phase::Backup(_) | Phase::Fault => {}
         }
         self.announce_due(ctx);
+        self.reclaim_due(ctx);
         self.claim_due(ctx);
         self.retry_addresses(ctx);
         self.routing.retry(self.id, ctx);
@@ -435,7 +437,7 @@ impl Router {
             self.gave_way = false;
             self.frames.clear();
         }
-        let master = self.new_master(ctx.now);
+        let master = self.coming_master(ctx.now);
         self.transition(Phase::Master(master), cause, ctx);
     }
 
@@ -495,14 +497,16 @@ impl Router {
         if heard.priority == Priority::RESIGN {
             self.stats.resignations_received += 1;
             let interval = self.own_interval().duration();
-            if self.answer(ctx)
+            if self.is_unspoken() {
+                self.begin_to_speak(ctx); // nobody serves any more
+            } else if self.answer(ctx)
                 && let Phase::Master(master) = &mut self.phase
             {
                 master.next_advertisement = ctx.now + interval;
             }
         } else if outranks((heard.priority, heard.from), ours) {
             self.yield_to(heard, ctx);
-        } else {
+        } else if !self.is_unspoken() {
             self.contest_ownership(heard, ctx);
             self.stand_against(heard, ctx);
         }
@@ -540,9 +544,10 @@ impl Router {
     //= RFC9568 6.4.3 M-74
     //= RFC9568 6.4.3 M-76
     fn yield_to(&mut self, heard: Heard, ctx: &mut Context) {
-        if self.plan.answer_higher_priority {
+        if self.plan.answer_higher_priority && !self.is_unspoken() {
             self.send_advertisement(ctx);
         }
+        self.note_stronger(heard.from, heard.priority, ctx);
         let master_interval =
             if self.plan.version == Version::V3 { heard.interval } else { self.own_interval() };
         let timing = Timing { master_interval, ..self.timing() };

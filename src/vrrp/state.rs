@@ -104,6 +104,8 @@ impl Backup {
 pub(super) struct Master {
     /// Adver_Timer.
     pub next_advertisement: Instant,
+    /// The first advertisement is still to come: it waits for the kernel.
+    pub unspoken: bool,
     /// Next repetition of the announcements (`garp_master_refresh`).
     pub refresh_at: Option<Instant>,
     /// Next announcement of addresses on other interfaces (`garp_extra_if`).

@@ -20,7 +20,9 @@ pub struct Stats {
     /// Advertisements of a weaker router, heard as Master.
     pub lower_priority_heard: u64,
     /// Times a weaker Master was met, other than one that is being preempted.
-    pub split_brains: u64,
+    pub split_brains: u32,
+    /// Times it yielded as Master to a stronger one: a split that ended, or preemption. Who yields cannot tell which.
+    pub outranked: u32,
     /// Advertisements that would have answered it, or one that resigns, but for being too many.
     pub answers_withheld: u32,
     /// Accepted advertisements whose addresses are not ours.
@@ -63,7 +65,8 @@ impl Stats {
             ("became_master", self.became_master),
             ("left_master", self.left_master),
             ("lower_priority_heard", self.lower_priority_heard),
-            ("split_brains", self.split_brains),
+            ("split_brains", self.split_brains.into()),
+            ("outranked", self.outranked.into()),
             ("answers_withheld", self.answers_withheld.into()),
             ("address_list_mismatch", self.address_list_mismatch),
             ("interval_mismatch", self.interval_mismatch),
@@ -94,6 +97,6 @@ mod tests {
             assert_eq!(stats.discarded(reason), times, "{reason:?}");
         }
         let names: std::collections::BTreeSet<_> = stats.counters().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), 15 + Discard::ALL.len() - 1);
+        assert_eq!(names.len(), 16 + Discard::ALL.len() - 1);
     }
 }

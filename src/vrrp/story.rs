@@ -37,7 +37,7 @@ impl Router {
 
     /// The kernel answered: tell the story if this was its end.
     pub(super) fn tell_story(&mut self, ctx: &mut Context) {
-        let Some(story) = &self.story else { return };
+        let Some(story) = self.story.as_ref().filter(|_| !self.is_unspoken()) else { return };
         let takes = matches!(story, Story::Takes(_));
         // Answers come in the order of the addresses: each is looked at once, not once for each answer.
         let waits = |vip: &super::vips::Vip| match takes {

@@ -10,7 +10,8 @@ impl Router {
     ///
     /// Leaving Master: resign if the others should not wait, then remove the addresses. Entering Master:
     /// the advertisement first, then the addresses (RFC 9568 6.4.2, keepalived), routes and rules; each address is
-    /// announced when the kernel has it. Entering any other state removes what an earlier run may have left.
+    /// announced when the kernel has it. Over a weaker Master that lives, the addresses first (`prepare`). Entering any
+    /// other state removes what an earlier run may have left.
     //= RFC9568 6.4.2 M-55
     //= RFC9568 6.4.2 M-64
     pub(super) fn transition(&mut self, to: Phase, cause: TransitionCause, ctx: &mut Context) {
@@ -22,8 +23,8 @@ impl Router {
             self.stats.left_master += 1;
             self.end_claim(ctx);
             ctx.gaps.withdraw(self.id);
-            let spoken = matches!(self.phase, Phase::Leaving(_));
-            if !spoken && resigns(&cause) && self.can_send(ctx) {
+            let silent = matches!(self.phase, Phase::Leaving(_)) || self.is_unspoken();
+            if !silent && resigns(&cause) && self.can_send(ctx) {
                 self.send_resignation(ctx);
             }
         }
@@ -41,7 +42,10 @@ impl Router {
         };
         if matches!(self.phase, Phase::Master(_)) {
             self.stats.became_master += 1;
-            self.send_advertisement(ctx);
+            if !self.is_unspoken() {
+                self.send_advertisement(ctx);
+                self.begin_reclaim(ctx);
+            }
             self.begin_claim(ctx);
             self.take_up(ctx);
         } else {
