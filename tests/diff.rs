@@ -267,7 +267,7 @@ proptest! {
         }
         // A router that no change names is not touched: it transmits nothing either.
         let named: BTreeSet<&RouterKey> = changes.iter().filter_map(|c| key_of(&c.what)).collect();
-        let key = |id: &RouterId| bench.core.router(*id).map(|r| r.plan().key.clone());
+        let key = |id: &RouterId| bench.core.router(*id).map(|r| r.plan().key.to_key());
         for action in &actions {
             if let Action::Transmit(id, _) = action && let Some(key) = key(id) {
                 prop_assert!(named.contains(&key), "{key:?} speaks: {action:?}");

@@ -526,7 +526,7 @@ fn two_routers_of_one_vrid_are_told_apart_by_the_sender() {
     let received = |r: &holdfast::vrrp::Router| r.stats().received;
     assert_eq!(router.core.routers().map(received).collect::<Vec<_>>(), [1, 2]);
     // The first one leaves the configuration: the second hears on.
-    let left: Vec<RouterPlan> = router.core.routers().skip(1).map(|r| r.plan().to_plan()).collect();
+    let left: Vec<RouterPlan> = router.core.routers().skip(1).map(|r| r.to_plan()).collect();
     router.feed(Event::Plan(VrrpPlan { routers: left, ..VrrpPlan::default() }));
     router.hear_by(other, OURS.into(), 255, bytes());
     assert_eq!(router.core.routers().map(received).collect::<Vec<_>>(), [3]);

@@ -89,14 +89,22 @@ impl Lifetime {
 impl Address {
     /// Not the primary address of its IPv4 subnet.
     pub fn is_secondary(&self) -> bool {
-        self.cidr.family() == AddressFamily::V4 && self.flags & IFA_F_SECONDARY != 0
+        is_secondary(self.cidr, self.flags)
     }
 
     /// May it be used as a source? Not while duplicate address detection runs (unless optimistic) or after it failed.
     pub fn is_usable(&self) -> bool {
-        let tentative = self.flags & IFA_F_TENTATIVE != 0 && self.flags & IFA_F_OPTIMISTIC == 0;
-        !tentative && self.flags & IFA_F_DADFAILED == 0
+        is_usable(self.flags)
     }
+}
+
+pub(super) fn is_secondary(cidr: IpCidr, flags: u32) -> bool {
+    cidr.family() == AddressFamily::V4 && flags & IFA_F_SECONDARY != 0
+}
+
+pub(super) fn is_usable(flags: u32) -> bool {
+    let tentative = flags & IFA_F_TENTATIVE != 0 && flags & IFA_F_OPTIMISTIC == 0;
+    !tentative && flags & IFA_F_DADFAILED == 0
 }
 
 /// Decode what follows the message header; `None` for families other than IPv4 and IPv6.

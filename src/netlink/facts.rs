@@ -1,6 +1,6 @@
 //! What is known about every interface, folded from dumps and announcements into the core's vocabulary.
 
-use super::address::Address;
+use super::address::{Address, is_secondary, is_usable};
 use super::link::Link;
 use super::monitor::MonitorEvent;
 use crate::net::IpCidr;
@@ -37,8 +37,42 @@ struct Pending {
 #[derive(Clone, Debug)]
 struct Interface {
     link: Link,
-    /// In the kernel's order, each family by itself; without labels, which nobody asks for and a name each costs.
-    addresses: Vec<Address>,
+    /// In the kernel's order, each family by itself.
+    addresses: Vec<KnownAddress>,
+}
+
+/// What is kept of an [`Address`]: there may be thousands, and nobody asks for their labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownAddress {
+    /// The address with its prefix length.
+    pub cidr: IpCidr,
+    /// Kernel scope number.
+    pub scope: u8,
+    /// Who put it there, where the kernel says so.
+    pub protocol: Option<u8>,
+    /// IFA_F_* flags.
+    pub flags: u32,
+    /// Seconds until the kernel removes it, as of the message; `None` for never.
+    pub valid: Option<u32>,
+}
+
+impl From<Address> for KnownAddress {
+    fn from(address: Address) -> KnownAddress {
+        let Address { interface: _, label: _, cidr, flags, scope, protocol, valid } = address;
+        KnownAddress { cidr, scope, protocol, flags, valid }
+    }
+}
+
+impl KnownAddress {
+    /// As [`Address::is_secondary`].
+    fn is_secondary(&self) -> bool {
+        is_secondary(self.cidr, self.flags)
+    }
+
+    /// As [`Address::is_usable`].
+    fn is_usable(&self) -> bool {
+        is_usable(self.flags)
+    }
 }
 
 impl InterfaceTable {
@@ -66,7 +100,7 @@ impl InterfaceTable {
                 MonitorEvent::AddressAdded(address) => {
                     if let Some(interface) = self.interfaces.get_mut(&address.interface) {
                         pending.before.entry(address.interface).or_insert_with(|| interface.facts());
-                        interface.insert(address);
+                        interface.insert(address.into());
                     }
                 }
                 MonitorEvent::AddressRemoved { interface: index, cidr } => {
@@ -97,7 +131,7 @@ impl InterfaceTable {
         for address in addresses {
             // An interface younger than the dump of links announces itself, and its addresses after it.
             if let Some(interface) = fresh.get_mut(&address.interface) {
-                interface.addresses.push(Address { label: None, ..address });
+                interface.addresses.push(address.into());
             }
         }
         let gone: Vec<u32> =
@@ -133,7 +167,7 @@ impl InterfaceTable {
     }
 
     /// The addresses of the interface with this index, in the kernel's order; none if it is unknown.
-    pub fn addresses(&self, index: u32) -> &[Address] {
+    pub fn addresses(&self, index: u32) -> &[KnownAddress] {
         self.interfaces.get(&index).map(|interface| interface.addresses.as_slice()).unwrap_or_default()
     }
 
@@ -220,8 +254,7 @@ impl Interface {
     }
 
     /// Put `address` where the kernel has it. A change that keeps its place is made in place.
-    fn insert(&mut self, address: Address) {
-        let address = Address { label: None, ..address };
+    fn insert(&mut self, address: KnownAddress) {
         if let Some(known) = self.addresses.iter_mut().find(|known| known.cidr == address.cidr) {
             if known.is_secondary() == address.is_secondary() {
                 *known = address;
@@ -236,15 +269,16 @@ impl Interface {
 
     /// IPv4: a primary address goes behind the last primary of no narrower scope, a secondary to the end.
     /// IPv6: before the others, newest first (only the order among link-local addresses is of use).
-    fn position(&self, new: &Address) -> usize {
+    fn position(&self, new: &KnownAddress) -> usize {
         if new.cidr.address().is_ipv6() {
             return 0;
         }
         if new.is_secondary() {
             return self.addresses.len();
         }
-        let precedes =
-            |old: &Address| old.cidr.address().is_ipv4() && !old.is_secondary() && new.scope <= old.scope;
+        let precedes = |old: &KnownAddress| {
+            old.cidr.address().is_ipv4() && !old.is_secondary() && new.scope <= old.scope
+        };
         let last = self.addresses.iter().rposition(precedes);
         let first_v4 = self.addresses.iter().position(|old| old.cidr.address().is_ipv4());
         last.map(|last| last + 1).or(first_v4).unwrap_or(self.addresses.len())

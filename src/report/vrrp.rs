@@ -19,7 +19,7 @@ pub fn snapshot(core: &Core, now: Instant) -> VrrpStatus {
 }
 
 fn group_status(core: &Core, group: &Group, now: Instant) -> GroupStatus {
-    let name = |id: &RouterId| core.router(*id).map(|router| router.plan().name.clone());
+    let name = |id: &RouterId| core.router(*id).map(|router| router.plan().name.to_string());
     GroupStatus {
         name: group.name().to_owned(),
         state: group.state().to_string(),
@@ -51,8 +51,8 @@ fn reason(router: &Router, now: Instant) -> String {
 fn router_status(router: &Router, now: Instant) -> RouterStatus {
     let plan = router.plan();
     RouterStatus {
-        name: plan.name.clone(),
-        interface: plan.key.interface.clone(),
+        name: plan.name.to_string(),
+        interface: plan.key.interface.to_string(),
         vrid: plan.key.vrid.get(),
         family: plan.key.family,
         version: plan.version.number(),

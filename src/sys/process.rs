@@ -24,11 +24,15 @@ pub fn grow_send_buffer(socket: &impl AsFd, octets: usize) {
     option::grow_send_buffer(socket, octets);
 }
 
+/// Has [`lock_memory`] succeeded last?
+static LOCKED: AtomicBool = AtomicBool::new(false);
+
 /// Keep every page that is or will be touched in memory (MCL_ONFAULT: untouched ones cost nothing).
 /// EPERM or ENOMEM without CAP_IPC_LOCK and beyond RLIMIT_MEMLOCK: the process then runs on unlocked.
 pub fn lock_memory() -> io::Result<()> {
     // SAFETY: mlockall takes flags only and changes no memory that the program can see.
     let result = unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) };
+    LOCKED.store(result == 0, Ordering::Relaxed);
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
@@ -36,6 +40,7 @@ pub fn lock_memory() -> io::Result<()> {
 pub fn unlock_memory() -> io::Result<()> {
     // SAFETY: munlockall takes nothing and changes no memory that the program can see.
     let result = unsafe { libc::munlockall() };
+    LOCKED.store(false, Ordering::Relaxed);
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
@@ -171,10 +176,16 @@ pub fn was_demoted() -> bool {
 /// Give memory that was freed back to the kernel. Worth its microseconds after a plan was read: the text is
 /// several times as large as what is kept of it, and the daemon lives for months.
 pub fn release_free_memory() {
+    // The kernel takes nothing back out of the midst of what is locked (EINVAL, madvise(2)): it is unlocked meanwhile, if
+    // it may be locked again.
+    let locked = LOCKED.load(Ordering::Relaxed) && lock_memory().is_ok() && unlock_memory().is_ok();
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim touches only memory that the allocator holds and nobody uses.
     unsafe {
         libc::malloc_trim(0);
+    }
+    if locked && let Err(error) = lock_memory() {
+        tracing::warn!("memory is no longer locked: {error}; what is swapped out delays advertisements");
     }
 }
 

@@ -272,7 +272,6 @@ impl Router {
         }
         if accepted.old_checksum && !self.speech.old_checksum {
             self.speech.old_checksum = true;
-            self.frames.clear();
             let (name, from) = (&self.plan.name, packet.source);
             ctx.log(
                 LogLevel::Info,

@@ -1,7 +1,8 @@
-//! A router's own advertisements: built from what is true at the moment of sending, kept while it stays true.
+//! A router's own advertisements: built from what is true at the moment of sending.
 
 use super::context::Context;
 use super::event::{Action, Frame};
+use super::kept::Listed;
 use super::router::Router;
 use super::state::Phase;
 use crate::net::{AddressFamily, Priority};
@@ -66,29 +67,18 @@ impl Router {
         self.announce_beside_rival(ctx);
     }
 
-    /// Send an advertisement with the priority in force.
+    /// Send an advertisement with the priority in force. It is made anew each time: what it takes is nothing beside the
+    /// system call, and thousands of routers would each keep the last one for nothing.
     pub(super) fn send_advertisement(&mut self, ctx: &mut Context) {
-        let built;
-        let frames = if self.repeats_itself() {
-            if self.frames.is_empty() {
-                self.frames = self.build_frames(self.priority, ctx);
-            }
-            &self.frames
-        } else {
-            built = self.build_frames(self.priority, ctx);
-            &built
-        };
-        self.stats.sent += frames.len() as u64;
-        ctx.actions.extend(frames.iter().cloned().map(|frame| Action::Transmit(self.id, frame)));
+        self.stats.sent += self.say(self.priority, ctx);
     }
 
     /// Say that this router stops being Master: priority 0 (RFC 9568 5.2.4).
     //= RFC9568 5.2.4 M-14
     pub(super) fn send_resignation(&mut self, ctx: &mut Context) {
-        let frames = self.build_frames(Priority::RESIGN, ctx);
-        self.stats.sent += frames.len() as u64;
-        self.stats.resignations_sent += frames.len() as u64;
-        ctx.actions.extend(frames.into_iter().map(|frame| Action::Transmit(self.id, frame)));
+        let sent = self.say(Priority::RESIGN, ctx);
+        self.stats.sent += sent;
+        self.stats.resignations_sent += sent;
     }
 
     /// Is one advertisement like the next? Not when each has a number of its own.
@@ -111,7 +101,8 @@ impl Router {
     //= RFC9568 5.2.9 M-24
     /// The addresses that are advertised. A count field has one octet: a longer list is cut.
     pub(super) fn advertised(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.plan.addresses.iter().map(|address| address.cidr.address()).take(MAX_ADDRESSES)
+        let advertised = self.listed().filter(|(_, listed)| *listed == Listed::Advertised);
+        advertised.map(|(address, _)| address.cidr.address()).take(MAX_ADDRESSES)
     }
 
     /// Where advertisements go if not to peers.
@@ -124,16 +115,12 @@ impl Router {
         }
     }
 
-    /// One frame per destination; none while there is no interface or no source address. What is signed or numbered
-    /// is so once for all destinations, as keepalived does it.
-    fn build_frames(&mut self, priority: Priority, ctx: &Context) -> Vec<Frame> {
+    /// One frame per destination, and how many; none while there is no interface or no source address. What is signed or
+    /// numbered is so once for all destinations, as keepalived does it.
+    fn say(&mut self, priority: Priority, ctx: &mut Context) -> u64 {
         let (Some(interface), Some(source), Some(message)) = (self.link, self.source, self.message(priority))
         else {
-            return Vec::new();
-        };
-        let (hop_limit, destinations) = match (&self.plan.transport, self.group()) {
-            (Transport::Unicast { peers, .. }, _) => (self.plan.wire.unicast_hop_limit, peers.clone()),
-            (Transport::Multicast { .. }, group) => (HOP_LIMIT, group.into_iter().collect()),
+            return 0;
         };
         let trailer = self.sign(source, &message, ctx);
         let seal = match self.plan.authentication {
@@ -142,18 +129,29 @@ impl Router {
         };
         let sums_group = self.sums_as_before().then(|| self.plan.key.family.vrrp_group());
         let checksum = self.plan.checksum;
-        let frame = |destination: IpAddr| {
+        let say = |destination: IpAddr, hop_limit: u8| {
             let mut bytes = message.encode(source, sums_group.unwrap_or(destination), checksum);
             bytes.extend(trailer.iter().flatten());
-            match (seal, source, destination) {
+            let frame = match (seal, source, destination) {
                 (Some((key, (sequence, identification))), IpAddr::V4(source), IpAddr::V4(destination)) => {
                     let envelope = Envelope { source, destination, hop_limit, identification, sequence };
                     Frame::Sealed { interface, destination, packet: ah::seal(envelope, &key, &bytes) }
                 }
                 _ => Frame::Advertisement { interface, source, destination, hop_limit, bytes },
-            }
+            };
+            Action::Transmit(self.id, frame)
         };
-        destinations.into_iter().map(frame).collect()
+        let before = ctx.actions.len();
+        match (&self.plan.transport, self.group()) {
+            (Transport::Unicast { peers, .. }, _) => {
+                let hop_limit = self.plan.wire.unicast_hop_limit;
+                ctx.actions.extend(peers.iter().map(|peer| say(*peer, hop_limit)));
+            }
+            (Transport::Multicast { .. }, group) => {
+                ctx.actions.extend(group.map(|group| say(group, HOP_LIMIT)));
+            }
+        }
+        (ctx.actions.len() - before) as u64
     }
 
     /// The trailer of `auth_hmac`. It does not cover the checksum, so the destination does not matter.

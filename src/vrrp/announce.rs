@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// Packets per address in one burst, whatever the configuration says: more teaches no switch anything and
 /// would hold up the advertisements.
-const MAX_BURST: u32 = 100;
+pub(super) const MAX_BURST: u32 = 100;
 
 impl Router {
     /// An address has just been installed.
@@ -38,7 +38,7 @@ impl Router {
             return self.burst(policy.repeat.min(1), |vip| vip.address.cidr == chosen, ctx);
         }
         if let Some(at) = later(ctx.now, policy.delay) {
-            vip.second_burst = Some((at, policy.repeat));
+            vip.plan_second_burst(at, policy.repeat);
             master.note_second_burst(at);
         }
         self.burst(policy.repeat, |vip| vip.address.cidr == chosen, ctx);
@@ -68,7 +68,7 @@ impl Router {
         let Phase::Master(master) = &mut self.phase else { return };
         if let Some(at) = later(ctx.now, delay) {
             for vip in self.vips.iter_mut().filter(|vip| vip.state == VipState::Installed) {
-                vip.second_burst = Some((at, count));
+                vip.plan_second_burst(at, count);
             }
             master.note_second_burst(at);
         }
@@ -111,23 +111,19 @@ impl Router {
         if master.elsewhere_at.is_some_and(|at| at <= ctx.now) {
             master.elsewhere_at = policy.elsewhere.and_then(|period| later(ctx.now, period));
             let elsewhere = self.elsewhere();
-            self.burst(
-                1,
-                |vip| vip.address.interface.as_ref().is_some_and(|name| elsewhere.contains(name)),
-                ctx,
-            );
+            self.burst(1, |vip| vip.address.interface().is_some_and(|name| elsewhere.contains(name)), ctx);
         }
     }
 
     /// Interfaces with addresses of ours that no advertisement leaves by.
     fn elsewhere(&self) -> BTreeSet<String> {
         let plan = &self.plan;
-        let wanted = |name: &&String| {
+        let wanted = |name: &&str| {
             let virtual_one = plan.virtual_links.iter().any(|link| link.name == **name);
             plan.is_elsewhere(name) && (virtual_one || !plan.announce.elsewhere_virtual)
         };
-        let held = plan.addresses.iter().chain(&plan.excluded_addresses);
-        held.filter_map(|address| address.interface.as_ref()).filter(wanted).cloned().collect()
+        let held = self.listed().filter_map(|(address, _)| address.interface());
+        held.filter(wanted).map(str::to_owned).collect()
     }
 
     /// When to tell again what other interfaces hold, for a Master (`garp_extra_if`).
@@ -165,9 +161,9 @@ impl Router {
         let mut next = None::<Instant>;
         let mut frames = Vec::new();
         for vip in &mut self.vips {
-            match vip.second_burst {
+            match vip.second_burst() {
                 Some((at, count)) if at <= now => {
-                    vip.second_burst = None;
+                    vip.end_second_burst();
                     if let Some((name, frame)) = announcement(vip, &self.plan.key.interface, ctx) {
                         frames.push((count.min(MAX_BURST), name, frame));
                     }

@@ -139,15 +139,14 @@ impl Router {
     }
 
     /// Another plan: a Master claims what is new, and at once what it failed to claim. What it holds it keeps meanwhile.
-    pub(super) fn claim_again(&mut self, old: &KeptPlan, ctx: &mut Context) {
+    pub(super) fn claim_again(&mut self, old: &KeptPlan, known: &[IpCidr], ctx: &mut Context) {
         if !matches!(self.phase, Phase::Master(_)) {
             return;
         }
         if self.plan.claim.is_none() {
             return self.end_claim(ctx);
         }
-        let known = claimed(old);
-        let more = claimed(&self.plan).iter().any(|cidr| !known.contains(cidr));
+        let more = self.claimable().iter().any(|cidr| !known.contains(cidr));
         if old.claim.is_none() || more {
             self.end_claim(ctx);
             self.ask_anew(ctx);
@@ -161,6 +160,11 @@ impl Router {
         if self.claim.as_ref().is_some_and(|claim| matches!(claim.stage, Stage::Failed(_))) {
             self.ask_anew(ctx);
         }
+    }
+
+    /// The addresses that the script is told.
+    pub(super) fn claimable(&self) -> Vec<IpCidr> {
+        self.listed().map(|(address, _)| address.cidr).collect()
     }
 
     /// When the claim has something to do next.
@@ -233,16 +237,11 @@ impl Router {
         let order = ClaimOrder {
             claim: id,
             router: self.id,
-            name: self.plan.name.clone(),
+            name: self.plan.name.to_string(),
             priority: self.priority,
-            addresses: claimed(&self.plan),
+            addresses: self.claimable(),
             timeout: plan.timeout,
         };
         ctx.actions.push(Action::Claim(order));
     }
-}
-
-/// What the script is told.
-fn claimed(plan: &KeptPlan) -> Vec<IpCidr> {
-    plan.all_addresses().map(|address| address.cidr).collect()
 }

@@ -83,7 +83,7 @@ impl Core {
     fn longest_delay_on(&self, name: &str) -> Duration {
         let using = self.routers.values().filter(|router| {
             let plan = &router.plan;
-            plan.key.interface == name || plan.advert_interface() == name
+            *plan.key.interface == *name || plan.advert_interface() == name
         });
         using.map(|router| router.longest_link_delay()).min().unwrap_or(Duration::MAX)
     }

@@ -3,9 +3,8 @@
 use super::accept::Inbound;
 use super::context::PriorityChange;
 use super::event::TransitionCause;
-use super::kept::KeptPlan;
+use super::kept::{KeptKey, KeptPlan};
 use crate::net::VirtualRouterId;
-use crate::plan::vrrp::RouterKey;
 use crate::wire::vrrp::Discard;
 use std::fmt;
 use std::net::IpAddr;
@@ -150,7 +149,7 @@ pub(super) fn difference_sentence(
     theirs: &[IpAddr],
     free: Option<VirtualRouterId>,
 ) -> String {
-    let (name, RouterKey { interface, vrid, .. }) = (&plan.name, &plan.key);
+    let (name, KeptKey { interface, vrid, .. }) = (&plan.name, &plan.key);
     let extra: Vec<&IpAddr> = theirs.iter().filter(|address| !ours.contains(address)).collect();
     let missing: Vec<&IpAddr> = ours.iter().filter(|address| !theirs.contains(address)).collect();
     if !theirs.is_empty() && extra.len() == theirs.len() && !ours.is_empty() {

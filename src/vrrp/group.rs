@@ -204,7 +204,7 @@ impl Core {
         actions: &mut Vec<Action>,
     ) {
         let (Some(group), Some(cause)) = (self.groups.get(index), self.router(by)) else { return };
-        let (cause, member) = (Box::new(cause.yielding_cause()), cause.plan.name.clone());
+        let (cause, member) = (Box::new(cause.yielding_cause()), cause.plan.name.to_string());
         let wait =
             if matches!(*cause, TransitionCause::AddressLost { .. }) { Wait::Skew } else { Wait::Down };
         // Of two groups that are stronger on different LANs both yield. Who was stronger on the LAN of the first

@@ -179,7 +179,7 @@ impl Router {
         self.send_resignation(ctx);
         ctx.gaps.withdraw(self.id);
         for vip in &mut self.vips {
-            vip.second_burst = None;
+            vip.end_second_burst();
         }
         self.end_reclaim();
         let wait = longest_skew(self.plan.version, self.plan.down_timer_adverts, self.own_interval());

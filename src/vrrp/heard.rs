@@ -1,22 +1,45 @@
 //! Which VRIDs are in use on each interface, so that a free one can be named.
 
+use super::kept::KeptKey;
 use crate::net::{AddressFamily, VirtualRouterId};
-use crate::plan::vrrp::RouterKey;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Our VRIDs by the interface's name, and those of others by its index. Bounded: 255 VRIDs, two families.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    own: BTreeMap<(String, AddressFamily), BTreeSet<VirtualRouterId>>,
-    others: BTreeMap<(u32, AddressFamily), BTreeSet<VirtualRouterId>>,
+    own: BTreeMap<(String, AddressFamily), Vrids>,
+    others: BTreeMap<(u32, AddressFamily), Vrids>,
+}
+
+/// A set of VRIDs, a bit for each.
+#[derive(Clone, Copy, Debug, Default)]
+struct Vrids([u64; 4]);
+
+impl Vrids {
+    fn bit(vrid: VirtualRouterId) -> (usize, u64) {
+        (usize::from(vrid.get()) / 64, 1 << (vrid.get() % 64))
+    }
+
+    /// False if it was there.
+    fn insert(&mut self, vrid: VirtualRouterId) -> bool {
+        let new = !self.contains(vrid);
+        let (word, bit) = Vrids::bit(vrid);
+        self.0[word] |= bit; // 255 / 64 is 3
+        new
+    }
+
+    fn contains(&self, vrid: VirtualRouterId) -> bool {
+        let (word, bit) = Vrids::bit(vrid);
+        self.0[word] & bit != 0
+    }
 }
 
 impl Heard {
     /// The routers of the plan.
-    pub fn own<'a>(&mut self, keys: impl Iterator<Item = &'a RouterKey>) {
+    pub fn own<'a>(&mut self, keys: impl Iterator<Item = &'a KeptKey>) {
         self.own.clear();
         for key in keys {
-            self.own.entry((key.interface.clone(), key.family)).or_default().insert(key.vrid);
+            self.own.entry((key.interface.to_string(), key.family)).or_default().insert(key.vrid);
         }
     }
 
@@ -26,11 +49,11 @@ impl Heard {
     }
 
     /// The lowest VRID that nobody was heard to use.
-    pub fn free(&self, key: &RouterKey, link: Option<u32>) -> Option<VirtualRouterId> {
-        let own = self.own.get(&(key.interface.clone(), key.family));
+    pub fn free(&self, key: &KeptKey, link: Option<u32>) -> Option<VirtualRouterId> {
+        let own = self.own.get(&(key.interface.to_string(), key.family));
         let others = link.and_then(|link| self.others.get(&(link, key.family)));
         (1..=255)
             .filter_map(VirtualRouterId::new)
-            .find(|vrid| ![own, others].into_iter().flatten().any(|used| used.contains(vrid)))
+            .find(|vrid| ![own, others].into_iter().flatten().any(|used| used.contains(*vrid)))
     }
 }

@@ -6,6 +6,7 @@ use super::event::{
     AddressOp, GoneRoute, InterfaceFacts, KernelError, LogLevel, OpId, RouterId, RoutingGone, RoutingOp,
 };
 use super::interfaces::Interfaces;
+use super::sparse::Blank;
 use super::vips::{ECHO_WINDOW, RETRY_DOUBLINGS, RETRY_FIRST, VipState};
 use crate::net::AddressFamily;
 use crate::plan::route::{Item, RoutePlan, RulePlan};
@@ -41,6 +42,10 @@ pub(super) struct Held {
 pub(super) struct HeldList {
     pub items: Vec<Held>,
     next_retry: Option<Instant>,
+}
+
+impl Blank for HeldList {
+    const BLANK: &'static HeldList = &HeldList { items: Vec::new(), next_retry: None };
 }
 
 /// What it means that something is gone.

@@ -2,7 +2,7 @@
 
 use super::event::{InterfaceFacts, RouterId};
 use crate::net::{AddressFamily, IpCidr, MacAddr};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The part of the facts that a router can depend on. While it stays equal, no router needs to look: a
@@ -37,7 +37,8 @@ impl Interface {
 pub(super) struct Interfaces {
     facts: BTreeMap<u32, InterfaceFacts>,
     by_name: BTreeMap<String, Interface>,
-    watchers: BTreeMap<String, BTreeSet<RouterId>>,
+    /// Sorted.
+    watchers: BTreeMap<String, Vec<RouterId>>,
     /// Virtual addresses and who holds them, sorted.
     held: Vec<Holding>,
     /// The interfaces that `held` speaks of.
@@ -116,7 +117,19 @@ impl Interfaces {
 
     /// `router` depends on the interface.
     pub fn watch(&mut self, name: &str, router: RouterId) {
-        self.watchers.entry(name.to_owned()).or_default().insert(router);
+        let watchers = match self.watchers.get_mut(name) {
+            Some(watchers) => watchers,
+            None => self.watchers.entry(name.to_owned()).or_default(),
+        };
+        if let Err(at) = watchers.binary_search(&router) {
+            watchers.insert(at, router);
+        }
+    }
+
+    /// All who depend on something have said so.
+    pub fn shrink(&mut self) {
+        self.held.shrink_to_fit();
+        self.watchers.values_mut().for_each(Vec::shrink_to_fit);
     }
 
     /// `router` holds the address while it is Master, or `owns` it.

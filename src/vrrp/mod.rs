@@ -29,6 +29,7 @@ mod heard;
 mod held;
 mod interfaces;
 mod kept;
+mod names;
 mod news;
 mod pause;
 mod prepare;
@@ -38,9 +39,11 @@ mod reconfigure;
 mod resume;
 mod rival;
 mod router;
+mod routers;
 mod routes;
 mod samples;
 mod sources;
+mod sparse;
 mod speech;
 mod state;
 mod statics;
@@ -78,7 +81,8 @@ pub use event::{
 pub use group::Group;
 pub use handover::{ANNOUNCING, HandoverView, LONGEST, MARGIN, handover_limit};
 pub use held::HeldView;
-pub use kept::{KeptPlan, Policy};
+pub use kept::{KeptAddress, KeptKey, KeptPlan, Policy};
+pub use names::Name;
 pub use news::{GroupTransition, News, PriorityNews, WeakerHeard};
 pub use resume::{Memory, Numbers, Remembered, fingerprint, least_patience};
 pub use router::Router;
@@ -99,6 +103,7 @@ use heard::Heard;
 use held::{HeldList, comes_up};
 use interfaces::Interfaces;
 use receivers::Receivers;
+use routers::Routers;
 use samples::Samples;
 use sources::Sources;
 use statics::STATICS;
@@ -108,8 +113,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub struct Core {
     generation: Generation,
-    /// Boxed: the nodes of the map are half empty.
-    routers: BTreeMap<RouterId, Box<Router>>,
+    routers: Routers,
     /// The routers of the plan, in its order; `routers` also holds those that are ending.
     order: Vec<RouterId>,
     interfaces: Interfaces,
@@ -349,7 +353,7 @@ impl Core {
 
     /// One router, also one that is ending.
     pub fn router(&self, id: RouterId) -> Option<&Router> {
-        self.routers.get(&id).map(|router| &**router)
+        self.routers.get(&id)
     }
 
     /// The sync groups in the order of the plan.
@@ -410,7 +414,7 @@ impl Core {
     fn announce_returned(&mut self, name: &str, now: Instant, actions: &mut Vec<Action>) {
         for id in self.interfaces.watchers(name) {
             self.with_router(id, now, actions, |router, ctx| {
-                if router.plan.key.interface == name && !router.plan.track_primary {
+                if *router.plan.key.interface == *name && !router.plan.track_primary {
                     router.announce_returned(ctx);
                 }
             });
@@ -423,7 +427,9 @@ impl Core {
         for id in self.interfaces.watchers(&name) {
             self.with_router(id, now, actions, |router, _| {
                 router.addresses_gone(&name);
-                router.routing.link_gone(&name);
+                if let Some(routing) = router.routing.there() {
+                    routing.link_gone(&name);
+                }
             });
         }
         self.statics.link_gone(&name);

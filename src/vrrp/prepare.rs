@@ -62,7 +62,7 @@ impl Router {
             }
             _ => false,
         };
-        let detects = self.plan.all_addresses().any(|address| address.options.detect_duplicates);
+        let detects = self.vips.iter().any(|vip| !vip.dropped && vip.address.detects_duplicates());
         if weaker_lives && !detects && self.plan.claim.is_none() {
             let next_advertisement = now + LONGEST.min(interval / PART);
             Master { unspoken: true, next_advertisement, ..master }

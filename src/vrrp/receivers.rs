@@ -2,29 +2,39 @@
 
 use super::event::RouterId;
 use crate::net::{AddressFamily, VirtualRouterId};
-use std::collections::BTreeSet;
 
 /// Interface, family and VRID: nearly always one router. Several are told apart by the sender or the group.
 type Key = (u32, AddressFamily, VirtualRouterId);
 
-/// The routers that listen, by what they listen to.
+/// The routers that listen, sorted by what they listen to.
 #[derive(Debug, Default)]
-pub(super) struct Receivers(BTreeSet<(Key, RouterId)>);
+pub(super) struct Receivers(Vec<(Key, RouterId)>);
 
 impl Receivers {
     /// `router` listens there.
     pub fn insert(&mut self, key: Key, router: RouterId) {
-        self.0.insert((key, router));
+        if let Err(at) = self.0.binary_search(&(key, router)) {
+            self.0.insert(at, (key, router));
+        }
     }
 
     /// It no longer does.
     pub fn remove(&mut self, key: Key, router: RouterId) {
-        self.0.remove(&(key, router));
+        if let Ok(at) = self.0.binary_search(&(key, router)) {
+            self.0.remove(at);
+        }
+    }
+
+    /// Gives back the room of those that no longer do.
+    pub fn shrink(&mut self) {
+        self.0.shrink_to_fit();
     }
 
     /// The one that `is_meant`; else the first, which will say why the packet is not for it. `None` if nobody listens.
     pub fn find(&self, key: Key, is_meant: impl Fn(RouterId) -> bool) -> Option<RouterId> {
-        let mut here = self.0.range((key, RouterId(0))..=(key, RouterId(u32::MAX))).map(|(_, id)| *id);
+        let from = self.0.partition_point(|(known, _)| *known < key);
+        let here = self.0.get(from..).unwrap_or_default().iter();
+        let mut here = here.take_while(|(known, _)| *known == key).map(|(_, id)| *id);
         let first = here.next()?;
         match here.next() {
             None => Some(first),

@@ -4,17 +4,16 @@ use super::Core;
 use super::context::Context;
 use super::event::{Action, LogLevel, RouterId, State, TransitionCause};
 use super::group::Group;
-use super::kept::{Keeper, KeptPlan};
+use super::kept::{Arrival, Arrivals, Keeper, KeptAddress, KeptPlan, Listed, Planned};
 use super::resume::only_whole_groups;
 use super::router::{Router, Shared};
 use super::state::Phase;
 use super::vips::Vip;
 use crate::plan::Generation;
 use crate::plan::track::TrackerKey;
-use crate::plan::vrrp::{RouterKey, SyncGroupPlan, VirtualAddress, VrrpPlan};
+use crate::plan::vrrp::{RouterKey, RouterPlan, SyncGroupPlan, VrrpPlan};
 use crate::time::Instant;
 use crate::wire::vrrp::Version;
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -23,41 +22,22 @@ impl Core {
     /// else: an address may move from one router to another in one step.
     //= keepalived M-114
     pub(super) fn adopt(&mut self, plan: VrrpPlan, now: Instant, actions: &mut Vec<Action>) {
-        let mut known: BTreeMap<RouterKey, RouterId> =
-            self.order.iter().filter_map(|id| Some((self.routers.get(id)?.plan.key.clone(), *id))).collect();
-        let mut keeper = Keeper::default();
-        let mut kept = Vec::new();
-        let mut order = Vec::new();
-        let mut seen = BTreeSet::new();
-        for router in plan.routers {
-            if !seen.insert(router.key.clone()) {
-                let RouterKey { interface, family, vrid, .. } = &router.key;
-                let what = format!("({}) {family} VRID {vrid} on {interface} is taken: ignored", router.name);
-                actions.push(Action::Log(LogLevel::Error, what));
-                continue;
-            }
-            let id = match known.remove(&router.key) {
-                Some(id) => id,
-                None => self.new_id(),
-            };
-            order.push(id);
-            kept.push((id, keeper.keep(router)));
-        }
+        let first_new = RouterId(self.next_router);
+        let (kept, left) = self.take_in(plan.routers, actions);
         let mut memories = std::mem::take(&mut self.memories);
         if self.generation == Generation::default() && !plan.startup_delay.is_zero() && memories.is_empty() {
             self.asleep_until = Some(now + plan.startup_delay);
         }
         self.gaps.adopt(&plan.announce_gaps);
         self.debounce.adopt(plan.link_delays);
-        self.note_sources(kept.iter().map(|(_, router)| router));
+        self.note_sources(kept.iter().map(|router| router.plan));
         self.log_unknown = plan.log_unknown_vrids;
         self.handover = plan.handover;
         self.generation = plan.generation;
         let statics = plan.statics;
-        self.order = order;
-        let left: Vec<RouterId> = known.into_values().collect();
-        self.heard.own(kept.iter().map(|(_, router)| &router.key));
-        let mut shared = self.arrange_groups(plan.groups, &kept, now, actions);
+        self.order = kept.iter().map(|router| router.id).collect();
+        self.heard.own(kept.iter().map(|router| &router.plan.key));
+        let shared = self.arrange_groups(plan.groups, &kept, now, actions);
         if !memories.is_empty() {
             let group = |id: &RouterId| shared.get(id).and_then(|shared| shared.group);
             only_whole_groups(&kept, group, &mut memories, now);
@@ -71,28 +51,33 @@ impl Core {
                 router.end(ctx);
             });
         }
-        for (id, plan) in &kept {
-            self.with_router(*id, now, actions, |router, ctx| {
+        for Arrival { id, plan, addresses } in kept.iter() {
+            self.with_router(id, now, actions, |router, ctx| {
                 router.drop_routing(plan, ctx);
-                router.drop_addresses(plan, ctx);
+                router.drop_addresses(addresses, ctx);
             });
         }
         self.adopt_statics(&statics, now, actions);
         let alone: Arc<Shared> = Arc::default();
-        for (id, plan) in kept {
-            let shared = shared.remove(&id).unwrap_or_else(|| alone.clone());
-            if let Entry::Vacant(place) = self.routers.entry(id) {
-                let memory = if memories.is_empty() { None } else { memories.get(&plan.fingerprint()) };
-                let upkeep = self.maintenance.of(&plan.name);
-                let router = place.insert(Box::new(Router::new(id, plan, shared, now)));
-                router.begin_upkeep(upkeep);
+        let shared = |id: &RouterId| shared.get(id).unwrap_or(&alone).clone();
+        // All of them before any begins: what they say at their beginning would come to lie between them.
+        for Arrival { id, plan, addresses } in kept.iter().filter(|router| router.id >= first_new) {
+            let mut router = Router::new(id, (plan.clone(), addresses), shared(&id), now);
+            router.begin_upkeep(self.maintenance.of(&plan.name));
+            self.routers.insert(router);
+        }
+        for arrival in kept.iter() {
+            let Arrival { id, plan, addresses } = arrival;
+            if id >= first_new {
+                let memory = if memories.is_empty() { None } else { memories.get(&arrival.fingerprint()) };
                 self.with_router(id, now, actions, |router, ctx| {
                     if !memory.is_some_and(|memory| router.resume(memory, ctx)) {
                         router.start(ctx);
                     }
                 });
             } else {
-                self.with_router(id, now, actions, |router, ctx| router.adopt(plan, shared, ctx));
+                let (plan, shared) = (plan.clone(), shared(&id));
+                self.with_router(id, now, actions, |router, ctx| router.adopt(plan, addresses, shared, ctx));
             }
         }
         for name in looks_new {
@@ -102,17 +87,44 @@ impl Core {
             self.recall_groups();
         }
         self.welcome();
+        self.routers.shrink();
+        self.receivers.shrink();
+    }
+
+    /// What is kept of the plan's routers, each with an identifier, and those that left it.
+    fn take_in(&mut self, routers: Vec<RouterPlan>, actions: &mut Vec<Action>) -> (Arrivals, Vec<RouterId>) {
+        let key = |id: &RouterId| Some((self.routers.get(id)?.plan.key.to_key(), *id));
+        let mut known: BTreeMap<RouterKey, RouterId> = self.order.iter().filter_map(key).collect();
+        let mut keeper = Keeper::new(&routers);
+        let mut seen = BTreeSet::new();
+        for router in routers {
+            if !seen.insert(router.key.clone()) {
+                let RouterKey { interface, family, vrid, .. } = &router.key;
+                let what = format!("({}) {family} VRID {vrid} on {interface} is taken: ignored", router.name);
+                actions.push(Action::Log(LogLevel::Error, what));
+                continue;
+            }
+            let id = match known.remove(&router.key) {
+                Some(id) => id,
+                None => self.new_id(),
+            };
+            keeper.keep(id, router);
+        }
+        (keeper.finish(), known.into_values().collect())
     }
 
     /// The new plan's groups; a group that keeps its name keeps its state. What each router shares with its group.
     fn arrange_groups(
         &mut self,
         plans: Vec<SyncGroupPlan>,
-        routers: &[(RouterId, KeptPlan)],
+        routers: &Arrivals,
         now: Instant,
         actions: &mut Vec<Action>,
     ) -> BTreeMap<RouterId, Arc<Shared>> {
-        let by_key: HashMap<&RouterKey, RouterId> = routers.iter().map(|(id, r)| (&r.key, *id)).collect();
+        let by_key: HashMap<RouterKey, RouterId> = match plans.is_empty() {
+            true => HashMap::new(),
+            false => routers.iter().map(|router| (router.plan.key.to_key(), router.id)).collect(),
+        };
         for index in 0..self.groups.len() {
             let gone = self.groups.get(index).is_some_and(|g| plans.iter().all(|p| p.name != g.plan.name));
             if gone {
@@ -158,8 +170,8 @@ impl Core {
     }
 
     /// What no router tracks any more is no longer known.
-    fn forget_samples(&mut self, routers: &[(RouterId, KeptPlan)], shared: &BTreeMap<RouterId, Arc<Shared>>) {
-        let new = routers.iter().flat_map(|(_, plan)| &plan.trackers);
+    fn forget_samples(&mut self, routers: &Arrivals, shared: &BTreeMap<RouterId, Arc<Shared>>) {
+        let new = routers.iter().flat_map(|router| &router.plan.trackers);
         let new = new.chain(shared.values().flat_map(|shared| &shared.trackers));
         let wanted: BTreeSet<&TrackerKey> = new.map(|tracked| &tracked.tracker).collect();
         for old in self.routers.values().flat_map(|router| router.trackers()) {
@@ -169,28 +181,25 @@ impl Core {
         }
     }
 
-    fn note_dependants(
-        &mut self,
-        routers: &[(RouterId, KeptPlan)],
-        shared: &BTreeMap<RouterId, Arc<Shared>>,
-    ) {
+    fn note_dependants(&mut self, routers: &Arrivals, shared: &BTreeMap<RouterId, Arc<Shared>>) {
         self.interfaces.clear_dependants();
-        for (id, plan) in routers {
-            self.interfaces.watch(&plan.key.interface, *id);
-            self.interfaces.watch(plan.advert_interface(), *id);
-            let common = shared.get(id).into_iter().flat_map(|shared| &shared.interfaces);
+        for Arrival { id, plan, addresses } in routers.iter() {
+            self.interfaces.watch(&plan.key.interface, id);
+            self.interfaces.watch(plan.advert_interface(), id);
+            let common = shared.get(&id).into_iter().flat_map(|shared| &shared.interfaces);
             for tracked in plan.track_interfaces.iter().chain(common) {
-                self.interfaces.watch(&tracked.interface, *id);
+                self.interfaces.watch(&tracked.interface, id);
             }
-            for address in plan.all_addresses() {
-                let name = address.interface.as_ref().unwrap_or(&plan.key.interface);
-                self.interfaces.hold(address.cidr, name, *id, plan.priority.is_owner());
-                self.interfaces.watch(name, *id);
+            for address in addresses.all() {
+                let name = address.interface().unwrap_or(&plan.key.interface);
+                self.interfaces.hold(address.cidr, name, id, plan.priority.is_owner());
+                self.interfaces.watch(name, id);
             }
             for name in plan.routing.iter().flat_map(|item| item.interfaces()) {
-                self.interfaces.watch(name, *id);
+                self.interfaces.watch(name, id);
             }
         }
+        self.interfaces.shrink();
     }
 }
 
@@ -201,16 +210,18 @@ impl Router {
         for vip in &mut self.vips {
             vip.dropped = true;
         }
-        self.routing.drop_others([]);
+        if let Some(routing) = self.routing.there() {
+            routing.drop_others([]);
+        }
         self.transition(Phase::Initialize, TransitionCause::Removed, ctx);
     }
 
     /// Remove the addresses that the new plan no longer has.
-    fn drop_addresses(&mut self, plan: &KeptPlan, ctx: &mut Context) {
-        if self.plan.has_addresses_of(plan) {
+    fn drop_addresses(&mut self, addresses: Planned<'_>, ctx: &mut Context) {
+        if self.has(addresses) {
             return;
         }
-        let wanted: HashSet<&VirtualAddress> = plan.all_addresses().collect();
+        let wanted: HashSet<&KeptAddress> = addresses.all().collect();
         for vip in &mut self.vips {
             vip.take_back_or_drop(!wanted.contains(&vip.address));
         }
@@ -218,8 +229,11 @@ impl Router {
     }
 
     /// Go on with another plan of the same key. State, counters and the Master heard are kept.
-    fn adopt(&mut self, plan: KeptPlan, shared: Arc<Shared>, ctx: &mut Context) {
-        if (&self.plan, &self.shared) == (&plan, &shared) {
+    fn adopt(&mut self, plan: KeptPlan, addresses: Planned<'_>, shared: Arc<Shared>, ctx: &mut Context) {
+        let same_addresses = self.has(addresses);
+        if same_addresses && (&self.plan, &self.shared) == (&plan, &shared) {
+            // The old one would keep everything alive that it shares with others.
+            self.plan = plan;
             // keepalived: a reload puts back what `no_track` left away.
             if matches!(self.phase, Phase::Master(_)) {
                 self.retry_claim(ctx);
@@ -238,9 +252,9 @@ impl Router {
             backup.wants_master = false;
         }
         let old = std::mem::replace(&mut self.plan, plan);
-        self.frames.clear();
-        if !old.has_addresses_of(&self.plan) {
-            self.arrange_addresses();
+        let claimed = self.claimable();
+        if !same_addresses {
+            self.arrange_addresses(addresses);
         }
         if old.routing != self.plan.routing {
             self.routing.arrange(&self.plan.routing);
@@ -249,7 +263,7 @@ impl Router {
         self.reevaluate(ctx);
         match &self.phase {
             Phase::Master(_) => {
-                self.claim_again(&old, ctx);
+                self.claim_again(&old, &claimed, ctx);
                 self.take_up(ctx);
             }
             // Let go soon; what it drops it has dropped above.
@@ -262,22 +276,23 @@ impl Router {
     }
 
     /// Put the addresses into the new plan's order, the dropped ones last.
-    fn arrange_addresses(&mut self) {
-        self.story_slot = 0;
-        let mut known: HashMap<VirtualAddress, Vip> = HashMap::new();
+    fn arrange_addresses(&mut self, addresses: Planned<'_>) {
+        self.story_begins_anew();
+        let mut known: HashMap<KeptAddress, Vip> = HashMap::new();
         let mut leaving = Vec::new();
         for vip in std::mem::take(&mut self.vips) {
             if vip.dropped {
-                leaving.push(vip);
+                leaving.push(vip.listed(Listed::Nowhere));
             } else {
                 known.insert(vip.address.clone(), vip);
             }
         }
-        let wanted = self.plan.all_addresses();
-        self.vips = wanted
-            .map(|address| known.remove(address).unwrap_or_else(|| Vip::new(address.clone())))
-            .chain(leaving)
-            .collect();
+        let wanted = addresses.listed().map(|(address, listed)| match known.remove(address) {
+            Some(vip) => vip.listed(listed),
+            None => Vip::new(address.clone(), listed),
+        });
+        self.vips = wanted.chain(leaving).collect();
+        self.forget_dropped();
     }
 
     /// A shorter interval counts at once; a Backup's timer keeps its start and gets today's numbers.

@@ -6,11 +6,11 @@
 use super::claim::Claim;
 use super::context::Context;
 use super::event::{Action, LogLevel, RouterId, State, Transition, TransitionCause};
-use super::kept::KeptPlan;
+use super::kept::{Arrival, Arrivals, KeptAddress, KeptKey, KeptPlan, Listed};
 use super::router::Router;
 use super::state::{Master, Phase};
 use super::{Core, speech};
-use crate::net::Priority;
+use crate::net::{AddressFamily, IpCidr, Priority, VirtualRouterId};
 use crate::plan::Generation;
 use crate::plan::route::Item;
 use crate::plan::vrrp::{RouterKey, RouterPlan, Transport, Version, VirtualAddress, VirtualLinkPlan};
@@ -18,6 +18,7 @@ use crate::time::{Instant, Interval};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The part of an interval within which an advertisement that is sent at once is with the peers for certain.
@@ -76,8 +77,13 @@ pub struct Memory {
 pub fn fingerprint(plan: &RouterPlan) -> u64 {
     let RouterPlan { key, addresses, excluded_addresses, .. } = plan;
     let mut hash = Fnv::default();
-    hash.key(key, plan.version, &plan.transport);
-    hash.addresses(addresses, excluded_addresses);
+    let RouterKey { interface, family, vrid, among } = key;
+    hash.key((interface, *family, *vrid, *among), plan.version, &plan.transport);
+    for (kind, list) in [(ADVERTISED, addresses), (EXCLUDED, excluded_addresses)] {
+        for VirtualAddress { cidr, interface, label, options, .. } in list {
+            hash.address(kind, *cidr, interface.as_deref(), label.as_deref(), options.peer);
+        }
+    }
     hash.surroundings(&plan.virtual_links, &plan.routing);
     hash.0
 }
@@ -92,6 +98,13 @@ fn least(interval: Interval, adverts: u8) -> Duration {
     interval.duration() * u32::from(adverts.min(USUAL_DOWN_TIMER_ADVERTS))
 }
 
+/// How a fingerprint calls the lists of addresses.
+const ADVERTISED: &str = "vip";
+const EXCLUDED: &str = "more";
+
+/// Interface, family, VRID, and what tells it from another of these.
+type Key<'a> = (&'a str, AddressFamily, VirtualRouterId, Option<IpAddr>);
+
 struct Fnv(u64);
 
 impl Default for Fnv {
@@ -101,20 +114,23 @@ impl Default for Fnv {
 }
 
 impl Fnv {
-    fn key(&mut self, key: &RouterKey, version: Version, transport: &Transport) {
-        let RouterKey { interface, family, vrid, among } = key;
+    fn key(&mut self, key: Key<'_>, version: Version, transport: &Transport) {
+        let (interface, family, vrid, among) = key;
         self.words(format_args!("{interface} {family} {vrid} {among:?} {version:?}"));
         if let Transport::Unicast { .. } = transport {
             self.words(format_args!("unicast"));
         }
     }
 
-    fn addresses(&mut self, advertised: &[VirtualAddress], excluded: &[VirtualAddress]) {
-        for (kind, list) in [("vip", advertised), ("more", excluded)] {
-            for VirtualAddress { cidr, interface, label, options, .. } in list {
-                self.words(format_args!("{kind} {cidr} {interface:?} {label:?} {:?}", options.peer));
-            }
-        }
+    fn address(
+        &mut self,
+        kind: &str,
+        cidr: IpCidr,
+        interface: Option<&str>,
+        label: Option<&str>,
+        peer: Option<IpAddr>,
+    ) {
+        self.words(format_args!("{kind} {cidr} {interface:?} {label:?} {peer:?}"));
     }
 
     fn surroundings(&mut self, links: &[VirtualLinkPlan], routing: &[Item]) {
@@ -148,19 +164,20 @@ pub(super) type Memories = BTreeMap<u64, Remembered>;
 
 /// Members of a sync group go on together or not at all: one that must listen would take the others along anyway.
 pub(super) fn only_whole_groups(
-    routers: &[(RouterId, KeptPlan)],
+    routers: &Arrivals,
     group: impl Fn(&RouterId) -> Option<usize>,
     memories: &mut Memories,
     now: Instant,
 ) {
-    let fresh = |plan: &KeptPlan| {
-        let memory = memories.get(&plan.fingerprint());
-        memory.is_some_and(|memory| memory.silence(now, plan.interval.duration()).is_some())
+    let fresh = |router: &Arrival<'_>| {
+        let memory = memories.get(&router.fingerprint());
+        memory.is_some_and(|memory| memory.silence(now, router.plan.interval.duration()).is_some())
     };
-    let stale = routers.iter().filter(|(_, plan)| !fresh(plan));
-    let broken: BTreeSet<usize> = stale.filter_map(|(id, _)| group(id)).collect();
-    for (_, plan) in routers.iter().filter(|(id, _)| group(id).is_some_and(|at| broken.contains(&at))) {
-        if let Some(memory) = memories.get_mut(&plan.fingerprint()) {
+    let stale = routers.iter().filter(|router| !fresh(router));
+    let broken: BTreeSet<usize> = stale.filter_map(|router| group(&router.id)).collect();
+    let breaks = |router: &Arrival<'_>| group(&router.id).is_some_and(|at| broken.contains(&at));
+    for router in routers.iter().filter(breaks) {
+        if let Some(memory) = memories.get_mut(&router.fingerprint()) {
             memory.spoke_at = None;
         }
     }
@@ -193,11 +210,15 @@ impl Core {
 }
 
 impl KeptPlan {
-    /// [`fingerprint`] of the plan.
-    pub fn fingerprint(&self) -> u64 {
+    /// [`fingerprint`] of the plan with these addresses.
+    pub(super) fn fingerprint<'a>(&self, addresses: impl Iterator<Item = (&'a KeptAddress, Listed)>) -> u64 {
+        let KeptKey { interface, family, vrid, among } = &self.key;
         let mut hash = Fnv::default();
-        hash.key(&self.key, self.version, &self.transport);
-        hash.addresses(&self.addresses, &self.excluded_addresses);
+        hash.key((interface, *family, *vrid, among.as_deref().copied()), self.version, &self.transport);
+        for (address, listed) in addresses {
+            let kind = if listed == Listed::Advertised { ADVERTISED } else { EXCLUDED };
+            hash.address(kind, address.cidr, address.interface(), address.label(), address.peer());
+        }
         hash.surroundings(&self.virtual_links, &self.routing);
         hash.0
     }
@@ -208,7 +229,19 @@ impl KeptPlan {
     }
 }
 
+impl Arrival<'_> {
+    /// [`fingerprint`] of its plan.
+    pub fn fingerprint(&self) -> u64 {
+        self.plan.fingerprint(self.addresses.listed())
+    }
+}
+
 impl Router {
+    /// [`fingerprint`] of its plan.
+    pub fn fingerprint(&self) -> u64 {
+        self.plan.fingerprint(self.listed())
+    }
+
     /// What the next process must know.
     pub fn memory(&self) -> Memory {
         let master = matches!(self.phase, Phase::Master(_));
@@ -237,7 +270,9 @@ impl Router {
     /// Go on as Master, if it was one and its peers still wait. Not to be called but before the first state.
     pub(super) fn resume(&mut self, memory: &Remembered, ctx: &mut Context) -> bool {
         self.rare().told = Some(memory.state).filter(|state| *state != State::Initialize);
-        self.speech.go_on(memory.numbers);
+        if memory.numbers != Numbers::default() {
+            self.speech.go_on(memory.numbers);
+        }
         let Some(spoke_at) = memory.spoke_at else { return false };
         let interval = self.own_interval().duration();
         let silence = ctx.now.saturating_duration_since(spoke_at);
@@ -267,8 +302,8 @@ impl Router {
         self.take_up(ctx);
         ctx.actions.push(Action::Notify(Transition {
             router: self.id,
-            key: self.plan.key.clone(),
-            name: self.plan.name.clone(),
+            key: self.plan.key.to_key(),
+            name: self.plan.name.to_string(),
             from: State::Master,
             to: State::Master,
             cause: self.cause.clone(),

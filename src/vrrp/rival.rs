@@ -39,6 +39,8 @@ pub(super) struct Rare {
     pub contested: Option<(Instant, Instant)>,
     /// When others were last told of a weaker Master.
     pub weaker_told_at: Option<Instant>,
+    /// When the log was told of it last.
+    pub weaker_said_at: Option<Instant>,
     /// As Master with a virtual MAC: when the switch is told of it again.
     pub reclaim: Option<Reclaim>,
 }
@@ -52,7 +54,8 @@ impl Router {
     /// Another state: who was met in the last one does not matter.
     pub(super) fn forget_meetings(&mut self) {
         if let Some(rare) = self.rare.as_deref_mut() {
-            (rare.rival, rare.contested, rare.weaker_told_at) = (None, None, None);
+            (rare.rival, rare.contested) = (None, None);
+            (rare.weaker_told_at, rare.weaker_said_at) = (None, None);
             rare.reclaim = None;
         }
     }

@@ -5,12 +5,13 @@ use super::accept::Inbound;
 use super::claim::Claim;
 use super::context::Context;
 use super::election::{Timing, Wait, outranks};
-use super::event::{Action, Frame, LogLevel, RouterId, State, TransitionCause};
+use super::event::{Action, LogLevel, RouterId, State, TransitionCause};
 use super::explain::difference_sentence;
 use super::held::HeldList;
-use super::kept::KeptPlan;
+use super::kept::{KeptPlan, Planned};
 use super::news::{News, WeakerHeard};
 use super::rival::Rare;
+use super::sparse::Sparse;
 use super::speech::Speech;
 use super::state::{ActiveRouter, Backup, Phase};
 use super::stats::Stats;
@@ -36,11 +37,11 @@ pub struct Router {
     pub(super) since: Instant,
     pub(super) cause: TransitionCause,
     /// Why it is in FAULT.
-    pub(super) faults: Vec<String>,
+    pub(super) faults: Sparse<Vec<String>>,
     /// What the last look around found missing; members of a sync group fail for each other's.
-    pub(super) own_faults: Vec<String>,
+    pub(super) own_faults: Sparse<Vec<String>>,
     /// Conditions of which nothing is known yet.
-    pub(super) pending: Vec<String>,
+    pub(super) pending: Sparse<Vec<String>>,
     /// What it shares with the members of its sync group.
     pub(super) shared: Arc<Shared>,
     /// Something changed that its sync group must consider.
@@ -55,20 +56,16 @@ pub struct Router {
     pub(super) vips: Vec<Vip>,
     pub(super) next_retry: Option<Instant>,
     /// Routes and rules.
-    pub(super) routing: HeldList,
+    pub(super) routing: Sparse<HeldList>,
     /// Master with `notify_claim`: how far it is.
     pub(super) claim: Option<Box<Claim>>,
-    /// What is to be told when the kernel is done, and the first address that it is not done with.
-    pub(super) story: Option<Story>,
-    pub(super) story_slot: usize,
-    /// The advertisement, encoded; empty when something in it changed.
-    pub(super) frames: Vec<Frame>,
+    /// What is to be told when the kernel is done.
+    pub(super) story: Option<Box<Story>>,
     /// Sequence numbers and checksums, sent and heard.
-    pub(super) speech: Speech,
+    pub(super) speech: Sparse<Speech>,
     pub(super) stats: Stats,
     /// Kinds of sentence said since the last change of state.
     pub(super) said: Said,
-    pub(super) weaker_said_at: Option<Instant>,
     /// It says 254 until that one is gone.
     pub(super) gave_way: bool,
     /// The deadline under which the core has queued this router.
@@ -124,17 +121,22 @@ struct Heard {
 
 impl Router {
     /// A router in INIT; `start` moves it.
-    pub(super) fn new(id: RouterId, plan: KeptPlan, shared: Arc<Shared>, now: Instant) -> Router {
-        let vips = plan.all_addresses().cloned().map(Vip::new).collect();
+    pub(super) fn new(
+        id: RouterId,
+        (plan, addresses): (KeptPlan, Planned<'_>),
+        shared: Arc<Shared>,
+        now: Instant,
+    ) -> Router {
+        let vips = addresses.listed().map(|(address, listed)| Vip::new(address.clone(), listed)).collect();
         Router {
             id,
             priority: plan.priority,
             phase: Phase::Initialize,
             since: now,
             cause: TransitionCause::Started,
-            faults: Vec::new(),
-            own_faults: Vec::new(),
-            pending: Vec::new(),
+            faults: Sparse::new(),
+            own_faults: Sparse::new(),
+            pending: Sparse::new(),
             shared,
             stirred: false,
             alarmed: false,
@@ -143,15 +145,12 @@ impl Router {
             source: None,
             vips,
             next_retry: None,
-            routing: HeldList::new(&plan.routing),
+            routing: Sparse::unless(plan.routing.is_empty(), HeldList::new(&plan.routing)),
             claim: None,
             story: None,
-            story_slot: 0,
-            frames: Vec::new(),
-            speech: Speech::default(),
+            speech: Sparse::new(),
             stats: Stats::default(),
             said: Said::default(),
-            weaker_said_at: None,
             gave_way: false,
             queued: None,
             bound: None,
@@ -317,11 +316,11 @@ impl Router {
     pub(super) fn fail_or_restate(&mut self, faults: Vec<String>, ctx: &mut Context) {
         if self.phase != Phase::Fault {
             self.fail(faults, ctx);
-        } else if faults != self.faults {
+        } else if faults != *self.faults {
             let reasons = faults.join("; ");
             ctx.log(LogLevel::Warning, format!("({}) still in FAULT: {reasons}", self.plan.name));
             self.cause = TransitionCause::Fault(faults.clone());
-            self.faults = faults;
+            self.faults = faults.into();
         }
     }
 
@@ -416,7 +415,9 @@ impl Router {
         self.reclaim_due(ctx);
         self.claim_due(ctx);
         self.retry_addresses(ctx);
-        self.routing.retry(self.id, ctx);
+        if let Some(routing) = self.routing.there() {
+            routing.retry(self.id, ctx);
+        }
     }
 
     /// Somebody removed an address of ours: keepalived resigns and lets the election decide, with everybody
@@ -435,7 +436,6 @@ impl Router {
         if self.plan.priority.is_owner() && !self.priority.is_owner() {
             self.priority = self.plan.priority; // the other owner is gone
             self.gave_way = false;
-            self.frames.clear();
         }
         let master = self.coming_master(ctx.now);
         self.transition(Phase::Master(master), cause, ctx);
@@ -531,7 +531,6 @@ impl Router {
         if ctx.now >= first + interval * 32 / 10 {
             self.priority = Priority(254);
             self.gave_way = true;
-            self.frames.clear();
             let (name, from) = (&self.plan.name, heard.from);
             let what = format!(
                 "({name}) {from} keeps speaking as owner of the addresses: this node says 254 and yields until it is gone"
@@ -567,9 +566,9 @@ impl Router {
         self.tell_of_weaker(heard, ctx);
         self.announce_again(ctx);
         self.alarmed = true;
-        let silent = self.weaker_said_at.is_some_and(|at| ctx.now < at + WEAKER_LOG_GAP);
-        if !silent {
-            self.weaker_said_at = Some(ctx.now);
+        let said_at = self.rare().weaker_said_at;
+        if said_at.is_none_or(|at| ctx.now >= at + WEAKER_LOG_GAP) {
+            self.rare().weaker_said_at = Some(ctx.now);
             let Heard { from, priority, .. } = heard;
             let (name, ours) = (&self.plan.name, self.priority);
             let answer = if answered { "told it so" } else { "not answered" };
@@ -596,8 +595,8 @@ impl Router {
         self.rare().weaker_told_at = Some(ctx.now);
         ctx.actions.push(Action::News(News::WeakerHeard(WeakerHeard {
             router: self.id,
-            key: self.plan.key.clone(),
-            name: self.plan.name.clone(),
+            key: self.plan.key.to_key(),
+            name: self.plan.name.to_string(),
             priority: self.priority,
             by: heard.from,
             theirs: heard.priority,

@@ -18,26 +18,33 @@ impl Router {
     /// Ask for every route and rule that is not there yet. The kernel does it after the addresses that were asked for.
     //= keepalived M-116
     pub(super) fn install_routing(&mut self, ctx: &mut Context) {
-        self.routing.install_all(self.id, ctx);
+        if let Some(routing) = self.routing.there() {
+            routing.install_all(self.id, ctx);
+        }
     }
 
     /// Remove every route and rule that is, or may be, there.
     pub(super) fn withdraw_routing(&mut self, ctx: &mut Context) {
-        self.routing.withdraw_all(self.id, ctx);
+        if let Some(routing) = self.routing.there() {
+            routing.withdraw_all(self.id, ctx);
+        }
     }
 
     /// Remove the routes and rules that the new plan no longer has.
     pub(super) fn drop_routing(&mut self, plan: &KeptPlan, ctx: &mut Context) {
-        if self.plan.routing != plan.routing {
-            self.routing.drop_others(&plan.routing);
-            self.routing.withdraw_dropped(self.id, ctx);
+        if self.plan.routing != plan.routing
+            && let Some(routing) = self.routing.there()
+        {
+            routing.drop_others(&plan.routing);
+            routing.withdraw_dropped(self.id, ctx);
         }
     }
 
     /// Somebody removed a route or rule. keepalived resigns and lets the election decide, as for an address; with
     /// `no_track` it does nothing (seen with 2.2.7).
     pub(super) fn routing_gone(&mut self, gone: &RoutingGone, ctx: &mut Context) {
-        let Loss::Missing(slot) = self.routing.gone(gone, self.id, ctx) else { return };
+        let Some(routing) = self.routing.there() else { return };
+        let Loss::Missing(slot) = routing.gone(gone, self.id, ctx) else { return };
         let Some(held) = self.routing.items.get(slot) else { return };
         let what = held.item.to_string();
         if !matches!(self.phase, Phase::Master(_)) {
@@ -54,15 +61,20 @@ impl Router {
 
     /// The kernel's news were lost.
     pub(super) fn assure_routing(&mut self, ctx: &mut Context) {
-        if matches!(self.phase, Phase::Master(_)) {
-            self.routing.assure(self.id, ctx);
+        if matches!(self.phase, Phase::Master(_))
+            && let Some(routing) = self.routing.there()
+        {
+            routing.assure(self.id, ctx);
         }
     }
 
     /// An interface came up.
     pub(super) fn link_up(&mut self, name: &str, ctx: &mut Context) {
-        if matches!(self.phase, Phase::Master(_)) && self.may_hold() {
-            self.routing.link_up(name, self.id, ctx);
+        if matches!(self.phase, Phase::Master(_))
+            && self.may_hold()
+            && let Some(routing) = self.routing.there()
+        {
+            routing.link_up(name, self.id, ctx);
         }
     }
 }

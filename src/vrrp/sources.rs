@@ -42,8 +42,7 @@ impl Core {
         if changed.is_empty() {
             return;
         }
-        let routers: Vec<RouterId> =
-            self.routers.values().map(|router| &**router).filter(concerned).map(Router::id).collect();
+        let routers: Vec<RouterId> = self.routers.values().filter(concerned).map(Router::id).collect();
         for id in routers {
             self.with_router(id, now, actions, Router::reevaluate);
         }

@@ -1,6 +1,7 @@
 //! What a router remembers of what was said: sequence numbers sent and heard, and which checksum a peer uses.
 
 use super::router::Router;
+use super::sparse::Blank;
 use crate::plan::vrrp::HmacPolicy;
 use crate::wire::discard::Discard;
 use crate::wire::trailer::{self, Sequence, Trailer};
@@ -24,6 +25,16 @@ pub(super) struct Speech {
     pub signed: Option<Sequence>,
     /// The last trailer accepted from each sender, the most recent one at the end.
     heard: Vec<(IpAddr, Sequence)>,
+}
+
+impl Blank for Speech {
+    const BLANK: &'static Speech = &Speech {
+        header_sequence: 0,
+        identification: 0,
+        old_checksum: false,
+        signed: None,
+        heard: Vec::new(),
+    };
 }
 
 impl Speech {

@@ -1,21 +1,31 @@
 //! Counters of one router.
 
+use super::sparse::{Blank, Sparse};
 use crate::wire::vrrp::Discard;
+use std::ops::{Deref, DerefMut};
 
 /// What happened so far. Never reset while the router lives, not even by a reload.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Stats {
     /// Advertisements accepted.
     pub received: u64,
-    /// Of these, with priority 0.
-    pub resignations_received: u64,
     /// Advertisements sent, each peer of a unicast router counted.
     pub sent: u64,
-    /// Of these, with priority 0.
-    pub resignations_sent: u64,
+    /// Gratuitous ARPs and neighbour advertisements sent.
+    pub announcements_sent: u64,
     /// Times this router became Master.
-    pub became_master: u64,
-    /// Times it ceased to be.
+    pub became_master: u32,
+    seldom: Sparse<Seldom>,
+}
+
+/// What most routers never have to count; reached through [`Stats`].
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Seldom {
+    /// Of the advertisements accepted, those with priority 0.
+    pub resignations_received: u64,
+    /// Of those sent, the same.
+    pub resignations_sent: u64,
+    /// Times this router ceased to be Master.
     pub left_master: u64,
     /// Advertisements of a weaker router, heard as Master.
     pub lower_priority_heard: u64,
@@ -31,14 +41,49 @@ pub struct Stats {
     pub interval_mismatch: u64,
     /// Accepted advertisements without the signature that is configured (`auth_hmac`, not enforced).
     pub unsigned_accepted: u64,
-    /// Gratuitous ARPs and neighbour advertisements sent.
-    pub announcements_sent: u64,
     /// Kernel operations that failed.
     pub kernel_failures: u64,
     /// Claim scripts that failed.
     pub claim_failures: u32,
-    /// Most routers never discard anything.
-    discards: Option<Box<[u64; Discard::ALL.len()]>>,
+    discards: Discards,
+}
+
+type Discards = Option<Box<[u64; Discard::ALL.len()]>>;
+
+impl Seldom {
+    const NONE: Seldom = Seldom {
+        resignations_received: 0,
+        resignations_sent: 0,
+        left_master: 0,
+        lower_priority_heard: 0,
+        split_brains: 0,
+        outranked: 0,
+        answers_withheld: 0,
+        address_list_mismatch: 0,
+        interval_mismatch: 0,
+        unsigned_accepted: 0,
+        kernel_failures: 0,
+        claim_failures: 0,
+        discards: None,
+    };
+}
+
+impl Blank for Seldom {
+    const BLANK: &'static Seldom = &Seldom::NONE;
+}
+
+impl Deref for Stats {
+    type Target = Seldom;
+
+    fn deref(&self) -> &Seldom {
+        &self.seldom
+    }
+}
+
+impl DerefMut for Stats {
+    fn deref_mut(&mut self) -> &mut Seldom {
+        &mut self.seldom
+    }
 }
 
 impl Stats {
@@ -62,7 +107,7 @@ impl Stats {
             ("resignations_received", self.resignations_received),
             ("advertisements_sent", self.sent),
             ("resignations_sent", self.resignations_sent),
-            ("became_master", self.became_master),
+            ("became_master", self.became_master.into()),
             ("left_master", self.left_master),
             ("lower_priority_heard", self.lower_priority_heard),
             ("split_brains", self.split_brains.into()),

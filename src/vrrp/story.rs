@@ -2,11 +2,11 @@
 
 use super::context::Context;
 use super::event::LogLevel;
+use super::kept::KeptAddress;
 use super::router::Router;
 use super::state::Phase;
 use super::vips::VipState;
 use crate::net::AddressFamily;
-use crate::plan::vrrp::VirtualAddress;
 use std::collections::BTreeSet;
 
 /// Addresses that a sentence names; the rest is counted.
@@ -14,51 +14,72 @@ const NAMED: usize = 3;
 
 /// What is still to be told.
 #[derive(Clone, Debug)]
-pub(super) enum Story {
+pub(super) struct Story {
+    what: What,
+    /// The first address that the kernel is not done with.
+    slot: usize,
+}
+
+#[derive(Clone, Debug)]
+enum What {
     /// A Master waits for its addresses. The number is that of the announcements sent before.
     Takes(u64),
     /// A former Master waits for its addresses to go: how they will be named.
     GivesUp(String),
 }
 
+impl Story {
+    fn of(what: What) -> Box<Story> {
+        Box::new(Story { what, slot: 0 })
+    }
+}
+
 impl Router {
+    /// The addresses stand in another order: those that the kernel was done with are looked at again.
+    pub(super) fn story_begins_anew(&mut self) {
+        if let Some(story) = self.story.as_deref_mut() {
+            story.slot = 0;
+        }
+    }
+
     /// A change of state was made: remember what is to be told at its end.
     pub(super) fn begin_story(&mut self, was_master: bool, announced: u64, ctx: &mut Context) {
-        self.story_slot = 0;
+        self.story_begins_anew();
         if matches!(self.phase, Phase::Master(_)) {
-            self.story = Some(Story::Takes(announced));
+            self.story = Some(Story::of(What::Takes(announced)));
         } else if was_master {
             let leaving = self.vips.iter().filter(|vip| matches!(vip.state, VipState::Removing(_)));
             let named = self.name_addresses(leaving.map(|vip| &vip.address));
-            self.story = named.map(Story::GivesUp);
+            self.story = named.map(|named| Story::of(What::GivesUp(named)));
         }
         self.tell_story(ctx);
     }
 
     /// The kernel answered: tell the story if this was its end.
     pub(super) fn tell_story(&mut self, ctx: &mut Context) {
-        let Some(story) = self.story.as_ref().filter(|_| !self.is_unspoken()) else { return };
-        let takes = matches!(story, Story::Takes(_));
+        let unspoken = self.is_unspoken();
+        let Some(story) = self.story.as_deref_mut().filter(|_| !unspoken) else { return };
+        let takes = matches!(story.what, What::Takes(_));
         // Answers come in the order of the addresses: each is looked at once, not once for each answer.
         let waits = |vip: &super::vips::Vip| match takes {
             true => !vip.dropped && vip.state != VipState::Installed,
             false => matches!(vip.state, VipState::Removing(_) | VipState::RemoveFailed(_)),
         };
-        let from = if self.story_slot < self.vips.len() { self.story_slot } else { 0 };
+        let from = if story.slot < self.vips.len() { story.slot } else { 0 };
         if let Some(at) = self.vips.iter().skip(from).position(waits) {
-            self.story_slot = from + at;
+            story.slot = from + at;
             return;
         }
         let name = &self.plan.name;
-        let sentence = match self.story.take() {
-            Some(Story::Takes(before)) => {
+        let sentence = match self.story.take().map(|story| story.what) {
+            Some(What::Takes(before)) => {
                 let held = self.vips.iter().filter(|vip| !vip.dropped);
                 let announced = self.stats.announcements_sent.saturating_sub(before);
                 let how = self.name_announcements(announced);
                 self.name_addresses(held.map(|vip| &vip.address))
                     .map(|addresses| format!("({name}) holds {addresses}{how}"))
             }
-            Some(Story::GivesUp(addresses)) => Some(format!("({name}) gave up {addresses}")),
+            Some(What::GivesUp(addresses)) => Some(format!("({name}) gave up {addresses}")),
             None => None,
         };
         if let Some(sentence) = sentence {
@@ -67,10 +88,9 @@ impl Router {
     }
 
     /// `10.0.0.100/24, 10.0.0.101/24 on eth0 (+7 more)`; `None` for no address.
-    fn name_addresses<'a>(&'a self, all: impl Iterator<Item = &'a VirtualAddress>) -> Option<String> {
-        let all: Vec<&VirtualAddress> = all.collect();
-        let interface =
-            |address: &'a VirtualAddress| address.interface.as_deref().unwrap_or(&self.plan.key.interface);
+    fn name_addresses<'a>(&'a self, all: impl Iterator<Item = &'a KeptAddress>) -> Option<String> {
+        let all: Vec<&KeptAddress> = all.collect();
+        let interface = |address: &'a KeptAddress| address.interface().unwrap_or(&self.plan.key.interface);
         let first = interface(all.first()?);
         let shown = all.iter().take(NAMED);
         let mut text = if all.iter().take(NAMED).all(|address| interface(address) == first) {
@@ -88,7 +108,7 @@ impl Router {
     }
 
     fn name_announcements(&self, sent: u64) -> String {
-        let held: Vec<&VirtualAddress> =
+        let held: Vec<&KeptAddress> =
             self.vips.iter().filter(|vip| !vip.dropped).map(|vip| &vip.address).collect();
         let families: BTreeSet<AddressFamily> = held.iter().map(|address| address.cidr.family()).collect();
         let kind = match (families.contains(&AddressFamily::V4), families.contains(&AddressFamily::V6)) {

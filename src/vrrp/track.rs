@@ -5,7 +5,7 @@ use super::event::{Action, State};
 use super::interfaces::Interfaces;
 use super::kept::KeptPlan;
 use super::news::{News, PriorityNews};
-use super::router::{Router, Shared};
+use super::router::Router;
 use super::routes::routing_faults;
 use super::samples::Effect;
 use super::sources::source_fault;
@@ -34,7 +34,8 @@ struct Outlook {
 
 impl Outlook {
     /// Look around.
-    fn of(plan: &KeptPlan, shared: &Shared, ctx: &Context) -> Outlook {
+    fn of(router: &Router, ctx: &Context) -> Outlook {
+        let Router { plan, shared, .. } = router;
         let interfaces = ctx.interfaces;
         let own = interfaces.get(&plan.key.interface);
         let source = match plan.transport {
@@ -60,7 +61,7 @@ impl Outlook {
             faults.extend(virtual_mac::link_fault(plan, speaks));
         }
         faults.extend(source_fault(plan, interfaces));
-        faults.extend(address_faults(plan, interfaces));
+        faults.extend(address_faults(router, interfaces));
         faults.extend(routing_faults(plan, interfaces));
         let watched = || plan.track_interfaces.iter().chain(&shared.interfaces);
         faults.extend(watched().filter_map(|tracked| tracker_fault(tracked, interfaces)));
@@ -111,8 +112,7 @@ impl Router {
 
     /// Take in interface, source address, priority and trouble as they are now.
     pub(super) fn look_around(&mut self, ctx: &mut Context) {
-        let Outlook { link, source, priority, mut faults, pending, unknown } =
-            Outlook::of(&self.plan, &self.shared, ctx);
+        let Outlook { link, source, priority, mut faults, pending, unknown } = Outlook::of(self, ctx);
         let held = self.rare.as_deref().and_then(|rare| rare.held_priority);
         let priority = match held {
             Some(held) if unknown => held,
@@ -127,7 +127,6 @@ impl Router {
             faults.extend(self.upkeep_fault());
         }
         if (link, source) != (self.link, self.source) {
-            self.frames.clear();
             self.link = link;
             self.source = source;
         }
@@ -137,28 +136,27 @@ impl Router {
         if priority != self.priority && !(gives_way && priority.is_owner() && self.gave_way) {
             self.change_priority(priority, ctx);
         }
-        if (&faults, &pending) != (&self.own_faults, &self.pending) {
+        if (&faults, &pending) != (&*self.own_faults, &*self.pending) {
             self.stirred = true;
-            self.own_faults = faults;
-            self.pending = pending;
+            self.own_faults = faults.into();
+            self.pending = pending.into();
         }
     }
 
     /// keepalived recomputes a Backup's timer in place; a Master just says the new number from now on.
     fn change_priority(&mut self, priority: Priority, ctx: &mut Context) {
         let before = std::mem::replace(&mut self.priority, priority);
-        self.frames.clear();
         let timing = self.timing();
         if let Phase::Backup(backup) = &mut self.phase {
             backup.recompute(timing);
         }
         if self.phase != Phase::Initialize {
-            let name = self.plan.name.clone();
+            let name = self.plan.name.to_string();
             ctx.priorities.push(PriorityChange { name, from: before, to: priority });
         }
         let state = self.phase.state();
         if matches!(state, State::Master | State::Backup) {
-            let (router, key, name) = (self.id, self.plan.key.clone(), self.plan.name.clone());
+            let (router, key, name) = (self.id, self.plan.key.to_key(), self.plan.name.to_string());
             let news = PriorityNews { router, key, name, state, from: before, priority };
             ctx.actions.push(Action::News(News::Priority(news)));
         }
@@ -200,14 +198,15 @@ fn tracker_fault(tracked: &TrackedInterface, interfaces: &Interfaces) -> Option<
 }
 
 /// Interfaces that hold virtual addresses are needed as much as the router's own.
-fn address_faults(plan: &KeptPlan, interfaces: &Interfaces) -> Vec<String> {
+fn address_faults(router: &Router, interfaces: &Interfaces) -> Vec<String> {
+    let plan = &router.plan;
     let mut faults = Vec::new();
     let mut seen = Vec::new();
-    for address in plan.all_addresses() {
-        let Some(name) = address.interface.as_ref().filter(|name| **name != plan.key.interface) else {
+    for (address, _) in router.listed() {
+        let Some(name) = address.interface().filter(|name| plan.key.interface != **name) else {
             continue;
         };
-        let told = plan.advert_link.as_ref() == Some(name);
+        let told = plan.advert_link.as_deref() == Some(name);
         if told || seen.contains(&name) || is_up(name, interfaces) {
             continue;
         }

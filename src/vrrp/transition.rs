@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::event::{Action, State, Transition, TransitionCause};
 use super::router::{Router, Said};
+use super::sparse::Sparse;
 use super::state::Phase;
 
 impl Router {
@@ -34,11 +35,10 @@ impl Router {
         self.since = ctx.now;
         self.cause = cause;
         self.said = Said::default();
-        self.weaker_said_at = None;
         self.forget_meetings();
         self.faults = match &self.cause {
-            TransitionCause::Fault(reasons) => reasons.clone(),
-            _ => Vec::new(),
+            TransitionCause::Fault(reasons) => reasons.clone().into(),
+            _ => Sparse::new(),
         };
         if matches!(self.phase, Phase::Master(_)) {
             self.stats.became_master += 1;
@@ -54,8 +54,8 @@ impl Router {
         }
         ctx.actions.push(Action::Notify(Transition {
             router: self.id,
-            key: self.plan.key.clone(),
-            name: self.plan.name.clone(),
+            key: self.plan.key.to_key(),
+            name: self.plan.name.to_string(),
             from,
             to: self.phase.state(),
             cause: self.cause.clone(),

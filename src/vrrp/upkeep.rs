@@ -51,7 +51,7 @@ impl Core {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let named = |router: &Router| names.is_empty() || names.contains(&router.plan.name);
+        let named = |router: &Router| names.is_empty() || names.iter().any(|name| router.plan.name == **name);
         let handover = self.handover;
         for id in self.with_fellows(named) {
             self.with_router(id, now, actions, |router, ctx| router.fail_over(handover, hold, ctx));
@@ -156,7 +156,7 @@ impl Router {
     pub(super) fn rest(&mut self, successor: Option<(ActiveRouter, Interval)>, ctx: &mut Context) {
         match (self.upkeep_fault(), successor) {
             (Some(fault), _) => {
-                self.own_faults = vec![fault.clone()];
+                self.own_faults = vec![fault.clone()].into();
                 self.fail(vec![fault], ctx);
             }
             (None, Some((active, interval))) => self.follow(active, interval, ctx),

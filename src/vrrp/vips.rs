@@ -1,12 +1,14 @@
 //! A router's virtual addresses: what the kernel was asked, what it answered, when to ask again.
 
+use super::announce::MAX_BURST;
 use super::context::Context;
 use super::event::{AddressOp, KernelError, LogLevel, OpId};
-use super::held::HINT;
+use super::held::{HINT, HeldList};
+use super::kept::{KeptAddress, Listed, Planned};
 use super::router::Router;
 use super::state::Phase;
 use crate::net::IpCidr;
-use crate::plan::vrrp::{Transport, VirtualAddress};
+use crate::plan::vrrp::{RouterPlan, Transport};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -22,21 +24,32 @@ pub(super) const ECHO_WINDOW: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub(super) struct Vip {
     /// As configured.
-    pub address: VirtualAddress,
+    pub address: KeptAddress,
+    /// Where the plan in force has it.
+    pub listed: Listed,
     /// Gone from the configuration; kept only until the kernel has removed it.
     pub dropped: bool,
     /// Where it stands.
     pub state: VipState,
-    /// Why the last operation failed.
-    pub error: Option<Box<KernelError>>,
-    /// When to announce it again, and how often.
-    pub second_burst: Option<(Instant, u32)>,
+    /// When to announce it again; never with a count of 0.
+    second_burst_at: Instant,
+    /// And how often, as announcements are counted.
+    second_burst_count: u8,
     /// It was on the interface before we asked for it: the owner's own address.
     real: bool,
-    failures: u32,
+    trouble: Option<Box<Trouble>>,
     wanted_since: Instant,
     /// A process before this one held it: no network has to learn of it.
     pub resumed: bool,
+}
+
+/// What the kernel refused since it did something for an address last.
+#[derive(Clone, Debug)]
+struct Trouble {
+    /// How often.
+    failures: u32,
+    /// Why the last time.
+    error: KernelError,
 }
 
 /// Where a virtual address stands.
@@ -60,23 +73,30 @@ pub(super) enum VipState {
 
 impl Vip {
     /// An address of which nothing is known yet.
-    pub fn new(address: VirtualAddress) -> Vip {
+    pub fn new(address: KeptAddress, listed: Listed) -> Vip {
         Vip {
             address,
+            listed,
             dropped: false,
             state: VipState::Unknown,
-            error: None,
-            second_burst: None,
+            second_burst_at: Instant::ZERO,
+            second_burst_count: 0,
             real: false,
-            failures: 0,
+            trouble: None,
             wanted_since: Instant::ZERO,
             resumed: false,
         }
     }
 
+    /// The same one in another place of the plan.
+    pub fn listed(mut self, listed: Listed) -> Vip {
+        self.listed = listed;
+        self
+    }
+
     /// The interface that holds it.
     pub fn interface<'a>(&'a self, own: &'a str) -> &'a str {
-        self.address.interface.as_deref().unwrap_or(own)
+        self.address.interface().unwrap_or(own)
     }
 
     /// Another plan has the address, or has it not. While it was dropped, somebody else may have added it behind the
@@ -88,6 +108,22 @@ impl Vip {
         self.dropped = dropped;
     }
 
+    /// When to announce it again, and how often.
+    pub fn second_burst(&self) -> Option<(Instant, u32)> {
+        (self.second_burst_count > 0).then(|| (self.second_burst_at, self.second_burst_count.into()))
+    }
+
+    /// Announce it again, at that moment and so often.
+    pub fn plan_second_burst(&mut self, at: Instant, count: u32) {
+        self.second_burst_at = at;
+        self.second_burst_count = u8::try_from(count.min(MAX_BURST)).unwrap_or(u8::MAX);
+    }
+
+    /// Announce it no second time.
+    pub fn end_second_burst(&mut self) {
+        self.second_burst_count = 0;
+    }
+
     fn retry_at(&self) -> Option<Instant> {
         match self.state {
             VipState::AddFailed(at) | VipState::RemoveFailed(at) => Some(at),
@@ -95,10 +131,11 @@ impl Vip {
         }
     }
 
-    fn back_off(&mut self, now: Instant) -> Instant {
-        let pause = RETRY_FIRST * (1 << self.failures.min(RETRY_DOUBLINGS));
-        self.failures = self.failures.saturating_add(1);
-        now + pause
+    /// The kernel refused it: when to ask again.
+    fn back_off(&mut self, error: KernelError, now: Instant) -> Instant {
+        let failures = self.trouble.as_ref().map_or(0, |trouble| trouble.failures);
+        self.trouble = Some(Box::new(Trouble { failures: failures.saturating_add(1), error }));
+        now + RETRY_FIRST * (1 << failures.min(RETRY_DOUBLINGS))
     }
 }
 
@@ -106,7 +143,7 @@ impl Vip {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressView<'a> {
     /// As configured.
-    pub address: &'a VirtualAddress,
+    pub address: &'a KeptAddress,
     /// The interface that holds it.
     pub interface: &'a str,
     /// Is it there, put there by us?
@@ -116,13 +153,29 @@ pub struct AddressView<'a> {
 }
 
 impl Router {
+    /// The addresses of its plan, in their order.
+    pub(super) fn listed(&self) -> impl Iterator<Item = (&KeptAddress, Listed)> + Clone {
+        let there = self.vips.iter().filter(|vip| vip.listed != Listed::Nowhere);
+        there.map(|vip| (&vip.address, vip.listed))
+    }
+
+    /// Are these the addresses of its plan, in the same order?
+    pub(super) fn has(&self, addresses: Planned<'_>) -> bool {
+        self.listed().eq(addresses.listed())
+    }
+
+    /// Its whole plan.
+    pub fn to_plan(&self) -> RouterPlan {
+        self.plan.to_plan(self.listed())
+    }
+
     /// The addresses: the advertised ones, then the excluded ones, then those that are leaving.
     pub fn addresses(&self) -> impl Iterator<Item = AddressView<'_>> {
         self.vips.iter().map(|vip| AddressView {
             address: &vip.address,
             interface: vip.interface(&self.plan.key.interface),
             installed: matches!(vip.state, VipState::Installed),
-            error: vip.error.as_deref(),
+            error: vip.trouble.as_deref().map(|trouble| &trouble.error),
         })
     }
 
@@ -172,7 +225,8 @@ impl Router {
     ) {
         if hint & HINT != 0 {
             let name = format!("({}) ", self.plan.name);
-            if !self.routing.done(op, hint, result.clone(), &name, ctx) {
+            let is_ours = |routing: &mut HeldList| routing.done(op, hint, result.clone(), &name, ctx);
+            if !self.routing.there().is_some_and(is_ours) {
                 return; // overtaken
             }
             if result.is_err() {
@@ -192,8 +246,7 @@ impl Router {
         let adding = matches!(vip.state, VipState::Adding(_));
         match result {
             Ok(()) => {
-                vip.failures = 0;
-                vip.error = None;
+                vip.trouble = None;
                 vip.state = if adding { VipState::Installed } else { VipState::Absent };
                 if adding {
                     self.announce_new(slot, ctx);
@@ -202,11 +255,10 @@ impl Router {
                 }
             }
             Err(error) => {
-                let at = vip.back_off(ctx.now);
-                vip.state = if adding { VipState::AddFailed(at) } else { VipState::RemoveFailed(at) };
                 let sentence =
                     failure_sentence(&self.plan.name, vip, &self.plan.key.interface, adding, &error);
-                vip.error = Some(Box::new(error));
+                let at = vip.back_off(error, ctx.now);
+                vip.state = if adding { VipState::AddFailed(at) } else { VipState::RemoveFailed(at) };
                 self.stats.kernel_failures += 1;
                 self.note_retry(at);
                 ctx.log(LogLevel::Error, sentence);
@@ -245,7 +297,7 @@ impl Router {
             return false;
         }
         vip.state = VipState::Absent;
-        vip.address.tracked && matches!(self.phase, Phase::Master(_))
+        vip.address.tracked() && matches!(self.phase, Phase::Master(_))
     }
 
     /// An interface is gone, and every address with it.
@@ -254,7 +306,7 @@ impl Router {
         for vip in &mut self.vips {
             if vip.interface(own) == interface {
                 vip.state = VipState::Absent;
-                vip.second_burst = None;
+                vip.end_second_burst();
             }
         }
         // What went with its interface was not given up, and what was asked for will not come.
@@ -271,7 +323,7 @@ impl Router {
             vip.state = VipState::Absent;
             return;
         };
-        let op = AddressOp::add(interface.index, &vip.address);
+        let op = AddressOp::add(interface.index, &vip.address.whole());
         vip.state = VipState::Adding(ctx.issue(self.id, slot, op));
     }
 
@@ -279,7 +331,7 @@ impl Router {
         let taken_over = self.is_taken_over(slot, ctx);
         let real = self.vips.get(slot).is_some_and(|vip| self.is_real(vip));
         let Some(vip) = self.vips.get_mut(slot) else { return };
-        vip.second_burst = None;
+        vip.end_second_burst();
         if real {
             vip.state = if vip.dropped { VipState::Absent } else { VipState::Unknown };
             return;
@@ -299,7 +351,7 @@ impl Router {
             }
             return;
         };
-        let op = AddressOp::remove(interface.index, &vip.address);
+        let op = AddressOp::remove(interface.index, &vip.address.whole());
         vip.state = VipState::Removing(ctx.issue(self.id, slot, op));
     }
 
@@ -310,7 +362,7 @@ impl Router {
             Transport::Multicast { source, .. } | Transport::Unicast { source, .. } => source,
         };
         self.plan.priority.is_owner()
-            && vip.interface(&self.plan.key.interface) == self.plan.key.interface
+            && vip.interface(&self.plan.key.interface) == &*self.plan.key.interface
             && configured.is_none()
             && self.source == Some(vip.address.cidr.address())
             && (vip.real || vip.state == VipState::Unknown)
@@ -336,11 +388,13 @@ impl Router {
         self.next_retry = Some(self.next_retry.map_or(at, |known| known.min(at)));
     }
 
-    fn forget_dropped(&mut self) {
+    pub(super) fn forget_dropped(&mut self) {
         let before = self.vips.len();
-        self.vips.retain(|vip| !(vip.dropped && vip.state == VipState::Absent));
+        // Until the new plan is in force, what it drops is part of the old one.
+        let forgets = |vip: &Vip| vip.dropped && (self.doomed || vip.listed == Listed::Nowhere);
+        self.vips.retain(|vip| !(forgets(vip) && vip.state == VipState::Absent));
         if self.vips.len() != before {
-            self.story_slot = 0;
+            self.story_begins_anew();
         }
     }
 }

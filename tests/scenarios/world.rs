@@ -301,7 +301,7 @@ impl World {
     }
 
     fn name(&self, id: RouterId) -> String {
-        self.core.router(id).map_or_else(|| "(ended)".to_owned(), |router| router.plan().name.clone())
+        self.core.router(id).map_or_else(|| "(ended)".to_owned(), |router| router.plan().name.to_string())
     }
 
     fn interface_name(&self, index: u32) -> &str {

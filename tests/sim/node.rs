@@ -141,10 +141,10 @@ impl Node {
         let one = |router: &Router| {
             let memory = router.memory();
             Remembered {
-                fingerprint: router.plan().fingerprint(),
+                fingerprint: router.fingerprint(),
                 state: memory.state,
                 since: memory.since,
-                spoke_at: memory.holds.then(|| spoke(&router.plan().key)).flatten(),
+                spoke_at: memory.holds.then(|| spoke(&router.plan().key.to_key())).flatten(),
                 patience: router.plan().least_patience(),
                 priority: memory.priority,
                 numbers: memory.numbers,

@@ -4,9 +4,9 @@
 //! holds. Nothing here runs by itself, so a loop that stands still renews nothing, whatever its threads do.
 
 use crate::net::{AddressFamily, IpCidr};
-use crate::netlink::facts::InterfaceTable;
+use crate::netlink::Lifetime;
+use crate::netlink::facts::{InterfaceTable, KnownAddress};
 use crate::netlink::route::Outcome;
-use crate::netlink::{Address, Lifetime};
 use crate::time::Instant;
 use crate::vrrp::{AddressOp, Core, Event, KernelError, OpId, Router, RouterId, State};
 use std::collections::{BTreeMap, BTreeSet};
@@ -150,7 +150,7 @@ impl Leases {
         let Some(place) = self.adding.remove(&id) else { return };
         self.foreign.remove(&place);
         if *result == Ok(Outcome::WasSo) {
-            let is_there = |address: &&Address| address.cidr == place.1;
+            let is_there = |address: &&KnownAddress| address.cidr == place.1;
             let address = known.addresses(place.0).iter().find(is_there);
             if address.is_some_and(|address| !is_ours(address)) {
                 self.foreign.insert(place);
@@ -190,7 +190,7 @@ impl Leases {
         for router in suspects.iter().filter_map(|id| core.router(*id)) {
             for (op, _) in self.leases(router, core, 0, now) {
                 if let AddressOp::Add { interface, cidr, .. } = op {
-                    held.insert((interface, cidr), router.plan().name.clone());
+                    held.insert((interface, cidr), router.plan().name.to_string());
                 }
             }
         }
@@ -225,7 +225,7 @@ impl Leases {
         let age = now.saturating_duration_since(router.since());
         let held = router.addresses().filter(|view| view.installed).filter_map(|view| {
             let index = core.interface_index(view.interface)?;
-            let op = AddressOp::add(index, view.address);
+            let op = AddressOp::add(index, &view.address.whole());
             (!self.foreign.contains(&(index, view.address.cidr))).then(|| (Lifetime::of(&op, valid, age), op))
         });
         held.map(|(lifetime, op)| (op, lifetime)).collect()
@@ -238,7 +238,7 @@ fn shortest_period(addresses: impl Iterator<Item = IpCidr>) -> Duration {
 }
 
 /// Did a run of ours put it there? Kernels before 5.18 do not say who did: then a short lifetime does.
-fn is_ours(address: &Address) -> bool {
+fn is_ours(address: &KnownAddress) -> bool {
     match address.protocol {
         Some(protocol) => protocol == PROTOCOL,
         None => address.valid.is_some_and(|seconds| seconds <= LONGEST_LEASE_SECONDS),
@@ -263,7 +263,7 @@ pub fn expired_sentence(lost: &[(String, IpCidr)]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::net::{MacAddr, Priority, VirtualRouterId};
-    use crate::netlink::Link;
+    use crate::netlink::{Address, Link};
     use crate::plan::Generation;
     use crate::plan::vrrp::{AddressOptions, RouterKey, RouterPlan, Version, VirtualAddress, VrrpPlan};
     use crate::time::Interval;

@@ -1,10 +1,11 @@
 //! Addresses that were on an interface before this process put any there: left by an earlier run, or set by
 //! somebody else. The core removes them at start; a person wants to read which.
 
+use super::cidrs::Cidrs;
 use crate::net::IpCidr;
 use crate::netlink::facts::InterfaceTable;
 use crate::vrrp::{AddressOp, OpId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Lines for one batch of the kernel's answers; a node may hold thousands of addresses.
 const MAX_LINES: usize = 10;
@@ -13,7 +14,7 @@ const MAX_LINES: usize = 10;
 #[derive(Debug, Default)]
 pub struct Leftovers {
     /// Asked for by this process: interface index and address.
-    asked_for: BTreeSet<(u32, IpCidr)>,
+    asked_for: Cidrs,
     /// Removals under way, and where.
     removing: BTreeMap<OpId, (IpCidr, String)>,
     removed: Vec<(IpCidr, String)>,
@@ -25,11 +26,11 @@ impl Leftovers {
     pub fn note(&mut self, id: OpId, op: &AddressOp, interfaces: &InterfaceTable) {
         match op {
             AddressOp::Add { interface, cidr, .. } => {
-                self.asked_for.insert((*interface, *cidr));
+                self.asked_for.insert(*interface, *cidr);
             }
             AddressOp::Remove { interface, cidr, .. } => {
                 let there = interfaces.addresses(*interface).iter().any(|address| address.cidr == *cidr);
-                if !self.asked_for.remove(&(*interface, *cidr)) && there {
+                if !self.asked_for.remove(*interface, *cidr) && there {
                     let name = interfaces.facts(*interface).map(|facts| facts.name).unwrap_or_default();
                     self.removing.insert(id, (*cidr, name));
                 }

@@ -1,6 +1,7 @@
 //! The vrrp role: performs what the election core decides. One loop, no runtime (docs/decisions/0001).
 
 mod breath;
+mod cidrs;
 mod driver;
 mod igmp;
 mod kernel;

@@ -39,8 +39,7 @@ impl Driver {
     }
 
     pub(super) fn lease_not_renewed(&mut self, router: RouterId, error: &KernelError) {
-        let name =
-            self.core.router(router).map_or("a router that ended", |router| router.plan().name.as_str());
+        let name = self.core.router(router).map_or("a router that ended", |router| &*router.plan().name);
         let sentence = format!(
             "({name}) the lease of an address was not renewed: {}; the kernel removes it unless the next try succeeds",
             error.message
