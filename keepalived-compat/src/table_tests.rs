@@ -348,6 +348,8 @@ fn routes_and_rules_are_left_out_as_a_whole_when_a_word_is_wrong() {
         assert_eq!(kept("routes", bad), (0, true), "{bad}");
     }
     assert_eq!(kept("routes", "192.0.2.0/24 via 192.0.2.1"), (1, true), "set, but not tracked");
+    let trailing = "192.0.2.0/24 nexthop via 192.0.2.1 dev eth0 table 5";
+    assert_eq!(kept("routes", trailing), (1, true), "set without what follows the next hops");
     assert_eq!(kept("rules", "from 192.0.2.0/24 table 100 preference 5"), (1, false));
     assert_eq!(kept("rules", "from 192.0.2.0/24 table 100"), (1, true), "a preference is made up");
     for bad in

@@ -101,7 +101,8 @@ fn script(
         timeout: block.time("timeout").filter(|time| !time.is_zero()).unwrap_or(interval),
         rise: number("rise"),
         fall: number("fall"),
-        init_fail: block.is_on("init_fail"),
+        // keepalived 2.2.7 and 2.4.3 undo a bare `init_fail` where something tracks the script, and others do not run.
+        failed_until_rise: block.text("init_fail") == Some("rise"),
     })
 }
 
@@ -206,7 +207,7 @@ mod tests {
         assert_eq!(script.command.words, ["/bin/x", "-a", "b c"]);
         assert_eq!(script.command.account, None);
         assert_eq!((script.interval, script.timeout), (Duration::from_secs(1), Duration::from_secs(1)));
-        assert_eq!((script.rise, script.fall, script.init_fail), (1, 1, false));
+        assert_eq!((script.rise, script.fall, script.failed_until_rise), (1, 1, false));
     }
 
     #[test]
@@ -221,10 +222,12 @@ mod tests {
             (script.interval, script.timeout),
             (Duration::from_millis(2500), Duration::from_millis(2500))
         );
-        assert_eq!((script.rise, script.fall, script.init_fail), (2, 3, true));
+        assert_eq!((script.rise, script.fall, script.failed_until_rise), (2, 3, false));
         let account =
             AccountName { user: "daemon".to_owned(), group: Some("adm".to_owned()), supplementary: true };
         assert_eq!(script.command.account, Some(account));
+        let (plan, codes) = lowered("vrrp_script x {\nscript /bin/x\ninit_fail rise\n}\n");
+        assert!(codes.is_empty() && plan.scripts[0].failed_until_rise);
         let (plan, _) = lowered("global_defs {\nscript_user nobody\n}\nvrrp_script x {\nscript /bin/x\n}\n");
         let account = AccountName { user: "nobody".to_owned(), group: None, supplementary: false };
         assert_eq!(plan.scripts[0].command.account, Some(account));

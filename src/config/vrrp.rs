@@ -5,6 +5,7 @@ mod claim;
 mod delays;
 mod groups;
 mod line;
+mod linkbeat;
 mod route;
 mod rule;
 mod settings;
@@ -62,6 +63,7 @@ pub(super) fn lower(
     let (startup_delay, log_unknown_vrids) = (whole::startup_delay(config), whole::log_unknown_vrids(config));
     let link_delays = delays::link_delays(config, &routers, out);
     let announce_gaps = whole::announce_gaps(config, out);
+    let polled_links = linkbeat::polled_links(config, &routers, &groups);
     VrrpPlan {
         generation,
         routers,
@@ -77,6 +79,7 @@ pub(super) fn lower(
         link_delays,
         boot_delay: whole::boot_delay(config),
         no_local_igmp: whole::no_local_igmp(config),
+        polled_links,
     }
 }
 

@@ -15,6 +15,8 @@ use std::net::IpAddr;
 #[derive(Clone, Debug, Default)]
 pub struct InterfaceTable {
     interfaces: BTreeMap<u32, Interface>,
+    /// Names of interfaces without a link, as their drivers say when they are asked.
+    without_link: BTreeSet<String>,
 }
 
 /// The caller's next step.
@@ -39,6 +41,8 @@ struct Interface {
     link: Link,
     /// In the kernel's order, each family by itself.
     addresses: Vec<KnownAddress>,
+    /// Its driver was asked for its link and has none.
+    no_link: bool,
 }
 
 /// What is kept of an [`Address`]: there may be thousands, and nobody asks for their labels.
@@ -126,7 +130,7 @@ impl InterfaceTable {
     pub fn resync(&mut self, links: Vec<Link>, addresses: Vec<Address>, out: &mut Vec<Event>) {
         let mut fresh: BTreeMap<u32, Interface> = BTreeMap::new();
         for link in links {
-            fresh.insert(link.index, Interface { link, addresses: Vec::new() });
+            fresh.insert(link.index, Interface::new(link, &self.without_link));
         }
         for address in addresses {
             // An interface younger than the dump of links announces itself, and its addresses after it.
@@ -143,6 +147,21 @@ impl InterfaceTable {
             let known = self.interfaces.insert(index, interface.clone());
             let lost = known.as_ref().map(|known| known.missing_from(&interface)).unwrap_or_default();
             report(known.map(|known| known.facts()), interface.facts(), lost, out);
+        }
+    }
+
+    /// The driver of the interface of this name was asked for its link: an interface without one is down, whatever the
+    /// kernel says.
+    pub fn beat(&mut self, name: &str, link: bool, out: &mut Vec<Event>) {
+        if link {
+            self.without_link.remove(name)
+        } else {
+            self.without_link.insert(name.to_owned())
+        };
+        if let Some(interface) = self.interfaces.values_mut().find(|interface| interface.link.name == name) {
+            let before = interface.facts();
+            interface.no_link = !link;
+            report(Some(before), interface.facts(), Vec::new(), out);
         }
     }
 
@@ -176,11 +195,12 @@ impl InterfaceTable {
         match self.interfaces.get_mut(&index) {
             Some(interface) => {
                 let before = interface.facts();
+                interface.no_link = self.without_link.contains(&link.name);
                 interface.link = link;
                 report(Some(before), interface.facts(), Vec::new(), out);
             }
             None => {
-                let interface = Interface { link, addresses: Vec::new() };
+                let interface = Interface::new(link, &self.without_link);
                 out.push(Event::Interface(interface.facts()));
                 self.interfaces.insert(index, interface);
             }
@@ -226,11 +246,15 @@ impl InterfaceTable {
 }
 
 impl Interface {
+    fn new(link: Link, without_link: &BTreeSet<String>) -> Interface {
+        Interface { no_link: without_link.contains(&link.name), link, addresses: Vec::new() }
+    }
+
     fn facts(&self) -> InterfaceFacts {
         let mut facts = InterfaceFacts {
             index: self.link.index,
             name: self.link.name.clone(),
-            up: self.link.up && self.link.running,
+            up: self.link.up && self.link.running && !self.no_link,
             mac: self.link.mac,
             mtu: self.link.mtu,
             ipv6_forwarding: self.link.ipv6_forwarding,
@@ -354,6 +378,22 @@ mod tests {
 
     fn ipv4(table: &InterfaceTable) -> Vec<String> {
         table.facts(1).unwrap().ipv4.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_interface_whose_driver_has_no_link_is_down_whatever_the_kernel_says() {
+        let (mut table, mut out) = (table(&[]), Vec::new());
+        table.beat("eth1", false, &mut out);
+        assert_eq!(out, [Event::Interface(InterfaceFacts { up: false, ..table.facts(1).unwrap() })]);
+        assert!(handle(&mut table, vec![MonitorEvent::LinkChanged(link(1, true))]).is_empty());
+        // It is made anew, and still has none.
+        handle(&mut table, vec![MonitorEvent::LinkGone { index: 1 }]);
+        let again = Link { name: "eth1".to_owned(), ..link(7, true) };
+        handle(&mut table, vec![MonitorEvent::LinkChanged(again)]);
+        assert!(!table.facts(7).unwrap().up);
+        out.clear();
+        table.beat("eth1", true, &mut out);
+        assert!(table.facts(7).unwrap().up && out.len() == 1);
     }
 
     #[test]

@@ -58,8 +58,9 @@ pub struct TrackedScript {
     pub rise: u32,
     /// Failures in a row that it takes to become down; at least 1.
     pub fall: u32,
-    /// Down until the first success?
-    pub init_fail: bool,
+    /// `init_fail rise`: at the start of the daemon it counts as failed until `rise` successes; otherwise the first result
+    /// decides, as in keepalived with and without `init_fail`.
+    pub failed_until_rise: bool,
 }
 
 /// A program with its arguments, and whom it runs as.

@@ -44,6 +44,42 @@ pub struct VrrpPlan {
     pub boot_delay: Duration,
     /// The kernel does not report link-local groups by IGMP meanwhile (`disable_local_igmp`).
     pub no_local_igmp: bool,
+    /// Interfaces whose drivers are asked for the link each second; names are unique.
+    pub polled_links: Vec<PolledLink>,
+}
+
+/// A line of `linkbeat_interfaces`, or an interface that `linkbeat_use_polling` concerns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolledLink {
+    /// The interface's name.
+    pub interface: String,
+    /// How its driver is asked first; one that cannot say is asked in the other ways, in their order.
+    pub first: PollMethod,
+}
+
+/// How a driver is asked for its link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PollMethod {
+    /// The register of its transceiver.
+    Mii,
+    /// As ethtool does.
+    Ethtool,
+    /// The interface's flags alone.
+    Ioctl,
+}
+
+impl PollMethod {
+    /// In the order in which keepalived tries them.
+    pub const ALL: [PollMethod; 3] = [PollMethod::Mii, PollMethod::Ethtool, PollMethod::Ioctl];
+
+    /// keepalived's word.
+    pub const fn keyword(self) -> &'static str {
+        match self {
+            PollMethod::Mii => "MII",
+            PollMethod::Ethtool => "ETHTOOL",
+            PollMethod::Ioctl => "IOCTL",
+        }
+    }
 }
 
 /// A line of `interface_up_down_delays`.

@@ -7,6 +7,7 @@ pub mod bfd_socket;
 pub mod calendar;
 pub mod child;
 pub mod clock;
+pub mod link_state;
 pub mod membership;
 mod mmsg;
 mod option;

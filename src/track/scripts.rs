@@ -259,7 +259,8 @@ impl Scripts {
         let belief = match held {
             Some(Sample::Down) => Belief::Down,
             Some(_) => Belief::Up,
-            None if plan.init_fail => Belief::Down,
+            // A reload takes no address away for want of results.
+            None if plan.failed_until_rise && !self.planned => Belief::Down,
             None => Belief::Unknown,
         };
         let mut script = Script::new(plan, belief, now);
@@ -268,7 +269,7 @@ impl Scripts {
         }
         match belief {
             Belief::Down if held.is_none() => {
-                script.last_result = Some("no success yet (init_fail)".to_owned());
+                script.last_result = Some("no success yet (init_fail rise)".to_owned());
                 actions.push(Action::Sample(script.key(), Some(Sample::Down)));
             }
             // One of this name may have been tracked before.

@@ -8,7 +8,7 @@ fn plan(rise: u32, fall: u32) -> TrackedScript {
         timeout: Duration::from_secs(5),
         rise,
         fall,
-        init_fail: false,
+        failed_until_rise: false,
     }
 }
 
@@ -98,10 +98,15 @@ fn what_lies_with_the_machine_changes_nothing() {
 }
 
 #[test]
-fn init_fail_is_a_failure_until_rise_is_reached() {
-    let (mut bench, words) = Bench::new(vec![TrackedScript { init_fail: true, ..plan(2, 1) }]);
+fn init_fail_rise_is_a_failure_until_rise_is_reached_but_not_in_a_reload() {
+    let wary = TrackedScript { failed_until_rise: true, ..plan(2, 1) };
+    let (mut bench, words) = Bench::new(vec![wary.clone()]);
     assert_eq!(words, ["Some(Down)", "run"]);
     assert_eq!(bench.results("++"), ".U");
+    let (mut bench, words) = Bench::new(Vec::new());
+    assert!(words.is_empty());
+    assert_eq!(bench.event(Event::Plan(vec![wary], Unrunnable::Dropped)), ["None", "run"]);
+    assert_eq!(bench.results("+"), "U");
 }
 
 #[test]
@@ -175,8 +180,8 @@ fn a_run_of_a_script_that_is_gone_is_ended_and_counts_no_more() {
 fn what_a_predecessor_knew_is_taken_over() {
     let mut bench = Bench { core: Scripts::new(8), now: Instant::ZERO, run: None };
     bench.event(Event::Held(key("s"), Sample::Up));
-    let init_fail = TrackedScript { init_fail: true, ..plan(3, 2) };
-    assert_eq!(bench.event(Event::Plan(vec![init_fail], Unrunnable::Dropped)), ["run"]);
+    let wary = TrackedScript { failed_until_rise: true, ..plan(3, 2) };
+    assert_eq!(bench.event(Event::Plan(vec![wary], Unrunnable::Dropped)), ["run"]);
     assert_eq!(bench.results("--"), ".D");
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// One thing that happens.
 #[derive(Clone, Debug)]
 enum Step {
-    Feed(Event),
+    Feed(Box<Event>),
     /// Time passes; every deadline on the way is dealt with.
     Pass(Duration),
     /// Time passes unnoticed, then one timeout.
@@ -24,6 +24,10 @@ enum Step {
     Steal(u8),
     /// The claim script ends, well or not.
     Claimed(bool),
+}
+
+fn feed(event: Event) -> Step {
+    Step::Feed(Box::new(event))
 }
 
 /// A core, a kernel with a queue, and what it holds.
@@ -54,7 +58,7 @@ impl World {
 
     fn step(&mut self, step: &Step) {
         match step {
-            Step::Feed(event) => self.feed(event.clone()),
+            Step::Feed(event) => self.feed((**event).clone()),
             Step::Pass(by) => {
                 let end = self.now + *by;
                 while let Some(at) = self.core.next_timeout().filter(|at| *at <= end) {
@@ -219,11 +223,11 @@ fn any_step() -> impl Strategy<Value = Step> {
     let gone = Just(Event::InterfaceGone { index: 2 });
     let time = (0..6_000u64).prop_map(Duration::from_millis);
     prop_oneof![
-        6 => adverts.prop_map(Step::Feed),
-        1 => garbage.prop_map(Step::Feed),
-        2 => links.prop_map(Step::Feed),
-        1 => gone.prop_map(Step::Feed),
-        2 => any_plan().prop_map(Step::Feed),
+        6 => adverts.prop_map(feed),
+        1 => garbage.prop_map(feed),
+        2 => links.prop_map(feed),
+        1 => gone.prop_map(feed),
+        2 => any_plan().prop_map(feed),
         6 => time.clone().prop_map(Step::Pass),
         1 => time.prop_map(Step::Stall),
         4 => (1..5usize, any::<bool>()).prop_map(|(count, refuse)| Step::Kernel(count, refuse)),
@@ -300,7 +304,7 @@ proptest! {
             core.handle(Event::Interface(facts(true)), now, &mut actions);
             for step in &steps {
                 match step {
-                    Step::Feed(event) => core.handle(event.clone(), now, &mut actions),
+                    Step::Feed(event) => core.handle((**event).clone(), now, &mut actions),
                     Step::Pass(by) | Step::Stall(by) => {
                         now += *by;
                         core.handle_timeout(now, &mut actions);

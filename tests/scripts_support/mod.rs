@@ -82,7 +82,7 @@ impl Lab {
             timeout: Duration::from_secs(10),
             rise: 1,
             fall: 1,
-            init_fail: false,
+            failed_until_rise: false,
         }
     }
 

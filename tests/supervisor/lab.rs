@@ -306,7 +306,7 @@ fn script(number: usize) -> TrackedScript {
         timeout: Duration::from_secs(1),
         rise: 1,
         fall: 1,
-        init_fail: false,
+        failed_until_rise: false,
     }
 }
 

@@ -97,7 +97,16 @@ pub(super) fn nexthops(
                 let keyword = keywords::find(place, name)?;
                 setting(keyword.name, word, cx.value(keyword, word, &mut words)?)
             }
-            _ => return refuse(cx, word, "it does not describe a next hop"),
+            _ if hops.last().is_none_or(|hop| hop.block.is_empty()) => {
+                return refuse(cx, word, "it does not describe a next hop");
+            }
+            // keepalived 2.2.7 sets the route with what it has read by then.
+            _ => {
+                let title = format!("`{}`: it does not describe a next hop", shortened(&word.text));
+                let now = "it and the rest of the line are left out, as in keepalived";
+                cx.tell(Code::BadValue, word.span, title, now);
+                break;
+            }
         };
         hops.last_mut().expect("one was put there above").block.push(option);
     }

@@ -40,7 +40,7 @@ const LEXICAL: &[Keyword] = &[
 
 #[rustfmt::skip]
 const ROOT: &[Keyword] = &[
-    accepted("linkbeat_use_polling", 0, "", "link state comes from netlink, nothing is polled"),
+    works("linkbeat_use_polling", 0, ""),
     works("net_namespace", 1, "NAME").takes(Text).lenient(),
     works("net_namespace_ipvs", 0, "[NAME] (no NAME = default namespace)").takes(MaybeText),
     accepted("namespace_with_ipsets", 0, "", "it is for kernels before 3.13"),
@@ -54,7 +54,7 @@ const ROOT: &[Keyword] = &[
     works("static_rules", 0, "{ rule lines }").list(Place::StaticRules),
     works("vrrp_sync_group", 1, "NAME { block }").takes(Text).block(Place::SyncGroup).lenient(),
     works("garp_group", 0, "{ block }").block(Place::GarpGroup),
-    accepted("linkbeat_interfaces", 0, "{ IFNAME [MII|ETHTOOL|IOCTL] ... }", "link state comes from netlink, nothing is polled").list(Place::LinkbeatInterfaces),
+    works("linkbeat_interfaces", 0, "{ IFNAME [MII|ETHTOOL|IOCTL] ... }").list(Place::LinkbeatInterfaces),
     works("vrrp_instance", 1, "NAME { block }").takes(Text).block(Place::VrrpInstance).lenient(),
     works("vrrp_script", 1, "NAME { block }").takes(Text).block(Place::VrrpScript),
     works("vrrp_track_process", 1, "NAME { block }").takes(Text).block(Place::TrackProcess),
@@ -75,7 +75,7 @@ const GLOBAL_DEFS: &[Keyword] = &[
     works("checker_process_name", 1, "NAME (cut to 15)").takes(Text),
     works("lvs_process_name", 1, "NAME").takes(Text),
     works("bfd_process_name", 1, "NAME (cut to 15)").takes(Text),
-    accepted("use_symlink_paths", 0, "[BOOL]", "no script is run yet").takes(Bool),
+    accepted("use_symlink_paths", 0, "[BOOL]", "a script is run by the path that is written, link or not").takes(Bool),
     works("set_supplementary_groups", 0, "[BOOL]").takes(Bool),
     works("router_id", 1, "STRING").takes(Text).lenient(),
     works("notification_email_from", 1, "ADDR or quoted \"Name <addr>\"").takes(Text).lenient(),
@@ -208,8 +208,8 @@ const GLOBAL_DEFS: &[Keyword] = &[
     accepted("tmp_config_directory", 1, "DIR", "there is nothing it would change").takes(Text).lenient(),
     works("data_use_instance", 0, "[BOOL]").takes(Bool),
     works("json_version", 1, "1|2").takes(OneOf(&["1", "2"])),
-    accepted("iproute_usr_dir", 1, "DIR", "no routing table name is looked up yet").takes(Text),
-    accepted("iproute_etc_dir", 1, "DIR", "no routing table name is looked up yet").takes(Text),
+    accepted("iproute_usr_dir", 1, "DIR", "names are looked up in the usual directories of iproute2").takes(Text),
+    accepted("iproute_etc_dir", 1, "DIR", "names are looked up in the usual directories of iproute2").takes(Text),
     works("state_dump_file", 1, "PATH or DIR/").takes(Words),
     accepted("stats_dump_file", 1, "PATH", "the file keeps its usual name, as in keepalived").takes(Text),
     accepted("json_dump_file", 1, "PATH", "the file keeps its usual name, as in keepalived").takes(Text),

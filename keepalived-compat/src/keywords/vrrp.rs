@@ -74,7 +74,7 @@ const VRRP_INSTANCE: &[Keyword] = &[
     works("virtual_ipaddress_excluded", 0, "{ address lines }").list(Place::ExcludedAddress),
     works("no_virtual_ipaddress", 0, ""),
     works("promote_secondaries", 0, ""),
-    accepted("linkbeat_use_polling", 0, "", "link state comes from netlink, nothing is polled"),
+    works("linkbeat_use_polling", 0, ""),
     works("v3_checksum_as_v2", 0, "[BOOL]").takes(Bool),
     works("virtual_routes", 0, "{ route lines }").list(Place::VirtualRoutes),
     works("virtual_rules", 0, "{ rule lines }").list(Place::VirtualRules),
@@ -254,9 +254,9 @@ const GARP_GROUP: &[Keyword] = &[
 
 #[rustfmt::skip]
 const LINKBEAT_INTERFACES: &[Keyword] = &[
-    accepted("MII", 0, "after IFNAME", "link state comes from netlink, nothing is polled"),
-    accepted("ETHTOOL", 0, "after IFNAME", "link state comes from netlink, nothing is polled"),
-    accepted("IOCTL", 0, "after IFNAME", "link state comes from netlink, nothing is polled"),
+    works("MII", 0, "after IFNAME"),
+    works("ETHTOOL", 0, "after IFNAME"),
+    works("IOCTL", 0, "after IFNAME"),
 ];
 
 #[rustfmt::skip]
@@ -268,7 +268,7 @@ const VRRP_SCRIPT: &[Keyword] = &[
     works("rise", 1, "1..").takes(Number(1, U32)),
     works("fall", 1, "1..").takes(Number(1, U32)),
     works("user", 1, "USER [[:]GROUP]").takes(User),
-    works("init_fail", 0, ""),
+    works("init_fail", 0, "[rise] (rise: a word of holdfast)").takes(MaybeText),
 ];
 
 #[rustfmt::skip]

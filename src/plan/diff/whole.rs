@@ -1,7 +1,7 @@
 //! Settings of all routers together.
 
 use super::{Change, Weight, What};
-use crate::plan::vrrp::{AnnounceGap, LinkDelay, VrrpPlan};
+use crate::plan::vrrp::{AnnounceGap, LinkDelay, PolledLink, VrrpPlan};
 use std::time::Duration;
 
 /// Exhaustive on purpose: a setting that is added to the plan must be thought of here.
@@ -21,6 +21,7 @@ pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>)
         link_delays,
         boot_delay,
         no_local_igmp,
+        polled_links,
     } = old;
     let mut say = |field, before: String, after: String, meaning| {
         if before != after {
@@ -44,6 +45,8 @@ pub(super) fn compare(old: &VrrpPlan, new: &VrrpPlan, changes: &mut Vec<Change>)
     say("interface_up_down_delays", delays(link_delays), delays(&new.link_delays), meaning);
     let meaning = "whether the kernel tells switches of link-local groups";
     say("disable_local_igmp", on(*no_local_igmp), on(new.no_local_igmp), meaning);
+    let meaning = "whose drivers are asked for the link each second";
+    say("linkbeat_interfaces", polled(polled_links), polled(&new.polled_links), meaning);
 }
 
 fn gaps(gaps: &[AnnounceGap]) -> String {
@@ -61,6 +64,10 @@ fn delays(delays: &[LinkDelay]) -> String {
         format!("{interface} down {} up {}", secs(*down), secs(*up))
     };
     listed(delays.iter().map(one))
+}
+
+fn polled(links: &[PolledLink]) -> String {
+    listed(links.iter().map(|link| format!("{} {}", link.interface, link.first.keyword())))
 }
 
 fn listed(items: impl Iterator<Item = String>) -> String {

@@ -1,12 +1,14 @@
 //! The loop: hear everything that is queued, then let time pass, then perform.
 
 mod leasing;
+mod links;
 mod survival;
 
 use super::breath::Breath;
 use super::kernel::{self, Done, KernelWorker};
 use super::lease::Leases;
 use super::leftovers::Leftovers;
+use super::linkbeat::Linkbeat;
 use super::placing::Placing;
 use super::record::Record;
 use super::routes::{KernelChange, ROUTING, RoutingWatch};
@@ -45,6 +47,7 @@ const MONITOR: u64 = 1;
 const KERNEL: u64 = 2;
 const TIMER: u64 = 3;
 const SURROUNDINGS: u64 = 4;
+const LINKBEAT: u64 = 6;
 
 /// A deadline handled later than this is worth a line: the peers' patience is three intervals.
 const LATE: Duration = Duration::from_millis(500);
@@ -82,6 +85,8 @@ pub struct Driver {
     leftovers: Leftovers,
     leases: Leases,
     surroundings: Surroundings,
+    /// Once the plan has an interface to poll.
+    linkbeat: Option<Linkbeat>,
     placing: Placing,
     /// A plan whose virtual interfaces are being made.
     waiting_plan: Option<VrrpPlan>,
@@ -144,6 +149,7 @@ impl Driver {
             leftovers: Leftovers::default(),
             leases: Leases::default(),
             surroundings: Surroundings::start()?,
+            linkbeat: None,
             placing: Placing::default(),
             waiting_plan: None,
             settle: false,
@@ -239,6 +245,7 @@ impl Driver {
                 KERNEL => self.hear_kernel()?,
                 SURROUNDINGS => self.hear_surroundings()?,
                 ROUTING => self.hear_routing()?,
+                LINKBEAT => self.hear_linkbeat()?,
                 token if token >= FIRST_SOCKET_TOKEN => {
                     self.hear_socket(token);
                     adverts = true;
@@ -461,6 +468,7 @@ impl Driver {
         }
         let (generation, vip_lease): (Generation, bool) = (plan.generation, plan.vip_lease);
         let resumes = !plan.no_resume;
+        self.poll_links(&plan);
         self.recall(&plan);
         self.events.push(Event::Plan(plan));
         // What the core wants to send needs its socket now. Sockets that nothing needs any more stay open until the
@@ -606,31 +614,6 @@ impl Driver {
             self.retry_at = Some(monotonic_now() + RETRY);
         }
         self.join_for_virtual_links();
-    }
-
-    fn join_for_virtual_links(&mut self) {
-        let interfaces = &self.interfaces;
-        let index = |name: &String| interfaces.link(name).map(|link| link.index);
-        let wanted: Vec<(u32, IpAddr)> =
-            self.spoken_for.iter().filter_map(|(name, group)| Some((index(name)?, *group))).collect();
-        self.memberships.retain(|key, _| wanted.contains(key));
-        let mut failures = Vec::new();
-        for key in wanted {
-            if let Entry::Vacant(place) = self.memberships.entry(key) {
-                match Membership::join(key.0, key.1) {
-                    Ok(membership) => drop(place.insert(membership)),
-                    Err(error) => failures.push((key, error)),
-                }
-            }
-        }
-        for ((index, group), error) in failures {
-            let name = interface_name(&self.interfaces, index);
-            let sentence = format!(
-                "cannot join {group} on {name}: {error}; a switch that filters multicast may keep advertisements away"
-            );
-            self.complain(sentence.clone(), &sentence);
-            self.retry_at = Some(monotonic_now() + RETRY);
-        }
     }
 
     fn close_surplus_sockets(&mut self) {

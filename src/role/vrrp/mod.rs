@@ -7,6 +7,7 @@ mod igmp;
 mod kernel;
 mod lease;
 mod leftovers;
+mod linkbeat;
 mod placing;
 mod record;
 mod routes;
