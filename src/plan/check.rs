@@ -105,6 +105,8 @@ pub enum HttpVersion {
     V1_0Close,
     /// `HTTP/1.1` with `Connection: close`.
     V1_1,
+    /// HTTP/2 (RFC 9113): agreed upon by ALPN over TLS, taken for granted without.
+    V2,
 }
 
 /// One `url` block.

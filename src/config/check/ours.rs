@@ -1,13 +1,16 @@
 //! Keywords of checkers that keepalived does not have.
 
 use crate::config::Diagnostics;
-use crate::plan::check::{CheckKind, HttpRequest, Schedule, TalkCheck, TlsOptions};
+use crate::plan::check::{CheckKind, HttpRequest, HttpVersion, Schedule, TalkCheck, TlsOptions};
 use crate::plan::search::SearchPlan;
 use keepalived_compat::config::setting::{Setting, Settings as _, Value};
 use keepalived_compat::{Code, Config};
 
 /// What the daemon writes into a request itself.
 const WRITTEN: [&str; 4] = ["host", "connection", "content-length", "transfer-encoding"];
+
+/// What HTTP/2 knows no more (RFC 9113 8.2.2).
+const GONE: [&str; 4] = ["keep-alive", "proxy-connection", "te", "upgrade"];
 
 /// `rise` and `fall`.
 pub(super) fn hysteresis(others: &[Setting], schedule: Schedule) -> Schedule {
@@ -30,10 +33,14 @@ pub(super) fn tcp(others: &[Setting]) -> CheckKind {
 }
 
 /// `method`, `header` and `request_body` of a url.
-pub(super) fn request(others: &[Setting], out: &mut Diagnostics) -> Option<Box<HttpRequest>> {
+pub(super) fn request(
+    others: &[Setting],
+    version: HttpVersion,
+    out: &mut Diagnostics,
+) -> Option<Box<HttpRequest>> {
     let mut headers = Vec::new();
     for setting in others.iter().filter(|setting| setting.keyword == "header") {
-        headers.extend(header(setting, out));
+        headers.extend(header(setting, version, out));
     }
     let method = method(others, out);
     let body = others.text("request_body").map(|text| text.as_bytes().to_vec()).unwrap_or_default();
@@ -56,7 +63,7 @@ fn method(others: &[Setting], out: &mut Diagnostics) -> Option<String> {
     None
 }
 
-fn header(setting: &Setting, out: &mut Diagnostics) -> Option<(String, String)> {
+fn header(setting: &Setting, version: HttpVersion, out: &mut Diagnostics) -> Option<(String, String)> {
     let Value::Text(text) = &setting.value else { return None };
     let found = text.split_once(':').map(|(name, value)| (name.trim(), value.trim()));
     let fits = |(name, value): &(&str, &str)| is_token(name) && !value.chars().any(|c| c.is_control());
@@ -65,6 +72,13 @@ fn header(setting: &Setting, out: &mut Diagnostics) -> Option<(String, String)> 
             let title = format!("`header` {name}: the check writes this one itself");
             let now = "the line is left out; virtualhost sets Host";
             out.tell(Code::BadValue, setting.span, title, now);
+            None
+        }
+        Some((name, _))
+            if version == HttpVersion::V2 && GONE.iter().any(|gone| name.eq_ignore_ascii_case(gone)) =>
+        {
+            let title = format!("`header` {name}: HTTP/2 has no such header");
+            out.tell(Code::BadValue, setting.span, title, "the line is left out");
             None
         }
         Some((name, value)) => Some((name.to_owned(), value.to_owned())),

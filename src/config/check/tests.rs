@@ -1,7 +1,7 @@
 //! Keywords of holdfast, from the file to the plan.
 
 use crate::config::tests::lowered;
-use crate::plan::check::{CheckKind, CheckerPlan, HttpRequest, TlsOptions};
+use crate::plan::check::{CheckKind, CheckerPlan, HttpRequest, HttpVersion, TlsOptions};
 use crate::plan::lvs::VirtualServer;
 use keepalived_compat::Code;
 use std::time::Duration;
@@ -73,6 +73,23 @@ fn a_url_may_be_asked_in_other_ways() {
     assert!(regex.is_match(b"so 1+1=2 (ok) it is") && !regex.is_match(b"11=2 ok"), "{search:?}");
     assert_eq!(codes, []);
     assert_eq!(of("regex \"a\"\nbody_match \"b\"").1, [Code::BadValue]);
+}
+
+#[test]
+fn a_url_may_be_asked_over_http_2() {
+    for (block, lines, expected) in [
+        ("HTTP_GET", "", vec![]),
+        ("SSL_GET", "header \"X-A: b\"", vec![]),
+        ("SSL_GET", "header \"Upgrade: x\"", vec![Code::BadValue]),
+    ] {
+        let text = format!("{block} {{\nhttp_protocol 2\nurl {{\npath /\n{lines}\n}}\n}}");
+        let (plan, codes) = check("", &text);
+        let CheckKind::Http(http) = plan.kind else { panic!("{:?}", plan.kind) };
+        assert_eq!((http.version, codes), (HttpVersion::V2, expected), "{block} {lines}");
+    }
+    let (plan, codes) = check("", "HTTP_GET {\nhttp_protocol 3\nurl {\npath /\n}\n}");
+    let CheckKind::Http(http) = plan.kind else { panic!("{:?}", plan.kind) };
+    assert_eq!((http.version, codes), (HttpVersion::V1_0, vec![Code::BadValue]));
 }
 
 #[test]
