@@ -7,8 +7,8 @@
 
 use holdfast::check::probe::{Mark, Outcome, Probe, ProbeInput, ProbeStep, conversation};
 use holdfast::plan::check::{
-    CheckKind, DnsCheck, HttpCheck, HttpRequest, HttpUrl, HttpVersion, Question, Schedule, SmtpCheck,
-    TalkCheck, Target, UdpCheck,
+    CheckKind, DnsCheck, GrpcCheck, HttpCheck, HttpRequest, HttpUrl, HttpVersion, Question, Schedule,
+    SmtpCheck, TalkCheck, Target, UdpCheck,
 };
 use holdfast::plan::search::SearchPlan;
 use holdfast::role::http2_probe;
@@ -89,7 +89,11 @@ const NAMES: [&[u8]; 5] = [
     b"\x00",
 ];
 /// Frames of HTTP/2 (RFC 9113 4.1) and pieces of them.
-const FRAMES: [&[u8]; 24] = [
+const FRAMES: [&[u8]; 28] = [
+    b"\0\0\x20\x01\x04\0\0\0\x01\x88\0\x0ccontent-type\x10application/grpc",
+    b"\0\0\x07\0\0\0\0\0\x01\0\0\0\0\x02\x08\x01",
+    b"\0\0\x0f\x01\x05\0\0\0\x01\0\x0bgrpc-status\x010",
+    b"\0\0\x20\x01\x05\0\0\0\x01\0\x0bgrpc-status\x0212\0\x0cgrpc-message\x01%",
     b"\0\0\0\x04\0\0\0\0\0",
     b"\0\0\x06\x04\0\0\0\0\0\0\x01\0\0\0\0",
     b"\0\0\0\x04\x01\0\0\0\0",
@@ -273,6 +277,8 @@ fn survives(seed: u64) {
     let CheckKind::Http(check) = asked.kind else { panic!("a web check") };
     let asked = question(CheckKind::Http(HttpCheck { version: HttpVersion::V2, ..check }), "192.0.2.1:80");
     over_http_2(random, &asked, end);
+    let health = GrpcCheck { service: "a.B".into(), host: None, tls: None };
+    over_http_2(random, &question(CheckKind::Grpc(Box::new(health)), "192.0.2.1:50051"), end);
 
     let mail = question(CheckKind::Smtp(SmtpCheck { helo: "lab".into() }), "192.0.2.1:25");
     let answer = octets(random, &MAIL);

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod dns;
+pub mod grpc;
 pub mod http;
 pub mod http2;
 pub mod misc;
@@ -96,7 +97,7 @@ pub fn conversation(question: &Question, part: usize, mark: Mark) -> Option<Box<
         CheckKind::Udp(check) => Box::new(udp::Udp::new(check, mark)),
         CheckKind::Dns(check) => Box::new(dns::Dns::new(check, mark)),
         CheckKind::Smtp(check) => Box::new(smtp::Smtp::new(check)),
-        CheckKind::Misc(_) | CheckKind::File(_) | CheckKind::Bfd(_) => return None,
+        CheckKind::Grpc(_) | CheckKind::Misc(_) | CheckKind::File(_) | CheckKind::Bfd(_) => return None,
     })
 }
 

@@ -41,6 +41,13 @@ const TCP_CHECK: &[Keyword] = &[
     works("fall", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
     works("send", 1, "\"TEXT\" (a keyword of holdfast)").takes(Pattern).lenient(),
     works("expect", 1, "\"TEXT\" (a keyword of holdfast)").takes(Pattern).lenient(),
+    works("grpc_health", 0, "[SERVICE] (a keyword of holdfast)").takes(MaybeText),
+    works("virtualhost", 1, "STRING (a keyword of holdfast)").takes(Text).lenient(),
+    works("tls", 0, "[BOOL] (a keyword of holdfast)").takes(Bool).lenient(),
+    works("verify", 0, "[BOOL] (a keyword of holdfast)").takes(Bool).lenient(),
+    works("ca_file", 1, "PATH (a keyword of holdfast)").takes(Text).lenient(),
+    works("server_name", 1, "NAME (a keyword of holdfast)").takes(Text).lenient(),
+    works("expiry_warning", 1, "DAYS 0..3650 (a keyword of holdfast)").takes(Number(0, 3650)).lenient(),
 ];
 
 #[rustfmt::skip]

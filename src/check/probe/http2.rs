@@ -4,7 +4,7 @@
 pub mod frames;
 
 use super::answer::{self, Body, Wanted};
-use super::{Outcome, words};
+use super::{Outcome, grpc, words};
 use crate::plan::check::{CheckKind, HttpCheck, HttpUrl, HttpVersion, Question};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -58,6 +58,10 @@ pub fn call(question: &Question, part: usize) -> Option<(Request, Box<dyn Call>)
     match &question.kind {
         CheckKind::Http(check) if check.version == HttpVersion::V2 => {
             Some((request(check, part, endpoint), Box::new(Web::new(check, part))))
+        }
+        CheckKind::Grpc(check) => {
+            let limit = question.schedule.connect_timeout;
+            Some((grpc::request(check, endpoint, limit), Box::new(grpc::Health::new(check))))
         }
         _ => None,
     }

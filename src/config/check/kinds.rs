@@ -21,7 +21,7 @@ const MAX_REPLY: u16 = 255;
 pub(super) fn kind(checker: &Checker, around: &Around<'_>, out: &mut Diagnostics) -> Kind {
     let others = checker.others.as_slice();
     Some(match &checker.kind {
-        CheckerKind::Tcp => ours::tcp(others),
+        CheckerKind::Tcp => ours::tcp(others, around, out),
         CheckerKind::Ping => CheckKind::Ping,
         CheckerKind::Http(http) => CheckKind::Http(web(http, checker, around, out)),
         CheckerKind::Udp => CheckKind::Udp(udp(others)),

@@ -1,7 +1,10 @@
 //! Keywords of checkers that keepalived does not have.
 
+use super::Around;
 use crate::config::Diagnostics;
-use crate::plan::check::{CheckKind, HttpRequest, HttpVersion, Schedule, TalkCheck, TlsOptions};
+use crate::plan::check::{
+    CheckKind, GrpcCheck, HttpRequest, HttpVersion, Schedule, TalkCheck, TlsCheck, TlsOptions,
+};
 use crate::plan::search::SearchPlan;
 use keepalived_compat::config::setting::{Setting, Settings as _, Value};
 use keepalived_compat::{Code, Config};
@@ -22,13 +25,45 @@ pub(super) fn hysteresis(others: &[Setting], schedule: Schedule) -> Schedule {
     }
 }
 
-/// `TCP_CHECK`, with `send` and `expect` or without.
-pub(super) fn tcp(others: &[Setting]) -> CheckKind {
+/// `TCP_CHECK`, with `send` and `expect`, with `grpc_health`, or with nothing of the kind.
+pub(super) fn tcp(others: &[Setting], around: &Around<'_>, out: &mut Diagnostics) -> CheckKind {
+    let mut idle = |keywords: &[&str], title: &str, now: &str| {
+        for setting in others.iter().filter(|setting| keywords.contains(&setting.keyword)) {
+            let title = format!("`{}` {title}", setting.keyword);
+            out.tell(Code::BadValue, setting.span, title, &format!("the line is left out: {now}"));
+        }
+    };
+    if others.find("grpc_health").is_some() {
+        idle(&["send", "expect"], "stands beside `grpc_health`", "the server is asked for its health");
+        if !others.is_on("tls") {
+            idle(&OVER_TLS, "stands without `tls`", "the server is asked without TLS");
+        }
+        return CheckKind::Grpc(Box::new(grpc(others, around)));
+    }
+    idle(&["tls", "virtualhost"], "stands without `grpc_health`", "the check only connects");
+    idle(&OVER_TLS, "stands without `grpc_health`", "the check only connects");
     let text = |keyword| others.text(keyword).map(|text| text.as_bytes().to_vec()).unwrap_or_default();
     let (send, expect) = (text("send"), text("expect"));
     match send.is_empty() && expect.is_empty() {
         true => CheckKind::Tcp,
         false => CheckKind::Talk(TalkCheck { send, expect }),
+    }
+}
+
+/// What a TCP_CHECK says of its TLS.
+const OVER_TLS: [&str; 4] = ["verify", "ca_file", "server_name", "expiry_warning"];
+
+fn grpc(others: &[Setting], around: &Around<'_>) -> GrpcCheck {
+    let outer = || around.server.virtualhost.as_deref().or(around.virtual_server.virtualhost.as_deref());
+    GrpcCheck {
+        service: others.text("grpc_health").unwrap_or_default().to_owned(),
+        host: others.text("virtualhost").or_else(outer).map(str::to_owned),
+        tls: others.is_on("tls").then(|| TlsCheck {
+            // As gRPC does where there is a name.
+            enable_sni: true,
+            sni_name: None,
+            options: tls(others, around.config),
+        }),
     }
 }
 

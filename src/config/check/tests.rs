@@ -1,7 +1,7 @@
 //! Keywords of holdfast, from the file to the plan.
 
 use crate::config::tests::lowered;
-use crate::plan::check::{CheckKind, CheckerPlan, HttpRequest, HttpVersion, TlsOptions};
+use crate::plan::check::{CheckKind, CheckerPlan, GrpcCheck, HttpRequest, HttpVersion, TlsOptions};
 use crate::plan::lvs::VirtualServer;
 use keepalived_compat::Code;
 use std::time::Duration;
@@ -47,6 +47,37 @@ fn a_tcp_check_may_speak() {
     assert_eq!((talk.send.as_slice(), talk.expect.as_slice()), (&b"PING\r\n"[..], &b"+PONG"[..]));
     assert_eq!(codes, []);
     assert_eq!(check("", "TCP_CHECK {\n}").0.kind, CheckKind::Tcp);
+}
+
+#[test]
+fn a_tcp_check_may_ask_for_health() {
+    let of = |lines: &str| {
+        let (plan, codes) = check("", &format!("TCP_CHECK {{\n{lines}\n}}"));
+        let CheckKind::Grpc(check) = plan.kind else { panic!("{:?}", plan.kind) };
+        (*check, codes)
+    };
+    let plain = GrpcCheck { service: String::new(), host: None, tls: None };
+    assert_eq!(of("grpc_health"), (plain.clone(), vec![]));
+    let named = GrpcCheck { service: "a.B".into(), host: Some("www.example".into()), ..plain.clone() };
+    assert_eq!(of("grpc_health a.B\nvirtualhost www.example"), (named, vec![]));
+    let (check, codes) =
+        of("grpc_health\ntls\nverify\nserver_name a.example\nca_file /ca.pem\nexpiry_warning 7");
+    let tls = check.tls.expect("tls");
+    let options = TlsOptions {
+        verify: true,
+        ca_file: Some("/ca.pem".into()),
+        server_name: Some("a.example".into()),
+        expiry_warning_days: Some(7),
+        ..TlsOptions::default()
+    };
+    assert_eq!((tls.enable_sni, tls.options, codes), (true, Some(Box::new(options)), vec![]));
+    assert_eq!(of("grpc_health\ntls no"), (plain.clone(), vec![]));
+    assert_eq!(of("grpc_health\nverify\nsend \"x\""), (plain, vec![Code::BadValue; 2]));
+    let (plan, codes) = self::check("", "TCP_CHECK {\ntls\nverify\nvirtualhost x\n}");
+    assert_eq!((plan.kind, codes), (CheckKind::Tcp, vec![Code::BadValue; 3]));
+    let (outer, _) = server("", "virtualhost of.service", "TCP_CHECK {\ngrpc_health\n}");
+    let CheckKind::Grpc(check) = &outer.real_servers[0].checkers[0].kind else { panic!("{outer:?}") };
+    assert_eq!(check.host.as_deref(), Some("of.service"));
 }
 
 #[test]

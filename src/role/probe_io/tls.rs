@@ -54,6 +54,12 @@ impl Session<'_> {
                     http2: check.version == HttpVersion::V2,
                 })
             }
+            CheckKind::Grpc(check) => Some(Session {
+                tls: check.tls.as_ref()?,
+                host: check.host.as_deref(),
+                close_notify: false,
+                http2: true,
+            }),
             _ => None,
         }
     }

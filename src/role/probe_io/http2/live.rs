@@ -4,7 +4,9 @@ use super::super::tests::{data, misbehaving, server};
 use super::super::{Mark, ask};
 use super::tests::{frame, question};
 use super::*;
-use crate::plan::check::{CheckKind, HttpCheck, HttpRequest, HttpUrl, HttpVersion, TlsCheck, TlsOptions};
+use crate::plan::check::{
+    CheckKind, GrpcCheck, HttpCheck, HttpRequest, HttpUrl, HttpVersion, TlsCheck, TlsOptions,
+};
 use crate::plan::search::SearchPlan;
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
@@ -62,6 +64,9 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin) {
 }
 
 async fn respond(mut request: Request<RecvStream>, mut answer: SendResponse<Bytes>) {
+    if request.uri().path() == "/grpc.health.v1.Health/Check" {
+        return health(request, answer).await;
+    }
     let status = if request.uri().path() == "/gone" { 404 } else { 200 };
     let head = Response::builder().status(status).body(()).expect("a head");
     let Ok(mut stream) = answer.send_response(head, false) else { return };
@@ -81,6 +86,30 @@ async fn respond(mut request: Request<RecvStream>, mut answer: SendResponse<Byte
     }
 }
 
+/// The server as a whole and `up` serve, `down` does not, and more it does not know.
+async fn health(mut request: Request<RecvStream>, mut answer: SendResponse<Bytes>) {
+    let mut asked = Vec::new();
+    while let Some(Ok(piece)) = request.body_mut().data().await {
+        asked.extend_from_slice(&piece);
+    }
+    let status = match asked.get(5..) {
+        Some(b"" | b"\x0a\x02up") => 1,
+        Some(b"\x0a\x04down") => 2,
+        _ => 0,
+    };
+    let head = Response::builder().header("content-type", "application/grpc");
+    if status == 0 {
+        let head = head.header("grpc-status", "5").header("grpc-message", "unknown service");
+        let _gone = answer.send_response(head.body(()).expect("a head"), true);
+        return;
+    }
+    let Ok(mut stream) = answer.send_response(head.body(()).expect("a head"), false) else { return };
+    let _gone = stream.send_data(Bytes::copy_from_slice(&[0, 0, 0, 0, 2, 8, status]), false);
+    let trailers =
+        HeaderMap::from_iter([("grpc-status".parse().expect("a name"), "0".parse().expect("a value"))]);
+    let _gone = stream.send_trailers(trailers);
+}
+
 /// Zeros, as fast as they are taken and for as long as anybody does.
 async fn big(mut stream: SendStream<Bytes>) {
     loop {
@@ -93,17 +122,22 @@ async fn big(mut stream: SendStream<Bytes>) {
 }
 
 fn web(endpoint: SocketAddr, urls: Vec<HttpUrl>, tls: bool) -> Question {
+    let tls = tls.then(verified);
+    let check = HttpCheck { version: HttpVersion::V2, urls, tls, fast_recovery: false };
+    let mut question = question(CheckKind::Http(check), &endpoint.to_string());
+    question.schedule.connect_timeout = Duration::from_secs(30);
+    question
+}
+
+/// What the check trusts and calls the server.
+fn verified() -> TlsCheck {
     let verify = TlsOptions {
         verify: true,
         ca_file: Some(data("ca.pem")),
         server_name: Some("www.example.org".into()),
         ..TlsOptions::default()
     };
-    let tls = tls.then(|| TlsCheck { options: Some(Box::new(verify)), ..TlsCheck::default() });
-    let check = HttpCheck { version: HttpVersion::V2, urls, tls, fast_recovery: false };
-    let mut question = question(CheckKind::Http(check), &endpoint.to_string());
-    question.schedule.connect_timeout = Duration::from_secs(30);
-    question
+    TlsCheck { options: Some(Box::new(verify)), ..TlsCheck::default() }
 }
 
 fn answer(question: &Question, part: usize) -> Outcome {
@@ -147,6 +181,25 @@ fn pages_are_judged_as_over_http_1() {
             no("url /asked?x: status 200, but the body has no match of the regex"),
         ];
         assert_eq!(ends, expected);
+    }
+}
+
+#[test]
+fn health_is_asked_for_by_grpc() {
+    for (endpoint, tls, version) in
+        [(serve(None), None, ""), (serve(Some(&["h2"])), Some(verified()), ", TLS 1.3")]
+    {
+        let health = |service: &str| {
+            let check = GrpcCheck { service: service.into(), host: None, tls: tls.clone() };
+            let mut question = question(CheckKind::Grpc(Box::new(check)), &endpoint.to_string());
+            question.schedule.connect_timeout = Duration::from_secs(30);
+            answer(&question, 0)
+        };
+        assert_eq!(health(""), ok(&format!("the server is SERVING{version}")));
+        assert_eq!(health("up"), ok(&format!("service up is SERVING{version}")));
+        assert_eq!(health("down"), no("service down is NOT_SERVING"));
+        let unknown = "the server does not know the service x (NOT_FOUND): unknown service";
+        assert_eq!(health("x"), no(unknown));
     }
 }
 
