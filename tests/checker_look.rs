@@ -16,6 +16,7 @@ use holdfast::role::checker::run_with;
 use holdfast::role::ipvs_worker::TableStore;
 use nowhere::Nowhere;
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
@@ -100,6 +101,34 @@ fn a_check_is_made_at_once_and_shown_step_by_step() {
     assert!(last.steps[3].text.ends_with("hello"));
     assert_eq!(checks(&mut role, &server.endpoint.to_string()).checks[0].state, "up");
     role.stop(false);
+}
+
+#[test]
+fn a_conversation_over_http_2_is_shown_in_words() {
+    // SETTINGS, HEADERS with `:status: 200`, DATA that ends the answer.
+    const ANSWER: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\x04\0\0\0\x01\x88\0\0\x05\0\x01\0\0\0\x01hello";
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = listener.local_addr().expect("a bound socket");
+    let server = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().expect("the check comes");
+        assert!(connection.read(&mut [0; 4096]).expect("a request") > 0);
+        connection.write_all(ANSWER).expect("the check listens");
+        // Until the check is done with it.
+        while matches!(connection.read(&mut [0; 4096]), Ok(1..)) {}
+    });
+    let CheckKind::Http(check) = web(&["/a"]) else { panic!("a web check") };
+    let mut role = start();
+    let kind = CheckKind::Http(HttpCheck { version: HttpVersion::V2, ..check });
+    role.plan(1, vec![hourly(kind, endpoint)]);
+    let report = check_now(&mut role, &endpoint.to_string());
+    let last = &report.conversations[0];
+    assert_eq!((last.words.as_str(), last.state.as_str()), ("status 200, HTTP/2", "up"));
+    let texts: Vec<&str> = last.steps.iter().map(|step| step.text.as_str()).collect();
+    assert!(texts.iter().any(|text| text.starts_with("GET http://127.")), "{texts:?}");
+    assert!(texts.contains(&"the server sends SETTINGS(0), HEADERS(1), DATA(5)"), "{texts:?}");
+    assert!(texts.contains(&"200\n") && texts.contains(&"hello"), "{texts:?}");
+    role.stop(false);
+    server.join().expect("no panic");
 }
 
 #[test]

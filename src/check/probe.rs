@@ -1,7 +1,10 @@
 //! One conversation with a real server, without I/O: octets in, octets out, an outcome.
 
+pub mod answer;
 pub mod dns;
+pub mod grpc;
 pub mod http;
+pub mod http2;
 pub mod misc;
 pub mod ping;
 pub mod search;
@@ -12,7 +15,7 @@ pub mod traced;
 pub mod udp;
 
 use crate::net::AddressFamily;
-use crate::plan::check::{CheckKind, Question, WeightChange};
+use crate::plan::check::{CheckKind, HttpVersion, Question, WeightChange};
 use std::fmt;
 use std::time::Duration;
 
@@ -81,18 +84,20 @@ pub struct Mark {
 }
 
 /// The conversation for part `part` of `question`; parts past the end count as the last one. `None` where nothing is
-/// asked over the network: a program is run, or a tracker listened to.
+/// asked over the network (a program is run, a tracker listened to), and where HTTP/2 carries the question: see
+/// [`http2::call`].
 pub fn conversation(question: &Question, part: usize, mark: Mark) -> Option<Box<dyn Probe>> {
     let endpoint = question.target.endpoint;
     Some(match &question.kind {
         CheckKind::Tcp => Box::new(tcp::Tcp),
         CheckKind::Talk(check) => Box::new(talk::Talk::new(check)),
         CheckKind::Ping => Box::new(ping::Ping::new(AddressFamily::of(endpoint.ip()), mark)),
+        CheckKind::Http(check) if check.version == HttpVersion::V2 => return None,
         CheckKind::Http(check) => Box::new(http::Http::new(check, part, endpoint)),
         CheckKind::Udp(check) => Box::new(udp::Udp::new(check, mark)),
         CheckKind::Dns(check) => Box::new(dns::Dns::new(check, mark)),
         CheckKind::Smtp(check) => Box::new(smtp::Smtp::new(check)),
-        CheckKind::Misc(_) | CheckKind::File(_) | CheckKind::Bfd(_) => return None,
+        CheckKind::Grpc(_) | CheckKind::Misc(_) | CheckKind::File(_) | CheckKind::Bfd(_) => return None,
     })
 }
 

@@ -44,6 +44,8 @@ pub enum CheckKind {
     Bfd(String),
     /// `TCP_CHECK` with `send` or `expect`.
     Talk(TalkCheck),
+    /// `TCP_CHECK` with `grpc_health`.
+    Grpc(Box<GrpcCheck>),
 }
 
 /// `HTTP_GET`, `SSL_GET`.
@@ -59,7 +61,7 @@ pub struct HttpCheck {
     pub fast_recovery: bool,
 }
 
-/// The TLS part of `SSL_GET`.
+/// The TLS part of `SSL_GET`, and of `grpc_health`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TlsCheck {
     /// Send a server name: this one, else the url's host.
@@ -96,6 +98,17 @@ pub struct TalkCheck {
     pub expect: Vec<u8>,
 }
 
+/// `TCP_CHECK` with `grpc_health`: the service says of itself that it serves.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct GrpcCheck {
+    /// Whose health is asked for; the server as a whole when empty.
+    pub service: String,
+    /// `virtualhost`: what the request calls the server; address and port when `None`.
+    pub host: Option<String>,
+    /// `tls`, and what belongs to it.
+    pub tls: Option<TlsCheck>,
+}
+
 /// Request form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum HttpVersion {
@@ -105,6 +118,8 @@ pub enum HttpVersion {
     V1_0Close,
     /// `HTTP/1.1` with `Connection: close`.
     V1_1,
+    /// HTTP/2 (RFC 9113): agreed upon by ALPN over TLS, taken for granted without.
+    V2,
 }
 
 /// One `url` block.
@@ -278,7 +293,7 @@ impl CheckKind {
     pub const fn keyword(&self) -> &'static str {
         match self {
             CheckKind::Ping => "PING_CHECK",
-            CheckKind::Tcp | CheckKind::Talk(_) => "TCP_CHECK",
+            CheckKind::Tcp | CheckKind::Talk(_) | CheckKind::Grpc(_) => "TCP_CHECK",
             CheckKind::Http(HttpCheck { tls: None, .. }) => "HTTP_GET",
             CheckKind::Http(_) => "SSL_GET",
             CheckKind::Udp(_) => "UDP_CHECK",
@@ -320,6 +335,11 @@ impl std::fmt::Display for Question {
             },
             CheckKind::File(check) => write!(f, "FILE_CHECK of {}", check.file),
             CheckKind::Bfd(name) => write!(f, "BFD_CHECK of {name}"),
+            // One server may have several.
+            CheckKind::Grpc(check) => {
+                let space = if check.service.is_empty() { "" } else { " " };
+                write!(f, "TCP_CHECK grpc_health{space}{} of {}", check.service, self.target.endpoint)
+            }
             kind => write!(f, "{} of {}", kind.keyword(), self.target.endpoint),
         }
     }

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 /// A line is cut here: within PIPE_BUF, so that lines of several processes on one pipe never mix and a
@@ -36,9 +37,14 @@ pub fn init(options: &LogOptions, ident: &'static str) {
         facility: options.facility.code(),
         socket: Mutex::new(SyslogSocket::default()),
     });
-    let subscriber = tracing_subscriber::registry().with(level).with(console).with(syslog);
+    let subscriber = tracing_subscriber::registry().with(ours(level)).with(console).with(syslog);
     // Err means that a subscriber is there already, which is what the caller wants.
     tracing::subscriber::set_global_default(subscriber).ok();
+}
+
+/// Only lines of holdfast: a library tells each frame of each HTTP/2 check.
+fn ours(level: LevelFilter) -> Targets {
+    Targets::new().with_target("holdfast", level)
 }
 
 /// Lines on standard error: time in UTC, name, process id, text.
@@ -234,6 +240,17 @@ mod tests {
         });
         let heard = heard.0.lock().expect("one thread").clone();
         assert_eq!(heard, ["plain 1", "two | lines role=vrrp pid=7"]);
+    }
+
+    #[test]
+    fn libraries_are_not_heard() {
+        let heard = Heard::default();
+        let subscriber = tracing_subscriber::registry().with(ours(LevelFilter::TRACE)).with(heard.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::trace!("our own");
+            tracing::error!(target: "h2::codec::framed_read", "a frame");
+        });
+        assert_eq!(*heard.0.lock().expect("one thread"), ["our own"]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod scripts;
 mod supervisor_link;
 pub mod vrrp;
 
+pub use probe_io::http2::probe as http2_probe;
 pub(crate) use probe_io::tls::config as any_certificate;
 
 use nix::sys::signal::{SigSet, Signal};

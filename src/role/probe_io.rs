@@ -1,5 +1,6 @@
 //! Real sockets for the conversations of `check::probe`: one socket, one task, one deadline per step.
 
+pub(super) mod http2;
 mod ping;
 pub(super) mod tls;
 mod trace;
@@ -54,15 +55,12 @@ const DATAGRAM_SIZE: usize = 4 << 10;
 pub async fn ask(question: &Question, part: usize, mark: Mark, trace: Option<Trace>) -> (Outcome, Duration) {
     let started = Instant::now();
     let limit = question.schedule.connect_timeout;
-    let Some(probe) = conversation(question, part, mark) else {
-        return (Outcome::NotRun("it is not asked over the network".into()), Duration::ZERO);
-    };
-    let probe = match &trace {
-        Some(trace) => {
-            trace.note(&opening(question));
-            trace.watch(probe)
-        }
-        None => probe,
+    if let Some(trace) = &trace {
+        trace.note(&opening(question));
+    }
+    let probe = match begin(question, part, mark, trace.as_ref()) {
+        Ok(probe) => probe,
+        Err(why) => return (Outcome::NotRun(why), Duration::ZERO),
     };
     let trace = trace.as_ref();
     let talk = async {
@@ -80,6 +78,23 @@ pub async fn ask(question: &Question, part: usize, mark: Mark, trace: Option<Tra
         Err(_) => Outcome::Failure(format!("no end within {}", words(limit * MAX_STEPS))),
     };
     (outcome, started.elapsed())
+}
+
+/// The conversation, recorded where somebody wants to see it.
+fn begin(
+    question: &Question,
+    part: usize,
+    mark: Mark,
+    trace: Option<&Trace>,
+) -> Result<Box<dyn Probe>, String> {
+    if let Some(begun) = http2::conversation(question, part, trace.cloned()) {
+        return begun;
+    }
+    let probe = conversation(question, part, mark).ok_or("it is not asked over the network")?;
+    Ok(match trace {
+        Some(trace) => trace.watch(probe),
+        None => probe,
+    })
 }
 
 /// The first line of a record: to whom, and from where.
@@ -129,14 +144,14 @@ async fn stream(
             let how = format!("{why} after {}", words(started.elapsed()));
             end(probe.step(ProbeInput::Broken(&how)))
         }
-        Ok(Ok(connection)) => match &question.kind {
-            CheckKind::Http(check) if check.tls.is_some() => {
+        Ok(Ok(connection)) => match tls::Session::of(&question.kind, part) {
+            Some(session) => {
                 if let Some(trace) = trace {
                     trace.note("the connection stands, TLS begins");
                 }
-                Box::pin(tls::converse(check, part, target, connection, probe, limit)).await
+                Box::pin(tls::converse(&session, target, connection, probe, limit)).await
             }
-            _ => talk(&mut { connection }, &mut *probe, limit).await,
+            None => talk(&mut { connection }, &mut *probe, limit).await,
         },
     }
 }

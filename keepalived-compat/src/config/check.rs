@@ -146,6 +146,8 @@ pub enum HttpVersion {
     V1_0Close,
     /// `1.1`.
     V1_1,
+    /// `2`, of holdfast alone.
+    V2,
 }
 
 /// One `url`.
@@ -274,7 +276,8 @@ impl Http {
                     "1.0" => self.version = HttpVersion::V1_0,
                     "1.0C" | "1.0c" => self.version = HttpVersion::V1_0Close,
                     "1.1" => self.version = HttpVersion::V1_1,
-                    _ => cx.bad(word, "http_protocol", "http_protocol 1.0, 1.0C or 1.1"),
+                    "2" => self.version = HttpVersion::V2,
+                    _ => cx.bad(word, "http_protocol", "http_protocol 1.0, 1.0C, 1.1 or 2"),
                 }
             }
             "url" => {

@@ -41,6 +41,13 @@ const TCP_CHECK: &[Keyword] = &[
     works("fall", 1, "1.. (a keyword of holdfast)").takes(Number(1, U32)).lenient(),
     works("send", 1, "\"TEXT\" (a keyword of holdfast)").takes(Pattern).lenient(),
     works("expect", 1, "\"TEXT\" (a keyword of holdfast)").takes(Pattern).lenient(),
+    works("grpc_health", 0, "[SERVICE] (a keyword of holdfast)").takes(MaybeText),
+    works("virtualhost", 1, "STRING (a keyword of holdfast)").takes(Text).lenient(),
+    works("tls", 0, "[BOOL] (a keyword of holdfast)").takes(Bool).lenient(),
+    works("verify", 0, "[BOOL] (a keyword of holdfast)").takes(Bool).lenient(),
+    works("ca_file", 1, "PATH (a keyword of holdfast)").takes(Text).lenient(),
+    works("server_name", 1, "NAME (a keyword of holdfast)").takes(Text).lenient(),
+    works("expiry_warning", 1, "DAYS 0..3650 (a keyword of holdfast)").takes(Number(0, 3650)).lenient(),
 ];
 
 #[rustfmt::skip]
@@ -123,7 +130,7 @@ const HTTP_GET: &[Keyword] = &[
     works("log_all_failures", 0, "[BOOL]").takes(Bool),
     works("nb_get_retry", 1, "0..").takes(Number(0, U32)),
     works("virtualhost", 1, "STRING").takes(Text).lenient(),
-    works("http_protocol", 1, "1.0|1.0C|1.0c|1.1").takes(OneOf(&["1.0", "1.0C", "1.0c", "1.1"])).lenient(),
+    works("http_protocol", 1, "1.0|1.0C|1.0c|1.1|2 (2: of holdfast)").takes(OneOf(&["1.0", "1.0C", "1.0c", "1.1", "2"])).lenient(),
     accepted("enable_sni", 0, "[BOOL]", "HTTP_GET speaks no TLS").takes(Bool),
     accepted("sni_name", 0, "[NAME]", "HTTP_GET speaks no TLS").takes(MaybeText),
     works("fast_recovery", 0, "[BOOL]").takes(Bool),
@@ -149,7 +156,7 @@ const SSL_GET: &[Keyword] = &[
     works("log_all_failures", 0, "[BOOL]").takes(Bool),
     works("nb_get_retry", 1, "0..").takes(Number(0, U32)),
     works("virtualhost", 1, "STRING").takes(Text).lenient(),
-    works("http_protocol", 1, "1.0|1.0C|1.0c|1.1").takes(OneOf(&["1.0", "1.0C", "1.0c", "1.1"])).lenient(),
+    works("http_protocol", 1, "1.0|1.0C|1.0c|1.1|2 (2: of holdfast)").takes(OneOf(&["1.0", "1.0C", "1.0c", "1.1", "2"])).lenient(),
     works("enable_sni", 0, "[BOOL]").takes(Bool),
     works("sni_name", 0, "[NAME]").takes(MaybeText),
     works("fast_recovery", 0, "[BOOL]").takes(Bool),

@@ -1,36 +1,22 @@
-//! HTTP_GET and SSL_GET: one url. The request as keepalived words it; the response read to its end, as keepalived reads it.
-//!
-//! Order of the tests as in keepalived: headers received, status, MD5 of the body, regular expression.
+//! HTTP_GET and SSL_GET by HTTP/1: one url. The request as keepalived words it; the response read to its end, as keepalived
+//! reads it.
 
-use super::search::Search;
-use super::{Outcome, Probe, ProbeInput, ProbeStep, words};
+use super::answer::{self, Body, Wanted};
+use super::{Probe, ProbeInput, ProbeStep, words};
 use crate::plan::check::{HttpCheck, HttpRequest, HttpUrl, HttpVersion};
-use crate::plan::search::SearchPlan;
-use md5::{Digest, Md5};
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// The most octets of status line and headers; servers themselves refuse to send more than 8 to 32 KiB.
-pub const MAX_HEAD: usize = 64 << 10;
+pub use super::answer::{MAX_BODY, MAX_HEAD};
 
 /// The most header lines.
 pub const MAX_HEADERS: usize = 256;
-
-/// The most octets of body that are read. Past it the answer is judged by what is known.
-pub const MAX_BODY: u64 = 64 << 20;
 
 /// One request and its response.
 #[derive(Debug)]
 pub struct Http {
     request: Vec<u8>,
-    /// Words before each result when the check has several urls.
-    prefix: String,
-    /// HEAD: what Content-Length promises does not come.
-    bodiless: bool,
-    status: Vec<RangeInclusive<u16>>,
-    digest: Option<[u8; 16]>,
-    search: Option<SearchPlan>,
+    wanted: Wanted,
     phase: Phase,
 }
 
@@ -41,41 +27,18 @@ enum Phase {
     Body(Body),
 }
 
-#[derive(Debug)]
-struct Body {
-    status: u16,
-    promised: Option<u64>,
-    received: u64,
-    /// Only while a digest is wanted: hashing a large page costs.
-    digest: Option<Md5>,
-    search: Option<Box<Search>>,
-}
-
 impl Http {
     /// The conversation about url number `part` (the last one past the end) with `endpoint`.
     pub fn new(check: &HttpCheck, part: usize, endpoint: SocketAddr) -> Http {
-        let last = check.urls.len().saturating_sub(1);
-        let url = check.urls.get(part.min(last));
-        let prefix = match url {
-            Some(url) if last > 0 => format!("url {}: ", url.path),
-            _ => String::new(),
-        };
         Http {
-            request: request(check.version, url, endpoint),
-            prefix,
-            bodiless: url.and_then(|url| url.request.as_ref()).is_some_and(|extra| extra.method == "HEAD"),
-            status: url.map(|url| url.status.clone()).unwrap_or_default(),
-            digest: url.and_then(|url| url.digest),
-            search: url.and_then(|url| url.search.clone()),
+            request: request(check.version, answer::url(check, part), endpoint),
+            wanted: Wanted::new(check, part),
             phase: Phase::Head(Vec::new()),
         }
     }
 
     fn done(&self, result: Result<String, String>) -> ProbeStep {
-        ProbeStep::Done(match result {
-            Ok(words) => Outcome::Success(format!("{}{words}", self.prefix)),
-            Err(words) => Outcome::Failure(format!("{}{words}", self.prefix)),
-        })
+        ProbeStep::Done(self.wanted.outcome(result))
     }
 
     fn data(&mut self, octets: &[u8]) -> ProbeStep {
@@ -83,21 +46,16 @@ impl Http {
             Phase::Body(body) => body.take(octets),
             Phase::Head(head) => match collect(head, octets) {
                 Ok(None) => Ok(true),
-                Ok(Some(end)) => match self.head_ended(end) {
-                    Ok(more) => Ok(more),
-                    Err(words) => Err(words),
-                },
+                Ok(Some(end)) => self.head_ended(end),
                 Err(words) => Err(words),
             },
         };
-        match step {
-            Ok(true) => ProbeStep::Wait,
-            Ok(false) => {
-                let judged = self.judge(&format!(", stopped reading after {} MiB", MAX_BODY >> 20));
-                self.done(judged)
-            }
-            Err(words) => self.done(Err(words)),
-        }
+        let judged = match (step, &mut self.phase) {
+            (Ok(false), Phase::Body(body)) => self.wanted.judge_part(body),
+            (Ok(_), _) => return ProbeStep::Wait,
+            (Err(words), _) => Err(words),
+        };
+        self.done(judged)
     }
 
     /// The head is the first `end` octets collected; the rest is body. `Ok(false)` when enough body was read.
@@ -105,43 +63,18 @@ impl Http {
         let Phase::Head(octets) = &self.phase else { return Ok(true) };
         let (head, rest) = octets.split_at(end); // collect() found the end inside
         let (status, promised) = parse_head(head)?;
-        let promised = promised.filter(|_| !self.bodiless);
-        if !self.status.iter().any(|range| range.contains(&status)) {
-            return Err(format!("status {status}, wanted {}", ranges(&self.status)));
-        }
-        let search = self.search.as_ref().map(Search::new).transpose()?.map(Box::new);
-        let digest = self.digest.map(|_| Md5::new());
-        let mut body = Body { status, promised, received: 0, digest, search };
+        let mut body = self.wanted.begin(status, promised)?;
         let more = body.take(rest);
         self.phase = Phase::Body(body);
         more
     }
 
-    /// The verdict on a response that has ended. `how` is appended when that is worth a remark.
-    fn judge(&mut self, how: &str) -> Result<String, String> {
-        let body = match &mut self.phase {
-            Phase::Head(head) if head.is_empty() => return Err("closed without an answer".into()),
-            Phase::Head(head) => return Err(format!("closed after {} octets of headers", head.len())),
-            Phase::Body(body) => body,
-        };
-        if let (Some(wanted), Some(digest)) = (self.digest, &body.digest) {
-            let found: [u8; 16] = digest.clone().finalize().into();
-            if found != wanted {
-                return Err(format!("MD5 {}, wanted {}{}{how}", hex(&found), hex(&wanted), body.remark()));
-            }
-        }
-        let found = body.search.as_mut().map(|search| search.end());
-        let negate = self.search.as_ref().is_some_and(|search| search.negate);
-        match found {
-            Some(false) if !negate => Err(format!(
-                "status {}, but the body has no match of the regex{}{how}",
-                body.status,
-                body.remark()
-            )),
-            Some(true) if negate => {
-                Err(format!("status {}, but the body matches the regex{}{how}", body.status, body.remark()))
-            }
-            _ => Ok(format!("status {}{}{how}", body.status, body.remark())),
+    /// The verdict on a response that has ended.
+    fn judge(&mut self) -> Result<String, String> {
+        match &mut self.phase {
+            Phase::Head(head) if head.is_empty() => Err("closed without an answer".into()),
+            Phase::Head(head) => Err(format!("closed after {} octets of headers", head.len())),
+            Phase::Body(body) => self.wanted.judge(body, ""),
         }
     }
 
@@ -150,10 +83,10 @@ impl Http {
         match &self.phase {
             Phase::Head(head) if head.is_empty() => format!("no answer within {limit}"),
             Phase::Head(head) => format!("silent for {limit} after {} octets of headers", head.len()),
-            Phase::Body(body) if body.promised.is_some_and(|promised| body.received >= promised) => {
+            Phase::Body(body) if body.is_whole() => {
                 format!("the whole answer came but the server did not close within {limit}")
             }
-            Phase::Body(body) => format!("silent for {limit} after {} octets of body", body.received),
+            Phase::Body(body) => format!("silent for {limit} after {} octets of body", body.received()),
         }
     }
 }
@@ -164,46 +97,11 @@ impl Probe for Http {
             ProbeInput::Connected => ProbeStep::Send(self.request.clone()),
             ProbeInput::Data(octets) => self.data(octets),
             ProbeInput::Closed => {
-                let judged = self.judge("");
+                let judged = self.judge();
                 self.done(judged)
             }
             ProbeInput::Broken(how) => self.done(Err(how.into())),
             ProbeInput::TimedOut(limit) => self.done(Err(self.timed_out(limit))),
-        }
-    }
-}
-
-impl Body {
-    /// Takes octets; false when the limit is reached.
-    fn take(&mut self, octets: &[u8]) -> Result<bool, String> {
-        if let Some(digest) = &mut self.digest {
-            // Octets past Content-Length are read but not summed.
-            let room = self.promised.unwrap_or(u64::MAX).saturating_sub(self.received);
-            let summed = usize::try_from(room).map_or(octets.len(), |room| room.min(octets.len()));
-            digest.update(&octets[..summed]);
-        }
-        if let Some(search) = &mut self.search {
-            search.take(octets);
-        }
-        self.received = self.received.saturating_add(octets.len() as u64);
-        if self.received <= MAX_BODY {
-            return Ok(true);
-        }
-        // An MD5 over a part of the body would be a verdict invented by our own limit.
-        let summed_all = self.promised.is_some_and(|promised| promised <= self.received);
-        if self.digest.is_some() && !summed_all {
-            return Err(format!("body over {} MiB, too long to check its MD5", MAX_BODY >> 20));
-        }
-        Ok(false)
-    }
-
-    /// A body of another length than promised is no failure for keepalived, but worth a word.
-    fn remark(&self) -> String {
-        match self.promised {
-            Some(promised) if promised != self.received => {
-                format!(" ({} octets of body, Content-Length says {promised})", self.received)
-            }
-            _ => String::new(),
         }
     }
 }
@@ -214,7 +112,8 @@ pub fn request(version: HttpVersion, url: Option<&HttpUrl>, endpoint: SocketAddr
     let (minor, close) = match version {
         HttpVersion::V1_0 => (0, ""),
         HttpVersion::V1_0Close => (0, "Connection: close\r\n"),
-        HttpVersion::V1_1 => (1, "Connection: close\r\n"),
+        // HTTP/2 is written by the driver; these are the words of what it stands for.
+        HttpVersion::V1_1 | HttpVersion::V2 => (1, "Connection: close\r\n"),
     };
     let path = url.map_or("/", |url| url.path.as_str());
     let host = url.and_then(|url| url.host.clone()).unwrap_or_else(|| endpoint.to_string());
@@ -276,23 +175,9 @@ fn parse_head(head: &[u8]) -> Result<(u16, Option<u64>), String> {
     Ok((status, promised))
 }
 
-fn ranges(ranges: &[RangeInclusive<u16>]) -> String {
-    let one = |range: &RangeInclusive<u16>| match (range.start(), range.end()) {
-        (low, high) if low == high => low.to_string(),
-        (low, high) => format!("{low}-{high}"),
-    };
-    match ranges {
-        [] => "none".into(),
-        ranges => ranges.iter().map(one).collect::<Vec<_>>().join(" or "),
-    }
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|octet| format!("{octet:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Outcome;
     use super::*;
 
     fn url(method: &str, headers: &[(&str, &str)], body: &str) -> HttpUrl {

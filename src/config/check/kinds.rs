@@ -21,7 +21,7 @@ const MAX_REPLY: u16 = 255;
 pub(super) fn kind(checker: &Checker, around: &Around<'_>, out: &mut Diagnostics) -> Kind {
     let others = checker.others.as_slice();
     Some(match &checker.kind {
-        CheckerKind::Tcp => ours::tcp(others),
+        CheckerKind::Tcp => ours::tcp(others, around, out),
         CheckerKind::Ping => CheckKind::Ping,
         CheckerKind::Http(http) => CheckKind::Http(web(http, checker, around, out)),
         CheckerKind::Udp => CheckKind::Udp(udp(others)),
@@ -41,6 +41,7 @@ fn web(http: &conf::Http, checker: &Checker, around: &Around<'_>, out: &mut Diag
         conf::HttpVersion::V1_0 => HttpVersion::V1_0,
         conf::HttpVersion::V1_0Close => HttpVersion::V1_0Close,
         conf::HttpVersion::V1_1 => HttpVersion::V1_1,
+        conf::HttpVersion::V2 => HttpVersion::V2,
     };
     let outer = http
         .virtualhost
@@ -58,7 +59,7 @@ fn web(http: &conf::Http, checker: &Checker, around: &Around<'_>, out: &mut Diag
             Some(_) => url.others.is_on("tls_compliant"),
             None => compliant,
         },
-        request: ours::request(&url.others, out),
+        request: ours::request(&url.others, version, out),
     };
     let urls = http.urls.iter().map(&mut url).collect();
     let sni_name = others.text("sni_name").map(str::to_owned);

@@ -1,13 +1,19 @@
 //! Keywords of checkers that keepalived does not have.
 
+use super::Around;
 use crate::config::Diagnostics;
-use crate::plan::check::{CheckKind, HttpRequest, Schedule, TalkCheck, TlsOptions};
+use crate::plan::check::{
+    CheckKind, GrpcCheck, HttpRequest, HttpVersion, Schedule, TalkCheck, TlsCheck, TlsOptions,
+};
 use crate::plan::search::SearchPlan;
 use keepalived_compat::config::setting::{Setting, Settings as _, Value};
 use keepalived_compat::{Code, Config};
 
 /// What the daemon writes into a request itself.
 const WRITTEN: [&str; 4] = ["host", "connection", "content-length", "transfer-encoding"];
+
+/// What HTTP/2 knows no more (RFC 9113 8.2.2).
+const GONE: [&str; 4] = ["keep-alive", "proxy-connection", "te", "upgrade"];
 
 /// `rise` and `fall`.
 pub(super) fn hysteresis(others: &[Setting], schedule: Schedule) -> Schedule {
@@ -19,8 +25,23 @@ pub(super) fn hysteresis(others: &[Setting], schedule: Schedule) -> Schedule {
     }
 }
 
-/// `TCP_CHECK`, with `send` and `expect` or without.
-pub(super) fn tcp(others: &[Setting]) -> CheckKind {
+/// `TCP_CHECK`, with `send` and `expect`, with `grpc_health`, or with nothing of the kind.
+pub(super) fn tcp(others: &[Setting], around: &Around<'_>, out: &mut Diagnostics) -> CheckKind {
+    let mut idle = |keywords: &[&str], title: &str, now: &str| {
+        for setting in others.iter().filter(|setting| keywords.contains(&setting.keyword)) {
+            let title = format!("`{}` {title}", setting.keyword);
+            out.tell(Code::BadValue, setting.span, title, &format!("the line is left out: {now}"));
+        }
+    };
+    if others.find("grpc_health").is_some() {
+        idle(&["send", "expect"], "stands beside `grpc_health`", "the server is asked for its health");
+        if !others.is_on("tls") {
+            idle(&OVER_TLS, "stands without `tls`", "the server is asked without TLS");
+        }
+        return CheckKind::Grpc(Box::new(grpc(others, around)));
+    }
+    idle(&["tls", "virtualhost"], "stands without `grpc_health`", "the check only connects");
+    idle(&OVER_TLS, "stands without `grpc_health`", "the check only connects");
     let text = |keyword| others.text(keyword).map(|text| text.as_bytes().to_vec()).unwrap_or_default();
     let (send, expect) = (text("send"), text("expect"));
     match send.is_empty() && expect.is_empty() {
@@ -29,11 +50,32 @@ pub(super) fn tcp(others: &[Setting]) -> CheckKind {
     }
 }
 
+/// What a TCP_CHECK says of its TLS.
+const OVER_TLS: [&str; 4] = ["verify", "ca_file", "server_name", "expiry_warning"];
+
+fn grpc(others: &[Setting], around: &Around<'_>) -> GrpcCheck {
+    let outer = || around.server.virtualhost.as_deref().or(around.virtual_server.virtualhost.as_deref());
+    GrpcCheck {
+        service: others.text("grpc_health").unwrap_or_default().to_owned(),
+        host: others.text("virtualhost").or_else(outer).map(str::to_owned),
+        tls: others.is_on("tls").then(|| TlsCheck {
+            // As gRPC does where there is a name.
+            enable_sni: true,
+            sni_name: None,
+            options: tls(others, around.config),
+        }),
+    }
+}
+
 /// `method`, `header` and `request_body` of a url.
-pub(super) fn request(others: &[Setting], out: &mut Diagnostics) -> Option<Box<HttpRequest>> {
+pub(super) fn request(
+    others: &[Setting],
+    version: HttpVersion,
+    out: &mut Diagnostics,
+) -> Option<Box<HttpRequest>> {
     let mut headers = Vec::new();
     for setting in others.iter().filter(|setting| setting.keyword == "header") {
-        headers.extend(header(setting, out));
+        headers.extend(header(setting, version, out));
     }
     let method = method(others, out);
     let body = others.text("request_body").map(|text| text.as_bytes().to_vec()).unwrap_or_default();
@@ -56,7 +98,7 @@ fn method(others: &[Setting], out: &mut Diagnostics) -> Option<String> {
     None
 }
 
-fn header(setting: &Setting, out: &mut Diagnostics) -> Option<(String, String)> {
+fn header(setting: &Setting, version: HttpVersion, out: &mut Diagnostics) -> Option<(String, String)> {
     let Value::Text(text) = &setting.value else { return None };
     let found = text.split_once(':').map(|(name, value)| (name.trim(), value.trim()));
     let fits = |(name, value): &(&str, &str)| is_token(name) && !value.chars().any(|c| c.is_control());
@@ -65,6 +107,13 @@ fn header(setting: &Setting, out: &mut Diagnostics) -> Option<(String, String)> 
             let title = format!("`header` {name}: the check writes this one itself");
             let now = "the line is left out; virtualhost sets Host";
             out.tell(Code::BadValue, setting.span, title, now);
+            None
+        }
+        Some((name, _))
+            if version == HttpVersion::V2 && GONE.iter().any(|gone| name.eq_ignore_ascii_case(gone)) =>
+        {
+            let title = format!("`header` {name}: HTTP/2 has no such header");
+            out.tell(Code::BadValue, setting.span, title, "the line is left out");
             None
         }
         Some((name, value)) => Some((name.to_owned(), value.to_owned())),

@@ -1,7 +1,7 @@
 //! Keywords of holdfast, from the file to the plan.
 
 use crate::config::tests::lowered;
-use crate::plan::check::{CheckKind, CheckerPlan, HttpRequest, TlsOptions};
+use crate::plan::check::{CheckKind, CheckerPlan, GrpcCheck, HttpRequest, HttpVersion, TlsOptions};
 use crate::plan::lvs::VirtualServer;
 use keepalived_compat::Code;
 use std::time::Duration;
@@ -50,6 +50,37 @@ fn a_tcp_check_may_speak() {
 }
 
 #[test]
+fn a_tcp_check_may_ask_for_health() {
+    let of = |lines: &str| {
+        let (plan, codes) = check("", &format!("TCP_CHECK {{\n{lines}\n}}"));
+        let CheckKind::Grpc(check) = plan.kind else { panic!("{:?}", plan.kind) };
+        (*check, codes)
+    };
+    let plain = GrpcCheck { service: String::new(), host: None, tls: None };
+    assert_eq!(of("grpc_health"), (plain.clone(), vec![]));
+    let named = GrpcCheck { service: "a.B".into(), host: Some("www.example".into()), ..plain.clone() };
+    assert_eq!(of("grpc_health a.B\nvirtualhost www.example"), (named, vec![]));
+    let (check, codes) =
+        of("grpc_health\ntls\nverify\nserver_name a.example\nca_file /ca.pem\nexpiry_warning 7");
+    let tls = check.tls.expect("tls");
+    let options = TlsOptions {
+        verify: true,
+        ca_file: Some("/ca.pem".into()),
+        server_name: Some("a.example".into()),
+        expiry_warning_days: Some(7),
+        ..TlsOptions::default()
+    };
+    assert_eq!((tls.enable_sni, tls.options, codes), (true, Some(Box::new(options)), vec![]));
+    assert_eq!(of("grpc_health\ntls no"), (plain.clone(), vec![]));
+    assert_eq!(of("grpc_health\nverify\nsend \"x\""), (plain, vec![Code::BadValue; 2]));
+    let (plan, codes) = self::check("", "TCP_CHECK {\ntls\nverify\nvirtualhost x\n}");
+    assert_eq!((plan.kind, codes), (CheckKind::Tcp, vec![Code::BadValue; 3]));
+    let (outer, _) = server("", "virtualhost of.service", "TCP_CHECK {\ngrpc_health\n}");
+    let CheckKind::Grpc(check) = &outer.real_servers[0].checkers[0].kind else { panic!("{outer:?}") };
+    assert_eq!(check.host.as_deref(), Some("of.service"));
+}
+
+#[test]
 fn a_url_may_be_asked_in_other_ways() {
     let of = |lines: &str| {
         let (plan, codes) = check("", &format!("HTTP_GET {{\nurl {{\npath /\n{lines}\n}}\n}}"));
@@ -73,6 +104,23 @@ fn a_url_may_be_asked_in_other_ways() {
     assert!(regex.is_match(b"so 1+1=2 (ok) it is") && !regex.is_match(b"11=2 ok"), "{search:?}");
     assert_eq!(codes, []);
     assert_eq!(of("regex \"a\"\nbody_match \"b\"").1, [Code::BadValue]);
+}
+
+#[test]
+fn a_url_may_be_asked_over_http_2() {
+    for (block, lines, expected) in [
+        ("HTTP_GET", "", vec![]),
+        ("SSL_GET", "header \"X-A: b\"", vec![]),
+        ("SSL_GET", "header \"Upgrade: x\"", vec![Code::BadValue]),
+    ] {
+        let text = format!("{block} {{\nhttp_protocol 2\nurl {{\npath /\n{lines}\n}}\n}}");
+        let (plan, codes) = check("", &text);
+        let CheckKind::Http(http) = plan.kind else { panic!("{:?}", plan.kind) };
+        assert_eq!((http.version, codes), (HttpVersion::V2, expected), "{block} {lines}");
+    }
+    let (plan, codes) = check("", "HTTP_GET {\nhttp_protocol 3\nurl {\npath /\n}\n}");
+    let CheckKind::Http(http) = plan.kind else { panic!("{:?}", plan.kind) };
+    assert_eq!((http.version, codes), (HttpVersion::V1_0, vec![Code::BadValue]));
 }
 
 #[test]

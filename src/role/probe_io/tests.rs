@@ -9,12 +9,12 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 
-fn data(name: &str) -> String {
+pub(super) fn data(name: &str) -> String {
     format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Answers with status 200 those who accept the certificate `name`; with `asks`, those who show one of the test's CA.
-fn server(name: &str, asks: bool) -> SocketAddr {
+pub(super) fn server(name: &str, asks: bool) -> SocketAddr {
     let certificate = CertificateDer::from_pem_file(data(&format!("{name}.pem"))).expect("a certificate");
     let key = PrivateKeyDer::from_pem_file(data(&format!("{name}.key"))).expect("a key");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -121,7 +121,7 @@ fn a_certificate_of_ours_is_shown_to_servers_that_ask() {
 }
 
 /// Says what `talk` says to the first who comes, once they have spoken.
-fn misbehaving(talk: impl FnOnce(std::net::TcpStream) + Send + 'static) -> SocketAddr {
+pub(super) fn misbehaving(talk: impl FnOnce(std::net::TcpStream) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let endpoint = listener.local_addr().expect("a bound socket");
     std::thread::spawn(move || {

@@ -3,14 +3,14 @@
 
 use super::{talk, trust};
 use crate::check::probe::{Outcome, Probe, ProbeInput, ProbeStep, words};
-use crate::plan::check::{HttpCheck, Target, TlsOptions};
+use crate::plan::check::{CheckKind, HttpVersion, Target, TlsCheck, TlsOptions};
 use crate::wire::x509;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, PeerIncompatible,
-    SignatureScheme,
+    PeerMisbehaved, SignatureScheme,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -30,33 +30,73 @@ const SOON: Duration = Duration::from_secs(30 * 86_400);
 /// Servers whose certificates were warned of today; past it some are named twice.
 const WARNED: usize = 10_000;
 
+/// What the session is for.
+pub(super) struct Session<'a> {
+    tls: &'a TlsCheck,
+    /// What the request calls the server, if anything but its address.
+    host: Option<&'a str>,
+    /// `tls_compliant`.
+    close_notify: bool,
+    /// The server must choose HTTP/2 by ALPN (RFC 7301); without it nothing is offered, as keepalived.
+    http2: bool,
+}
+
+impl Session<'_> {
+    /// For part `part` of a check; `None` where it is asked without TLS.
+    pub(super) fn of(kind: &CheckKind, part: usize) -> Option<Session<'_>> {
+        match kind {
+            CheckKind::Http(check) => {
+                let url = check.urls.get(part).or(check.urls.last());
+                Some(Session {
+                    tls: check.tls.as_ref()?,
+                    host: url.and_then(|url| url.host.as_deref()),
+                    close_notify: url.is_some_and(|url| url.close_notify),
+                    http2: check.version == HttpVersion::V2,
+                })
+            }
+            CheckKind::Grpc(check) => Some(Session {
+                tls: check.tls.as_ref()?,
+                host: check.host.as_deref(),
+                close_notify: false,
+                http2: true,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// What is offered by ALPN where HTTP/2 is wanted: nothing else, for a server may prefer another of the list.
+const ALPN: &[u8] = b"h2";
+
 /// Holds the conversation through TLS.
 pub(super) async fn converse(
-    check: &HttpCheck,
-    part: usize,
+    session: &Session<'_>,
     target: &Target,
     connection: TcpStream,
     mut probe: Box<dyn Probe>,
     limit: Duration,
 ) -> Outcome {
-    let name = match server_name(check, part, target) {
+    let name = match server_name(session, target) {
         Ok(name) => name,
         Err(why) => return Outcome::NotRun(why),
     };
-    let options = check.tls.as_ref().and_then(|tls| tls.options.as_deref());
+    let options = session.tls.options.as_deref();
     let connector = match timeout(limit, trust::config(options)).await {
         Ok(Ok(config)) => TlsConnector::from(config),
         Ok(Err(why)) => return Outcome::NotRun(why),
         Err(_) => return Outcome::NotRun("certificates of ours could not be read in time".into()),
     };
-    let mut stream = match timeout(limit, connector.connect(name, connection)).await {
+    let alpn = if session.http2 { vec![ALPN.to_vec()] } else { Vec::new() };
+    let mut stream = match timeout(limit, connector.with_alpn(alpn).connect(name, connection)).await {
         Err(_) => return Outcome::Failure(format!("no TLS handshake within {}", words(limit))),
         Ok(Err(error)) => return broken(&mut *probe, &handshake_words(&error)),
         Ok(Ok(stream)) => stream,
     };
+    if session.http2 && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
+        return broken(&mut *probe, "the server does not speak HTTP/2: it chose nothing by ALPN");
+    }
     let outcome = talk(&mut stream, &mut *probe, limit).await;
-    let url = check.urls.get(part).or(check.urls.last());
-    if url.is_some_and(|url| url.close_notify) {
+    if session.close_notify {
         // A server that does not take the goodbye has answered all the same.
         let _late = timeout(limit, stream.shutdown()).await;
     }
@@ -72,14 +112,14 @@ fn broken(probe: &mut dyn Probe, how: &str) -> Outcome {
 
 /// The name sent as SNI, which is also the one that a verified certificate must bear; the address, which is never sent,
 /// without one.
-fn server_name(check: &HttpCheck, part: usize, target: &Target) -> Result<ServerName<'static>, String> {
+fn server_name(session: &Session<'_>, target: &Target) -> Result<ServerName<'static>, String> {
     let address = || Ok(ServerName::IpAddress(target.endpoint.ip().into()));
-    let Some(tls) = check.tls.as_ref() else { return address() };
+    let tls = session.tls;
     let options = tls.options.as_deref();
     let verifies = options.is_some_and(|options| options.verify);
     let written = options.and_then(|options| options.server_name.as_deref());
-    let host = check.urls.get(part).or(check.urls.last()).and_then(|url| url.host.as_deref());
-    let usual = tls.sni_name.as_deref().or(host.map(without_port)).filter(|_| tls.enable_sni || verifies);
+    let usual =
+        tls.sni_name.as_deref().or(session.host.map(without_port)).filter(|_| tls.enable_sni || verifies);
     let Some(name) = written.or(usual) else { return address() };
     ServerName::try_from(name.to_owned()).map_err(|_| format!("{name} cannot be sent as a server name (SNI)"))
 }
@@ -164,6 +204,10 @@ fn handshake_words(error: &io::Error) -> String {
         Some(Error::AlertReceived(AlertDescription::UnrecognisedName)) => {
             "the server does not know the name that was sent (enable_sni, sni_name)".into()
         }
+        Some(
+            Error::AlertReceived(AlertDescription::NoApplicationProtocol)
+            | Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol),
+        ) => "the server does not speak HTTP/2: of what ALPN offers it knows nothing".into(),
         Some(Error::InvalidCertificate(what)) => certificate_words(what),
         Some(Error::InvalidMessage(_)) => "what the server says is no TLS".into(),
         Some(other) => format!("TLS: {other}"),

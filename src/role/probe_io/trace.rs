@@ -52,7 +52,8 @@ impl Trace {
         steps
     }
 
-    fn passes(&self, passing: Passing<'_>) {
+    /// Something passes.
+    pub(super) fn passes(&self, passing: Passing<'_>) {
         let (kind, text, octets) = match passing {
             Passing::Note(words) => ("note", words.to_owned(), 0),
             Passing::Sent(octets) => ("sent", shown(octets), octets.len()),
