@@ -151,6 +151,9 @@ pub struct Options {
     /// Internal to keepalived
     #[arg(long = "config-fd", value_name = "FD", hide = true, allow_hyphen_values = true)]
     pub config_fd: Option<String>,
+    /// Every process keeps the rights that the daemon has (holdfast's own; `no_confinement` in global_defs)
+    #[arg(long = "unconfined")]
+    pub unconfined: bool,
     /// Print the version
     #[arg(short = 'v', long = "version")]
     pub version: bool,
@@ -170,6 +173,9 @@ pub struct Options {
     /// Where the vrrp role notes what its successor must know
     #[arg(long = "record", value_name = "FILE", hide = true)]
     pub record: Option<PathBuf>,
+    /// The compile role is where the daemon will live
+    #[arg(long = "settled", hide = true)]
+    pub settled: bool,
     /// Words that mean nothing here
     #[arg(hide = true)]
     pub extra: Vec<OsString>,

@@ -137,6 +137,7 @@ pub(super) fn daemon(config: &Config) -> DaemonPlan {
             Value::Text(path) => ReloadMarker::Named(path.clone()),
             _ => ReloadMarker::Usual,
         }),
+        no_confinement: global.is_on("no_confinement"),
     }
 }
 
@@ -259,6 +260,15 @@ mod tests {
         let daemon = text("reload_file /run/reading");
         assert_eq!(daemon.reload_marker, Some(ReloadMarker::Named("/run/reading".to_owned())));
         assert_eq!(daemon.reload_time, None);
+    }
+
+    #[test]
+    fn roles_are_confined_unless_that_is_switched_off() {
+        let off = |line: &str| global(&format!("global_defs {{\n{line}\n}}\n")).daemon.no_confinement;
+        assert_eq!(
+            ["", "no_confinement", "no_confinement on", "no_confinement off"].map(off),
+            [false, true, true, false]
+        );
     }
 
     #[test]

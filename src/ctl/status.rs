@@ -6,7 +6,7 @@ use super::{Done, print_json};
 use crate::link::control::{Answer, Request};
 use crate::report::{
     BfdSessionStatus, CheckerDetail, CheckerStatus, DaemonStatus, RealServerStatus, RecentTransition,
-    RouterStatus, Status, TrackerStatus, VirtualServerStatus,
+    RoleStatus, RouterStatus, Status, TrackerStatus, VirtualServerStatus,
 };
 use std::path::Path;
 
@@ -57,6 +57,7 @@ fn render(status: &Status) -> String {
         let latest = status.transitions.iter().rev().take(RECENT).map(transition);
         page += &columns(2, &latest.collect::<Vec<_>>());
     }
+    page += &rights(&status.daemon);
     if !status.daemon.not_yet.is_empty() {
         page += "\nconfigured, not built yet\n";
         page += &status.daemon.not_yet.iter().map(|sentence| block(2, sentence)).collect::<String>();
@@ -191,7 +192,7 @@ fn not_made(checker: &CheckerStatus) -> Option<String> {
 }
 
 fn roles(daemon: &DaemonStatus) -> String {
-    let row = |role: &crate::report::RoleStatus| {
+    let row = |role: &RoleStatus| {
         let mut how = role.trouble.clone().unwrap_or_else(|| "runs".to_owned());
         if role.restarts > 0 {
             how += &format!(", restarted {}", plural(role.restarts as usize, "time"));
@@ -201,6 +202,28 @@ fn roles(daemon: &DaemonStatus) -> String {
         vec![role.name.clone(), pid, generation, how]
     };
     "\nroles\n".to_owned() + &columns(2, &daemon.roles.iter().map(row).collect::<Vec<_>>())
+}
+
+/// What the roles may do: what each keeps, and what else holds it back.
+fn rights(daemon: &DaemonStatus) -> String {
+    let row = |role: &RoleStatus| {
+        let rights = role.rights.as_ref()?;
+        let kept = match (rights.all_of_the_daemon, rights.capabilities.as_slice()) {
+            (true, _) => "every capability of the daemon".to_owned(),
+            (false, []) => "no capability".to_owned(),
+            (false, kept) => kept.join(" "),
+        };
+        let landlock = rights.landlock.map(|version| format!("Landlock {version}"));
+        let also = [
+            rights.no_new_privileges.then(|| "no new privileges".to_owned()),
+            rights.seccomp.then(|| "seccomp".to_owned()),
+            landlock,
+        ];
+        let also: Vec<String> = also.into_iter().flatten().collect();
+        Some(vec![role.name.clone(), kept, also.join(", ")])
+    };
+    let rows: Vec<_> = daemon.roles.iter().filter_map(row).collect();
+    if rows.is_empty() { String::new() } else { "\nrights\n".to_owned() + &columns(2, &rows) }
 }
 
 fn router(router: &RouterStatus) -> Vec<String> {

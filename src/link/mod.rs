@@ -68,6 +68,9 @@ pub enum ToVrrp {
 /// Vrrp to supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromVrrp {
+    /// Said first, and only if it is so: the kernel restricts which files this process may open (Landlock), by rules of this
+    /// version.
+    Landlock(u32),
     /// The plan of this generation is in force.
     Applied(Generation),
     /// State on request.
@@ -123,6 +126,9 @@ pub enum ToChecker {
 /// Checker to supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromChecker {
+    /// Said first, and only if it is so: the kernel restricts which files this process may open (Landlock), by rules of this
+    /// version.
+    Landlock(u32),
     /// A server or a quorum changed, for those who asked to be told.
     News(News),
     /// Have a program run for a checker; answered with [`ToChecker::Ran`].
@@ -224,6 +230,9 @@ pub enum ToBfd {
 /// Bfd to supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromBfd {
+    /// Said first, and only if it is so: the kernel restricts which files this process may open (Landlock), by rules of this
+    /// version.
+    Landlock(u32),
     /// The plan of this generation is in force.
     Applied(Generation),
     /// State on request.

@@ -103,6 +103,11 @@ pub enum What {
         /// Will it go on as Master?
         on: bool,
     },
+    /// `no_confinement` of `global_defs`: what roles give up that are started from then on.
+    Confinement {
+        /// What they do not need?
+        on: bool,
+    },
     /// A setting of all routers together changes; their states are kept.
     VrrpField {
         /// keepalived's keyword.

@@ -76,6 +76,9 @@ pub struct DaemonPlan {
     pub reload_time: Option<ReloadTime>,
     /// `reload_file`.
     pub reload_marker: Option<ReloadMarker>,
+    /// `no_confinement`: roles that are started keep every right of the daemon.
+    #[serde(default)]
+    pub no_confinement: bool,
 }
 
 /// A file that says when to reload.
@@ -113,6 +116,7 @@ impl Default for DaemonPlan {
             strict: Vec::new(),
             reload_time: None,
             reload_marker: None,
+            no_confinement: false,
         }
     }
 }

@@ -103,6 +103,24 @@ pub struct RoleStatus {
     /// Messages that it did not take in time and that were dropped.
     #[serde(default)]
     pub dropped: u64,
+    /// What its process may do; `None` while it does not run.
+    #[serde(default)]
+    pub rights: Option<Rights>,
+}
+
+/// What a process may do, as the kernel tells it (proc_pid_status(5)).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rights {
+    /// Capabilities in force, as capabilities(7) calls them, in lower case without `CAP_`.
+    pub capabilities: Vec<String>,
+    /// Are these all that the supervisor has?
+    pub all_of_the_daemon: bool,
+    /// No program that it runs gets more.
+    pub no_new_privileges: bool,
+    /// System calls are refused to it by a filter (seccomp).
+    pub seccomp: bool,
+    /// Files are refused to it by rules of this version of Landlock; by its own word, as the kernel does not tell.
+    pub landlock: Option<u32>,
 }
 
 /// The vrrp role's view.

@@ -3,6 +3,7 @@
 pub mod bfd;
 pub mod checker;
 pub mod compile;
+pub mod confinement;
 mod held_addresses;
 pub mod ipvs_worker;
 mod lateness;

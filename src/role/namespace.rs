@@ -1,14 +1,16 @@
 //! Network namespaces: where the daemon lives, and where its IPVS table is.
 
 use nix::sched::{CloneFlags, setns};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Set when the command line has chosen (`-s`), which the configuration does not override.
 static CHOSEN: OnceLock<()> = OnceLock::new();
 
-/// Where the IPVS table is, if not where the process lives.
-static IPVS: OnceLock<PathBuf> = OnceLock::new();
+/// Where the IPVS table is, if not where the process lives; open if it is an open file of another process, which a process
+/// with fewer rights than that one may not open (ptrace(2), "access mode checking").
+static IPVS: OnceLock<(PathBuf, Option<File>)> = OnceLock::new();
 
 /// Moves the calling thread, and with it every process and thread that it starts, into a network namespace that
 /// `ip netns add` made. The error is a sentence.
@@ -25,11 +27,15 @@ pub fn path_of(name: &str) -> PathBuf {
 }
 
 fn enter_path(path: &Path) -> Result<(), String> {
-    let shown = path.display();
-    let namespace = std::fs::File::open(path).map_err(|error| {
-        format!("there is no network namespace {shown} ({error}): make it with ip netns add")
+    let namespace = File::open(path).map_err(|error| {
+        format!("there is no network namespace {} ({error}): make it with ip netns add", path.display())
     })?;
-    setns(namespace, CloneFlags::CLONE_NEWNET).map_err(|error| format!("cannot enter {shown}: {error}"))
+    enter_open(path, &namespace)
+}
+
+fn enter_open(path: &Path, namespace: &File) -> Result<(), String> {
+    setns(namespace, CloneFlags::CLONE_NEWNET)
+        .map_err(|error| format!("cannot enter {}: {error}", path.display()))
 }
 
 /// From now on the configuration's `net_namespace` means nothing to this process.
@@ -47,14 +53,19 @@ pub fn enter_configured(name: &str) {
     }
 }
 
-/// Where [`enter_ipvs`] goes.
+/// Where [`enter_ipvs`] goes. Call it before the process gives rights up.
 pub fn set_ipvs(path: PathBuf) {
-    IPVS.get_or_init(|| path);
+    let open = if path.starts_with("/proc") { File::open(&path).ok() } else { None };
+    IPVS.get_or_init(|| (path, open));
 }
 
 /// Moves the calling thread to where the IPVS table is (`net_namespace_ipvs`).
 pub fn enter_ipvs() -> Result<(), String> {
-    IPVS.get().map_or(Ok(()), |path| enter_path(path))
+    match IPVS.get() {
+        None => Ok(()),
+        Some((path, Some(namespace))) => enter_open(path, namespace),
+        Some((path, None)) => enter_path(path),
+    }
 }
 
 #[cfg(test)]

@@ -74,6 +74,8 @@ pub struct Child {
     pub unanswered: u32,
     /// How it ends.
     pub end: End,
+    /// The version of Landlock that restricts it, by its own word.
+    pub landlock: Option<u32>,
     worker: Worker,
     frames: mpsc::Sender<Vec<u8>>,
     signals: mpsc::Sender<Signal>,
@@ -100,9 +102,20 @@ impl Child {
         let to = Sink { worker, incarnation, events: events.clone() };
         let reader = tokio::spawn(read_reports(read, to.clone()));
         tokio::spawn(wait(process, orders, reader, to));
-        let (generation, unanswered) = (None, 0);
+        let (generation, unanswered, landlock) = (None, 0, None);
         let (started, end) = (Instant::now(), End::No);
-        Ok(Child { pid, incarnation, started, generation, unanswered, end, worker, frames, signals })
+        Ok(Child {
+            pid,
+            incarnation,
+            started,
+            generation,
+            unanswered,
+            end,
+            landlock,
+            worker,
+            frames,
+            signals,
+        })
     }
 
     /// Queues a plan; false if it cannot be.

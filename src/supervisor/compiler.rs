@@ -48,6 +48,7 @@ async fn run(settings: &Settings, generation: Generation) -> Result<Compiled, St
     if let Some(name) = &settings.namespace {
         command.args(["--namespace", name]);
     }
+    command.args(settings.settled.then_some("--settled"));
     for (wanted, flag) in [(settings.want_vrrp, "--vrrp"), (settings.want_checker, "--check")] {
         command.args(wanted.then_some(flag));
     }

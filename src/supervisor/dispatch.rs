@@ -2,8 +2,11 @@
 
 use super::start::tell;
 use crate::cli::Options;
+use crate::link::frame::encode;
+use crate::link::{FromBfd, FromChecker, FromVrrp};
 use crate::plan::Generation;
 use crate::role::compile::{self, CompileRequest};
+use crate::role::confinement::{self, profile};
 use crate::role::{self, Role};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -11,18 +14,47 @@ use std::process::ExitCode;
 
 /// Runs `role` on its link until it ends.
 pub fn run(role: Role, link: UnixStream, options: &Options) -> ExitCode {
-    if options.namespace.is_some() {
+    if options.namespace.is_some() || options.settled {
         role::namespace::choose();
     }
     if let Some(path) = &options.ipvs_namespace {
         role::namespace::set_ipvs(path.clone());
     }
+    let confine = |link: &UnixStream| confine(role, link, options);
+    if role != Role::Vrrp {
+        confine(&link);
+    }
     match role {
-        Role::Vrrp => role::vrrp::run(link, options.record.as_deref()),
+        Role::Vrrp => role::vrrp::run(link, options.record.as_deref(), confine),
         Role::Compile => compile::run_role(link, &request(options)),
         Role::Checker => role::checker::run(link),
         Role::Scripts => role::scripts::run(link),
         Role::Bfd => role::bfd::run(link),
+    }
+}
+
+/// Gives up what `role` does not need, unless told not to, and tells the supervisor what it could not see.
+fn confine(role: Role, link: &UnixStream, options: &Options) {
+    let enters_namespace = match role {
+        Role::Checker => options.ipvs_namespace.is_some(),
+        Role::Compile => !options.settled,
+        _ => false,
+    };
+    let Some(mut profile) = profile(role, enters_namespace).filter(|_| !options.unconfined) else { return };
+    if options.core_dump {
+        // The kernel writes a core file as the process that dies, wherever core_pattern says.
+        profile.files = None;
+    }
+    let Some(version) = confinement::confine(&profile) else { return };
+    let message = match role {
+        Role::Vrrp => encode(&FromVrrp::Landlock(version)),
+        Role::Checker => encode(&FromChecker::Landlock(version)),
+        Role::Bfd => encode(&FromBfd::Landlock(version)),
+        Role::Compile | Role::Scripts => return,
+    };
+    // The link is new: there is room for a few octets. If it has ended already, the role sees that next.
+    if let Ok(frame) = message {
+        (&*link).write_all(&frame).ok();
     }
 }
 

@@ -48,6 +48,7 @@ pub fn settle(settings: &mut Settings, global: &GlobalPlan) -> Result<Home, Stri
             .map_err(|error| format!("net_namespace {name}: {error}; nothing was started"))?;
         tracing::info!("in network namespace {name}");
     }
+    settings.settled = true;
     settings.take_names(daemon);
     settings.launcher.record = record_path(&settings.pid_file);
     if let Some(directory) = settings.pid_file.parent().filter(|path| path.starts_with("/run/keepalived")) {
@@ -67,6 +68,20 @@ pub fn settle(settings: &mut Settings, global: &GlobalPlan) -> Result<Home, Stri
 pub fn adopt(settings: &mut Settings, global: &GlobalPlan) {
     if let Some(limit) = global.daemon.stop_limit {
         settings.limits.stop = limit;
+    }
+    let before = std::mem::replace(&mut settings.launcher.no_confinement, global.daemon.no_confinement);
+    match (before, global.daemon.no_confinement) {
+        (false, true) => {
+            tracing::warn!(
+                "no_confinement: roles that are started from now on keep every right of the daemon"
+            );
+        }
+        (true, false) => {
+            tracing::info!(
+                "no_confinement ends: roles that are started from now on keep what they need only"
+            );
+        }
+        _ => {}
     }
 }
 

@@ -264,6 +264,7 @@ impl Supervisor {
                     Report::Overrides(overrides) => self.keep_overrides(overrides),
                     Report::Traffic(number, result) => self.on_traffic(number, result),
                     Report::Answer(number, answer) => self.checker_asks.answered(number, answer),
+                    Report::Landlock(version) => child.landlock = Some(version),
                     Report::Alive => {}
                     // Its exit follows, and is logged.
                     Report::Stopped => {}

@@ -60,6 +60,8 @@ pub struct Settings {
     pub named: [bool; 4],
     /// `-s`: overrides the configuration's `net_namespace`.
     pub namespace: Option<String>,
+    /// This process is in the network namespace in which the daemon lives.
+    pub settled: bool,
     /// `-u`: overrides the configuration's `umask`.
     pub umask: Option<u32>,
     /// Where state files are written: `$TMPDIR` if that is an absolute path, else `/tmp`, as in keepalived.
@@ -79,7 +81,11 @@ impl Settings {
             std::path::absolute(given.as_deref().unwrap_or(Path::new(default)))
         };
         Ok(Settings {
-            launcher: Launcher::own_image(options.log()),
+            launcher: Launcher {
+                core_dump: options.core_dump || options.core_dump_pattern.is_some(),
+                unconfined: options.unconfined,
+                ..Launcher::own_image(options.log())
+            },
             configuration: std::path::absolute(&options.file)?,
             config_id: options.config_id.clone(),
             want_vrrp: options.want_vrrp(),
@@ -107,6 +113,7 @@ impl Settings {
             named: [&options.pid, &options.vrrp_pid, &options.checkers_pid, &options.bfd_pid]
                 .map(Option::is_some),
             namespace: options.namespace.clone(),
+            settled: options.namespace.is_some(),
             umask: options.umask,
             dump_directory: std::env::var_os("TMPDIR")
                 .map(PathBuf::from)
@@ -198,6 +205,12 @@ pub struct Launcher {
     pub ipvs_namespace: Option<PathBuf>,
     /// Where the vrrp role notes what its successor must know.
     pub record: Option<PathBuf>,
+    /// Roles may leave core files: `-m`, `-M`.
+    pub core_dump: bool,
+    /// Roles keep every right of this process: `--unconfined`.
+    pub unconfined: bool,
+    /// The same, for `no_confinement` in the configuration in force.
+    pub no_confinement: bool,
 }
 
 impl Launcher {
@@ -209,6 +222,9 @@ impl Launcher {
             log,
             ipvs_namespace: None,
             record: None,
+            core_dump: false,
+            unconfined: false,
+            no_confinement: false,
         }
     }
 
@@ -222,6 +238,8 @@ impl Launcher {
         if let Some(path) = self.record.as_ref().filter(|_| role == Role::Vrrp) {
             command.arg("--record").arg(path);
         }
+        command.args(self.core_dump.then_some("--core-dump"));
+        command.args((self.unconfined || self.no_confinement).then_some("--unconfined"));
         command.env_remove(super::upgrade::INHERITED).env_remove(super::upgrade::PREVIOUS);
         // A process group of its own: what a terminal sends to the foreground reaches the supervisor alone.
         command.process_group(0).stdout(std::process::Stdio::null());

@@ -1,5 +1,6 @@
 //! The status: the supervisor's own facts and a snapshot of each role, within a time limit.
 
+use super::privileges::rights_of;
 use super::run::Supervisor;
 use super::worker::{Order, Snapshot, Worker};
 use crate::link::control::Answer;
@@ -125,6 +126,7 @@ impl Supervisor {
             restarts: slot.restarts,
             dropped: slot.dropped,
             generation: slot.child.as_ref().and_then(|child| child.generation),
+            rights: slot.child.as_ref().and_then(|child| rights_of(child.pid, child.landlock)),
             trouble: slot.trouble(&self.settings.limits).or_else(|| {
                 let late = self.status.waiting.contains(&slot.worker);
                 late.then(|| format!("did not answer within {limit} s"))

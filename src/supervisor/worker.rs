@@ -57,6 +57,8 @@ pub enum Order {
 /// What a role says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
+    /// Its process is restricted by Landlock of this version.
+    Landlock(u32),
     /// The plan of this generation is in force.
     Applied(Generation),
     /// A snapshot with its number.
@@ -262,6 +264,7 @@ impl Worker {
     pub fn next_report(self, decoder: &mut Decoder) -> Result<Option<Report>, FrameError> {
         Ok(match self {
             Worker::Checker => decoder.message::<FromChecker>()?.map(|message| match message {
+                FromChecker::Landlock(version) => Report::Landlock(version),
                 FromChecker::Applied(generation) => Report::Applied(generation),
                 FromChecker::Snapshot(number, status) => Report::Snapshot(number, Snapshot::Checker(status)),
                 FromChecker::Alive(_) => Report::Alive,
@@ -279,6 +282,7 @@ impl Worker {
                 FromChecker::Stopped => Report::Stopped,
             }),
             Worker::Vrrp => decoder.message::<FromVrrp>()?.map(|message| match message {
+                FromVrrp::Landlock(version) => Report::Landlock(version),
                 FromVrrp::Applied(generation) => Report::Applied(generation),
                 FromVrrp::Snapshot(number, status) => Report::Snapshot(number, Snapshot::Vrrp(status)),
                 FromVrrp::Alive(_) => Report::Alive,
@@ -298,6 +302,7 @@ impl Worker {
                 FromScripts::Stopped => Report::Stopped,
             }),
             Worker::Bfd => decoder.message::<FromBfd>()?.map(|message| match message {
+                FromBfd::Landlock(version) => Report::Landlock(version),
                 FromBfd::Applied(generation) => Report::Applied(generation),
                 FromBfd::Snapshot(number, status) => Report::Snapshot(number, Snapshot::Bfd(status)),
                 FromBfd::Alive(_) => Report::Alive,

@@ -5,8 +5,10 @@
 
 pub mod bfd_socket;
 pub mod calendar;
+pub mod capabilities;
 pub mod child;
 pub mod clock;
+pub mod landlock;
 pub mod link_state;
 pub mod membership;
 mod mmsg;
@@ -15,6 +17,7 @@ pub mod packet_socket;
 pub mod poll;
 pub mod process;
 pub mod readable;
+pub mod seccomp;
 pub mod shared_words;
 
 pub mod timer;

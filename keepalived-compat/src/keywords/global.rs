@@ -177,6 +177,7 @@ const GLOBAL_DEFS: &[Keyword] = &[
     works("vip_lease", 0, "[BOOL] (a keyword of holdfast)").takes(Bool).lenient(),
     works("no_handover", 0, "[BOOL] (a keyword of holdfast)").takes(Bool).lenient(),
     works("no_resume", 0, "[BOOL] (a keyword of holdfast)").takes(Bool).lenient(),
+    works("no_confinement", 0, "[BOOL] (a keyword of holdfast)").takes(Bool).lenient(),
     accepted("vrrp_netlink_cmd_rcv_bufs", 1, "BYTES", "a lost netlink message is noticed and made good by a fresh dump").takes(Number(0, U32)).lenient(),
     accepted("vrrp_netlink_cmd_rcv_bufs_force", 0, "[BOOL]", "a lost netlink message is noticed and made good by a fresh dump").takes(Bool),
     accepted("vrrp_netlink_monitor_rcv_bufs", 1, "BYTES", "a lost netlink message is noticed and made good by a fresh dump").takes(Number(0, U32)).lenient(),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::net::Priority;
 use crate::plan::Generation;
-use crate::report::{BfdSessionStatus, BfdStatus, RoleStatus, VERSION, VrrpStatus};
+use crate::report::{BfdSessionStatus, BfdStatus, Rights, RoleStatus, VERSION, VrrpStatus};
 
 fn role(name: &str, trouble: Option<&str>) -> RoleStatus {
     RoleStatus {
@@ -11,6 +11,7 @@ fn role(name: &str, trouble: Option<&str>) -> RoleStatus {
         generation: Some(Generation(2)),
         trouble: trouble.map(str::to_owned),
         dropped: 0,
+        rights: None,
     }
 }
 
@@ -99,6 +100,34 @@ fn the_screen_of_a_healthy_backup() {
          \n\
          virtual routers\n\
          \x20 web  BACKUP  1 h 1 min  eth0 VRID 51  priority 100 of 150  10.0.0.2 speaks with priority 150\n"
+    );
+}
+
+#[test]
+fn it_says_what_each_role_may_do() {
+    let mut status = status();
+    let words = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let vrrp = Rights {
+        capabilities: words(&["net_admin", "net_raw"]),
+        all_of_the_daemon: false,
+        no_new_privileges: true,
+        seccomp: true,
+        landlock: Some(7),
+    };
+    let scripts = Rights { capabilities: words(&["chown"]), all_of_the_daemon: true, ..Rights::default() };
+    let old_kernel = Rights { no_new_privileges: true, ..Rights::default() };
+    let with = |name: &str, rights: Rights| RoleStatus { rights: Some(rights), ..role(name, None) };
+    status.daemon.roles =
+        vec![role("checker", None), with("vrrp", vrrp), with("scripts", scripts), with("bfd", old_kernel)];
+    let page = render(&status);
+    let lines: Vec<&str> = page.lines().skip_while(|line| *line != "rights").skip(1).collect();
+    assert_eq!(
+        lines,
+        [
+            "  vrrp     net_admin net_raw               no new privileges, seccomp, Landlock 7",
+            "  scripts  every capability of the daemon",
+            "  bfd      no capability                   no new privileges",
+        ]
     );
 }
 

@@ -38,6 +38,12 @@ impl fmt::Display for Change {
             What::Resume { on: false } => {
                 f.write_str("no_resume: a vrrp role that dies and is restarted will begin a new election")
             }
+            What::Confinement { on: true } => {
+                f.write_str("no_confinement ends: roles that are started from then on keep what they need only")
+            }
+            What::Confinement { on: false } => f.write_str(
+                "no_confinement: roles that are started from then on keep every right; those that run stay as they are",
+            ),
             What::VrrpField { field, old, new, meaning } => write!(f, "{field}: {old} -> {new}: {meaning}"),
             What::Filter { old, new } => write!(f, "the packet filter: {old} -> {new}"),
             What::Process { role } => {

@@ -97,7 +97,7 @@ fn kind(text: &mut Text, checker: &CheckerPlan) {
                     text.property("Name", session);
                     text.title(format_args!("Alpha is {}", if checker.alpha { "ON" } else { "OFF" }));
                 }
-                CheckKind::Ping | CheckKind::Tcp | CheckKind::Talk(_) | CheckKind::Http(_) => {}
+                CheckKind::Ping | CheckKind::Tcp | CheckKind::Talk(_) | CheckKind::Grpc(_) | CheckKind::Http(_) => {}
             }
         }
     }
@@ -108,6 +108,7 @@ fn web(text: &mut Text, method: &str, check: &HttpCheck) {
         HttpVersion::V1_0 => "1.0",
         HttpVersion::V1_0Close => "1.0C",
         HttpVersion::V1_1 => "1.1",
+        HttpVersion::V2 => "2",
     };
     text.property("Keepalive method", format_args!("{method}, http protocol {version}"));
     let set = |on: bool| if on { "set" } else { "unset" };

@@ -37,10 +37,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::thread;
 use std::time::Duration;
-use survival::{Orphan, open_record};
+use survival::Orphan;
+pub(super) use survival::open_record;
 
 const LINK: u64 = 0;
 const MONITOR: u64 = 1;
@@ -131,8 +131,7 @@ pub struct Driver {
 
 impl Driver {
     /// Opens everything and learns the interfaces. The plan comes over the link.
-    pub fn start(link: UnixStream, record: Option<&Path>) -> io::Result<Driver> {
-        let record = open_record(record)?;
+    pub fn start(link: UnixStream, record: Option<Record>) -> io::Result<Driver> {
         // A page that was swapped out delays an advertisement; not being allowed to lock is no reason not to run.
         if let Err(error) = process::lock_memory() {
             tracing::debug!("memory is not locked: {error}");

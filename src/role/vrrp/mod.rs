@@ -26,9 +26,15 @@ use std::process::ExitCode;
 const EXIT_FAILED: u8 = 1;
 
 /// Runs until the supervisor says stop or is gone. Logging must be set up; needs CAP_NET_ADMIN and CAP_NET_RAW.
-/// `record`: where the next process finds what it must know if this one dies.
-pub fn run(link: UnixStream, record: Option<&Path>) -> ExitCode {
-    match driver::Driver::start(link, record).and_then(driver::Driver::run) {
+/// `record`: where the next process finds what it must know if this one dies. `confine` gives up what the role does not
+/// need from then on: the record is the only file that it opens to write.
+pub fn run(link: UnixStream, record: Option<&Path>, confine: impl FnOnce(&UnixStream)) -> ExitCode {
+    let life = || {
+        let record = driver::open_record(record)?;
+        confine(&link);
+        driver::Driver::start(link, record)?.run()
+    };
+    match life() {
         Ok(()) => ExitCode::from(EXIT_STOPPED),
         Err(error) => {
             tracing::error!("the vrrp role ends: {error}; no advertisement is sent until it is restarted");

@@ -10,6 +10,9 @@ use crate::netlink::virtual_link::{LinkChange, NewLink};
 use crate::netlink::{Link, NetlinkError};
 use crate::plan::vmac::{Filter, FilterSettings, VirtualLinkKind, VirtualLinkPlan};
 use crate::vrrp::AddressOp;
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::thread;
@@ -408,8 +411,14 @@ fn is_gone(process: u32) -> bool {
     if process == std::process::id() {
         return false;
     }
-    let name = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
-    !name.starts_with("holdfast")
+    match std::fs::read_to_string(format!("/proc/{process}/comm")) {
+        Ok(name) => !name.starts_with("holdfast"),
+        // It may be there and be hidden from this process (hidepid= of proc(5)).
+        Err(_) => match i32::try_from(process) {
+            Ok(process) if process > 0 => kill(Pid::from_raw(process), None) == Err(Errno::ESRCH),
+            _ => true,
+        },
+    }
 }
 
 /// Is it what the plan would make?

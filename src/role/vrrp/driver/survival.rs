@@ -38,7 +38,7 @@ impl Orphan {
 
 /// Takes the record over. Without one the role runs, but its successor begins anew. Fails only when another vrrp
 /// role keeps it, which must not speak at the same time.
-pub(super) fn open_record(path: Option<&Path>) -> io::Result<Option<Record>> {
+pub fn open_record(path: Option<&Path>) -> io::Result<Option<Record>> {
     let Some(path) = path else { return Ok(None) };
     match Record::open(path) {
         Ok(record) => Ok(Some(record)),
