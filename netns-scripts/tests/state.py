@@ -1,10 +1,12 @@
-"""Compares the state files of keepalived and of holdfast for one configuration: state.py KEEPALIVED_DIR OURS_DIR.
+"""Compares the state files of keepalived and of holdfast for one configuration: state.py KEEPALIVED_DIR OURS_DIR [FILE...].
+Without FILE: keepalived.json, .data and .stats; a FILE (keepalived_bfd.data) is compared line by line.
 
 A field that keepalived has and holdfast has not, or of another type, is a failure, and so is another value, but for what
 cannot be equal: moments, secrets (holdfast hides them), the wording of routes and rules, counters that run.
 """
 
 import json
+import re
 import sys
 
 DIFFERENT = {"last_transition", "auth_data", "vroutes", "vrules"}
@@ -57,9 +59,52 @@ def keys_of_stats(path):
     return [line.rsplit(":", 1)[0] if line.startswith(" ") else line for line in lines]
 
 
+# Lines of keepalived that tell of its own insides, of libraries, or of settings that holdfast resolves for each server.
+ABSENT = re.compile(
+    r"libnftnl|SNMP socket|DBus service|Default script uid|Smtp HELO name|current realtime|Router ID|"
+    r"fd_|thread_|sands_|remote demand|!poll|poll,|remote tx intv|remote detection|last.seen|"
+    r"connection timeout|Hashed|persistence granularity|reloaded|previous effective|Current weight|Default delay before|"
+    r"Alive:|VIP Range|Retry|System is compiled|VirtualHost|Last |Failed URL|SNMP name|Delay before retry|"
+    r"Retries iterations|Inhibit on failure is OFF|Tracked BFDs|two|Checker [Tt]rack|Tracking RS|\\[192.0.2.21\\]:tcp:80$"
+)
+# Lines whose values are a matter of chance, of time, or not held by both.
+LOOSE = re.compile(r"discriminator|diag|state|alive|failed checkers|RS set|Up|Has run|Retries|effective weight|quorum_state|intv|time|script$")
+
+
+def lines_of(path):
+    found = []
+    for line in open(path, encoding="utf-8").read().split("\n"):
+        if line.strip():
+            label, _, value = line.strip().partition(" = ")
+            found.append((label, value))
+    return found
+
+
+def compare_lines(name, theirs, ours, faults):
+    """Every line of ours is one of theirs, in their order; every line of theirs is one of ours, but for those ABSENT."""
+    theirs, ours, at = lines_of(theirs), lines_of(ours), 0
+    for label, value in ours:
+        after = at
+        while after < len(theirs) and theirs[after][0] != label:
+            after += 1
+        if after == len(theirs):
+            faults.append(f"{name}: {label!r} is not among keepalived's lines from {theirs[at:at + 1]} on")
+            continue
+        faults += [f"{name}: {' = '.join(line)!r} is missing" for line in theirs[at:after] if not ABSENT.search(line[0])]
+        at = after + 1
+        if theirs[after][1] != value and not LOOSE.search(label):
+            faults.append(f"{name}: {label} is {value!r} instead of {theirs[after][1]!r}")
+    faults += [f"{name}: {' = '.join(line)!r} is missing" for line in theirs[at:] if not ABSENT.search(line[0])]
+
+
 def main():
     theirs, ours = sys.argv[1:3]
     faults = []
+    if sys.argv[3:]:
+        for name in sys.argv[3:]:
+            compare_lines(name, f"{theirs}/{name}", f"{ours}/{name}", faults)
+        print("\n".join(faults))
+        sys.exit(bool(faults))
     compare_json(json.load(open(f"{theirs}/keepalived.json")), json.load(open(f"{ours}/keepalived.json")), faults)
     their_data, our_data = properties(f"{theirs}/keepalived.data"), properties(f"{ours}/keepalived.data")
     for name, wanted in their_data.items():

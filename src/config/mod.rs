@@ -12,6 +12,7 @@ mod notify;
 mod process;
 mod scripts;
 mod vrrp;
+mod written;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -58,6 +59,7 @@ fn lower_servers<V: Borrow<VirtualServer>>(
         not_yet: Vec::new(),
         processes: process::processes(config),
         daemon: process::daemon(config),
+        written: written::written(config),
     };
     let mut scripts = scripts::lower(config, &vrrp, &lvs, generation, &mut out);
     *scripts.notify = notify::lower(config, hooks, !lvs.virtual_servers.is_empty());

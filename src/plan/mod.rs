@@ -17,6 +17,7 @@ pub mod vmac;
 pub mod vrrp;
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Counts configurations: 1 for the first, one more for each accepted reload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,4 +58,7 @@ pub struct GlobalPlan {
     pub processes: process::ProcessPlans,
     /// Where the daemon lives, and what its files are called.
     pub daemon: process::DaemonPlan,
+    /// `global_defs` as it is written, for state files alone: keyword to value, the last one of each; times in seconds.
+    /// Empty for a bare keyword and for what a plan holds in another form.
+    pub written: BTreeMap<String, String>,
 }

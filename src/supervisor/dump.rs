@@ -4,8 +4,9 @@
 use super::run::Supervisor;
 use super::worker::{Order, Snapshot, Worker};
 use crate::plan::process::DaemonPlan;
+use crate::report::bfd::BfdStatus;
 use crate::report::dumps::{self, Cleared, Facts};
-use crate::report::{ScriptsStatus, VrrpStatus};
+use crate::report::{CheckerStatus, ScriptsStatus, VrrpStatus};
 use nix::fcntl::OFlag;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions, Permissions};
@@ -27,7 +28,7 @@ const UMASK: u32 = 0o177;
 /// A file, or what is done after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dump {
-    /// SIGUSR1: `keepalived.data`.
+    /// SIGUSR1: `keepalived.data`, and a file for each of keepalived's other processes.
     Data,
     /// SIGUSR2: `keepalived.stats`.
     Stats,
@@ -44,8 +45,12 @@ pub struct Dumps {
     round: u64,
     until: Option<Instant>,
     waiting: Vec<Worker>,
+    /// Not only the roles that every file needs.
+    asked_all: bool,
     vrrp: Option<VrrpStatus>,
     scripts: Option<ScriptsStatus>,
+    checker: Option<CheckerStatus>,
+    bfd: Option<BfdStatus>,
     transitions: BTreeMap<String, Duration>,
     cleared: Cleared,
     writer: Option<tokio::task::JoinHandle<()>>,
@@ -66,7 +71,8 @@ impl Dumps {
         match snapshot {
             Snapshot::Vrrp(vrrp) => self.vrrp = Some(vrrp.clone()),
             Snapshot::Scripts(scripts) => self.scripts = Some(scripts.clone()),
-            Snapshot::Checker(_) | Snapshot::Bfd(_) => {}
+            Snapshot::Checker(checker) => self.checker = Some(checker.clone()),
+            Snapshot::Bfd(bfd) => self.bfd = Some(bfd.clone()),
         }
     }
 
@@ -88,12 +94,15 @@ impl Supervisor {
     /// A signal asks for a file. Signals that come while the roles are asked share the answer.
     pub(super) fn ask_dump(&mut self, dump: Dump) {
         self.dumps.wanted.insert(dump);
-        if self.dumps.until.is_none() {
+        // One that comes late is answered by a round of its own if it needs somebody who was not asked.
+        let data = self.dumps.wanted.contains(&Dump::Data);
+        if self.dumps.until.is_none() || (data && !self.dumps.asked_all) {
             self.dumps.round += 1;
+            self.dumps.asked_all = data;
             self.dumps.until = Some(Instant::now() + self.settings.limits.snapshot);
             let number = FIRST_NUMBER + self.dumps.round;
             let asked = self.slots.iter().filter(|slot| {
-                matches!(slot.worker, Worker::Vrrp | Worker::Scripts)
+                (data || matches!(slot.worker, Worker::Vrrp | Worker::Scripts))
                     && slot.child.as_ref().is_some_and(|child| child.send_order(Order::Snapshot(number)))
             });
             self.dumps.waiting = asked.map(|slot| slot.worker).collect();
@@ -106,8 +115,13 @@ impl Supervisor {
         let slots = &self.slots;
         let running = |worker: &Worker| slots.iter().any(|s| s.worker == *worker && s.child.is_some());
         self.dumps.waiting.retain(running);
-        let needs_scripts = self.dumps.wanted.iter().any(|dump| matches!(dump, Dump::Data | Dump::Json));
-        let waits = |worker: &Worker| *worker == Worker::Vrrp || needs_scripts;
+        let data = self.dumps.wanted.contains(&Dump::Data);
+        let needs_scripts = data || self.dumps.wanted.contains(&Dump::Json);
+        let waits = |worker: &Worker| match worker {
+            Worker::Vrrp => true,
+            Worker::Scripts => needs_scripts,
+            Worker::Checker | Worker::Bfd => data,
+        };
         if self.dumps.waiting.iter().any(waits) && now < until {
             return;
         }
@@ -115,36 +129,8 @@ impl Supervisor {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.dumps.note_transitions(wall);
         let wanted = std::mem::take(&mut self.dumps.wanted);
-        let (vrrp, scripts) = (self.dumps.vrrp.take(), self.dumps.scripts.take());
-        let Some(vrrp) = vrrp else {
-            let names: Vec<_> = wanted.into_iter().map(file_name).collect();
-            return tracing::warn!(
-                "{} not written: the vrrp role does not run or does not answer; see holdfastctl status",
-                names.join(", ")
-            );
-        };
-        let facts = Facts {
-            plans: &self.plans.whole(),
-            vrrp: &vrrp,
-            scripts: scripts.as_ref(),
-            transitions: &self.dumps.transitions,
-            cleared: &self.dumps.cleared,
-        };
-        let daemon = &self.plans.global.daemon;
-        let text = |dump: Dump| {
-            let text = match dump {
-                Dump::Data => Some(dumps::data(&facts)),
-                Dump::Stats | Dump::StatsClear => Some(dumps::stats(&facts)),
-                Dump::Json => dumps::json(&facts, daemon.json_version),
-            };
-            text.map(|text| (path_of(dump, daemon, &self.settings.dump_directory), text))
-        };
-        let files: Vec<(PathBuf, String)> = wanted.iter().copied().filter_map(text).collect();
-        if wanted.contains(&Dump::StatsClear) {
-            let routers = vrrp.routers.iter().map(|router| (router.name.as_str(), &router.counters));
-            self.dumps.cleared.clear(routers);
-        }
-        let mode = 0o666 & !(self.settings.umask.or(daemon.umask).unwrap_or(UMASK) | 0o002);
+        let files = self.files(&wanted);
+        let mode = 0o666 & !(self.settings.umask.or(self.plans.global.daemon.umask).unwrap_or(UMASK) | 0o002);
         let before = self.dumps.writer.take();
         self.dumps.writer = Some(tokio::spawn(async move {
             if let Some(before) = before {
@@ -155,28 +141,99 @@ impl Supervisor {
             tokio::task::spawn_blocking(write).await.ok();
         }));
     }
-}
 
-fn file_name(dump: Dump) -> &'static str {
-    match dump {
-        Dump::Data => "keepalived.data",
-        Dump::Stats | Dump::StatsClear => "keepalived.stats",
-        Dump::Json => "keepalived.json",
+    /// What is written where. A process that does not run writes no file, as in keepalived.
+    fn files(&mut self, wanted: &BTreeSet<Dump>) -> Vec<(PathBuf, String)> {
+        let plans = self.plans.whole();
+        let Dumps { vrrp, scripts, checker, bfd, .. } = &mut self.dumps;
+        let (vrrp, scripts, checker, bfd) = (vrrp.take(), scripts.take(), checker.take(), bfd.take());
+        let mut files: Vec<(Process, Dump, String)> = Vec::new();
+        if wanted.contains(&Dump::Data) {
+            files.push((Process::Parent, Dump::Data, dumps::parent(&plans)));
+            files.extend(checker.map(|status| (Process::Checker, Dump::Data, dumps::check(&plans, &status))));
+            files.extend(bfd.map(|status| (Process::Bfd, Dump::Data, dumps::bfd(&plans, &status))));
+        }
+        if let Some(vrrp) = &vrrp {
+            let facts = Facts {
+                plans: &plans,
+                vrrp,
+                scripts: scripts.as_ref(),
+                transitions: &self.dumps.transitions,
+                cleared: &self.dumps.cleared,
+            };
+            let version = plans.global.daemon.json_version;
+            let text = |dump: &Dump| match dump {
+                Dump::Data => Some(dumps::data(&facts)),
+                Dump::Stats | Dump::StatsClear => Some(dumps::stats(&facts)),
+                Dump::Json => dumps::json(&facts, version),
+            };
+            files.extend(wanted.iter().filter_map(|dump| Some((Process::Vrrp, *dump, text(dump)?))));
+            if wanted.contains(&Dump::StatsClear) {
+                let routers = vrrp.routers.iter().map(|router| (router.name.as_str(), &router.counters));
+                self.dumps.cleared.clear(routers);
+            }
+        } else if !plans.vrrp.routers.is_empty() || wanted.iter().any(|dump| *dump != Dump::Data) {
+            let names: Vec<_> = wanted.iter().map(|dump| file_name(Process::Vrrp, *dump)).collect();
+            tracing::warn!(
+                "{} not written: the vrrp role does not run or does not answer; see holdfastctl status",
+                names.join(", ")
+            );
+        }
+        let directory = &self.settings.dump_directory;
+        let daemon = &plans.global.daemon;
+        files.into_iter().map(|(of, dump, text)| (path_of(of, dump, daemon, directory), text)).collect()
     }
 }
 
-/// Where keepalived writes: `state_dump_file` moves the first of them only, and `data_use_instance` puts namespace and
+/// Which of keepalived's processes would write the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Process {
+    Vrrp,
+    Checker,
+    Bfd,
+    Parent,
+}
+
+impl Process {
+    /// What stands before the last dot of its file.
+    fn suffix(self) -> &'static str {
+        match self {
+            Process::Vrrp => "",
+            Process::Checker => "_check",
+            Process::Bfd => "_bfd",
+            Process::Parent => "_parent",
+        }
+    }
+}
+
+fn file_name(of: Process, dump: Dump) -> String {
+    match dump {
+        Dump::Data => format!("keepalived{}.data", of.suffix()),
+        Dump::Stats | Dump::StatsClear => "keepalived.stats".to_owned(),
+        Dump::Json => "keepalived.json".to_owned(),
+    }
+}
+
+/// Where keepalived writes: `state_dump_file` moves the files of SIGUSR1 only, and `data_use_instance` puts namespace and
 /// instance into its name (`keepalived.NAMESPACE_INSTANCE.data`).
-fn path_of(dump: Dump, daemon: &DaemonPlan, directory: &Path) -> PathBuf {
-    let usual = directory.join(file_name(dump));
+fn path_of(of: Process, dump: Dump, daemon: &DaemonPlan, directory: &Path) -> PathBuf {
+    let usual = directory.join(file_name(of, dump));
     if dump != Dump::Data {
         return usual;
     }
     let path = match daemon.state_dump_file.as_deref().map(Path::new) {
         Some(path) if path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
-            directory.join(path).join(file_name(dump))
+            directory.join(path).join(file_name(of, dump))
         }
-        Some(path) => directory.join(path),
+        Some(path) => {
+            let mut name = path.file_stem().unwrap_or_default().to_owned();
+            name.push(of.suffix());
+            if let Some(extension) = path.extension() {
+                name.push(".");
+                name.push(extension);
+            }
+            directory.join(path).with_file_name(name)
+        }
         None => usual,
     };
     let names: Vec<&str> =
@@ -251,7 +308,9 @@ mod tests {
     #[test]
     fn names_are_those_of_keepalived() {
         let directory = Path::new("/tmp");
-        let path = |dump, daemon: &DaemonPlan| path_of(dump, daemon, directory).display().to_string();
+        let path_for =
+            |of, dump, daemon: &DaemonPlan| path_of(of, dump, daemon, directory).display().to_string();
+        let path = |dump, daemon: &DaemonPlan| path_for(Process::Vrrp, dump, daemon);
         let plain = DaemonPlan::default();
         assert_eq!(path(Dump::Data, &plain), "/tmp/keepalived.data");
         assert_eq!(path(Dump::StatsClear, &plain), "/tmp/keepalived.stats");
@@ -261,6 +320,7 @@ mod tests {
             names_in_dumps: true,
             ..DaemonPlan::default()
         };
+        assert_eq!(path_for(Process::Parent, Dump::Data, &named), "/tmp/keepalived_parent.blue_foo.data");
         // As keepalived 2.2.7 does: the other two keep their names.
         assert_eq!(path(Dump::Data, &named), "/tmp/keepalived.blue_foo.data");
         assert_eq!(path(Dump::Json, &named), "/tmp/keepalived.json");
@@ -269,5 +329,8 @@ mod tests {
         let moved =
             DaemonPlan { state_dump_file: Some("/var/x/state.txt".to_owned()), ..DaemonPlan::default() };
         assert_eq!(path(Dump::Data, &moved), "/var/x/state.txt");
+        assert_eq!(path_for(Process::Bfd, Dump::Data, &moved), "/var/x/state_bfd.txt");
+        let bare = DaemonPlan { state_dump_file: Some("state".to_owned()), ..DaemonPlan::default() };
+        assert_eq!(path_for(Process::Checker, Dump::Data, &bare), "/tmp/state_check");
     }
 }

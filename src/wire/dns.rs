@@ -18,20 +18,27 @@ const MAX_NAME: usize = 255;
 /// The longest label.
 const MAX_LABEL: usize = 63;
 
-/// The number of a record type that `DNS_CHECK` knows, in any case.
+/// The record types that `DNS_CHECK` knows.
+const TYPES: [(&str, u16); 9] = [
+    ("A", 1),
+    ("NS", 2),
+    ("CNAME", 5),
+    ("SOA", 6),
+    ("MX", 15),
+    ("TXT", 16),
+    ("AAAA", 28),
+    ("RRSIG", 46),
+    ("DNSKEY", 48),
+];
+
+/// The number of a record type, in any case.
 pub fn record_type(name: &str) -> Option<u16> {
-    const TYPES: [(&str, u16); 9] = [
-        ("A", 1),
-        ("NS", 2),
-        ("CNAME", 5),
-        ("SOA", 6),
-        ("MX", 15),
-        ("TXT", 16),
-        ("AAAA", 28),
-        ("RRSIG", 46),
-        ("DNSKEY", 48),
-    ];
     TYPES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, number)| *number)
+}
+
+/// The name of such a number.
+pub fn type_name(number: u16) -> &'static str {
+    TYPES.iter().find(|(_, known)| *known == number).map_or("unknown", |(name, _)| name)
 }
 
 /// The message that asks for records of `record_type` of `name` (`.` or nothing is the root); `None` when the name has

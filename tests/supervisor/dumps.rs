@@ -11,6 +11,10 @@ pub const TESTS: &[Test] = &[
     ("a_link_in_the_place_of_a_state_file_is_replaced", a_link_in_the_place_of_a_state_file_is_replaced),
     ("a_state_file_that_cannot_be_written_is_named", a_state_file_that_cannot_be_written_is_named),
     ("without_the_vrrp_role_no_state_is_invented", without_the_vrrp_role_no_state_is_invented),
+    (
+        "a_node_without_virtual_routers_tells_of_its_servers",
+        a_node_without_virtual_routers_tells_of_its_servers,
+    ),
     ("a_role_that_does_not_answer_holds_nothing_up", a_role_that_does_not_answer_holds_nothing_up),
     ("a_reload_cannot_change_the_instance", a_reload_cannot_change_the_instance),
 ];
@@ -60,6 +64,17 @@ fn without_the_vrrp_role_no_state_is_invented() {
     lab.signal(Signal::SIGUSR2);
     lab.wait_for_log("keepalived.stats not written: the vrrp role does not run");
     assert_eq!(text(&lab, "keepalived.stats"), None);
+}
+
+fn a_node_without_virtual_routers_tells_of_its_servers() {
+    let lab = Lab::new(0, 1);
+    lab.wait_for_order("checker plan 1 of 1");
+    lab.signal(Signal::SIGUSR1);
+    lab.wait_for("keepalived_check.data", || text(&lab, "keepalived_check.data").is_some());
+    let check = text(&lab, "keepalived_check.data").expect("just seen");
+    assert!(check.contains("------< LVS Topology >------\n"), "{check}");
+    lab.wait_for("keepalived_parent.data", || text(&lab, "keepalived_parent.data").is_some());
+    assert_eq!((text(&lab, "keepalived.data"), text(&lab, "keepalived_bfd.data")), (None, None));
 }
 
 fn a_role_that_does_not_answer_holds_nothing_up() {

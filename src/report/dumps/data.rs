@@ -3,22 +3,23 @@
 //! Exporters differ in how they read it: one of them takes an instance for finished at the first line without `=`.
 //! So all lines with `=` come first, in keepalived's order, and lists come after them; keepalived itself mixes both.
 
+use super::global::{Writer, globals};
+use super::text::{Text, account};
 use super::{Facts, words};
 use crate::net::AddressFamily;
-use crate::plan::scripts::{Identity, TrackedScript};
+use crate::plan::scripts::TrackedScript;
 use crate::plan::track::{TrackerKey, TrackerKind};
 use crate::plan::transport::WirePolicy;
 use crate::plan::vrrp::{RouterPlan, Transport};
 use crate::report::{RouterStatus, TrackerStatus};
 use crate::time::Civil;
 use crate::wire::vrrp::{Authentication, Version};
-use std::fmt::{Display, Write};
 use std::time::Duration;
 
 /// The whole file.
 pub fn data(facts: &Facts) -> String {
-    let mut text = Text(String::new());
-    globals(&mut text, facts);
+    let mut text = Text::default();
+    globals(&mut text, facts.plans, Writer::Vrrp);
     text.section("VRRP Topology");
     for (plan, status) in facts.routers() {
         instance(&mut text, facts, plan, status);
@@ -26,53 +27,6 @@ pub fn data(facts: &Facts) -> String {
     groups(&mut text, facts);
     trackers(&mut text, facts);
     text.0
-}
-
-/// Lines, each with the indent of its rank. Writing to a string cannot fail.
-struct Text(String);
-
-impl Text {
-    fn section(&mut self, title: &str) {
-        writeln!(self.0, "------< {title} >------").ok();
-    }
-
-    /// The head of an object.
-    fn head(&mut self, what: &str, name: impl Display) {
-        writeln!(self.0, " {what} = {name}").ok();
-    }
-
-    /// A property of the object.
-    fn property(&mut self, name: &str, value: impl Display) {
-        writeln!(self.0, "   {name} = {value}").ok();
-    }
-
-    /// The title of a list.
-    fn title(&mut self, title: impl Display) {
-        writeln!(self.0, "   {title}").ok();
-    }
-
-    /// A list with its title, unless it is empty.
-    fn list(&mut self, title: impl Display, entries: impl IntoIterator<Item = String>) {
-        let mut entries = entries.into_iter().peekable();
-        if entries.peek().is_some() {
-            self.title(title);
-        }
-        for entry in entries {
-            writeln!(self.0, "     {entry}").ok();
-        }
-    }
-}
-
-fn globals(text: &mut Text, facts: &Facts) {
-    text.section("Global definitions");
-    let daemon = &facts.plans.global.daemon;
-    text.head("Network namespace", daemon.namespace.as_deref().unwrap_or("(default)"));
-    if let Some(instance) = &daemon.instance {
-        text.head("Instance name", instance);
-    }
-    if let Some(router_id) = &facts.plans.global.router_id {
-        text.head("Router ID", router_id);
-    }
 }
 
 fn instance(text: &mut Text, facts: &Facts, plan: &RouterPlan, status: &RouterStatus) {
@@ -163,11 +117,6 @@ fn hooks(text: &mut Text, facts: &Facts, plan: &RouterPlan) {
         }
     }
     text.property("Notify priority changes", hooks.priority_changes);
-}
-
-/// The daemon's own account is root's.
-fn account(identity: Option<&Identity>) -> String {
-    identity.map_or_else(|| "0:0".to_owned(), |identity| format!("{}:{}", identity.uid, identity.gid))
 }
 
 fn lists(text: &mut Text, plan: &RouterPlan, status: &RouterStatus) {

@@ -1,13 +1,21 @@
 //! The files that keepalived writes on a signal, for the exporters and plugins that read them: `keepalived.data`
-//! (SIGUSR1), `keepalived.stats` (SIGUSR2, STATS_CLEAR) and `keepalived.json` (JSON). Names of fields, blocks and
+//! (SIGUSR1; with `keepalived_check.data`, `keepalived_bfd.data` and `keepalived_parent.data`), `keepalived.stats` (SIGUSR2,
+//! STATS_CLEAR) and `keepalived.json` (JSON). Names of fields, blocks and
 //! lines are keepalived's; what holdfast does not know is left out, secrets are hidden.
 
+mod bfd;
+mod check;
+mod checkers;
 mod counters;
 mod data;
+mod global;
 mod json;
 mod stats;
+mod text;
 mod words;
 
+pub use bfd::bfd;
+pub use check::check;
 pub use counters::{Cleared, Counters};
 pub use data::data;
 pub use json::json;
@@ -32,6 +40,13 @@ pub struct Facts<'a> {
     pub transitions: &'a BTreeMap<String, Duration>,
     /// Counters as they were when they were cleared.
     pub cleared: &'a Cleared,
+}
+
+/// `keepalived_parent.data`.
+pub fn parent(plans: &Plans) -> String {
+    let mut text = text::Text::default();
+    global::globals(&mut text, plans, global::Writer::Parent);
+    text.0
 }
 
 impl<'a> Facts<'a> {

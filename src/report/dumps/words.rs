@@ -76,6 +76,22 @@ pub fn address(plan: &RouterPlan, status: &RouterStatus, address: &VirtualAddres
     text
 }
 
+/// keepalived's words for a BFD diagnostic code (RFC 5880 4.1).
+pub fn diagnostic(code: u8) -> &'static str {
+    match code {
+        0 => "No Diagnostic",
+        1 => "Control Detection Time Expired",
+        2 => "Echo Function Failed",
+        3 => "Neighbor Signaled Session Down",
+        4 => "Forwarding Plane Reset",
+        5 => "Path Down",
+        6 => "Concatenated Path Down",
+        7 => "Administratively Down",
+        8 => "Reverse Concatenated Path Down",
+        _ => "Unknown",
+    }
+}
+
 /// Names of iproute2's rt_scopes.
 fn scope(number: Option<u8>) -> String {
     match number.unwrap_or(0) {

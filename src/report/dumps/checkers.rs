@@ -1,0 +1,161 @@
+//! "Health checkers" of `keepalived_check.data`.
+
+use super::check::{bracketed, hooks, name, protocol};
+use super::text::{Text, account};
+use super::words;
+use crate::plan::Plans;
+use crate::plan::check::{CheckKind, CheckerPlan, HttpCheck, HttpVersion, MiscCheck, UdpCheck};
+use crate::report::{CheckerDetail, CheckerStatus};
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+/// Each checker of each real server, in the order of the file.
+pub(super) fn checkers(text: &mut Text, plans: &Plans, status: &CheckerStatus) {
+    text.section("Health checkers");
+    for server in &plans.lvs.virtual_servers {
+        let known = status.virtual_servers.iter().find(|known| known.services == server.keys);
+        let (name, protocol) = (name(hooks(plans, server), server), protocol(server));
+        for (at, real) in server.real_servers.iter().enumerate() {
+            let details =
+                known.and_then(|known| known.real_servers.get(at)).map(|known| known.checkers.as_slice());
+            for (which, checker) in real.checkers.iter().enumerate() {
+                text.plain(format_args!("{name} -> {}", bracketed(real.endpoint, &protocol)));
+                one(text, checker, details.and_then(|details| details.get(which)));
+            }
+        }
+    }
+}
+
+fn yes(on: bool) -> &'static str {
+    if on { "yes" } else { "no" }
+}
+
+fn one(text: &mut Text, checker: &CheckerPlan, detail: Option<&CheckerDetail>) {
+    if let Some(detail) = detail {
+        text.property("Enabled", yes(detail.state != "suspended"));
+        // Without a first answer it counts as up, but for `alpha`.
+        let up = detail.state == "up" || (detail.state == "unknown" && !checker.alpha);
+        text.property("Up", yes(up));
+        text.property("Has run", yes(detail.last_result.is_some()));
+    }
+    text.property("Alpha", yes(checker.alpha));
+    let schedule = &checker.schedule;
+    text.property("Delay loop", format_args!("{} us", schedule.delay_loop.as_micros()));
+    text.property("Warmup", format_args!("{} us", schedule.warmup.as_micros()));
+    text.property("Retries", schedule.retry);
+    if schedule.retry > 0 {
+        text.property("Delay before retry", format_args!("{} us", schedule.delay_before_retry.as_micros()));
+        if let Some(detail) = detail {
+            text.property("Retries iterations", detail.failures);
+        }
+    }
+    text.property("Log all failures", yes(schedule.log_failures));
+    let listens = matches!(checker.kind, CheckKind::Misc(_) | CheckKind::File(_) | CheckKind::Bfd(_));
+    if !listens {
+        connection(text, checker);
+    }
+    kind(text, checker);
+}
+
+fn connection(text: &mut Text, checker: &CheckerPlan) {
+    let bracket = |endpoint: SocketAddr| format!("[{}]:{}", endpoint.ip(), endpoint.port());
+    let target = &checker.target;
+    text.title("Connection");
+    text.entry(format_args!("Dest = {}", bracket(target.endpoint)));
+    if let Some(address) = target.bind_address {
+        text.entry(format_args!("Bind to = {}", bracket(SocketAddr::new(address, target.bind_port))));
+    }
+    if let Some(interface) = &target.bind_interface {
+        text.entry(format_args!("Bind i/f = {interface}"));
+    }
+    if target.fwmark != 0 {
+        text.entry(format_args!("Mark = {}", target.fwmark));
+    }
+    text.entry(format_args!("Timeout = {:.6}", checker.schedule.connect_timeout.as_secs_f64()));
+}
+
+fn kind(text: &mut Text, checker: &CheckerPlan) {
+    let method = checker.kind.keyword();
+    match &checker.kind {
+        CheckKind::Http(check) => web(text, method, check),
+        other => {
+            text.property("Keepalive method", method);
+            match other {
+                CheckKind::Misc(check) => misc(text, check),
+                CheckKind::Udp(check) => udp(text, check),
+                CheckKind::Dns(check) => {
+                    text.property("Type", crate::wire::dns::type_name(check.record_type));
+                    text.property("Name", &check.name);
+                }
+                CheckKind::Smtp(check) => text.property("helo", &check.helo),
+                CheckKind::File(check) => {
+                    text.entry(format_args!("Tracked file = {}", check.file));
+                    text.entry(format_args!("Weight = {}", check.weight));
+                }
+                CheckKind::Bfd(session) => {
+                    text.property("Name", session);
+                    text.title(format_args!("Alpha is {}", if checker.alpha { "ON" } else { "OFF" }));
+                }
+                CheckKind::Ping | CheckKind::Tcp | CheckKind::Talk(_) | CheckKind::Http(_) => {}
+            }
+        }
+    }
+}
+
+fn web(text: &mut Text, method: &str, check: &HttpCheck) {
+    let version = match check.version {
+        HttpVersion::V1_0 => "1.0",
+        HttpVersion::V1_0Close => "1.0C",
+        HttpVersion::V1_1 => "1.1",
+    };
+    text.property("Keepalive method", format_args!("{method}, http protocol {version}"));
+    let set = |on: bool| if on { "set" } else { "unset" };
+    text.title(format_args!("Enable SNI {}", set(check.tls.as_ref().is_some_and(|tls| tls.enable_sni))));
+    text.title(format_args!("Fast recovery {}", set(check.fast_recovery)));
+    for url in &check.urls {
+        text.property("Checked url", &url.path);
+        if let Some(digest) = &url.digest {
+            let hex = digest.iter().fold(String::new(), |mut hex, octet| {
+                // Writing to a string cannot fail.
+                write!(hex, "{octet:02x}").ok();
+                hex
+            });
+            text.entry(format_args!("digest = {hex}"));
+        }
+        text.entry("HTTP Status Code(s)");
+        for range in &url.status {
+            let (first, last) = (range.start(), range.end());
+            let codes = if first == last { first.to_string() } else { format!("{first}-{last}") };
+            text.entry(format_args!("  {codes}"));
+        }
+        if let Some(host) = &url.host {
+            text.entry(format_args!("Virtual host = {host}"));
+        }
+        if let Some(search) = &url.search {
+            text.entry(format_args!("Regex = \"{}\"", search.pattern));
+            if search.negate {
+                text.entry("Regex no match");
+            }
+        }
+    }
+}
+
+fn misc(text: &mut Text, check: &MiscCheck) {
+    text.property("script", words::command(&check.command));
+    text.property("timeout", check.timeout.as_secs());
+    text.property("dynamic", if check.dynamic { "YES" } else { "NO" });
+    text.property("uid:gid", account(check.command.identity.as_ref()));
+}
+
+fn udp(text: &mut Text, check: &UdpCheck) {
+    match &check.payload {
+        Some(payload) => text.property("Payload len", payload.len()),
+        None => text.property("Payload specified", "no"),
+    }
+    text.property("Require reply", yes(check.reply.is_some()));
+    if let Some(reply) = check.reply.as_ref().filter(|reply| !reply.is_empty()) {
+        text.entry(format_args!("Min reply length = {}", check.reply_length.start()));
+        text.entry(format_args!("Max reply length = {}", check.reply_length.end()));
+        text.entry(format_args!("Reply data len = {}", reply.len()));
+    }
+}
