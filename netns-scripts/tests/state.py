@@ -61,14 +61,17 @@ def keys_of_stats(path):
 
 # Lines of keepalived that tell of its own insides, of libraries, or of settings that holdfast resolves for each server.
 ABSENT = re.compile(
-    r"libnftnl|SNMP socket|DBus service|Default script uid|Smtp HELO name|current realtime|Router ID|"
-    r"fd_|thread_|sands_|remote demand|!poll|poll,|remote tx intv|remote detection|last.seen|"
-    r"connection timeout|Hashed|persistence granularity|reloaded|previous effective|Current weight|Default delay before|"
-    r"Alive:|VIP Range|Retry|System is compiled|VirtualHost|Last |Failed URL|SNMP name|Delay before retry|"
-    r"Retries iterations|Inhibit on failure is OFF|Tracked BFDs|two|Checker [Tt]rack|Tracking RS|\\[192.0.2.21\\]:tcp:80$"
+    r"libnftnl|SNMP socket|DBus service|Default script uid|Smtp HELO name|Router ID|"
+    r"fd_|thread_|sands_|remote demand|poll, |remote tx intv|remote detection|last.seen|"
+    r"connection timeout|^delay_loop|^Delay loop|Hashed|reloaded|previous effective|Current weight|Default delay before|"
+    r"Alive:|System is compiled|Last |Failed URL|Delay before retry|Retries iterations|Regex ref|"
+    r"Inhibit on failure is OFF"
 )
 # Lines whose values are a matter of chance, of time, or not held by both.
-LOOSE = re.compile(r"discriminator|diag|state|alive|failed checkers|RS set|Up|Has run|Retries|effective weight|quorum_state|intv|time|script$")
+LOOSE = re.compile(
+    r"discriminator$|diag$|local state$|remote state$|^alive$|failed checkers$|^RS set$|^Up$|^Has run$|^Retries|"
+    r"effective weight$|^quorum_state_up$|intv$|detection time$|^timeout$|EFF WEIGHT"
+)
 
 
 def lines_of(path):

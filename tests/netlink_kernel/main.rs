@@ -4,5 +4,6 @@
 mod lease;
 mod monitor;
 mod namespace;
+mod processes;
 mod route;
 mod sockets;

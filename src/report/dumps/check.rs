@@ -6,6 +6,7 @@ use super::text::{Text, account};
 use super::words;
 use crate::net::AddressFamily;
 use crate::plan::Plans;
+use crate::plan::check::CheckKind;
 use crate::plan::lvs::{
     ForwardingMethod, Persistence, RealServer, ServiceKey, TunnelChecksum, TunnelKind, VirtualServer,
 };
@@ -19,8 +20,10 @@ use std::time::Duration;
 pub fn check(plans: &Plans, status: &CheckerStatus) -> String {
     let mut text = Text::default();
     globals(&mut text, plans, Writer::Other);
-    text.section("SSL definitions");
-    text.plain("Using autogen SSL context");
+    if uses_tls(plans) {
+        text.section("SSL definitions");
+        text.plain("Using autogen SSL context");
+    }
     text.section("LVS Topology");
     let servers = &plans.lvs.virtual_servers;
     groups(&mut text, plans, servers);
@@ -30,6 +33,12 @@ pub fn check(plans: &Plans, status: &CheckerStatus) -> String {
     }
     checkers(&mut text, plans, status);
     text.0
+}
+
+fn uses_tls(plans: &Plans) -> bool {
+    let servers = plans.lvs.virtual_servers.iter().flat_map(|server| &server.real_servers);
+    let mut checkers = servers.flat_map(|server| &server.checkers);
+    checkers.any(|checker| matches!(&checker.kind, CheckKind::Http(check) if check.tls.is_some()))
 }
 
 /// `[192.0.2.100]:tcp:80`, `FWM 7`, `[group]:0`: as keepalived names a virtual server in this file.
@@ -159,8 +168,8 @@ fn settings(text: &mut Text, server: &VirtualServer) {
         text.property("delay_loop", seconds(schedule));
     }
     text.property("lvs_sched", &server.scheduler);
-    for (number, bit) in [(1, 0x08), (2, 0x10), (3, 0x20)] {
-        text.property(&flag(&server.scheduler, number), able(server.scheduler_flags & bit != 0));
+    for (flag, bit) in flags(&server.scheduler) {
+        text.property(flag, able(server.scheduler_flags & bit != 0));
     }
     text.property("One packet scheduling", able(server.one_packet));
     if let Some(engine) = &server.persistence_engine {
@@ -177,12 +186,12 @@ fn settings(text: &mut Text, server: &VirtualServer) {
     text.property("quorum", format_args!("{}, hysteresis = {}", server.quorum, server.hysteresis));
 }
 
-/// keepalived's names for the flags of a scheduler.
-fn flag(scheduler: &str, number: u8) -> String {
-    match (scheduler, number) {
-        ("sh" | "mh", 1) => format!("{scheduler}-fallback"),
-        ("sh" | "mh", 2) => format!("{scheduler}-port"),
-        _ => format!("flag-{number}"),
+/// keepalived's names for the flags of a scheduler, and their bits.
+fn flags(scheduler: &str) -> &'static [(&'static str, u32)] {
+    match scheduler {
+        "sh" => &[("sh-port", 0x10), ("sh-fallback", 0x08)],
+        "mh" => &[("mh-port", 0x10), ("mh-fallback", 0x08)],
+        _ => &[("flag-1", 0x08), ("flag-2", 0x10), ("flag-3", 0x20)],
     }
 }
 

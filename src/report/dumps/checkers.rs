@@ -5,6 +5,7 @@ use super::text::{Text, account};
 use super::words;
 use crate::plan::Plans;
 use crate::plan::check::{CheckKind, CheckerPlan, HttpCheck, HttpVersion, MiscCheck, UdpCheck};
+use crate::plan::search::SearchPlan;
 use crate::report::{CheckerDetail, CheckerStatus};
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -136,8 +137,23 @@ fn web(text: &mut Text, method: &str, check: &HttpCheck) {
             if search.negate {
                 text.entry("Regex no match");
             }
+            text.entry(format_args!("Regex options:{}", options(search)));
         }
     }
+}
+
+/// Each with a blank before it.
+fn options(search: &SearchPlan) -> String {
+    let all = [
+        ("caseless", search.caseless),
+        ("dollar_endonly", search.dollar_endonly),
+        ("dotall", search.dotall),
+        ("extended", search.extended),
+        ("firstline", search.firstline),
+        ("multiline", search.multiline),
+        ("utf", search.utf),
+    ];
+    all.into_iter().filter(|(_, on)| *on).map(|(name, _)| format!(" {name}")).collect()
 }
 
 fn misc(text: &mut Text, check: &MiscCheck) {

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 const NOT_GIVEN: &str = "4294967295";
 
 /// keepalived's limit of time in real time, in microseconds, and its delay of `max_auto_priority`.
-const REAL_TIME_LIMIT: u128 = 10_000;
-const AUTO_DELAY: u128 = 1_000_000;
+const REAL_TIME_LIMIT: &str = "10000";
+const AUTO_DELAY: &str = "1000000";
 
 /// Which process of keepalived would write: some lines are of one of them alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -287,14 +287,15 @@ impl<'a> Lines<'a> {
 
     fn processes(&mut self) {
         let processes = &self.plans.global.processes;
-        let automatic = processes.vrrp.automatic;
-        self.text.head("Max auto priority", automatic.map_or(0, |automatic| automatic.most));
-        let delay = automatic.map_or(AUTO_DELAY, |automatic| automatic.delay.as_micros());
+        let most = processes.vrrp.automatic.map_or(0, |automatic| automatic.most).to_string();
+        let written = self.get("max_auto_priority").filter(|value| value.parse::<u8>().is_ok());
+        self.text.head("Max auto priority", written.unwrap_or(&most));
+        let delay = self.get("min_auto_priority_delay").unwrap_or(AUTO_DELAY);
         self.text.head("Min auto priority delay", format_args!("{delay} usecs"));
         for (name, process) in
             [("VRRP", &processes.vrrp), ("Checker", &processes.checker), ("BFD", &processes.bfd)]
         {
-            let ProcessPlan { nice, real_time, real_time_limit, no_swap, processors, .. } = process;
+            let ProcessPlan { nice, real_time, no_swap, processors, .. } = process;
             self.text.head(&format!("{name} process priority"), nice.unwrap_or(0));
             self.text.head(&format!("{name} don't swap"), truth(*no_swap));
             self.text.head(&format!("{name} realtime priority"), real_time.unwrap_or(0));
@@ -302,8 +303,11 @@ impl<'a> Lines<'a> {
                 let list: Vec<String> = processors.iter().map(ToString::to_string).collect();
                 self.text.head(&format!("{name} CPU Affinity"), list.join(" "));
             }
-            let limit = real_time_limit.map_or(REAL_TIME_LIMIT, |limit| limit.as_micros());
-            self.text.head(&format!("{name} realtime limit"), limit);
+            // Written or not, and whether it is in real time or not.
+            let prefix = name.to_lowercase();
+            let limit =
+                ["rttime", "rtime"].iter().find_map(|word| self.get(&format!("{prefix}_rlimit_{word}")));
+            self.text.head(&format!("{name} realtime limit"), limit.unwrap_or(REAL_TIME_LIMIT));
         }
     }
 
