@@ -25,6 +25,8 @@ fn plans(file: &Path) -> Option<holdfast::plan::Plans> {
     let Compiled { plans, .. } = compile(&request(file));
     plans.map(|mut plans| {
         plans.global.not_yet.clear();
+        // As it is written, not as it is in force: a printed configuration writes defaults.
+        plans.global.written.clear();
         plans
     })
 }
