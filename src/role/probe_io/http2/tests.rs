@@ -101,8 +101,11 @@ fn no(words: &str) -> Outcome {
     Outcome::Failure(words.into())
 }
 
+/// A name, what is asked, what the server says, how it ends, and what is made of it.
+type Case<'a> = (&'a str, HttpUrl, Vec<Vec<u8>>, End, Outcome);
+
 /// Each answer in pieces of several sizes: the same outcome.
-fn table(cases: Vec<(&str, HttpUrl, Vec<Vec<u8>>, End, Outcome)>) {
+fn table(cases: Vec<Case<'_>>) {
     let mut faults = Vec::new();
     for (name, url, answer, end, expected) in cases {
         for size in [1, 7, 4096] {
@@ -194,6 +197,9 @@ fn endless(begin: &[Vec<u8>], piece: &[u8]) -> (Outcome, usize) {
     }
 }
 
+/// A name, what the server says first, what for ever, and what may be made of it.
+type Flood<'a> = (&'a str, Vec<Vec<u8>>, Vec<u8>, &'a [&'a str]);
+
 #[test]
 fn floods_come_to_an_end() {
     const FLOODS: &str = "1024 KiB of frames beside the answer: the server floods";
@@ -203,7 +209,7 @@ fn floods_come_to_an_end() {
     let open = || vec![settings(), frame(1, 0, 1, &status("200"))];
     let long = field("a", &"b".repeat(100));
     #[rustfmt::skip]
-    let cases: Vec<(&str, Vec<Vec<u8>>, Vec<u8>, &[&str])> = vec![
+    let cases: [Flood<'_>; 9] = [
         ("pings", vec![settings()], frame(6, 0, 0, &[0; 8]), &[FLOODS]),
         ("settings", vec![settings()], settings(), &[FLOODS]),
         ("unknown frames", vec![settings()], frame(200, 0, 0, &[0; 100]), &[FLOODS]),
