@@ -17,6 +17,7 @@ mod sysctl;
 mod vmac;
 
 use crate::role::EXIT_STOPPED;
+use crate::sys::process::return_large_blocks;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ const EXIT_FAILED: u8 = 1;
 /// Runs until the supervisor says stop or is gone. Logging must be set up; needs CAP_NET_ADMIN and CAP_NET_RAW.
 /// `record`: where the next process finds what it must know if this one dies.
 pub fn run(link: UnixStream, record: Option<&Path>) -> ExitCode {
+    return_large_blocks();
     match driver::Driver::start(link, record).and_then(driver::Driver::run) {
         Ok(()) => ExitCode::from(EXIT_STOPPED),
         Err(error) => {
