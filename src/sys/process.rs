@@ -189,6 +189,20 @@ pub fn release_free_memory() {
     }
 }
 
+/// Blocks from this size on are mappings of their own.
+const LARGE: libc::c_int = 128 << 10;
+
+/// Large blocks go back to the kernel when they are freed. Otherwise glibc raises the size from which on they do to that of
+/// the largest one freed, which here is a plan's: what thousands of advertisements sent together need for a moment, each
+/// second, would stay in memory.
+pub fn return_large_blocks() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt takes numbers only.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+    }
+}
+
 /// Lets this process have up to `wanted` file descriptors, as far as the hard limit goes (setrlimit(2)); how many it may
 /// have now.
 pub fn raise_descriptor_limit(wanted: u64) -> io::Result<u64> {

@@ -155,6 +155,10 @@ pub struct Core {
     day_offset: i64,
 }
 
+/// Routers that one call of [`Core::handle_timeout`] serves: what thousands want to say at the same moment would need
+/// megabytes for that moment, and packets that have come meanwhile would wait.
+pub const ROUND: usize = 512;
+
 /// How far the end is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Life {
@@ -269,8 +273,8 @@ impl Core {
         }
     }
 
-    /// Deal with everything that is due. The driver calls it when [`Core::next_timeout`] has come and no
-    /// packet is waiting; calling it too early does nothing.
+    /// Deal with what is due, for at most [`ROUND`] routers: for the others [`Core::next_timeout`] stays in the past. The
+    /// driver calls it when that has come and no packet is waiting; calling it too early does nothing.
     pub fn handle_timeout(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if self.life == Life::Leaving {
             return self.let_go_in_time(now, actions);
@@ -280,9 +284,9 @@ impl Core {
         }
         self.wake(now, actions);
         self.links_settled(now, actions);
-        let due: Vec<RouterId> =
-            self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
-        let speaks = !due.is_empty();
+        let due = self.deadlines.iter().take_while(|(at, _)| *at <= now).take(ROUND);
+        let due: Vec<RouterId> = due.map(|(_, id)| *id).collect();
+        let (speaks, room) = (!due.is_empty(), ROUND - due.len());
         for id in due {
             let Some(router) = self.routers.get_mut(&id) else { continue };
             match router.deadline() {
@@ -291,7 +295,7 @@ impl Core {
             }
         }
         if speaks {
-            self.speak_together(now, actions);
+            self.speak_together(room, now, actions);
         }
         self.retry_statics(now, actions);
         self.settle_groups(now, actions);
@@ -300,10 +304,10 @@ impl Core {
     }
 
     /// Masters whose advertisements are due within a moment share this wake-up.
-    fn speak_together(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    fn speak_together(&mut self, room: usize, now: Instant, actions: &mut Vec<Action>) {
         let soon = self.deadlines.iter().take_while(|(at, _)| *at <= now + advert::EARLIEST);
         let speaks = |id: &RouterId| self.routers.get(id).is_some_and(|router| router.may_speak(now));
-        let soon: Vec<RouterId> = soon.map(|(_, id)| *id).filter(speaks).collect();
+        let soon: Vec<RouterId> = soon.map(|(_, id)| *id).filter(speaks).take(room).collect();
         for id in soon {
             self.with_router(id, now, actions, Router::speak_if_due);
             if let Some(router) = self.routers.get_mut(&id) {
@@ -339,6 +343,12 @@ impl Core {
             self.statics_timeout(),
         ];
         others.into_iter().chain([routers]).flatten().min()
+    }
+
+    /// Makes anew what grew between things that are gone by now, so that their memory is free in one piece. Changes
+    /// nothing else.
+    pub fn tidy(&mut self) {
+        self.deadlines = std::mem::take(&mut self.deadlines).into_iter().collect();
     }
 
     /// Which configuration is in force.

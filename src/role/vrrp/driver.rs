@@ -537,6 +537,7 @@ impl Driver {
         }
         if self.trim_at.is_some_and(|at| now >= at) {
             self.trim_at = None;
+            self.core.tidy();
             process::release_free_memory();
         }
         self.look_for_supervisor(now);

@@ -18,6 +18,7 @@ mod sysctl;
 mod vmac;
 
 use crate::role::EXIT_STOPPED;
+use crate::sys::process::return_large_blocks;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ const EXIT_FAILED: u8 = 1;
 /// `record`: where the next process finds what it must know if this one dies. `confine` gives up what the role does not
 /// need from then on: the record is the only file that it opens to write.
 pub fn run(link: UnixStream, record: Option<&Path>, confine: impl FnOnce(&UnixStream)) -> ExitCode {
+    return_large_blocks();
     let life = || {
         let record = driver::open_record(record)?;
         confine(&link);
