@@ -7,6 +7,7 @@ pub mod bfd_socket;
 pub mod calendar;
 pub mod child;
 pub mod clock;
+pub mod edges;
 pub mod membership;
 mod mmsg;
 mod option;
@@ -15,6 +16,5 @@ pub mod poll;
 pub mod process;
 pub mod readable;
 pub mod shared_words;
-
 pub mod timer;
 pub mod vrrp_socket;
