@@ -7,6 +7,7 @@
 use super::Verdict;
 use super::probe::Outcome;
 use crate::plan::check::{CheckKind, HttpCheck, Question, Schedule, WeightChange};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The first check waits this long, plus a random part of `warmup`.
@@ -29,18 +30,11 @@ pub enum Belief {
 /// The machine.
 #[derive(Clone, Debug)]
 pub struct Checker {
-    schedule: Schedule,
-    /// While down.
-    down_delay: Duration,
-    is_web: bool,
-    fast_recovery: bool,
-    /// Runs are counted from their start: MISC_CHECK.
-    from_start: bool,
-    parts: usize,
+    question: Arc<Question>,
     belief: Belief,
-    part: usize,
+    part: u32,
     /// The part that brought or keeps the server down.
-    failed_part: Option<usize>,
+    failed_part: Option<u32>,
     failures: u32,
     /// Successes in a row while down.
     successes: u32,
@@ -64,20 +58,9 @@ pub struct Next {
 
 impl Checker {
     /// A checker that knows nothing.
-    pub fn new(question: &Question) -> Checker {
-        let schedule = question.schedule;
-        let is_web = matches!(question.kind, CheckKind::Http(_));
-        let down_delay = match is_web {
-            true => schedule.delay_loop.max(schedule.delay_before_retry),
-            false => schedule.delay_loop,
-        };
+    pub fn new(question: Arc<Question>) -> Checker {
         Checker {
-            schedule,
-            down_delay,
-            is_web,
-            fast_recovery: matches!(question.kind, CheckKind::Http(HttpCheck { fast_recovery: true, .. })),
-            from_start: matches!(question.kind, CheckKind::Misc(_)),
-            parts: question.kind.parts(),
+            question,
             belief: Belief::Unknown,
             part: 0,
             failed_part: None,
@@ -89,6 +72,30 @@ impl Checker {
         }
     }
 
+    /// What it asks.
+    pub fn question(&self) -> &Arc<Question> {
+        &self.question
+    }
+
+    /// An equal question, which is held instead.
+    pub fn ask(&mut self, question: Arc<Question>) {
+        self.question = question;
+    }
+
+    fn schedule(&self) -> &Schedule {
+        &self.question.schedule
+    }
+
+    fn is_web(&self) -> bool {
+        matches!(self.question.kind, CheckKind::Http(_))
+    }
+
+    /// Time between runs while down.
+    fn down_delay(&self) -> Duration {
+        let Schedule { delay_loop, delay_before_retry, .. } = *self.schedule();
+        if self.is_web() { delay_loop.max(delay_before_retry) } else { delay_loop }
+    }
+
     /// Go on with what a process before this one believed.
     pub fn go_on(&mut self, down: Option<&str>, weight: WeightChange) {
         self.belief = if down.is_some() { Belief::Down } else { Belief::Up };
@@ -98,12 +105,12 @@ impl Checker {
 
     /// Time to the first run; `random` is uniform over all of u64.
     pub fn first_delay(&self, random: u64) -> Duration {
-        FIRST_DELAY + self.schedule.warmup.mul_f64(random as f64 / u64::MAX as f64)
+        FIRST_DELAY + self.schedule().warmup.mul_f64(random as f64 / u64::MAX as f64)
     }
 
     /// Which part (url) to ask next.
     pub fn part(&self) -> usize {
-        self.part
+        self.part as usize
     }
 
     /// What it believes.
@@ -154,7 +161,7 @@ impl Checker {
             Outcome::Failure(cause) => {
                 self.last_result = Some(cause.clone());
                 let (delay, verdict) = self.failed(cause.clone());
-                if self.schedule.log_failures && verdict.is_none() && self.belief == Belief::Up {
+                if self.schedule().log_failures && verdict.is_none() && self.belief == Belief::Up {
                     tolerated = Some(cause);
                 }
                 (delay, verdict)
@@ -162,10 +169,12 @@ impl Checker {
             // Our own trouble says nothing about the server: only ask again.
             Outcome::NotRun(why) => {
                 self.last_result = Some(format!("not run: {why}"));
-                (self.schedule.delay_loop, None)
+                (self.schedule().delay_loop, None)
             }
         };
-        let delay = if self.from_start { delay.saturating_sub(latency) } else { delay };
+        // Runs of a program are counted from their start.
+        let from_start = matches!(self.question.kind, CheckKind::Misc(_));
+        let delay = if from_start { delay.saturating_sub(latency) } else { delay };
         Next { delay: delay.max(MIN_DELAY), verdict, weight, tolerated }
     }
 
@@ -196,11 +205,12 @@ impl Checker {
 
     fn succeeded(&mut self) -> (Duration, Option<Verdict>) {
         self.failures = 0;
-        let repeated = self.failed_part.take().is_some() && self.is_web;
+        let repeated = self.failed_part.take().is_some() && self.is_web();
+        let fast = matches!(self.question.kind, CheckKind::Http(HttpCheck { fast_recovery: true, .. }));
         let delay = match self.belief {
-            Belief::Down if self.fast_recovery => Duration::ZERO,
-            Belief::Down => self.down_delay,
-            Belief::Unknown | Belief::Up => self.schedule.delay_loop,
+            Belief::Down if fast => Duration::ZERO,
+            Belief::Down => self.down_delay(),
+            Belief::Unknown | Belief::Up => self.schedule().delay_loop,
         };
         if repeated {
             // The round starts anew even where there is one url only, as seen of keepalived 2.2.7.
@@ -208,34 +218,34 @@ impl Checker {
             return (delay, None);
         }
         self.part += 1;
-        if self.part < self.parts {
+        if self.part() < self.question.kind.parts() {
             return (delay, None);
         }
         self.part = 0;
         self.successes = self.successes.saturating_add(1);
-        if self.belief == Belief::Down && self.successes < self.schedule.rise {
-            return (self.schedule.delay_loop, None);
+        if self.belief == Belief::Down && self.successes < self.schedule().rise {
+            return (self.schedule().delay_loop, None);
         }
         let verdict = (self.belief != Belief::Up).then_some(Verdict::Up);
         self.belief = Belief::Up;
-        (self.schedule.delay_loop, verdict)
+        (self.schedule().delay_loop, verdict)
     }
 
     fn failed(&mut self, cause: String) -> (Duration, Option<Verdict>) {
         self.failures = self.failures.saturating_add(1);
         self.successes = 0;
-        let tolerated = match (self.schedule.fall, self.belief) {
-            (0, Belief::Up) => self.schedule.retry,
+        let tolerated = match (self.schedule().fall, self.belief) {
+            (0, Belief::Up) => self.schedule().retry,
             (0, _) | (_, Belief::Down) => 0,
             (fall, _) => fall - 1, // at least 1
         };
         if self.failures <= tolerated {
-            return (self.schedule.delay_before_retry, None);
+            return (self.schedule().delay_before_retry, None);
         }
         self.failed_part = Some(self.part);
         let verdict = (self.belief != Belief::Down).then_some(Verdict::Down(cause));
         self.belief = Belief::Down;
-        (self.down_delay, verdict)
+        (self.down_delay(), verdict)
     }
 }
 
@@ -278,6 +288,10 @@ mod tests {
     use super::super::samples::{http, tcp};
     use super::*;
 
+    fn asking(question: Question) -> Checker {
+        Checker::new(Arc::new(question))
+    }
+
     fn ok() -> Outcome {
         Outcome::Success("fine".into())
     }
@@ -309,26 +323,26 @@ mod tests {
     #[test]
     fn before_the_first_verdict_one_failure_is_enough() {
         // delay_loop 6, retry 2, delay_before_retry 3
-        assert_eq!(run(&mut Checker::new(&tcp()), "--"), ["0:6 DOWN", "0:6"]);
+        assert_eq!(run(&mut asking(tcp()), "--"), ["0:6 DOWN", "0:6"]);
     }
 
     #[test]
     fn a_server_that_is_up_may_fail_as_often_as_retry_says() {
-        let seen = run(&mut Checker::new(&tcp()), "+-+---+");
+        let seen = run(&mut asking(tcp()), "+-+---+");
         assert_eq!(seen, ["0:6 UP", "0:3", "0:6", "0:3", "0:3", "0:6 DOWN", "0:6 UP"]);
     }
 
     #[test]
     fn trouble_of_our_own_changes_nothing() {
         assert_eq!(
-            run(&mut Checker::new(&tcp()), "?+?-?--"),
+            run(&mut asking(tcp()), "?+?-?--"),
             ["0:6", "0:6 UP", "0:6", "0:3", "0:6", "0:3", "0:6 DOWN"]
         );
     }
 
     #[test]
     fn all_urls_answer_before_the_server_is_up() {
-        let mut checker = Checker::new(&http(3));
+        let mut checker = asking(http(3));
         assert_eq!(run(&mut checker, "++"), ["0:6", "1:6"]);
         assert_eq!(checker.belief(), Belief::Unknown);
         assert_eq!(run(&mut checker, "+"), ["2:6 UP"]);
@@ -336,7 +350,7 @@ mod tests {
 
     #[test]
     fn the_url_that_failed_is_asked_alone_and_then_all_again() {
-        let mut checker = Checker::new(&http(3));
+        let mut checker = asking(http(3));
         assert_eq!(run(&mut checker, "+++"), ["0:6", "1:6", "2:6 UP"]);
         assert_eq!(run(&mut checker, "+---"), ["0:6", "1:3", "1:3", "1:6 DOWN"]);
         assert_eq!(run(&mut checker, "-+"), ["1:6", "1:6"]);
@@ -345,29 +359,29 @@ mod tests {
 
     #[test]
     fn another_url_that_fails_meanwhile_takes_the_place() {
-        let mut checker = Checker::new(&http(2));
+        let mut checker = asking(http(2));
         assert_eq!(run(&mut checker, "-+"), ["0:6 DOWN", "0:6"]);
         assert_eq!(run(&mut checker, "+--+++"), ["0:6", "1:6", "1:6", "1:6", "0:6", "1:6 UP"]);
     }
 
     #[test]
     fn a_single_url_that_recovers_is_asked_once_more_as_by_keepalived() {
-        assert_eq!(run(&mut Checker::new(&http(1)), "-++"), ["0:6 DOWN", "0:6", "0:6 UP"]);
+        assert_eq!(run(&mut asking(http(1)), "-++"), ["0:6 DOWN", "0:6", "0:6 UP"]);
     }
 
     #[test]
     fn a_web_server_that_is_down_waits_for_the_longer_delay() {
         let mut question = http(1);
         question.schedule.delay_before_retry = Duration::from_secs(20);
-        assert_eq!(run(&mut Checker::new(&question), "--"), ["0:20 DOWN", "0:20"]);
+        assert_eq!(run(&mut asking(question.clone()), "--"), ["0:20 DOWN", "0:20"]);
         let mut question = tcp();
         question.schedule.delay_before_retry = Duration::from_secs(20);
-        assert_eq!(run(&mut Checker::new(&question), "--"), ["0:6 DOWN", "0:6"]);
+        assert_eq!(run(&mut asking(question.clone()), "--"), ["0:6 DOWN", "0:6"]);
     }
 
     #[test]
     fn the_first_run_is_spread_over_the_warmup() {
-        let checker = Checker::new(&tcp()); // warmup 10 s
+        let checker = asking(tcp()); // warmup 10 s
         assert_eq!(checker.first_delay(0), Duration::from_secs(1));
         assert_eq!(checker.first_delay(u64::MAX), Duration::from_secs(11));
         let half = checker.first_delay(u64::MAX / 2).as_secs_f64();
@@ -380,7 +394,7 @@ mod tests {
         if let CheckKind::Http(check) = &mut question.kind {
             check.fast_recovery = true;
         }
-        let seen = run(&mut Checker::new(&question), "-+++");
+        let seen = run(&mut asking(question.clone()), "-+++");
         assert_eq!(seen, ["0:6 DOWN", "0:0", "0:0", "1:6 UP"]);
     }
 
@@ -388,7 +402,7 @@ mod tests {
     fn rise_asks_for_successes_in_a_row() {
         let mut question = tcp();
         question.schedule.rise = 3;
-        let seen = run(&mut Checker::new(&question), "-++-+++");
+        let seen = run(&mut asking(question.clone()), "-++-+++");
         assert_eq!(seen, ["0:6 DOWN", "0:6", "0:6", "0:6", "0:6", "0:6", "0:6 UP"]);
     }
 
@@ -396,18 +410,18 @@ mod tests {
     fn fall_asks_for_failures_in_a_row_from_the_first_check_on() {
         let mut question = tcp();
         question.schedule.fall = 3;
-        let seen = run(&mut Checker::new(&question), "--+-+---");
+        let seen = run(&mut asking(question.clone()), "--+-+---");
         assert_eq!(seen, ["0:3", "0:3", "0:6 UP", "0:3", "0:6", "0:3", "0:3", "0:6 DOWN"]);
-        assert_eq!(run(&mut Checker::new(&question), "----"), ["0:3", "0:3", "0:6 DOWN", "0:6"]);
+        assert_eq!(run(&mut asking(question.clone()), "----"), ["0:3", "0:3", "0:6 DOWN", "0:6"]);
         question.schedule.fall = 1;
-        assert_eq!(run(&mut Checker::new(&question), "+-"), ["0:6 UP", "0:6 DOWN"]);
+        assert_eq!(run(&mut asking(question.clone()), "+-"), ["0:6 UP", "0:6 DOWN"]);
     }
 
     #[test]
     fn each_tolerated_failure_is_said_where_that_is_wanted() {
         let mut question = tcp();
         let tolerated = |question: &Question| {
-            let mut checker = Checker::new(question);
+            let mut checker = asking(question.clone());
             let mut said = Vec::new();
             for outcome in [ok(), bad(), ok(), bad(), bad(), bad(), bad()] {
                 said.push(checker.finished(outcome, Duration::ZERO).tolerated.is_some());
@@ -421,7 +435,7 @@ mod tests {
 
     #[test]
     fn weights_are_told_when_they_change() {
-        let mut checker = Checker::new(&tcp());
+        let mut checker = asking(tcp());
         let mut weigh =
             |change| checker.finished(Outcome::Weighed("w".into(), change), Duration::ZERO).weight;
         assert_eq!(weigh(WeightChange::By(0)), None);
@@ -447,6 +461,6 @@ mod tests {
     fn no_schedule_makes_it_spin() {
         let mut question = tcp();
         question.schedule.delay_loop = Duration::ZERO;
-        assert_eq!(Checker::new(&question).finished(ok(), Duration::ZERO).delay, MIN_DELAY);
+        assert_eq!(asking(question.clone()).finished(ok(), Duration::ZERO).delay, MIN_DELAY);
     }
 }

@@ -46,7 +46,7 @@ impl Checks {
     /// there, and when to ask stays as it is.
     pub fn restore(&mut self, all: &[HeldVerdict], now: Instant, boot: u64) {
         for check in self.checks.values_mut().filter(|check| check.machine.belief() == Belief::Unknown) {
-            let print = print_of(&check.question);
+            let print = print_of(check.machine.question());
             if let Ok(at) = all.binary_search_by_key(&print, |held| held.question)
                 && let Some(held) = all.get(at)
             {
@@ -66,7 +66,7 @@ impl Check {
         };
         let age = now.saturating_duration_since(self.since).as_nanos() as u64;
         Some(HeldVerdict {
-            question: print_of(&self.question),
+            question: print_of(self.machine.question()),
             down,
             weight: self.machine.weight(),
             since_boot: boot.saturating_sub(age),
@@ -88,7 +88,7 @@ mod tests {
 
     fn begun(questions: &[Question], now: Instant) -> Checks {
         let mut checks = Checks::new(10);
-        checks.handle(Event::Plan { questions: questions.to_vec(), random: 7 }, now, &mut Vec::new());
+        checks.handle(super::super::samples::plan(questions), now, &mut Vec::new());
         checks
     }
 

@@ -51,7 +51,7 @@ pub enum Event {
     /// The questions of a new plan, repetitions allowed. A question asked before keeps its checker.
     Plan {
         /// All questions of the plan, see [`questions`].
-        questions: Vec<Question>,
+        questions: Vec<Arc<Question>>,
         /// A random number of the driver: spreads the first runs.
         random: u64,
     },
@@ -106,7 +106,8 @@ pub enum Action {
 /// All checkers. `handle`, `handle_timeout` when `next_timeout` is due; actions are performed in order.
 #[derive(Debug)]
 pub struct Checks {
-    checks: BTreeMap<CheckId, Check>,
+    /// In boxes: nodes of the tree are often half empty.
+    checks: BTreeMap<CheckId, Box<Check>>,
     by_question: HashMap<Arc<Question>, CheckId, BuildHasherDefault<DefaultHasher>>,
     /// Checks that listen instead of asking.
     listeners: BTreeSet<(TrackerKey, CheckId)>,
@@ -127,7 +128,6 @@ pub struct Checks {
 
 #[derive(Debug)]
 struct Check {
-    question: Arc<Question>,
     machine: Checker,
     phase: Phase,
     runs: u16,
@@ -262,7 +262,13 @@ impl Checks {
         self.running
     }
 
-    fn replan(&mut self, questions: Vec<Question>, random: u64, now: Instant, actions: &mut Vec<Action>) {
+    fn replan(
+        &mut self,
+        questions: Vec<Arc<Question>>,
+        random: u64,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
         // Multiples of the golden ratio: however many there are, no two of them are close, and no gap is wide.
         let mut place = random;
         let mut next_place = || {
@@ -270,9 +276,14 @@ impl Checks {
             place
         };
         let mut kept = BTreeSet::new();
+        let mut old = std::mem::take(&mut self.by_question);
+        self.by_question.reserve(questions.len());
         for question in questions {
-            let id = match self.by_question.get(&question) {
-                Some(&id) => id,
+            if self.by_question.contains_key(&question) {
+                continue;
+            }
+            let id = match old.remove(&question) {
+                Some(id) => self.keep(question, id),
                 None => self.add(question, next_place(), now, actions),
             };
             kept.insert(id);
@@ -283,11 +294,25 @@ impl Checks {
         }
     }
 
-    fn add(&mut self, question: Question, random: u64, now: Instant, actions: &mut Vec<Action>) -> CheckId {
+    /// The question as the new plan holds it, so that the old plan's goes.
+    fn keep(&mut self, question: Arc<Question>, id: CheckId) -> CheckId {
+        if let Some(check) = self.checks.get_mut(&id) {
+            check.machine.ask(question.clone());
+        }
+        self.by_question.insert(question, id);
+        id
+    }
+
+    fn add(
+        &mut self,
+        question: Arc<Question>,
+        random: u64,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) -> CheckId {
         let id = CheckId(self.next_id);
         self.next_id += 1;
-        let question = Arc::new(question);
-        let machine = Checker::new(&question);
+        let machine = Checker::new(question.clone());
         let tracker = question.kind.tracker();
         let phase = match &tracker {
             Some(_) => Phase::Listening,
@@ -296,11 +321,10 @@ impl Checks {
         if let Phase::Waiting(due) = phase {
             self.deadlines.insert((due, id));
         }
-        self.by_question.insert(question.clone(), id);
+        self.by_question.insert(question, id);
         let late = Duration::ZERO;
-        let check =
-            Check { question, machine, phase, runs: 0, not_run: None, since: now, late, hurried: false };
-        self.checks.insert(id, check);
+        let check = Check { machine, phase, runs: 0, not_run: None, since: now, late, hurried: false };
+        self.checks.insert(id, Box::new(check));
         if let Some(key) = tracker {
             let known = self.samples.get(&key).copied();
             self.listeners.insert((key, id));
@@ -313,7 +337,7 @@ impl Checks {
 
     fn remove(&mut self, id: CheckId, actions: &mut Vec<Action>) {
         let Some(check) = self.checks.remove(&id) else { return };
-        self.by_question.remove(&check.question);
+        self.by_question.remove(check.machine.question());
         match check.phase {
             Phase::Waiting(due) => {
                 self.deadlines.remove(&(due, id));
@@ -325,7 +349,7 @@ impl Checks {
                 actions.push(Action::Cancel(id));
             }
             Phase::Listening => {
-                if let Some(key) = check.question.kind.tracker() {
+                if let Some(key) = check.machine.question().kind.tracker() {
                     self.listeners.remove(&(key, id));
                 }
             }
@@ -346,7 +370,7 @@ impl Checks {
 
     fn listen(&mut self, id: CheckId, sample: Sample, now: Instant, actions: &mut Vec<Action>) {
         let Some(check) = self.checks.get_mut(&id) else { return };
-        let outcome = heard(&check.question.kind, sample);
+        let outcome = heard(&check.machine.question().kind, sample);
         let next = check.machine.heard(outcome);
         check.tell(next, now, actions);
     }
@@ -388,7 +412,7 @@ impl Checks {
             self.late.started(check.late);
             actions.push(Action::Start {
                 check: id,
-                question: check.question.clone(),
+                question: check.machine.question().clone(),
                 part: check.machine.part(),
                 mark: Mark { identifier: id.0 as u16, sequence: check.runs },
             });
@@ -414,7 +438,7 @@ impl Checks {
         match &outcome {
             Outcome::NotRun(why) if check.not_run.as_ref() != Some(why) => {
                 check.not_run = Some(why.clone());
-                actions.push(Action::NotRun(check.question.clone(), why.clone()));
+                actions.push(Action::NotRun(check.machine.question().clone(), why.clone()));
             }
             Outcome::NotRun(_) => {}
             Outcome::Success(_) | Outcome::Weighed(..) | Outcome::Failure(_) => check.not_run = None,
@@ -430,17 +454,17 @@ impl Checks {
 
 impl Check {
     fn runs_program(&self) -> bool {
-        matches!(self.question.kind, CheckKind::Misc(_))
+        matches!(self.machine.question().kind, CheckKind::Misc(_))
     }
 
     /// Says what changed.
     fn tell(&mut self, next: checker::Next, now: Instant, actions: &mut Vec<Action>) {
-        actions.extend(next.weight.map(|change| Action::Weight(self.question.clone(), change)));
+        actions.extend(next.weight.map(|change| Action::Weight(self.machine.question().clone(), change)));
         if let Some(verdict) = next.verdict {
             self.since = now;
-            actions.push(Action::Verdict(self.question.clone(), verdict));
+            actions.push(Action::Verdict(self.machine.question().clone(), verdict));
         }
-        actions.extend(next.tolerated.map(|cause| Action::Tolerated(self.question.clone(), cause)));
+        actions.extend(next.tolerated.map(|cause| Action::Tolerated(self.machine.question().clone(), cause)));
     }
 }
 
@@ -476,15 +500,15 @@ fn file_outcome(check: &FileCheck, value: i32) -> Outcome {
 const MOST_WEIGHT: i64 = 2_147_483_647;
 
 /// The questions of a plan, in its order, repetitions included.
-pub fn questions(plan: &LvsPlan) -> Vec<Question> {
+pub fn questions(plan: &LvsPlan) -> Vec<Arc<Question>> {
     questions_of(plan, |_| true)
 }
 
 /// Those of the virtual servers that `asks` says yes to.
-pub fn questions_of(plan: &LvsPlan, asks: impl Fn(&VirtualServer) -> bool) -> Vec<Question> {
+pub fn questions_of(plan: &LvsPlan, asks: impl Fn(&VirtualServer) -> bool) -> Vec<Arc<Question>> {
     let asking = plan.virtual_servers.iter().filter(|virtual_server| asks(virtual_server));
     let servers = asking.flat_map(|virtual_server| &virtual_server.real_servers);
-    servers.flat_map(|server| &server.checkers).map(|checker| checker.question()).collect()
+    servers.flat_map(|server| &server.checkers).map(|checker| checker.question().clone()).collect()
 }
 
 impl Lateness {

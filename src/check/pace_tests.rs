@@ -98,6 +98,7 @@ const LIMIT: usize = 65_536;
 
 fn started(questions: Vec<Question>, limit: usize) -> Checks {
     let mut checks = Checks::new(limit);
+    let questions = questions.into_iter().map(Arc::new).collect();
     let plan = Event::Plan { questions, random: 0x1234_5678_9abc_def0 };
     checks.handle(plan, Instant::ZERO, &mut Vec::new());
     checks

@@ -1,8 +1,15 @@
 //! Questions for the tests of this folder: delay_loop 6, retry 2, delay_before_retry 3, warmup 10.
 
+use super::Event;
 use crate::plan::check::{CheckKind, HttpCheck, HttpUrl, HttpVersion, Question, Schedule, Target};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// A plan that asks these.
+pub fn plan(questions: &[Question]) -> Event {
+    Event::Plan { questions: questions.iter().cloned().map(Arc::new).collect(), random: 7 }
+}
 
 /// A TCP check of 192.0.2.1:80.
 pub fn tcp() -> Question {

@@ -1,6 +1,6 @@
 //! The core over all checkers: who is asked when.
 
-use super::samples::{tcp, tcp_of};
+use super::samples::{plan, tcp, tcp_of};
 use super::*;
 use proptest::prelude::*;
 
@@ -8,10 +8,6 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn at(seconds: u64) -> Instant {
     Instant::ZERO + Duration::from_secs(seconds)
-}
-
-fn plan(questions: &[Question]) -> Event {
-    Event::Plan { questions: questions.to_vec(), random: 7 }
 }
 
 fn success(check: CheckId) -> Event {
@@ -285,4 +281,18 @@ proptest! {
             prop_assert_eq!(checks.deadlines.len() + ready + running.len(), checks.checks.len());
         }
     }
+}
+
+#[test]
+fn what_a_new_plan_asks_again_is_held_once() {
+    let first: Arc<Question> = Arc::new(tcp());
+    let mut checks = Checks::new(1);
+    let (random, questions) = (7, vec![first.clone(), Arc::new(tcp())]);
+    checks.handle(Event::Plan { questions, random }, at(0), &mut Vec::new());
+    assert_eq!((checks.checks.len(), Arc::strong_count(&first)), (1, 3), "ours, the machine's and its key");
+    let id = checks.id(&tcp());
+    let second = Arc::new(tcp());
+    checks.handle(Event::Plan { questions: vec![second.clone()], random }, at(5), &mut Vec::new());
+    assert_eq!((checks.id(&tcp()), Arc::strong_count(&first)), (id, 1), "nothing of the old plan is held");
+    assert_eq!(Arc::strong_count(&second), 3);
 }

@@ -53,7 +53,7 @@ fn one(
     let target = target(checker, asked, out)?;
     let alpha = checker.alpha.or(around.server.alpha).unwrap_or(around.virtual_server.alpha);
     let schedule = schedule(checker, around);
-    Some(CheckerPlan { kind: kinds::kind(checker, around, out)?, target, schedule, alpha })
+    Some(CheckerPlan::new(kinds::kind(checker, around, out)?, target, schedule, alpha))
 }
 
 /// A mail check with what one of its `host` blocks says of the connection.

@@ -59,7 +59,7 @@ fn tracked(vrrp: &VrrpPlan, lvs: &LvsPlan) -> BTreeSet<TrackerKey> {
 
 fn check_kinds(lvs: &LvsPlan) -> impl Iterator<Item = &CheckKind> {
     let servers = lvs.virtual_servers.iter().flat_map(|server| &server.real_servers);
-    servers.flat_map(|server| &server.checkers).map(|checker| &checker.kind)
+    servers.flat_map(|server| &server.checkers).map(|checker| &checker.question.kind)
 }
 
 pub(super) fn unrunnable(config: &Config) -> Unrunnable {

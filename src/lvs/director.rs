@@ -17,6 +17,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A hash map that iterates and behaves alike in every run.
 type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
@@ -26,7 +27,7 @@ type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 pub struct Director {
     pub(super) plan: LvsPlan,
     pub(super) states: Vec<VirtualState>,
-    questions: Map<Question, Answers>,
+    questions: Map<Arc<Question>, Answers>,
     desired: Table,
     changed: BTreeSet<ServiceKey>,
     traffic: Traffic,
@@ -308,9 +309,12 @@ impl Director {
         for (virtual_index, virtual_server) in plan.virtual_servers.iter().enumerate() {
             for (server_index, server) in virtual_server.real_servers.iter().enumerate() {
                 for question in server.checkers.iter().map(CheckerPlan::question) {
-                    let known = old.remove(&question).unwrap_or_default();
-                    let fresh = Answers { askers: Vec::new(), ..known };
-                    let answers = self.questions.entry(question).or_insert(fresh);
+                    // What was known of a question before hangs on the one of this plan from now on, and no other is kept.
+                    let answers = self.questions.entry(question.clone()).or_insert_with(|| {
+                        let known = old.remove(question).unwrap_or_default();
+                        // Most questions are asked by one.
+                        Answers { askers: Vec::with_capacity(1), ..known }
+                    });
                     if answers.askers.last() != Some(&(virtual_index, server_index)) {
                         answers.askers.push((virtual_index, server_index));
                     }
@@ -422,12 +426,12 @@ fn quorum_event(plan: &VirtualServer, live_weight: u64, up: bool) -> Event {
 fn judge(
     server: &RealServer,
     presumed: Presumed,
-    questions: &Map<Question, Answers>,
+    questions: &Map<Arc<Question>, Answers>,
 ) -> (bool, Option<String>) {
     let mut up = true;
     for checker in &server.checkers {
         let question = checker.question();
-        match questions.get(&question).and_then(|answers| answers.last.as_ref()) {
+        match questions.get(question).and_then(|answers| answers.last.as_ref()) {
             Some(Ok(())) => {}
             Some(Err(cause)) => return (false, Some(format!("{question}: {cause}"))),
             None => {
@@ -448,13 +452,13 @@ fn live_weight(plan: &VirtualServer, state: &VirtualState) -> u64 {
 }
 
 /// As keepalived: what checks say of the weight adds up to the configured one, between 0 and the kernel's greatest.
-fn weight(server: &RealServer, questions: &Map<Question, Answers>) -> u32 {
+fn weight(server: &RealServer, questions: &Map<Arc<Question>, Answers>) -> u32 {
     let configured = i64::from(server.weight);
     let by = |change| match change {
         WeightChange::To(weight) => i64::from(weight) - configured,
         WeightChange::By(by) => by,
     };
-    let changes = server.checkers.iter().filter_map(|checker| questions.get(&checker.question())?.change);
+    let changes = server.checkers.iter().filter_map(|checker| questions.get(checker.question())?.change);
     let weight = changes.map(by).fold(configured, i64::saturating_add);
     u32::try_from(weight.clamp(0, MOST_WEIGHT)).unwrap_or(0)
 }

@@ -1,22 +1,20 @@
 //! One health check: what to ask, when, and what counts as an answer.
 
+use super::exact;
 use super::scripts::{CommandPlan, Unrunnable};
 use super::search::SearchPlan;
 use super::track::{TrackerKey, TrackerKind};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One checker of one real server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CheckerPlan {
-    /// What is asked.
-    pub kind: CheckKind,
-    /// Where to and where from.
-    pub target: Target,
-    /// When.
-    pub schedule: Schedule,
+    /// What is asked, of whom and when; shared with those who ask it and those who keep the answer.
+    pub question: Arc<Question>,
     /// `alpha`: down until the first success; without it the server counts as up until a check fails.
     pub alpha: bool,
 }
@@ -54,6 +52,7 @@ pub struct HttpCheck {
     /// Protocol version of the request.
     pub version: HttpVersion,
     /// The URLs, at least one.
+    #[serde(deserialize_with = "exact")]
     pub urls: Vec<HttpUrl>,
     /// `SSL_GET`.
     pub tls: Option<TlsCheck>,
@@ -130,6 +129,7 @@ pub struct HttpUrl {
     /// Value of the Host header; address and port when `None`.
     pub host: Option<String>,
     /// Accepted status codes.
+    #[serde(deserialize_with = "exact")]
     pub status: Vec<RangeInclusive<u16>>,
     /// MD5 of the body.
     pub digest: Option<[u8; 16]>,
@@ -282,9 +282,30 @@ pub struct Question {
 }
 
 impl CheckerPlan {
+    /// A checker that asks this.
+    pub fn new(kind: CheckKind, target: Target, schedule: Schedule, alpha: bool) -> CheckerPlan {
+        CheckerPlan { question: Arc::new(Question { kind, target, schedule }), alpha }
+    }
+
     /// The question without what is made of the answer (`alpha`).
-    pub fn question(&self) -> Question {
-        Question { kind: self.kind.clone(), target: self.target.clone(), schedule: self.schedule }
+    pub fn question(&self) -> &Arc<Question> {
+        &self.question
+    }
+}
+
+/// It reads as its question.
+impl std::ops::Deref for CheckerPlan {
+    type Target = Question;
+
+    fn deref(&self) -> &Question {
+        &self.question
+    }
+}
+
+/// A change is one of this plan alone.
+impl std::ops::DerefMut for CheckerPlan {
+    fn deref_mut(&mut self) -> &mut Question {
+        Arc::make_mut(&mut self.question)
     }
 }
 

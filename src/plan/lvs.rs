@@ -1,8 +1,8 @@
 //! What the checker role must do: virtual servers, their real servers, and the checks.
 
 use crate::net::{AddressFamily, TransportProtocol};
-use crate::plan::Generation;
 use crate::plan::check::CheckerPlan;
+use crate::plan::{Generation, exact};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -200,6 +200,7 @@ pub struct VirtualServer {
     /// As the configuration wrote it, for people.
     pub name: String,
     /// The kernel's services behind it; at least one.
+    #[serde(deserialize_with = "exact")]
     pub keys: Vec<ServiceKey>,
     /// Scheduler name as the kernel knows it, at most 15 octets.
     pub scheduler: String,
@@ -222,6 +223,7 @@ pub struct VirtualServer {
     /// `omega`: the end of the daemon counts as down for notifications.
     pub omega: bool,
     /// The real servers in the order of the file; endpoints are unique.
+    #[serde(deserialize_with = "exact")]
     pub real_servers: Vec<RealServer>,
     /// `ha_suspend`: checks run only while a virtual address is on this node.
     pub ha_suspend: bool,
@@ -291,6 +293,7 @@ pub struct RealServer {
     /// Lower connection threshold, 0 for none.
     pub lower_threshold: u32,
     /// Its checks; a server without any is always up.
+    #[serde(deserialize_with = "exact")]
     pub checkers: Vec<CheckerPlan>,
     /// `set`: the set of servers that it belongs to. There may be a million servers.
     pub set: Option<Box<str>>,

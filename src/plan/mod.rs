@@ -16,7 +16,7 @@ pub mod transport;
 pub mod vmac;
 pub mod vrrp;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// Counts configurations: 1 for the first, one more for each accepted reload.
@@ -44,6 +44,12 @@ impl Plans {
         self.vrrp.routers.iter_mut().for_each(vrrp::RouterPlan::shrink);
         self.vrrp.routers.shrink_to_fit();
     }
+}
+
+/// A list that takes no more room than it needs: one that grows while it is read has room for four at least, and most
+/// servers have one check, most checks one url.
+pub(crate) fn exact<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    Box::<[T]>::deserialize(from).map(<[T]>::into_vec)
 }
 
 /// Daemon-wide settings.

@@ -81,15 +81,15 @@ fn detail<'a>(
     output: &dyn Fn(CheckId) -> Option<&'a str>,
 ) -> CheckerDetail {
     let question = plan.question();
-    let view = checks.view(&question);
+    let view = checks.view(question);
     let machine = view.map(|view| view.machine);
     CheckerDetail {
-        kind: plan.kind.keyword().into(),
+        kind: question.kind.keyword().into(),
         state: state(view).into(),
         last_result: machine.and_then(|machine| machine.last_result()).map(str::to_owned),
         latency_us: machine.and_then(|machine| machine.latency()).map(|latency| latency.as_micros() as u64),
         failures: machine.map_or(0, |machine| machine.failures()),
-        output: checks.id(&question).and_then(output).map(str::to_owned),
+        output: checks.id(question).and_then(output).map(str::to_owned),
     }
 }
 

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// `holdfastctl checks --json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,9 +160,9 @@ impl ServerFilter {
 }
 
 /// The questions of the plan in force that `filter` takes, each once in the order of the plan, with those who ask it.
-pub fn asked(director: &Director, filter: ServerFilter) -> Vec<(Question, Vec<Asker>)> {
-    let mut found: Vec<(Question, Vec<Asker>)> = Vec::new();
-    let mut places: HashMap<Question, usize> = HashMap::new();
+pub fn asked(director: &Director, filter: ServerFilter) -> Vec<(Arc<Question>, Vec<Asker>)> {
+    let mut found: Vec<(Arc<Question>, Vec<Asker>)> = Vec::new();
+    let mut places: HashMap<&Question, usize> = HashMap::new();
     for server in &director.plan().virtual_servers {
         for real in &server.real_servers {
             for question in real.checkers.iter().map(CheckerPlan::question) {
@@ -169,12 +170,12 @@ pub fn asked(director: &Director, filter: ServerFilter) -> Vec<(Question, Vec<As
                 let taken = filter.takes(real.endpoint)
                     || filter.takes(question.target.endpoint)
                     || filter.takes_service(server);
-                match places.get(&question).and_then(|at| found.get_mut(*at)) {
+                match places.get(&**question).and_then(|at| found.get_mut(*at)) {
                     Some((_, askers)) if askers.last() != Some(&asker) => askers.push(asker),
                     Some(_) => {}
                     None if taken => {
-                        places.insert(question.clone(), found.len());
-                        found.push((question, vec![asker]));
+                        places.insert(question, found.len());
+                        found.push((question.clone(), vec![asker]));
                     }
                     None => {}
                 }
@@ -192,7 +193,10 @@ pub fn report<'a>(
     now: Instant,
     output: &dyn Fn(CheckId) -> Option<&'a str>,
 ) -> ChecksReport {
-    let one = |(question, servers)| CheckReport { servers, ..check(checks, &question, now, output) };
+    let one = |(question, servers): (Arc<Question>, _)| CheckReport {
+        servers,
+        ..check(checks, &question, now, output)
+    };
     ChecksReport {
         checks: asked(director, filter).into_iter().map(one).collect(),
         running: checks.running(),

@@ -1,8 +1,10 @@
 //! The checker role: performs what the cores `check` and `lvs` decide.
 //!
-//! Conversations are tasks of a current-thread runtime; the kernel's table belongs to a thread of its own
+//! Conversations over plain TCP share one set of sockets (`probe_io::streams`), others are tasks of a current-thread
+//! runtime; the kernel's table belongs to a thread of its own
 //! (`ipvs_worker`), programs to the scripts role (`programs`). The end of the link means *retain*: the process ends and the table stays as it is.
 
+mod converse;
 mod look;
 mod memory;
 mod outbox;
@@ -11,10 +13,11 @@ mod traffic;
 
 use super::held_addresses::HeldAddresses;
 use super::ipvs_worker::{IpvsWorker, Opener, Report, open_kernel};
+use super::probe_io::streams::Streams;
 use super::scheduling::Scheduling;
 use super::{EXIT_STOPPED, probe_io};
 use crate::check::held::HeldVerdict;
-use crate::check::probe::{Mark, Outcome, words};
+use crate::check::probe::words;
 use crate::check::{self, Action, CheckId, Checks, Verdict};
 use crate::link::frame::{Decoder, FrameError};
 use crate::link::{FromChecker, News, ToChecker};
@@ -22,11 +25,13 @@ use crate::lvs::director::Director;
 use crate::lvs::notify;
 use crate::lvs::table::Service;
 use crate::netlink::NetlinkError;
-use crate::plan::check::{CheckKind, Question, WeightChange};
+use crate::plan::check::{Question, WeightChange};
 use crate::plan::lvs::{LvsPlan, ServiceKey, VirtualServer};
 use crate::report::{self, CheckerStatus, ServerFilter};
+use crate::sys::clock::Stopwatch;
 use crate::sys::process::release_free_memory;
 use crate::time::Instant;
+use converse::Finished;
 use look::Looks;
 use outbox::Outbox;
 use programs::Programs;
@@ -36,13 +41,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tracing::{error, info, trace, warn};
+use tracing::{error, info, warn};
 
 /// How long the last words ("stopped") may take to leave.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -104,15 +108,6 @@ enum RoleError {
     Io(&'static str, io::Error),
 }
 
-/// The end of a conversation.
-struct Finished {
-    check: CheckId,
-    outcome: Outcome,
-    latency: Duration,
-    /// What a program printed that failed.
-    output: String,
-}
-
 /// What ended the wait.
 enum Happened {
     Read(io::Result<usize>),
@@ -120,7 +115,8 @@ enum Happened {
     Finished(Finished),
     Told(Report),
     Addresses(Result<BTreeSet<IpAddr>, NetlinkError>),
-    Due,
+    /// A conversation goes on, or something is due.
+    Streams(io::Result<()>),
 }
 
 /// The sources of events. Apart from [`State`], so that waiting for them borrows nothing else.
@@ -134,7 +130,7 @@ struct Role {
 }
 
 struct State {
-    origin: std::time::Instant,
+    clock: Stopwatch,
     now: Instant,
     /// Its own number; asking for it is a system call.
     process: u32,
@@ -151,6 +147,8 @@ struct State {
     held: Option<BTreeSet<IpAddr>>,
     /// They cannot be had, which was said.
     unwatchable: bool,
+    streams: Streams,
+    /// Conversations that are tasks.
     conversations: HashMap<CheckId, AbortHandle>,
     on_finished: mpsc::Sender<Finished>,
     programs: Programs,
@@ -173,8 +171,10 @@ impl Role {
         let (on_report, reports) = mpsc::channel(REPORTS);
         let worker =
             IpvsWorker::start(opener, on_report).map_err(|error| RoleError::Io("no thread", error))?;
+        let clock = Stopwatch::start();
+        let streams = Streams::new(clock).map_err(|error| RoleError::Io("no set of sockets", error))?;
         let state = State {
-            origin: std::time::Instant::now(),
+            clock,
             now: Instant::ZERO,
             process: std::process::id(),
             checks: Checks::new(limit),
@@ -185,6 +185,7 @@ impl Role {
             trouble: None,
             held: None,
             unwatchable: false,
+            streams,
             conversations: HashMap::new(),
             on_finished,
             programs: Programs::new(random()),
@@ -202,22 +203,17 @@ impl Role {
         let mut decoder = Decoder::default();
         let mut buffer = vec![0; LINK_READ];
         let mut link_ended = false;
-        // One timer for all deadlines, set anew only when the next one is another.
-        let alarm = tokio::time::sleep(Duration::ZERO);
-        tokio::pin!(alarm);
+        let timer_error = |error| RoleError::Io("timer", error);
         while self.state.farewell.is_none() {
             let state = &mut self.state;
-            let due = state.due();
-            if let Some(at) = due.filter(|at| *at != alarm.deadline()) {
-                alarm.as_mut().reset(at);
-            }
+            state.streams.wake_at(state.due()).map_err(timer_error)?;
             let happened = tokio::select! {
                 read = self.reader.read(&mut buffer), if !link_ended => Happened::Read(read),
                 _ = state.outbox.writer.writable(), if state.outbox.waits() => Happened::Writable,
                 Some(finished) = self.finished.recv() => Happened::Finished(finished),
                 Some(report) = self.reports.recv() => Happened::Told(report),
                 change = changed(&mut self.addresses) => Happened::Addresses(change),
-                () = &mut alarm, if due.is_some() => Happened::Due,
+                ready = state.streams.ready() => Happened::Streams(ready),
             };
             state.look_at_the_clock();
             match happened {
@@ -249,12 +245,16 @@ impl Role {
                     (self.addresses, state.held, state.unwatchable) = (None, None, true);
                     state.ask();
                 }
-                Happened::Due => {}
+                Happened::Streams(ready) => {
+                    let turned = ready.and_then(|()| state.streams.turn(state.now));
+                    turned.map_err(|error| RoleError::Io("conversations", error))?;
+                }
             }
             if self.addresses.is_none() && state.must_watch() {
                 self.addresses = state.watch();
             }
             state.run_due_checks();
+            state.hear_ends();
             state.move_traffic_on();
             state.answer();
         }
@@ -270,18 +270,18 @@ impl State {
     }
 
     fn look_at_the_clock(&mut self) {
-        self.now = Instant::ZERO + self.origin.elapsed();
+        self.now = self.clock.now();
     }
 
     /// When a check is due, somebody who looks has waited long enough, or something said by hand changes.
-    fn due(&self) -> Option<tokio::time::Instant> {
+    fn due(&self) -> Option<Instant> {
         if self.stopping {
             return None;
         }
         let due = self.checks.next_timeout().into_iter().chain(self.looks.deadline());
         let due = due.chain(self.director.as_ref().and_then(Director::next_timeout));
-        let due = due.chain(self.traffic_due().map(|span| self.now + span)).min()?;
-        Some((self.origin + due.saturating_duration_since(Instant::ZERO)).into())
+        let due = due.chain(self.streams.next_timeout());
+        due.chain(self.traffic_due().map(|span| self.now + span)).min()
     }
 
     fn hear(&mut self, message: ToChecker) {
@@ -419,18 +419,6 @@ impl State {
         changed.into_iter().map(|key| (key, director.desired().services.get(&key).cloned())).collect()
     }
 
-    fn finished(&mut self, Finished { check, outcome, latency, output }: Finished) {
-        if self.stopping {
-            return;
-        }
-        self.conversations.remove(&check);
-        self.looks.keep(check, output);
-        self.checks_event(check::Event::Finished { check, outcome: outcome.clone(), latency });
-        if self.looks.ended(check, &outcome, latency, &self.checks) {
-            self.checks_event(check::Event::Hurry(vec![check]));
-        }
-    }
-
     fn check_now(&mut self, number: u64, filter: ServerFilter) {
         let (nothing, now) = (Director::default(), self.now());
         let director = self.director.as_ref().unwrap_or(&nothing);
@@ -471,12 +459,7 @@ impl State {
         for action in actions {
             match action {
                 Action::Start { check, question, part, mark } => self.converse(check, question, part, mark),
-                Action::Cancel(check) => {
-                    if let Some(task) = self.conversations.remove(&check) {
-                        task.abort();
-                    }
-                    self.looks.keep(check, String::new());
-                }
+                Action::Cancel(check) => self.cancel(check),
                 Action::Verdict(question, verdict) => {
                     self.remember(&question);
                     self.verdict(&question, verdict);
@@ -495,35 +478,7 @@ impl State {
                 ),
             }
         }
-    }
-
-    fn converse(&mut self, check: CheckId, question: Arc<Question>, part: usize, mark: Mark) {
-        let on_finished = self.on_finished.clone();
-        let trace = self.looks.watch(check);
-        if let CheckKind::Misc(program) = &question.kind {
-            if let Some(trace) = &trace {
-                trace.note(&format!("runs {}", program.command.words.join(" ")));
-            }
-            let task = tokio::spawn(self.programs.run(program, check, on_finished));
-            self.conversations.insert(check, task.abort_handle());
-            return;
-        }
-        // Other programs that ping from here count from small numbers, too.
-        let mark = Mark { identifier: mark.identifier ^ self.process as u16, ..mark };
-        let task = tokio::spawn(async move {
-            let (outcome, latency) = probe_io::ask(&question, part, mark, trace).await;
-            match &outcome {
-                Outcome::Success(_) | Outcome::Weighed(..) => {
-                    trace!("{question}: {outcome}, after {}", words(latency))
-                }
-                // The sentence of a failure names its own time where that says anything.
-                Outcome::Failure(_) | Outcome::NotRun(_) => trace!("{question}: {outcome}"),
-            }
-            // Fails only when the role has ended.
-            let output = String::new();
-            let _ended = on_finished.send(Finished { check, outcome, latency, output }).await;
-        });
-        self.conversations.insert(check, task.abort_handle());
+        self.streams.settle();
     }
 
     fn verdict(&mut self, question: &Question, verdict: Verdict) {
@@ -632,9 +587,7 @@ impl State {
         if release && let Some(last) = self.director.as_ref().map(Director::last_news) {
             self.tell(&last);
         }
-        for (_, task) in self.conversations.drain() {
-            task.abort();
-        }
+        self.drop_conversations();
         if release {
             self.worker.release();
         } else {

@@ -1,7 +1,9 @@
-//! Real sockets for the conversations of `check::probe`: one socket, one task, one deadline per step.
+//! Real sockets for the conversations of `check::probe`: one socket, one deadline per step. Those over plain TCP, which
+//! are most, share one set (`streams`); the others are tasks.
 
 pub(super) mod http2;
 mod ping;
+pub mod streams;
 pub(super) mod tls;
 mod trace;
 mod trust;
@@ -11,7 +13,7 @@ pub use trace::Trace;
 use crate::check::probe::{Mark, Outcome, Probe, ProbeInput, ProbeStep, conversation, words};
 use crate::plan::check::{CheckKind, Question, Target};
 use crate::sys::process::raise_descriptor_limit;
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
@@ -70,7 +72,7 @@ pub async fn ask(question: &Question, part: usize, mark: Mark, trace: Option<Tra
             CheckKind::Udp(_) | CheckKind::Dns(_) => {
                 Box::pin(datagrams(&question.target, probe, limit)).await
             }
-            _ => stream(question, part, probe, limit, trace).await,
+            _ => connected(question, part, probe, limit, trace).await,
         }
     };
     let outcome = match timeout(limit.saturating_mul(MAX_STEPS), talk).await {
@@ -119,8 +121,8 @@ fn opening(question: &Question) -> String {
     line + &format!(", {} for each step", words(question.schedule.connect_timeout))
 }
 
-/// A conversation over TCP, through TLS where that is asked for.
-async fn stream(
+/// A conversation over TCP that is not one of `streams`: through TLS, or over HTTP/2.
+async fn connected(
     question: &Question,
     part: usize,
     mut probe: Box<dyn Probe>,
@@ -128,22 +130,14 @@ async fn stream(
     trace: Option<&Trace>,
 ) -> Outcome {
     let target = &question.target;
-    let socket = match tcp_socket(target) {
-        Ok(socket) => socket,
+    let socket = match open_stream(target) {
+        Ok(socket) => TcpSocket::from_std_stream(socket.into()),
         Err(why) => return Outcome::NotRun(why),
     };
     let started = Instant::now();
     match timeout(limit, socket.connect(target.endpoint)).await {
         Err(_) => end(probe.step(ProbeInput::TimedOut(limit))),
-        Ok(Err(error)) if is_our_own(&error) => Outcome::NotRun(cannot_connect(target, &error)),
-        Ok(Err(error)) => {
-            let why = match error.kind() {
-                io::ErrorKind::NetworkUnreachable if has_no_route(target) => NO_ROUTE.to_owned(),
-                _ => how_it_broke(&error),
-            };
-            let how = format!("{why} after {}", words(started.elapsed()));
-            end(probe.step(ProbeInput::Broken(&how)))
-        }
+        Ok(Err(error)) => no_connection(target, &error, started.elapsed(), &mut *probe),
         Ok(Ok(connection)) => match tls::Session::of(&question.kind, part) {
             Some(session) => {
                 if let Some(trace) = trace {
@@ -156,13 +150,26 @@ async fn stream(
     }
 }
 
+/// What it means that no connection came to be, `took` after it was asked for.
+fn no_connection(target: &Target, error: &io::Error, took: Duration, probe: &mut dyn Probe) -> Outcome {
+    if is_our_own(error) {
+        return Outcome::NotRun(cannot_connect(target, error));
+    }
+    let why = match error.kind() {
+        io::ErrorKind::NetworkUnreachable if has_no_route(target) => NO_ROUTE.to_owned(),
+        _ => how_it_broke(error),
+    };
+    let how = format!("{why} after {}", words(took));
+    end(probe.step(ProbeInput::Broken(&how)))
+}
+
 /// Said where it is this machine that knows no way. A failure all the same, as for keepalived: clients are sent the same way.
 const NO_ROUTE: &str = "this machine has no route to it";
 
 /// Does this machine itself know no way there? A router far away says the same words.
 fn has_no_route(target: &Target) -> bool {
-    let Ok(socket) = udp_socket(target) else { return false };
-    let connected = SockRef::from(&socket).connect(&target.endpoint.into());
+    let Ok(socket) = datagram_socket(target) else { return false };
+    let connected = socket.connect(&target.endpoint.into());
     connected.is_err_and(|error| error.kind() == io::ErrorKind::NetworkUnreachable)
 }
 
@@ -217,24 +224,26 @@ async fn send<S: AsyncWrite + Unpin>(connection: &mut S, octets: &[u8]) -> io::R
     connection.flush().await
 }
 
-fn tcp_socket(target: &Target) -> Result<TcpSocket, String> {
-    let socket = match target.endpoint {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
-    };
+/// A TCP socket from where the configuration wants it, not connected.
+fn open_stream(target: &Target) -> Result<Socket, String> {
+    let domain = Domain::for_address(target.endpoint);
+    let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP));
     let socket = socket.map_err(|error| no_socket(&error))?;
     prepare(SockRef::from(&socket), target)?;
     if let Some(local) = local_address(target) {
         // The local port of the last check may still be in TIME_WAIT.
-        socket.set_reuseaddr(true).map_err(|error| format!("cannot reuse a local port: {error}"))?;
-        socket.bind(local).map_err(|error| cannot_bind(local, &error))?;
+        socket.set_reuse_address(true).map_err(|error| format!("cannot reuse a local port: {error}"))?;
+        socket.bind(&local.into()).map_err(|error| cannot_bind(local, &error))?;
     }
     Ok(socket)
 }
 
 /// A conversation of datagrams; the limit covers the whole of it.
 async fn datagrams(target: &Target, mut probe: Box<dyn Probe>, limit: Duration) -> Outcome {
-    let socket = match udp_socket(target) {
+    let socket = datagram_socket(target);
+    let socket =
+        socket.and_then(|socket| UdpSocket::from_std(socket.into()).map_err(|error| no_socket(&error)));
+    let socket = match socket {
         Ok(socket) => socket,
         Err(why) => return Outcome::NotRun(why),
     };
@@ -278,15 +287,14 @@ fn refused(error: &io::Error) -> String {
     }
 }
 
-fn udp_socket(target: &Target) -> Result<UdpSocket, String> {
+fn datagram_socket(target: &Target) -> Result<Socket, String> {
     let domain = Domain::for_address(target.endpoint);
-    let socket = Socket::new(domain, Type::DGRAM, None).map_err(|error| no_socket(&error))?;
-    socket.set_nonblocking(true).map_err(|error| no_socket(&error))?;
+    let socket = Socket::new(domain, Type::DGRAM.nonblocking(), None).map_err(|error| no_socket(&error))?;
     prepare(SockRef::from(&socket), target)?;
     if let Some(local) = local_address(target) {
         socket.bind(&local.into()).map_err(|error| cannot_bind(local, &error))?;
     }
-    UdpSocket::from_std(socket.into()).map_err(|error| no_socket(&error))
+    Ok(socket)
 }
 
 /// What the configuration says of the packets of a check.

@@ -8,6 +8,7 @@ pub mod calendar;
 pub mod capabilities;
 pub mod child;
 pub mod clock;
+pub mod edges;
 pub mod landlock;
 pub mod link_state;
 pub mod membership;
@@ -19,6 +20,5 @@ pub mod process;
 pub mod readable;
 pub mod seccomp;
 pub mod shared_words;
-
 pub mod timer;
 pub mod vrrp_socket;

@@ -191,21 +191,17 @@ pub fn key(port: u16) -> ServiceKey {
 }
 
 pub fn checker(kind: CheckKind, endpoint: SocketAddr) -> CheckerPlan {
-    CheckerPlan {
-        kind,
-        target: Target::new(endpoint),
-        schedule: Schedule {
-            delay_loop: Duration::from_millis(50),
-            connect_timeout: Duration::from_millis(500),
-            retry: 1,
-            delay_before_retry: Duration::from_millis(20),
-            warmup: Duration::ZERO,
-            log_failures: false,
-            rise: 1,
-            fall: 0,
-        },
-        alpha: false,
-    }
+    let schedule = Schedule {
+        delay_loop: Duration::from_millis(50),
+        connect_timeout: Duration::from_millis(500),
+        retry: 1,
+        delay_before_retry: Duration::from_millis(20),
+        warmup: Duration::ZERO,
+        log_failures: false,
+        rise: 1,
+        fall: 0,
+    };
+    CheckerPlan::new(kind, Target::new(endpoint), schedule, false)
 }
 
 pub fn real(checker: CheckerPlan) -> RealServer {

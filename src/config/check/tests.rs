@@ -1,7 +1,7 @@
 //! Keywords of holdfast, from the file to the plan.
 
 use crate::config::tests::lowered;
-use crate::plan::check::{CheckKind, CheckerPlan, GrpcCheck, HttpRequest, HttpVersion, TlsOptions};
+use crate::plan::check::{CheckKind, GrpcCheck, HttpRequest, HttpVersion, Question, TlsOptions};
 use crate::plan::lvs::VirtualServer;
 use keepalived_compat::Code;
 use std::time::Duration;
@@ -14,9 +14,9 @@ fn server(outside: &str, of_service: &str, of_server: &str) -> (VirtualServer, V
     (plans.lvs.virtual_servers.into_iter().next().expect("a virtual server"), codes)
 }
 
-fn check(outside: &str, text: &str) -> (CheckerPlan, Vec<Code>) {
+fn check(outside: &str, text: &str) -> (Question, Vec<Code>) {
     let (server, codes) = server(outside, "", text);
-    (server.real_servers[0].checkers[0].clone(), codes)
+    ((**server.real_servers[0].checkers[0].question()).clone(), codes)
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::*;
 use crate::net::TransportProtocol;
 use crate::plan::check::{CheckKind, Schedule, Target};
 use crate::plan::lvs::{ForwardingMethod, SorryServer};
+use std::sync::Arc;
 use std::time::Duration;
 
 mod floor;
@@ -21,21 +22,17 @@ fn key() -> ServiceKey {
 }
 
 fn check(endpoint: &str) -> CheckerPlan {
-    CheckerPlan {
-        kind: CheckKind::Tcp,
-        target: Target::new(address(endpoint)),
-        schedule: Schedule {
-            delay_loop: Duration::from_secs(6),
-            connect_timeout: Duration::from_secs(5),
-            retry: 1,
-            delay_before_retry: Duration::from_secs(1),
-            warmup: Duration::ZERO,
-            log_failures: false,
-            rise: 1,
-            fall: 0,
-        },
-        alpha: false,
-    }
+    let schedule = Schedule {
+        delay_loop: Duration::from_secs(6),
+        connect_timeout: Duration::from_secs(5),
+        retry: 1,
+        delay_before_retry: Duration::from_secs(1),
+        warmup: Duration::ZERO,
+        log_failures: false,
+        rise: 1,
+        fall: 0,
+    };
+    CheckerPlan::new(CheckKind::Tcp, Target::new(address(endpoint)), schedule, false)
 }
 
 /// Real server number `n`: 192.0.2.n:80 with one TCP check.
@@ -99,13 +96,13 @@ impl Bench {
     }
 
     fn up(&mut self, n: u8) -> &mut Bench {
-        let question = check(&format!("192.0.2.{n}:80")).question();
+        let question = check(&format!("192.0.2.{n}:80")).question;
         self.director.verdict(&question, Ok(()), &mut self.events);
         self
     }
 
     fn down(&mut self, n: u8) -> &mut Bench {
-        let question = check(&format!("192.0.2.{n}:80")).question();
+        let question = check(&format!("192.0.2.{n}:80")).question;
         self.director.verdict(&question, Err("connection refused".into()), &mut self.events);
         self
     }
@@ -135,13 +132,13 @@ impl Bench {
 fn verdicts_of_an_earlier_process_leave_the_table_as_it_is() {
     let server = virtual_server(vec![real(1, 10), real(2, 1)]);
     let observed = kernel(&[(1, 7)]);
-    let (one, two) = (check("192.0.2.1:80").question(), check("192.0.2.2:80").question());
+    let (one, two) = (check("192.0.2.1:80").question, check("192.0.2.2:80").question);
     let mut forgetful = Bench::on(server.clone(), &observed);
     assert_ne!(forgetful.director.desired(), &observed, "without them the weight would be put back");
     let mut bench = Bench::on(server, &observed);
     let restored = bench.director.restore(|question| match question {
-        question if *question == one => Some((Ok(()), WeightChange::To(7))),
-        question if *question == two => Some((Err("refused".into()), WeightChange::By(0))),
+        question if *question == *one => Some((Ok(()), WeightChange::To(7))),
+        question if *question == *two => Some((Err("refused".into()), WeightChange::By(0))),
         _ => None,
     });
     assert_eq!((restored, bench.director.desired()), (2, &observed));
@@ -443,4 +440,16 @@ fn at_the_end_omega_tells_of_everything_as_down() {
     bench.down(2);
     assert_eq!(told(bench.director.last_news()), "-192.0.2.1 -Q");
     assert_eq!(told(Bench::new(server(false)).director.last_news()), "");
+}
+
+#[test]
+fn a_reload_lets_the_old_plan_go_and_keeps_what_was_known() {
+    let server = virtual_server(vec![real(1, 1)]);
+    let question = server.real_servers[0].checkers[0].question.clone();
+    let mut bench = Bench::new(server);
+    bench.down(1);
+    assert_eq!(Arc::strong_count(&question), 3, "ours, the plan's, and that of what is known of the answer");
+    bench.reload(virtual_server(vec![real(1, 1)]));
+    assert_eq!(Arc::strong_count(&question), 1);
+    assert!(!bench.director.server_up(0, 0));
 }

@@ -21,25 +21,21 @@ fn key(port: u16) -> ServiceKey {
 
 fn check(n: u8) -> CheckerPlan {
     let second = Duration::from_secs(1);
-    CheckerPlan {
-        kind: CheckKind::Tcp,
-        target: Target::new(endpoint(n)),
-        schedule: Schedule {
-            delay_loop: second,
-            connect_timeout: second,
-            retry: 1,
-            delay_before_retry: second,
-            warmup: Duration::ZERO,
-            log_failures: false,
-            rise: 1,
-            fall: 0,
-        },
-        alpha: false,
-    }
+    let schedule = Schedule {
+        delay_loop: second,
+        connect_timeout: second,
+        retry: 1,
+        delay_before_retry: second,
+        warmup: Duration::ZERO,
+        log_failures: false,
+        rise: 1,
+        fall: 0,
+    };
+    CheckerPlan::new(CheckKind::Tcp, Target::new(endpoint(n)), schedule, false)
 }
 
 fn question(n: u8) -> Question {
-    check(n).question()
+    (*check(n).question).clone()
 }
 
 fn real(n: u8, weight: u32, set: Option<&str>) -> RealServer {

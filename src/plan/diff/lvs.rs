@@ -230,13 +230,14 @@ impl Pair<'_> {
 /// Checks live by their question, wherever in the plan it is asked.
 fn checks(old: &LvsPlan, new: &LvsPlan, changes: &mut Vec<Change>) {
     let (before, after) = (questions(old), questions(new));
-    let (old_set, new_set): (HashSet<_>, HashSet<_>) = (before.iter().collect(), after.iter().collect());
+    let (old_set, new_set): (HashSet<_>, HashSet<_>) =
+        (before.iter().copied().collect(), after.iter().copied().collect());
     let count = changes.len();
-    for question in before.iter().filter(|q| !new_set.contains(q)) {
-        changes.push(Change::new(Weight::Quiet, What::CheckEnds { question: question.clone() }));
+    for question in before.iter().filter(|q| !new_set.contains(*q)) {
+        changes.push(Change::new(Weight::Quiet, What::CheckEnds { question: (*question).clone() }));
     }
-    for question in after.iter().filter(|q| !old_set.contains(q)) {
-        changes.push(Change::new(Weight::Quiet, What::CheckStarts { question: question.clone() }));
+    for question in after.iter().filter(|q| !old_set.contains(*q)) {
+        changes.push(Change::new(Weight::Quiet, What::CheckStarts { question: (*question).clone() }));
     }
     let kept = old_set.intersection(&new_set).count();
     if changes.len() > count && kept > 0 {
@@ -245,11 +246,11 @@ fn checks(old: &LvsPlan, new: &LvsPlan, changes: &mut Vec<Change>) {
 }
 
 /// The questions of a plan in its order, each once.
-fn questions(plan: &LvsPlan) -> Vec<Question> {
+fn questions(plan: &LvsPlan) -> Vec<&Question> {
     let servers = plan.virtual_servers.iter().flat_map(|v| &v.real_servers);
-    let all = servers.flat_map(|server| server.checkers.iter().map(CheckerPlan::question));
+    let all = servers.flat_map(|server| server.checkers.iter().map(|checker| &*checker.question));
     let mut seen = HashSet::new();
-    all.filter(|question| seen.insert(question.clone())).collect()
+    all.filter(|question| seen.insert(*question)).collect()
 }
 
 fn sticky(persistence: &Option<Persistence>) -> String {

@@ -9,6 +9,7 @@ use crate::report::checks::{self, CheckNowReport, Conversation, ServerFilter, St
 use crate::role::probe_io::Trace;
 use crate::time::Instant;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Checks made for one request; more are named and left out. A screen holds no more, and a server no less.
@@ -40,7 +41,7 @@ struct Round {
 
 /// A check of a round.
 struct Wanted {
-    question: Question,
+    question: Arc<Question>,
     /// Conversations to be held yet: one for each url.
     left: usize,
 }

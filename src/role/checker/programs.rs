@@ -1,6 +1,6 @@
 //! MISC_CHECK: the scripts role runs the program; here it is ordered and waited for.
 
-use super::Finished;
+use super::converse::Finished;
 use crate::check::probe::{Outcome, misc};
 use crate::check::{CheckId, MAX_PROGRAMS};
 use crate::plan::check::MiscCheck;

@@ -134,7 +134,12 @@ impl State {
     /// Performs what time has brought.
     pub(super) fn move_traffic_on(&mut self) {
         let Some(director) = self.director.as_ref().filter(|_| !self.stopping) else { return };
-        let (now, old) = (wall(), director.traffic());
+        let old = director.traffic();
+        // Asking for the time is a system call on some machines, and most of the time nothing is said by hand.
+        if old.next_change().is_none() {
+            return;
+        }
+        let now = wall();
         let set_back = now.0.saturating_add(2 * LOOK.as_millis() as u64) < old.now().0;
         if !set_back && old.next_change().is_none_or(|due| now < due) {
             return;

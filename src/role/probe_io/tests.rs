@@ -1,10 +1,16 @@
 //! Servers that behave badly, and TLS servers with good and bad certificates, over real sockets.
 
+use super::streams::{Streams, is_stream};
 use super::*;
-use crate::plan::check::{HttpCheck, HttpUrl, HttpVersion, Schedule, TlsCheck, TlsOptions};
+use crate::check::CheckId;
+use crate::plan::check::{
+    HttpCheck, HttpRequest, HttpUrl, HttpVersion, Schedule, SmtpCheck, TalkCheck, TlsCheck, TlsOptions,
+};
+use crate::sys::clock::Stopwatch;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -57,6 +63,10 @@ fn ask_web(endpoint: SocketAddr, tls: Option<TlsCheck>, connect_timeout: Duratio
         tls,
         fast_recovery: false,
     });
+    ask_any(question(kind, endpoint, connect_timeout))
+}
+
+fn question(kind: CheckKind, endpoint: SocketAddr, connect_timeout: Duration) -> Question {
     let schedule = Schedule {
         delay_loop: Duration::from_secs(6),
         connect_timeout,
@@ -67,9 +77,41 @@ fn ask_web(endpoint: SocketAddr, tls: Option<TlsCheck>, connect_timeout: Duratio
         rise: 1,
         fall: 0,
     };
-    let question = Question { kind, target: Target::new(endpoint), schedule };
+    Question { kind, target: Target::new(endpoint), schedule }
+}
+
+/// As the role asks.
+fn ask_any(question: Question) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(ask(&question, 0, Mark::default(), None)).0
+    match is_stream(&question) {
+        false => runtime.block_on(ask(&question, 0, Mark::default(), None)).0,
+        true => runtime.block_on(ask_together(vec![question])).remove(0),
+    }
+}
+
+/// All of them at a time; the outcomes in their order.
+async fn ask_together(questions: Vec<Question>) -> Vec<Outcome> {
+    let clock = Stopwatch::start();
+    let mut streams = Streams::new(clock).expect("a set of sockets");
+    let mut outcomes = BTreeMap::new();
+    let count = questions.len();
+    for (number, question) in questions.into_iter().enumerate() {
+        streams.start(CheckId(number as u64), Arc::new(question), 0, Mark::default(), None);
+    }
+    streams.settle();
+    loop {
+        while let Some(ended) = streams.next_ended() {
+            let again = outcomes.insert(ended.check, ended.outcome);
+            assert_eq!(again, None, "a conversation ends once");
+        }
+        if outcomes.len() == count {
+            assert_eq!(streams.next_timeout(), None, "nothing is left of them");
+            return outcomes.into_values().collect();
+        }
+        streams.wake_at(streams.next_timeout()).expect("a timer");
+        streams.ready().await.expect("it says when");
+        streams.turn(clock.now()).expect("a set of sockets");
+    }
 }
 
 fn verify(ca: &str, name: &str) -> TlsOptions {
@@ -197,4 +239,104 @@ fn our_own_troubles_are_told_apart() {
     {
         assert!(!is_our_own(&error(theirs)), "{}", error(theirs));
     }
+}
+
+const PATIENT: Duration = Duration::from_secs(30);
+
+#[test]
+fn connections_that_stand_are_refused_or_never_answered_are_told_apart_in_one_go() {
+    let open = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let closed = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("a bound socket");
+    // A queue that is full takes no more connections: they wait.
+    let full = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port");
+    full.listen(0).expect("it is bound");
+    let full_endpoint = full.local_addr().ok().and_then(|address| address.as_socket()).expect("an address");
+    let _first = std::net::TcpStream::connect(full_endpoint).expect("room for one");
+    let mut questions = Vec::new();
+    for _ in 0..20 {
+        questions.push(question(CheckKind::Tcp, open.local_addr().expect("a bound socket"), PATIENT));
+        questions.push(question(CheckKind::Tcp, closed, PATIENT));
+        questions.push(question(CheckKind::Tcp, full_endpoint, Duration::from_millis(300)));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for three in runtime.block_on(ask_together(questions)).chunks(3) {
+        let [stands, refused, waits] = three else { panic!("three at a time") };
+        assert_eq!(*stands, Outcome::Success("connected".into()));
+        assert!(
+            matches!(refused, Outcome::Failure(why) if why.starts_with("connection refused after ")),
+            "{refused}"
+        );
+        assert_eq!(*waits, Outcome::Failure("no connection within 300 ms".into()));
+    }
+}
+
+#[test]
+fn what_comes_with_the_end_is_heard_whole() {
+    // All at once, and the end with it; and an answer of more than one read.
+    let long: Vec<u8> =
+        [&b"HTTP/1.0 200 OK\r\nContent-Length: 300000\r\n\r\n"[..], &[b'x'; 300_000]].concat();
+    let server = misbehaving(move |mut socket| socket.write_all(&long).expect("the check listens"));
+    assert_eq!(ask_web(server, None, PATIENT), Outcome::Success("status 200".into()));
+    // It has ended before it is spoken to: what it said is heard all the same, then its end.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = listener.local_addr().expect("a bound socket");
+    std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("the check comes");
+        socket.write_all(b"220 hello\r\n").expect("the check listens");
+        socket.shutdown(std::net::Shutdown::Write).expect("it is open");
+        let _rest = socket.read_to_end(&mut Vec::new());
+    });
+    let kind = CheckKind::Smtp(SmtpCheck { helo: "test".into() });
+    match ask_any(question(kind, endpoint, PATIENT)) {
+        Outcome::Failure(why) => assert!(why.contains("closed"), "{why}"),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_request_that_does_not_fit_is_sent_piece_by_piece() {
+    let body = vec![b'b'; 8 << 20];
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = listener.local_addr().expect("a bound socket");
+    let wanted = body.len();
+    let reader = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("the check comes");
+        let (mut heard, mut piece) = (0, vec![0; 1 << 16]);
+        while heard < wanted {
+            heard += socket.read(&mut piece).expect("the check speaks");
+        }
+        socket.write_all(b"HTTP/1.0 200 OK\r\n\r\n").expect("the check listens");
+        heard
+    });
+    let request = HttpRequest { method: "POST".into(), headers: Vec::new(), body };
+    let urls = vec![HttpUrl { request: Some(Box::new(request)), ..HttpUrl::new("/") }];
+    let check = HttpCheck { version: HttpVersion::V1_0, urls, tls: None, fast_recovery: false };
+    assert_eq!(
+        ask_any(question(CheckKind::Http(check), endpoint, PATIENT)),
+        Outcome::Success("status 200".into())
+    );
+    assert!(reader.join().expect("it heard all") > wanted, "the head came, too");
+}
+
+#[test]
+fn a_conversation_of_several_turns_has_its_limit_for_each() {
+    let talk =
+        |expect: &str| CheckKind::Talk(TalkCheck { send: b"PING\r\n".to_vec(), expect: expect.into() });
+    let slow = misbehaving(|mut socket| {
+        for piece in ["+", "P", "O", "N", "G"] {
+            std::thread::sleep(Duration::from_millis(100));
+            socket.write_all(piece.as_bytes()).expect("the check listens");
+        }
+    });
+    let seen = ask_any(question(talk("PONG"), slow, Duration::from_secs(20)));
+    assert_eq!(seen, Outcome::Success("the expected answer, 5 octets".into()));
+    let (stay, end) = std::sync::mpsc::channel::<()>();
+    let mute = misbehaving(move |_socket| {
+        // Until the test is over.
+        let _over = end.recv();
+    });
+    let seen = ask_any(question(talk("PONG"), mute, Duration::from_millis(200)));
+    assert_eq!(seen, Outcome::Failure("no expected words within 200 ms, nothing was said".into()));
+    drop(stay);
 }
