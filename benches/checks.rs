@@ -92,7 +92,7 @@ impl Role {
         let mut buffer = vec![0; 1 << 16];
         loop {
             match self.decoder.message().expect("well-formed frames") {
-                Some(FromChecker::News(_)) => {}
+                Some(FromChecker::News(_) | FromChecker::Verdicts { .. }) => {}
                 Some(message) => return message,
                 None => {
                     let count = self.link.read(&mut buffer).expect("the role answers");
