@@ -1,5 +1,8 @@
 //! Real sockets for the conversations of `check::probe`: one socket, one task, one deadline per step.
 
+#[cfg(feature = "openssl")]
+mod old_tls;
+mod overheard;
 mod ping;
 pub(super) mod tls;
 mod trace;

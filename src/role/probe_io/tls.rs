@@ -1,6 +1,9 @@
 //! TLS below an SSL_GET. As keepalived: any certificate will do; what is wrong with it is said, and fails nothing, unless
 //! `verify` is written.
 
+#[cfg(feature = "openssl")]
+use super::old_tls;
+use super::overheard::Overheard;
 use super::{talk, trust};
 use crate::check::probe::{Outcome, Probe, ProbeInput, ProbeStep, words};
 use crate::plan::check::{HttpCheck, Target, TlsOptions};
@@ -44,23 +47,68 @@ pub(super) async fn converse(
         Err(why) => return Outcome::NotRun(why),
     };
     let options = check.tls.as_ref().and_then(|tls| tls.options.as_deref());
+    let verifies = options.is_some_and(|options| options.verify);
+    let url = check.urls.get(part).or(check.urls.last());
+    let says_goodbye = url.is_some_and(|url| url.close_notify);
+    #[cfg(feature = "openssl")]
+    if !verifies && old_tls::is_known(target.endpoint) {
+        return match old_tls::Session::begin(target, Some(connection), &name, options, limit).await {
+            Ok(session) => by_openssl(session, target, options, probe, limit, says_goodbye).await,
+            Err(Outcome::Failure(how)) => broken(&mut *probe, &how),
+            Err(outcome) => outcome,
+        };
+    }
     let connector = match timeout(limit, trust::config(options)).await {
         Ok(Ok(config)) => TlsConnector::from(config),
         Ok(Err(why)) => return Outcome::NotRun(why),
         Err(_) => return Outcome::NotRun("certificates of ours could not be read in time".into()),
     };
-    let mut stream = match timeout(limit, connector.connect(name, connection)).await {
+    let handshake = connector.connect(name.clone(), Overheard::new(connection)).into_fallible();
+    let mut stream = match timeout(limit, handshake).await {
         Err(_) => return Outcome::Failure(format!("no TLS handshake within {}", words(limit))),
-        Ok(Err(error)) => return broken(&mut *probe, &handshake_words(&error)),
+        Ok(Err((error, heard))) => {
+            let version = heard.old_version();
+            let how = handshake_words(&error, version, verifies);
+            // Closed on our side as well: a check from one port (bind_port) needs it again.
+            drop(heard);
+            #[cfg(feature = "openssl")]
+            if !verifies && may_be_old(&error, version) {
+                return match old_tls::Session::begin(target, None, &name, options, limit).await {
+                    Ok(session) => by_openssl(session, target, options, probe, limit, says_goodbye).await,
+                    Err(Outcome::Failure(second)) => broken(&mut *probe, &format!("{how}; again: {second}")),
+                    Err(outcome) => outcome,
+                };
+            }
+            return broken(&mut *probe, &how);
+        }
         Ok(Ok(stream)) => stream,
     };
     let outcome = talk(&mut stream, &mut *probe, limit).await;
-    let url = check.urls.get(part).or(check.urls.last());
-    if url.is_some_and(|url| url.close_notify) {
+    if says_goodbye {
         // A server that does not take the goodbye has answered all the same.
         let _late = timeout(limit, stream.shutdown()).await;
     }
     with_facts(outcome, &stream, target, options)
+}
+
+/// Holds the conversation through a session of OpenSSL.
+#[cfg(feature = "openssl")]
+async fn by_openssl(
+    mut session: old_tls::Session,
+    target: &Target,
+    options: Option<&TlsOptions>,
+    mut probe: Box<dyn Probe>,
+    limit: Duration,
+    says_goodbye: bool,
+) -> Outcome {
+    let outcome = session.talk(&mut *probe, limit).await;
+    if says_goodbye {
+        session.close(limit).await;
+    }
+    let Outcome::Success(words) = outcome else { return outcome };
+    let (version, certificate) = session.facts();
+    let remark = remark(certificate.as_deref(), target, options);
+    Outcome::Success(format!("{words}{version}{remark}"))
 }
 
 fn broken(probe: &mut dyn Probe, how: &str) -> Outcome {
@@ -145,22 +193,48 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// Why there is no TLS session.
-fn handshake_words(error: &io::Error) -> String {
+/// What a server does that only speaks what rustls has given up; `version` is the one that it chose.
+fn old_words(error: &io::Error, version: Option<&str>) -> Option<String> {
+    if let Some(version) = version {
+        return Some(format!("the server only speaks {version}"));
+    }
+    Some(match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())? {
+        Error::AlertReceived(AlertDescription::ProtocolVersion) => {
+            "the server speaks no TLS 1.2 or 1.3".into()
+        }
+        Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
+            "the server only speaks TLS older than 1.2".into()
+        }
+        Error::AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity) => {
+            "the server refuses every cipher of rustls: it may want static RSA, DHE or TLS older than 1.2"
+                .into()
+        }
+        _ => return None,
+    })
+}
+
+/// May OpenSSL reach it? Servers of that age also hang up on what they do not know, or get it wrong.
+#[cfg(feature = "openssl")]
+fn may_be_old(error: &io::Error, version: Option<&str>) -> bool {
+    let hung_up = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset].contains(&error.kind());
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    let old = "keepalived reaches such servers, holdfast does not";
+    let odd = matches!(inner, Some(Error::PeerIncompatible(_) | Error::PeerMisbehaved(_)));
+    hung_up || odd || old_words(error, version).is_some()
+}
+
+/// Why there is no TLS session.
+fn handshake_words(error: &io::Error, version: Option<&str>, verifies: bool) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    if let Some(what) = old_words(error, version) {
+        return match (cfg!(feature = "openssl"), verifies) {
+            (false, _) => {
+                format!("{what}; holdfast was built without the feature openssl (keepalived may reach it)")
+            }
+            (true, true) => format!("{what}; `verify` wants TLS 1.2 or 1.3 and a cipher of theirs"),
+            (true, false) => what,
+        };
+    }
     match inner {
-        Some(Error::AlertReceived(AlertDescription::ProtocolVersion)) => {
-            format!("the server speaks no TLS 1.2 or 1.3 ({old})")
-        }
-        Some(Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13)) => {
-            format!("the server speaks TLS older than 1.2 only ({old})")
-        }
-        Some(Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
-            format!(
-                "the server refuses every cipher of ours: it may want static RSA or TLS older than 1.2 ({old})"
-            )
-        }
         Some(Error::AlertReceived(AlertDescription::UnrecognisedName)) => {
             "the server does not know the name that was sent (enable_sni, sni_name)".into()
         }
@@ -190,9 +264,9 @@ fn certificate_words(error: &CertificateError) -> String {
 }
 
 /// Adds to a success what the session was like: its version, and the end of the certificate where that is near.
-fn with_facts(
+fn with_facts<S>(
     outcome: Outcome,
-    stream: &TlsStream<TcpStream>,
+    stream: &TlsStream<S>,
     target: &Target,
     options: Option<&TlsOptions>,
 ) -> Outcome {
@@ -204,7 +278,13 @@ fn with_facts(
         _ => "",
     };
     let certificate = session.peer_certificates().and_then(|chain| chain.first());
-    let end = certificate.and_then(|certificate| x509::not_after(certificate));
+    let remark = remark(certificate.map(AsRef::as_ref), target, options);
+    Outcome::Success(format!("{words}{version}{remark}"))
+}
+
+/// The end of a certificate, where it is near; the log has it as well.
+fn remark(certificate: Option<&[u8]>, target: &Target, options: Option<&TlsOptions>) -> String {
+    let end = certificate.and_then(x509::not_after);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let days = options.and_then(|options| options.expiry_warning_days);
     let soon = days.map_or(SOON, |days| Duration::from_secs(u64::from(days) * 86_400));
@@ -212,7 +292,7 @@ fn with_facts(
     if !remark.is_empty() {
         warn_once_a_day(target.endpoint, &remark, now);
     }
-    Outcome::Success(format!("{words}{version}{remark}"))
+    remark
 }
 
 /// One line of the log for each server and day.
