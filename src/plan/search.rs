@@ -1,5 +1,11 @@
-//! `regex` of a url: what PCRE2 calls it, for an engine that takes time in proportion to the page.
+//! `regex` of a url: what PCRE2 calls it, for an engine that takes time in proportion to the page; and for PCRE2 itself, where
+//! that is built in and nothing less will do.
 
+#[cfg(feature = "pcre2")]
+pub mod backtracking;
+
+#[cfg(feature = "pcre2")]
+use backtracking::Backtracking;
 use regex::bytes::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
@@ -42,8 +48,20 @@ impl SearchPlan {
         SearchPlan { pattern: regex::escape(text), ..SearchPlan::default() }
     }
 
-    /// The engine's form of it, or why there is none, in words.
-    pub fn compile(&self) -> Result<Regex, String> {
+    /// An engine's form of it, or why there is none.
+    pub fn compile(&self) -> Result<Engine, Unsearchable> {
+        match self.linear() {
+            Ok(regex) => Ok(Engine::Linear(regex)),
+            #[cfg(feature = "pcre2")]
+            Err(Unsearchable::NeedsFeature(_)) => {
+                Backtracking::new(self).map(Engine::Backtracking).map_err(Unsearchable::Never)
+            }
+            Err(why) => Err(why),
+        }
+    }
+
+    /// The form for the engine that takes time in proportion to the page.
+    fn linear(&self) -> Result<Regex, Unsearchable> {
         let pattern = translate(&self.pattern)?;
         RegexBuilder::new(&pattern)
             .unicode(self.utf)
@@ -54,7 +72,34 @@ impl SearchPlan {
             .size_limit(MAX_PROGRAM)
             .dfa_size_limit(MAX_CACHE)
             .build()
-            .map_err(|error| last_line(&error.to_string()))
+            .map_err(|error| Unsearchable::Never(last_line(&error.to_string())))
+    }
+}
+
+/// What searches for a pattern.
+#[derive(Clone, Debug)]
+pub enum Engine {
+    /// In time proportional to the page, whatever the pattern.
+    Linear(Regex),
+    /// In a limited number of steps.
+    #[cfg(feature = "pcre2")]
+    Backtracking(Backtracking),
+}
+
+/// Why a pattern cannot be searched for, in words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsearchable {
+    /// The feature `pcre2` brings it.
+    #[error("{0}")]
+    NeedsFeature(String),
+    /// Nothing does.
+    #[error("{0}")]
+    Never(String),
+}
+
+impl From<&str> for Unsearchable {
+    fn from(words: &str) -> Unsearchable {
+        Unsearchable::Never(words.into())
     }
 }
 
@@ -66,7 +111,7 @@ fn last_line(error: &str) -> String {
 
 /// What PCRE2 and the engine write differently: a brace or a bracket that stands for itself, `\<` and `\>`, sets that the
 /// engine would add and subtract.
-fn translate(pattern: &str) -> Result<String, String> {
+fn translate(pattern: &str) -> Result<String, Unsearchable> {
     let mut out = String::with_capacity(pattern.len() + 8);
     let mut rest = pattern.chars();
     let mut in_class = false;
@@ -83,8 +128,8 @@ fn translate(pattern: &str) -> Result<String, String> {
                 Some('R') if !in_class => out.push_str("(?:\\r\\n|[\\n\\x0b\\f\\r])"),
                 Some('N') if !in_class && !rest.as_str().starts_with('{') => out.push_str("[^\\n]"),
                 Some('Z') => return Err("\\Z is not supported: `$` is, or \\z".into()),
-                Some(c) if c.is_ascii_digit() && c != '0' && !in_class => {
-                    return Err("back references are not supported".into());
+                Some(c) if matches!(c, '1'..='9' | 'g' | 'k') && !in_class => {
+                    return Err(needs("back references need"));
                 }
                 Some(c) => out.extend(['\\', c]),
                 None => return Err("it ends with a backslash".into()),
@@ -121,7 +166,7 @@ fn translate(pattern: &str) -> Result<String, String> {
                 out.push(c);
             }
             '*' | '+' | '?' | '}' if !in_class && after.starts_with('+') => {
-                return Err("possessive repetitions are not supported".into());
+                return Err(needs("possessive repetitions need"));
             }
             c => out.push(c),
         }
@@ -145,22 +190,36 @@ fn is_repetition(after: &str) -> bool {
     !low.is_empty() && digits(low) && digits(high)
 }
 
-fn unsupported_group(after: &str) -> Result<(), String> {
-    let says = [
-        ("?=", "look-ahead"),
-        ("?!", "look-ahead"),
-        ("?<=", "look-behind"),
-        ("?<!", "look-behind"),
-        ("?>", "atomic groups"),
-        ("?|", "groups with one number"),
-        ("?(", "conditions"),
-        ("?R", "recursion"),
-        ("?#", "comments"),
-        ("*", "verbs"),
+/// `what` is the subject and its verb.
+fn needs(what: &str) -> Unsearchable {
+    Unsearchable::NeedsFeature(format!("{what} an engine that goes back in the page"))
+}
+
+fn unsupported_group(after: &str) -> Result<(), Unsearchable> {
+    let brought = [
+        ("?=", "look-ahead needs"),
+        ("?!", "look-ahead needs"),
+        ("?<=", "look-behind needs"),
+        ("?<!", "look-behind needs"),
+        ("?>", "an atomic group needs"),
+        ("?|", "a set of groups with one number needs"),
+        ("?(", "a condition needs"),
+        ("?R", "recursion needs"),
+        ("?P=", "back references need"),
+        ("?P>", "recursion needs"),
+        ("?&", "recursion needs"),
     ];
-    match says.iter().find(|(start, _)| after.starts_with(start)) {
-        Some((_, what)) => Err(format!("{what} cannot be searched for in time proportional to the page")),
-        None => Ok(()),
+    let number = after.strip_prefix('?').map(|rest| rest.trim_start_matches(['+', '-']));
+    if number.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
+        return Err(needs("recursion needs"));
+    }
+    if let Some((_, what)) = brought.iter().find(|(start, _)| after.starts_with(start)) {
+        return Err(needs(what));
+    }
+    match after {
+        _ if after.starts_with("?#") => Err("comments are not supported".into()),
+        _ if after.starts_with('*') => Err("verbs, such as (*SKIP), are not supported".into()),
+        _ => Ok(()),
     }
 }
 
@@ -194,25 +253,37 @@ mod tests {
             (r"\d", "\u{663}", false),
         ];
         for (pattern, text, expected) in cases {
-            let regex = plan(pattern).compile().unwrap_or_else(|why| panic!("{pattern}: {why}"));
+            let regex = plan(pattern).linear().unwrap_or_else(|why| panic!("{pattern}: {why}"));
             assert_eq!(regex.is_match(text.as_bytes()), *expected, "{pattern} in {text}");
         }
         let odd = SearchPlan { caseless: true, dotall: true, extended: true, ..plan("A . b # c") };
-        assert!(odd.compile().expect("compiles").is_match(b"a\nB"));
+        assert!(odd.linear().expect("compiles").is_match(b"a\nB"));
     }
 
     #[test]
-    fn what_takes_more_than_linear_time_is_refused_in_words() {
-        let cases = [
-            (r"a(?=b)", "look-ahead cannot be searched for in time proportional to the page"),
-            (r"(?<!a)b", "look-behind cannot be searched for in time proportional to the page"),
-            (r"(a)\1", "back references are not supported"),
-            (r"a++", "possessive repetitions are not supported"),
-            (r"(?>a)", "atomic groups cannot be searched for in time proportional to the page"),
-            (r"(a", "unclosed group"),
+    fn what_a_linear_engine_cannot_do_is_said_with_whether_the_feature_can() {
+        let brought = [
+            (r"a(?=b)", "look-ahead needs"),
+            (r"(?<!a)b", "look-behind needs"),
+            (r"(a)\1", "back references need"),
+            (r"(?<n>a)\k<n>", "back references need"),
+            (r"a++", "possessive repetitions need"),
+            (r"(?>a)", "an atomic group needs"),
+            (r"(a(?1)?)", "recursion needs"),
         ];
-        for (pattern, words) in cases {
-            assert_eq!(plan(pattern).compile().err().as_deref(), Some(words), "{pattern}");
+        for (pattern, what) in brought {
+            let why = Unsearchable::NeedsFeature(format!("{what} an engine that goes back in the page"));
+            assert_eq!(plan(pattern).linear().err(), Some(why), "{pattern}");
+            // Searched for where the feature is, refused for that reason where it is not.
+            assert_eq!(plan(pattern).compile().is_ok(), cfg!(feature = "pcre2"), "{pattern}");
+        }
+        let never = [
+            (r"(a", "unclosed group"),
+            (r"a(*SKIP)b", "verbs, such as (*SKIP), are not supported"),
+            (r"(?#c)a", "comments are not supported"),
+        ];
+        for (pattern, words) in never {
+            assert_eq!(plan(pattern).compile().err(), Some(Unsearchable::Never(words.into())), "{pattern}");
         }
     }
 
@@ -225,7 +296,7 @@ mod tests {
         #[test]
         fn quoted_text_finds_itself(text in "[ -~]{1,20}") {
             prop_assume!(!text.contains("\\E"));
-            let regex = plan(&format!("\\Q{text}\\E")).compile().expect("quoted text compiles");
+            let regex = plan(&format!("\\Q{text}\\E")).linear().expect("quoted text compiles");
             prop_assert!(regex.is_match(text.as_bytes()));
         }
     }

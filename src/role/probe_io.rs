@@ -2,6 +2,9 @@
 //! are most, share one set (`streams`); the others are tasks.
 
 pub(super) mod http2;
+#[cfg(feature = "openssl")]
+mod old_tls;
+mod overheard;
 mod ping;
 pub mod streams;
 pub(super) mod tls;
@@ -130,8 +133,8 @@ async fn connected(
     trace: Option<&Trace>,
 ) -> Outcome {
     let target = &question.target;
-    let socket = match open_stream(target) {
-        Ok(socket) => TcpSocket::from_std_stream(socket.into()),
+    let socket = match tcp_socket(target) {
+        Ok(socket) => socket,
         Err(why) => return Outcome::NotRun(why),
     };
     let started = Instant::now();
@@ -222,6 +225,11 @@ async fn hear<S: AsyncRead + Unpin>(connection: &mut S, probe: &mut dyn Probe) -
 async fn send<S: AsyncWrite + Unpin>(connection: &mut S, octets: &[u8]) -> io::Result<()> {
     connection.write_all(octets).await?;
     connection.flush().await
+}
+
+/// As [`open_stream`], for a task.
+fn tcp_socket(target: &Target) -> Result<TcpSocket, String> {
+    open_stream(target).map(|socket| TcpSocket::from_std_stream(socket.into()))
 }
 
 /// A TCP socket from where the configuration wants it, not connected.

@@ -74,7 +74,9 @@ impl Wanted {
                 return Err(format!("MD5 {}, wanted {}{}{how}", hex(&found), hex(&wanted), body.remark()));
             }
         }
-        let found = body.search.as_mut().map(|search| search.end());
+        let found = body.search.as_mut().map(|search| search.end()).transpose();
+        let found =
+            found.map_err(|why| format!("status {}, but {why}{}{how}", body.status, body.remark()))?;
         let negate = self.search.as_ref().is_some_and(|search| search.negate);
         match found {
             Some(false) if !negate => Err(format!(

@@ -3,8 +3,13 @@
 //! The engine sees a window of the body. The window is searched when it is full and at the end; then only its end is
 //! kept, so a match that is longer than [`KEPT`] may be missed in a body that is longer than [`WINDOW`].
 
-use crate::plan::search::SearchPlan;
+#[cfg(feature = "pcre2")]
+mod whole;
+
+use crate::plan::search::{Engine, SearchPlan};
 use regex::bytes::Regex;
+#[cfg(feature = "pcre2")]
+use whole::Whole;
 
 /// Octets of a body that are held at once.
 pub const WINDOW: usize = 256 << 10;
@@ -18,7 +23,46 @@ const LOOKED_AT: usize = 4;
 
 /// One search.
 #[derive(Debug)]
-pub struct Search {
+pub enum Search {
+    /// Of a body of any length.
+    Sliding(Sliding),
+    /// Of a short body at once.
+    #[cfg(feature = "pcre2")]
+    Whole(Whole),
+}
+
+impl Search {
+    /// A search; the words when the pattern has no form for an engine (the plan was made of one that has).
+    pub fn new(plan: &SearchPlan) -> Result<Search, String> {
+        match plan.compile().map_err(|why| why.to_string())? {
+            Engine::Linear(regex) => Ok(Search::Sliding(Sliding::new(regex, plan))),
+            #[cfg(feature = "pcre2")]
+            Engine::Backtracking(pattern) => Ok(Search::Whole(Whole::new(pattern, plan))),
+        }
+    }
+
+    /// Takes a piece of the body.
+    pub fn take(&mut self, octets: &[u8]) {
+        match self {
+            Search::Sliding(search) => search.take(octets),
+            #[cfg(feature = "pcre2")]
+            Search::Whole(search) => search.take(octets),
+        }
+    }
+
+    /// The body has ended: was the pattern in it? In words, why that is not known.
+    pub fn end(&mut self) -> Result<bool, String> {
+        match self {
+            Search::Sliding(search) => Ok(search.end()),
+            #[cfg(feature = "pcre2")]
+            Search::Whole(search) => search.end(),
+        }
+    }
+}
+
+/// The search of a window that moves on.
+#[derive(Debug)]
+pub struct Sliding {
     regex: Regex,
     plan: SearchPlan,
     window: Vec<u8>,
@@ -34,22 +78,14 @@ pub struct Search {
 /// The window is searched first when it holds this much, then each time it has doubled.
 const FIRST: usize = 4 << 10;
 
-impl Search {
-    /// A search; the words when the pattern has no form for the engine (the plan was made of one that has).
-    pub fn new(plan: &SearchPlan) -> Result<Search, String> {
-        Ok(Search {
-            regex: plan.compile()?,
-            plan: plan.clone(),
-            window: Vec::new(),
-            base: 0,
-            next: FIRST,
-            found: false,
-            over: false,
-        })
+impl Sliding {
+    fn new(regex: Regex, plan: &SearchPlan) -> Sliding {
+        let plan = plan.clone();
+        Sliding { regex, plan, window: Vec::new(), base: 0, next: FIRST, found: false, over: false }
     }
 
     /// Takes a piece of the body.
-    pub fn take(&mut self, mut octets: &[u8]) {
+    fn take(&mut self, mut octets: &[u8]) {
         while !octets.is_empty() && !self.found && !self.over {
             let room = WINDOW.saturating_sub(self.window.len()).min(octets.len());
             let (now, later) = octets.split_at(room); // room is at most its length
@@ -69,7 +105,7 @@ impl Search {
     }
 
     /// The body has ended: was the pattern in it?
-    pub fn end(&mut self) -> bool {
+    fn end(&mut self) -> bool {
         if !self.found && !self.over {
             self.look(true);
         }
@@ -128,7 +164,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn finds(plan: &SearchPlan, body: &[u8], size: usize) -> bool {
-        let mut search = Search::new(plan).expect("the test's pattern compiles");
+        let mut search = match Search::new(plan).expect("the test's pattern compiles") {
+            Search::Sliding(search) => search,
+            #[cfg(feature = "pcre2")]
+            Search::Whole(_) => panic!("{plan:?} needs no look-around"),
+        };
         for piece in body.chunks(size.max(1)) {
             search.take(piece);
             assert!(search.window.len() <= WINDOW);
@@ -187,7 +227,8 @@ mod tests {
         #[test]
         fn pieces_change_nothing(body in "[ab\n]{0,60}", pattern in "[ab.$^]{1,4}", size in 1usize..9) {
             let plan = SearchPlan { dollar_endonly: true, ..plan(&pattern) };
-            let whole = plan.compile().expect("the alphabet has no syntax").is_match(body.as_bytes());
+            let pattern = regex::bytes::RegexBuilder::new(&plan.pattern).unicode(false).build();
+            let whole = pattern.expect("the alphabet has no syntax").is_match(body.as_bytes());
             prop_assert_eq!(finds(&plan, body.as_bytes(), size), whole);
         }
     }

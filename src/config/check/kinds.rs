@@ -5,7 +5,7 @@ use crate::config::{Diagnostics, scripts};
 use crate::plan::check::{
     CheckKind, DnsCheck, FileCheck, HttpCheck, HttpUrl, HttpVersion, MiscCheck, SmtpCheck, TlsCheck, UdpCheck,
 };
-use crate::plan::search::SearchPlan;
+use crate::plan::search::{SearchPlan, Unsearchable};
 use crate::wire::dns;
 use keepalived_compat::config::check as conf;
 use keepalived_compat::config::check::{Checker, CheckerKind};
@@ -98,9 +98,19 @@ fn search(others: &[Setting], out: &mut Diagnostics) -> Option<SearchPlan> {
         Ok(_) => Some(plan),
         Err(why) => {
             let title = format!("`regex` {}: {why}", plan.pattern);
-            let now = "the body is not searched, so a server that answers with the wrong page counts as up";
+            let (now, instead) = match why {
+                Unsearchable::NeedsFeature(_) => (
+                    "keepalived searches for it; here the body is not searched, so a server that answers with the wrong page \
+                     counts as up",
+                    "build holdfast with --features pcre2, or write a pattern without look-around and back references",
+                ),
+                Unsearchable::Never(_) => (
+                    "the body is not searched, so a server that answers with the wrong page counts as up",
+                    "a pattern that says the same in other words",
+                ),
+            };
             let diagnostic = Diagnostic::new(Code::NotYetTraffic, written.span, title, now);
-            out.say(diagnostic.instead("a pattern without look-around and back references"));
+            out.say(diagnostic.instead(instead));
             None
         }
     }

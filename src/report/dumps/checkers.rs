@@ -97,7 +97,11 @@ fn kind(text: &mut Text, checker: &CheckerPlan) {
                     text.property("Name", session);
                     text.title(format_args!("Alpha is {}", if checker.alpha { "ON" } else { "OFF" }));
                 }
-                CheckKind::Ping | CheckKind::Tcp | CheckKind::Talk(_) | CheckKind::Grpc(_) | CheckKind::Http(_) => {}
+                CheckKind::Ping
+                | CheckKind::Tcp
+                | CheckKind::Talk(_)
+                | CheckKind::Grpc(_)
+                | CheckKind::Http(_) => {}
             }
         }
     }

@@ -162,6 +162,111 @@ fn a_certificate_of_ours_is_shown_to_servers_that_ask() {
     }
 }
 
+#[test]
+fn servers_that_only_speak_old_tls_are_told_so() {
+    let why = match cfg!(feature = "openssl") {
+        false => "; holdfast was built without the feature openssl (keepalived may reach it)",
+        true => "; `verify` wants TLS 1.2 or 1.3 and a cipher of theirs",
+    };
+    // A ServerHello that chooses `minor`, with no extension; alerts (RFC 5246 7.2): protocol_version, handshake_failure.
+    let hello = |minor: u8| {
+        let mut octets = vec![22, 3, minor, 0, 42, 2, 0, 0, 38, 3, minor];
+        octets.extend([7; 32]);
+        octets.extend([0, 0, 0x2f, 0]);
+        octets
+    };
+    let cases = [
+        (hello(1), "the server only speaks TLS 1.0"),
+        (hello(2), "the server only speaks TLS 1.1"),
+        (vec![21, 3, 1, 0, 2, 2, 70], "the server speaks no TLS 1.2 or 1.3"),
+        (
+            vec![21, 3, 3, 0, 2, 2, 40],
+            "the server refuses every cipher of rustls: it may want static RSA, DHE or TLS older than 1.2",
+        ),
+    ];
+    for (octets, what) in cases {
+        let endpoint = misbehaving(move |mut socket| socket.write_all(&octets).expect("the check listens"));
+        let seen = ask_with(endpoint, verify("ca.pem", "www.example.org"));
+        assert_eq!(seen, Outcome::Failure(format!("{what}{why}")));
+    }
+}
+
+#[cfg(feature = "openssl")]
+mod by_openssl {
+    use super::*;
+    use openssl::ssl::{SslAcceptor, SslFiletype, SslMethod, SslVersion};
+
+    /// Answers with status 200 those who speak no more than `version`, with `ciphers`.
+    fn old_server(version: SslVersion, ciphers: &str, count: usize) -> SocketAddr {
+        let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).expect("a builder");
+        builder.clear_options(openssl::ssl::SslOptions::all());
+        builder.set_min_proto_version(Some(version)).expect("known");
+        builder.set_max_proto_version(Some(version)).expect("known");
+        builder.set_cipher_list(&format!("{ciphers}:@SECLEVEL=0")).expect("known");
+        builder.set_certificate_chain_file(data("rsa.pem")).expect("a certificate");
+        builder.set_private_key_file(data("rsa.key"), SslFiletype::PEM).expect("a key");
+        let acceptor = builder.build();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let endpoint = listener.local_addr().expect("a bound socket");
+        std::thread::spawn(move || {
+            for socket in listener.incoming().filter_map(Result::ok).take(count) {
+                let Ok(mut stream) = acceptor.accept(socket) else { continue };
+                if matches!(stream.read(&mut [0; 1024]), Ok(1..)) {
+                    let _gone = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nhello");
+                }
+            }
+        });
+        endpoint
+    }
+
+    #[test]
+    fn old_servers_are_reached_and_named() {
+        let cases = [
+            (SslVersion::TLS1, "AES128-SHA", "TLS 1.0 with AES128-SHA"),
+            (SslVersion::TLS1_1, "ECDHE-RSA-AES128-SHA", "TLS 1.1 with ECDHE-RSA-AES128-SHA"),
+            (SslVersion::TLS1_2, "AES128-SHA", "TLS 1.2 with AES128-SHA"),
+        ];
+        for (version, ciphers, words) in cases {
+            // Refused once by rustls; remembered from then on.
+            let endpoint = old_server(version, ciphers, 3);
+            for _ in 0..2 {
+                let seen =
+                    ask_with(endpoint, TlsOptions { expiry_warning_days: Some(0), ..TlsOptions::default() });
+                assert_eq!(seen, Outcome::Success(format!("status 200, {words} (by OpenSSL)")));
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_named() {
+        let endpoint = old_server(SslVersion::TLS1, "AES128-SHA", 2);
+        let far = TlsOptions { expiry_warning_days: Some(u16::MAX), ..TlsOptions::default() };
+        let Outcome::Success(words) = ask_with(endpoint, far) else { panic!("it is reached") };
+        assert!(words.contains("(by OpenSSL), certificate expires in "), "{words}");
+    }
+
+    #[test]
+    fn who_verifies_is_not_sent_to_old_tls() {
+        let endpoint = old_server(SslVersion::TLS1, "AES128-SHA", 1);
+        let Outcome::Failure(words) = ask_with(endpoint, verify("rsa.pem", "old.example")) else {
+            panic!("an old server is not trusted")
+        };
+        assert!(words.ends_with("; `verify` wants TLS 1.2 or 1.3 and a cipher of theirs"), "{words}");
+    }
+
+    #[test]
+    fn a_server_that_nobody_reaches_says_both_reasons() {
+        let alert = [21, 3, 1, 0, 2, 2, 70];
+        let endpoint = misbehaving(move |mut socket| socket.write_all(&alert).expect("the check listens"));
+        let Outcome::Failure(words) =
+            ask_with(endpoint, TlsOptions { expiry_warning_days: Some(1), ..TlsOptions::default() })
+        else {
+            panic!("nobody is there")
+        };
+        assert!(words.starts_with("the server speaks no TLS 1.2 or 1.3; again: "), "{words}");
+    }
+}
+
 /// Says what `talk` says to the first who comes, once they have spoken.
 pub(super) fn misbehaving(talk: impl FnOnce(std::net::TcpStream) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -1,6 +1,9 @@
 //! TLS below an SSL_GET. As keepalived: any certificate will do; what is wrong with it is said, and fails nothing, unless
 //! `verify` is written.
 
+#[cfg(feature = "openssl")]
+use super::old_tls;
+use super::overheard::Overheard;
 use super::{talk, trust};
 use crate::check::probe::{Outcome, Probe, ProbeInput, ProbeStep, words};
 use crate::plan::check::{CheckKind, HttpVersion, Target, TlsCheck, TlsOptions};
@@ -81,15 +84,42 @@ pub(super) async fn converse(
         Err(why) => return Outcome::NotRun(why),
     };
     let options = session.tls.options.as_deref();
+    let verifies = options.is_some_and(|options| options.verify);
+    #[cfg(feature = "openssl")]
+    let may_fall_back = !verifies && !session.http2;
+    #[cfg(feature = "openssl")]
+    if may_fall_back && old_tls::is_known(target.endpoint) {
+        return match old_tls::Session::begin(target, Some(connection), &name, options, limit).await {
+            Ok(old) => by_openssl(old, target, options, probe, limit, session.close_notify).await,
+            Err(Outcome::Failure(how)) => broken(&mut *probe, &how),
+            Err(outcome) => outcome,
+        };
+    }
     let connector = match timeout(limit, trust::config(options)).await {
         Ok(Ok(config)) => TlsConnector::from(config),
         Ok(Err(why)) => return Outcome::NotRun(why),
         Err(_) => return Outcome::NotRun("certificates of ours could not be read in time".into()),
     };
     let alpn = if session.http2 { vec![ALPN.to_vec()] } else { Vec::new() };
-    let mut stream = match timeout(limit, connector.with_alpn(alpn).connect(name, connection)).await {
+    let connector = connector.with_alpn(alpn);
+    let handshake = connector.connect(name.clone(), Overheard::new(connection)).into_fallible();
+    let mut stream = match timeout(limit, handshake).await {
         Err(_) => return Outcome::Failure(format!("no TLS handshake within {}", words(limit))),
-        Ok(Err(error)) => return broken(&mut *probe, &handshake_words(&error)),
+        Ok(Err((error, heard))) => {
+            let version = heard.old_version();
+            let how = handshake_words(&error, version, verifies);
+            // Closed on our side as well: a check from one port (bind_port) needs it again.
+            drop(heard);
+            #[cfg(feature = "openssl")]
+            if may_fall_back && may_be_old(&error, version) {
+                return match old_tls::Session::begin(target, None, &name, options, limit).await {
+                    Ok(old) => by_openssl(old, target, options, probe, limit, session.close_notify).await,
+                    Err(Outcome::Failure(second)) => broken(&mut *probe, &format!("{how}; again: {second}")),
+                    Err(outcome) => outcome,
+                };
+            }
+            return broken(&mut *probe, &how);
+        }
         Ok(Ok(stream)) => stream,
     };
     if session.http2 && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
@@ -101,6 +131,26 @@ pub(super) async fn converse(
         let _late = timeout(limit, stream.shutdown()).await;
     }
     with_facts(outcome, &stream, target, options)
+}
+
+/// Holds the conversation through a session of OpenSSL.
+#[cfg(feature = "openssl")]
+async fn by_openssl(
+    mut session: old_tls::Session,
+    target: &Target,
+    options: Option<&TlsOptions>,
+    mut probe: Box<dyn Probe>,
+    limit: Duration,
+    says_goodbye: bool,
+) -> Outcome {
+    let outcome = session.talk(&mut *probe, limit).await;
+    if says_goodbye {
+        session.close(limit).await;
+    }
+    let Outcome::Success(words) = outcome else { return outcome };
+    let (version, certificate) = session.facts();
+    let remark = remark(certificate.as_deref(), target, options);
+    Outcome::Success(format!("{words}{version}{remark}"))
 }
 
 fn broken(probe: &mut dyn Probe, how: &str) -> Outcome {
@@ -185,22 +235,48 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// Why there is no TLS session.
-fn handshake_words(error: &io::Error) -> String {
+/// What a server does that only speaks what rustls has given up; `version` is the one that it chose.
+fn old_words(error: &io::Error, version: Option<&str>) -> Option<String> {
+    if let Some(version) = version {
+        return Some(format!("the server only speaks {version}"));
+    }
+    Some(match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())? {
+        Error::AlertReceived(AlertDescription::ProtocolVersion) => {
+            "the server speaks no TLS 1.2 or 1.3".into()
+        }
+        Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
+            "the server only speaks TLS older than 1.2".into()
+        }
+        Error::AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity) => {
+            "the server refuses every cipher of rustls: it may want static RSA, DHE or TLS older than 1.2"
+                .into()
+        }
+        _ => return None,
+    })
+}
+
+/// May OpenSSL reach it? Servers of that age also hang up on what they do not know, or get it wrong.
+#[cfg(feature = "openssl")]
+fn may_be_old(error: &io::Error, version: Option<&str>) -> bool {
+    let hung_up = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset].contains(&error.kind());
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    let old = "keepalived reaches such servers, holdfast does not";
+    let odd = matches!(inner, Some(Error::PeerIncompatible(_) | Error::PeerMisbehaved(_)));
+    hung_up || odd || old_words(error, version).is_some()
+}
+
+/// Why there is no TLS session.
+fn handshake_words(error: &io::Error, version: Option<&str>, verifies: bool) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    if let Some(what) = old_words(error, version) {
+        return match (cfg!(feature = "openssl"), verifies) {
+            (false, _) => {
+                format!("{what}; holdfast was built without the feature openssl (keepalived may reach it)")
+            }
+            (true, true) => format!("{what}; `verify` wants TLS 1.2 or 1.3 and a cipher of theirs"),
+            (true, false) => what,
+        };
+    }
     match inner {
-        Some(Error::AlertReceived(AlertDescription::ProtocolVersion)) => {
-            format!("the server speaks no TLS 1.2 or 1.3 ({old})")
-        }
-        Some(Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13)) => {
-            format!("the server speaks TLS older than 1.2 only ({old})")
-        }
-        Some(Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
-            format!(
-                "the server refuses every cipher of ours: it may want static RSA or TLS older than 1.2 ({old})"
-            )
-        }
         Some(Error::AlertReceived(AlertDescription::UnrecognisedName)) => {
             "the server does not know the name that was sent (enable_sni, sni_name)".into()
         }
@@ -234,9 +310,9 @@ fn certificate_words(error: &CertificateError) -> String {
 }
 
 /// Adds to a success what the session was like: its version, and the end of the certificate where that is near.
-fn with_facts(
+fn with_facts<S>(
     outcome: Outcome,
-    stream: &TlsStream<TcpStream>,
+    stream: &TlsStream<S>,
     target: &Target,
     options: Option<&TlsOptions>,
 ) -> Outcome {
@@ -248,7 +324,13 @@ fn with_facts(
         _ => "",
     };
     let certificate = session.peer_certificates().and_then(|chain| chain.first());
-    let end = certificate.and_then(|certificate| x509::not_after(certificate));
+    let remark = remark(certificate.map(AsRef::as_ref), target, options);
+    Outcome::Success(format!("{words}{version}{remark}"))
+}
+
+/// The end of a certificate, where it is near; the log has it as well.
+fn remark(certificate: Option<&[u8]>, target: &Target, options: Option<&TlsOptions>) -> String {
+    let end = certificate.and_then(x509::not_after);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let days = options.and_then(|options| options.expiry_warning_days);
     let soon = days.map_or(SOON, |days| Duration::from_secs(u64::from(days) * 86_400));
@@ -256,7 +338,7 @@ fn with_facts(
     if !remark.is_empty() {
         warn_once_a_day(target.endpoint, &remark, now);
     }
-    Outcome::Success(format!("{words}{version}{remark}"))
+    remark
 }
 
 /// One line of the log for each server and day.
