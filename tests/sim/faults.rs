@@ -346,7 +346,8 @@ impl World {
         let (name, cidr) = self.faults.pick(&held).clone();
         let lan = lan_of(&name);
         // A core that waits to ask for the address again lets its wait run on.
-        self.nodes[node].awry |= self.nodes[node].may_try_again;
+        // One that hands over asks for nothing any more: what is stolen then stays away.
+        self.nodes[node].awry |= self.nodes[node].may_try_again || !self.nodes[node].departures.is_empty();
         self.take_off(node, lan, |held| *held == cidr);
         self.tell_facts(node, lan);
     }

@@ -263,7 +263,8 @@ fn silence_is_fair(number: usize, node: &Node) -> Result<(), String> {
         {
             return Err(format!("n{number}: {} is Master and answers nobody", label(key)));
         }
-        let at_rest = node.state(key) != State::Master && !node.has_news() && !node.awry;
+        let troubled = node.awry || node.may_try_again;
+        let at_rest = node.state(key) != State::Master && !node.has_news() && !troubled;
         if at_rest && silenced.is_some() && node.stopping.is_none() {
             return Err(format!("n{number}: {} holds nothing and answers nobody still", label(key)));
         }
