@@ -3,17 +3,19 @@
 //!
 //! HOLDFAST_FUZZ_SECONDS=600 cargo test --test config_fuzz -- --nocapture
 //!
-//! runs for that long and prints the seed of each failure (HOLDFAST_FUZZ_SEED begins elsewhere). A text that once
-//! failed is kept in tests/configs/fuzz/ and tried by every run.
+//! runs for that long and prints the seed of each failure: see `tests/fuzz/`. A text that once failed is kept in tests/configs/fuzz/ and tried by every run.
 
+#[path = "fuzz/mod.rs"]
+mod fuzz;
+
+use fuzz::Random;
 use holdfast::plan::Generation;
 use keepalived_compat::lint::Facts;
 use keepalived_compat::{MAX_DIAGNOSTICS, Options, Reader, diagnostics, keywords};
 use proptest::prelude::*;
 use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// Three files that include each other as they like: `main`, `a`, `b`.
 struct Memory([Vec<u8>; 3]);
@@ -71,26 +73,6 @@ fn survives(files: [Vec<u8>; 3]) {
     for (one, limited) in [(true, false), (false, true)] {
         let options = Options { config_id: "", vrrp: one, checker: limited };
         keepalived_compat::parse(&mut Memory(files.clone()), "*", options);
-    }
-}
-
-/// A splitmix64 sequence.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end.max(1) as u64).expect("below a usize")
-    }
-
-    fn of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
-        &list[self.below(list.len())]
     }
 }
 
@@ -242,35 +224,19 @@ fn of_seed(seed: u64, words: &[&str], bases: &[Vec<u8>]) -> [Vec<u8>; 3] {
     [one(), one(), one()]
 }
 
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().and_then(|v| v.parse().ok())
-}
-
 #[test]
 fn a_long_run_finds_nothing() {
     let (words, bases) = (words(), bases());
-    let first = number("HOLDFAST_FUZZ_SEED").unwrap_or(1);
-    let Some(seconds) = number("HOLDFAST_FUZZ_SECONDS") else {
-        (first..first + 60).for_each(|seed| survives(of_seed(seed, &words, &bases)));
-        return;
-    };
-    let begin = Instant::now();
-    let (mut tried, mut failed, mut slowest) = (0_u64, 0, (Duration::ZERO, 0));
-    while begin.elapsed() < Duration::from_secs(seconds) {
-        let seed = first.wrapping_add(tried);
+    fuzz::run("configurations", 60, |seed| {
         let files = of_seed(seed, &words, &bases);
-        let start = Instant::now();
-        if catch_unwind(AssertUnwindSafe(|| survives(files.clone()))).is_err() {
-            failed += 1;
+        let failed = catch_unwind(AssertUnwindSafe(|| survives(files.clone())));
+        if let Err(why) = failed {
             for (name, text) in NAMES.iter().zip(&files) {
                 println!("seed {seed}, {name}: {:?}", String::from_utf8_lossy(text));
             }
+            resume_unwind(why);
         }
-        slowest = slowest.max((start.elapsed(), seed));
-        tried += 1;
-    }
-    println!("{tried} texts, {failed} failures, the slowest took {:?} (seed {})", slowest.0, slowest.1);
-    assert_eq!(failed, 0);
+    });
 }
 
 #[test]

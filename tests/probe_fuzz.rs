@@ -3,8 +3,12 @@
 //!
 //! HOLDFAST_FUZZ_SECONDS=600 cargo test --test probe_fuzz -- --nocapture
 //!
-//! runs for that long (HOLDFAST_FUZZ_SEED begins elsewhere) and names the seed of each failure.
+//! runs for that long and names the seed of each failure: see `tests/fuzz/`.
 
+#[path = "fuzz/mod.rs"]
+mod fuzz;
+
+use fuzz::Random;
 use holdfast::check::probe::{Mark, Outcome, Probe, ProbeInput, ProbeStep, conversation};
 use holdfast::plan::check::{
     CheckKind, DnsCheck, GrpcCheck, HttpCheck, HttpRequest, HttpUrl, HttpVersion, Question, Schedule,
@@ -15,35 +19,13 @@ use holdfast::role::http2_probe;
 use holdfast::wire::icmp::Echo;
 use holdfast::wire::{dns, x509};
 use std::mem::discriminant;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Seeds of an ordinary run, for each kind of probe.
 const SEEDS: u64 = 3000;
 
 /// The longest sentence: a status line of the configuration, numbers and what a server said, cut.
 const LONGEST_WORDS: usize = 600;
-
-/// Steele, Lea and Flood's SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
-
-    fn one<'a, T: ?Sized>(&mut self, of: &[&'a T]) -> &'a T {
-        of[self.below(of.len())]
-    }
-}
 
 /// Answers, and pieces of answers, from which others are made.
 const WEB: [&[u8]; 22] = [
@@ -132,27 +114,6 @@ const DER: [&[u8]; 8] = [
     b"\x30\x00",
 ];
 
-/// Pieces put together, and some octets of it changed, removed or repeated.
-fn octets(random: &mut Random, pieces: &[&[u8]]) -> Vec<u8> {
-    let mut made = Vec::new();
-    for _ in 0..1 + random.below(8) {
-        let piece = random.one(pieces);
-        for _ in 0..if random.below(40) == 0 { 1 + random.below(3000) } else { 1 } {
-            made.extend_from_slice(piece);
-        }
-    }
-    for _ in 0..random.below(6) {
-        let at = random.below(made.len());
-        match random.below(4) {
-            0 if !made.is_empty() => made[at] = random.next() as u8,
-            1 if !made.is_empty() => drop(made.remove(at)),
-            2 => made.insert(at, random.next() as u8),
-            _ => made.truncate(at + 1),
-        }
-    }
-    made
-}
-
 fn question(kind: CheckKind, endpoint: &str) -> Question {
     let schedule = Schedule {
         delay_loop: Duration::from_secs(6),
@@ -237,7 +198,7 @@ fn fit_for_a_log(outcome: &Outcome) {
 /// at once is judged at once.
 fn over_http_2(random: &mut Random, question: &Question, end: usize) {
     let ask = || http2_probe(question, 0).expect("HTTP/2 carries it").expect("it can be written");
-    let answer = octets(random, &FRAMES);
+    let answer = random.octets(&FRAMES);
     let whole = converse(random, ask(), &answer, usize::MAX, end);
     fit_for_a_log(&whole);
     for largest in [1, 7, 4096] {
@@ -261,7 +222,7 @@ fn survives(seed: u64) {
     let end = random.below(3);
 
     let asked = web(random);
-    let answer = octets(random, &WEB);
+    let answer = random.puzzle(&WEB);
     let whole = converse(random, ask(&asked), &answer, usize::MAX, end);
     fit_for_a_log(&whole);
     for largest in [1, 7, 4096] {
@@ -281,12 +242,12 @@ fn survives(seed: u64) {
     over_http_2(random, &question(CheckKind::Grpc(Box::new(health)), "192.0.2.1:50051"), end);
 
     let mail = question(CheckKind::Smtp(SmtpCheck { helo: "lab".into() }), "192.0.2.1:25");
-    let answer = octets(random, &MAIL);
+    let answer = random.puzzle(&MAIL);
     fit_for_a_log(&converse(random, ask(&mail), &answer, 30, end));
 
     let expect = random.one(&["220", "0-", "\r\n2", "aa"]).as_bytes().to_vec();
     let words = question(CheckKind::Talk(TalkCheck { send: b"NOOP\r\n".to_vec(), expect }), "192.0.2.1:25");
-    let answer = octets(random, &MAIL);
+    let answer = random.puzzle(&MAIL);
     let whole = converse(random, ask(&words), &answer, usize::MAX, end);
     fit_for_a_log(&whole);
     for largest in [1, 7] {
@@ -296,7 +257,7 @@ fn survives(seed: u64) {
     }
 
     let names = CheckKind::Dns(DnsCheck { record_type: 1, name: "www.example".into() });
-    let answer = octets(random, &NAMES);
+    let answer = random.puzzle(&NAMES);
     dns::Answer::decode(&answer);
     fit_for_a_log(&converse(random, ask(&question(names, "192.0.2.1:53")), &answer, usize::MAX, end));
 
@@ -304,28 +265,16 @@ fn survives(seed: u64) {
     let udp = CheckKind::Udp(UdpCheck { payload: None, reply, reply_length: 0..=random.below(300) as u16 });
     fit_for_a_log(&converse(random, ask(&question(udp, "192.0.2.1:53")), &answer, usize::MAX, end));
 
-    let answer = octets(random, &ECHO);
+    let answer = random.puzzle(&ECHO);
     let _any = (Echo::decode_v4(&answer), Echo::decode_v6(&answer, None));
     for endpoint in ["192.0.2.1:0", "[2001:db8::1]:0"] {
         fit_for_a_log(&converse(random, ask(&question(CheckKind::Ping, endpoint)), &answer, usize::MAX, end));
     }
 
-    x509::not_after(&octets(random, &DER));
+    x509::not_after(&random.puzzle(&DER));
 }
 
 #[test]
 fn any_octets_are_an_answer() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let first = number("HOLDFAST_FUZZ_SEED").unwrap_or(1);
-    let until = number("HOLDFAST_FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let mut failed = Vec::new();
-    let mut seed = first;
-    while until.map_or(seed < first + SEEDS, |until| Instant::now() < until) && failed.len() < 10 {
-        if catch_unwind(AssertUnwindSafe(|| survives(seed))).is_err() {
-            failed.push(seed);
-        }
-        seed += 1;
-    }
-    println!("{} seeds", seed - first);
-    assert!(failed.is_empty(), "seeds that failed: {failed:?}");
+    fuzz::run("probe answers", SEEDS, survives);
 }

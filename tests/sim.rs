@@ -2,7 +2,7 @@
 //!
 //! `cargo test --test sim` runs [`SEEDS`] seeds; with `--profile sim` each takes a fifth of the time, so that
 //! `HOLDFAST_SEEDS=10000 cargo test --profile sim --test sim` is two minutes on two processors. `HOLDFAST_FIRST_SEED`
-//! says where to begin (0), for nights of their own. One seed, with the end of its trace:
+//! says where to begin (0), for nights of their own (`netns-scripts/nightly`). One seed, with the end of its trace:
 //! `HOLDFAST_SEED=S cargo test --test sim one_seed -- --nocapture`.
 
 #[path = "sim/mod.rs"]
@@ -15,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Instant;
 
 /// Seeds of an ordinary run: about ten seconds in a debug build.
 const SEEDS: u64 = 250;
@@ -80,7 +81,9 @@ fn number(variable: &str) -> Option<u64> {
 fn invariants_hold_for_every_seed() {
     let seeds = number("HOLDFAST_SEEDS").unwrap_or(SEEDS);
     let first = number("HOLDFAST_FIRST_SEED").unwrap_or(0);
+    let begun = Instant::now();
     let failures = failures_among(first..first + seeds);
+    println!("sim: {seeds} seeds in {} s, from {first}, {} fail", begun.elapsed().as_secs(), failures.len());
     if let Some(first) = failures.first() {
         let lines: Vec<&str> = failures.iter().filter_map(|f| f.lines().rev().nth(1)).collect();
         panic!("{first}\n\n{} of {seeds} seeds fail:\n{}", failures.len(), lines.join("\n"));

@@ -55,7 +55,7 @@ pub(super) fn body(payload: &[u8]) -> Result<&[u8], Malformed> {
     payload.get(HEADER..).ok_or(Malformed("generic netlink header cut short"))
 }
 
-fn family_id(answers: &[Answer]) -> Result<u16, Malformed> {
+pub(super) fn family_id(answers: &[Answer]) -> Result<u16, Malformed> {
     let missing = Malformed("the controller's answer has no family number");
     let answer = answers.first().ok_or(missing)?;
     for attribute in attributes(body(&answer.payload)?) {

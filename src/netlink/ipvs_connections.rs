@@ -39,7 +39,7 @@ pub fn connections() -> io::Result<impl Iterator<Item = io::Result<Connection>>>
     }))
 }
 
-fn parse(line: &str) -> Option<Connection> {
+pub(super) fn parse(line: &str) -> Option<Connection> {
     let mut words = line.split_ascii_whitespace();
     let protocol = words.next()?.to_owned();
     let mut endpoint = || Some(SocketAddr::new(address(words.next()?)?, port(words.next()?)?));

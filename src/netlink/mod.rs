@@ -22,6 +22,9 @@ pub mod service_rules;
 mod socket;
 pub mod virtual_link;
 
+#[cfg(test)]
+mod fuzz;
+
 pub use address::{Address, Lifetime};
 pub use link::{Link, LinkTies};
 pub use socket::{NetlinkError, NetlinkSocket};

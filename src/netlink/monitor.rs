@@ -186,7 +186,7 @@ fn open(receive_buffer: usize, groups: &[u32]) -> io::Result<netlink_sys::Socket
     Ok(socket)
 }
 
-fn decode(message: &Message<'_>) -> Result<Option<MonitorEvent>, Malformed> {
+pub(super) fn decode(message: &Message<'_>) -> Result<Option<MonitorEvent>, Malformed> {
     let removed =
         |address: Address| MonitorEvent::AddressRemoved { interface: address.interface, cidr: address.cidr };
     Ok(match message.kind {

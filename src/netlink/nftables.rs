@@ -125,7 +125,7 @@ impl FilterSocket {
 }
 
 /// Does the description of a table carry our comment?
-fn is_ours(payload: &[u8]) -> bool {
+pub(super) fn is_ours(payload: &[u8]) -> bool {
     let described = payload.get(NFGENMSG..).unwrap_or(&[]);
     attributes(described).flatten().any(|it| it.kind == NFTA_TABLE_USERDATA && it.value.starts_with(COMMENT))
 }

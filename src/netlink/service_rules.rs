@@ -108,7 +108,7 @@ pub fn families(rules: &ServiceRules) -> usize {
 }
 
 /// Our comment on a table; `None` for somebody else's.
-fn comment(payload: &[u8]) -> Option<String> {
+pub(super) fn comment(payload: &[u8]) -> Option<String> {
     let described = payload.get(nft::NFGENMSG..)?;
     let data = attributes(described).flatten().find(|it| it.kind == nft::NFTA_TABLE_USERDATA)?;
     // Type 0, length, text with NUL.

@@ -87,13 +87,13 @@ pub struct NetlinkSocket {
 }
 
 /// What ended an exchange: the request itself (the kernel's verdict), or the way to the kernel.
-enum Failure {
+pub(super) enum Failure {
     Refused(i32, Option<String>),
     Transport(i32),
 }
 
 /// The kernel's judgement of a request: done, or an errno with its words.
-type Verdict = Result<(), (i32, Option<String>)>;
+pub(super) type Verdict = Result<(), (i32, Option<String>)>;
 
 impl NetlinkSocket {
     /// Open for a netlink protocol (`libc::NETLINK_ROUTE`, `libc::NETLINK_GENERIC`).
@@ -398,7 +398,7 @@ fn open(protocol: isize) -> io::Result<netlink_sys::Socket> {
 }
 
 /// NLMSG_ERROR and NLMSG_DONE start with the negative errno; extended ACK attributes may follow.
-fn verdict(message: &Message<'_>) -> Result<Verdict, Failure> {
+pub(super) fn verdict(message: &Message<'_>) -> Result<Verdict, Failure> {
     let Some((code, rest)) = message.payload.split_first_chunk::<4>() else {
         // Old kernels end a dump with an empty NLMSG_DONE.
         return if message.kind == NLMSG_DONE { Ok(Ok(())) } else { Err(Failure::Transport(libc::EBADMSG)) };

@@ -7,6 +7,8 @@ mod backoff;
 mod child;
 mod compiler;
 mod control;
+#[cfg(test)]
+mod control_fuzz;
 mod difference;
 mod dispatch;
 mod dump;

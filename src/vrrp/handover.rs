@@ -43,10 +43,9 @@ pub(super) struct Leaving {
 pub(super) enum Exit {
     /// Nothing: the daemon stops.
     End(TransitionCause),
-    /// Backup, by an order. Without a successor it stays Master.
+    /// Backup, or out of the election if it is in maintenance by then. With neither a successor nor maintenance it stays
+    /// Master.
     Yield,
-    /// Out of the election (`maintenance`), with or without a successor.
-    Rest,
 }
 
 /// A handover as a report shows it.
@@ -78,6 +77,7 @@ impl Core {
         let in_order = self.handover && cause == TransitionCause::Stopped;
         self.life = Life::Leaving;
         for id in all {
+            let wait = self.longest_wait(id);
             self.with_router(id, now, actions, |router, ctx| {
                 if let Phase::Leaving(leaving) = &mut router.phase
                     && in_order
@@ -88,7 +88,7 @@ impl Core {
                     router.withdraw_routing(ctx);
                     router.withdraw_addresses(ctx);
                 } else if in_order && router.may_hand_over(ctx) {
-                    router.leave(Exit::End(cause.clone()), ctx);
+                    router.leave(Exit::End(cause.clone()), wait, ctx);
                 } else {
                     router.transition(Phase::Initialize, cause.clone(), ctx);
                 }
@@ -148,6 +148,15 @@ impl Core {
         self.end_if_idle(actions);
     }
 
+    /// How long this router may have to wait for a successor. The members of a sync group elsewhere take over together,
+    /// when the slowest of them may: none lets go before.
+    pub(super) fn longest_wait(&self, id: RouterId) -> Duration {
+        let group = self.router(id).and_then(|router| self.groups.get(router.shared.group?));
+        let members = group.map_or(&[][..], |group| group.members());
+        let all = members.iter().chain([&id]).filter_map(|id| self.router(*id));
+        all.map(Router::longest_wait).max().unwrap_or_default()
+    }
+
     fn leaving(&self) -> Vec<RouterId> {
         let leaving = self.routers.values().filter(|router| matches!(router.phase, Phase::Leaving(_)));
         leaving.map(|router| router.id).collect()
@@ -173,16 +182,19 @@ impl Router {
             && self.may_hold()
     }
 
+    fn longest_wait(&self) -> Duration {
+        longest_skew(self.plan.version, self.plan.down_timer_adverts, self.own_interval())
+    }
+
     /// Resign, and stay until somebody else is there.
     //= RFC9568 6.4.3 M-71
-    pub(super) fn leave(&mut self, exit: Exit, ctx: &mut Context) {
+    pub(super) fn leave(&mut self, exit: Exit, wait: Duration, ctx: &mut Context) {
         self.send_resignation(ctx);
         ctx.gaps.withdraw(self.id);
         for vip in &mut self.vips {
             vip.end_second_burst();
         }
         self.end_reclaim();
-        let wait = longest_skew(self.plan.version, self.plan.down_timer_adverts, self.own_interval());
         let (name, most) = (&self.plan.name, wait.as_millis());
         ctx.log(
             LogLevel::Info,
@@ -197,10 +209,13 @@ impl Router {
         let shares_mac = self.shares_mac();
         let announcing = ctx.gaps.time_for(&self.plan.key.interface, self.vips.len()) + ANNOUNCING;
         let Phase::Leaving(leaving) = &mut self.phase else { return };
-        if speaker.priority == Priority::RESIGN || leaving.successor.is_some() {
+        if speaker.priority == Priority::RESIGN {
             return;
         }
-        leaving.successor = Some((speaker, interval));
+        // Each of its advertisements counts: with short intervals it would be taken for dead when the addresses go.
+        if leaving.successor.replace((speaker, interval)).is_some() {
+            return;
+        }
         leaving.let_go_at = ctx.now + if shares_mac { Duration::ZERO } else { announcing.min(LONGEST) };
         let ms = leaving.let_go_at.saturating_duration_since(ctx.now).as_millis();
         let (name, by) = (&self.plan.name, speaker.address);
@@ -227,7 +242,7 @@ impl Router {
         let Phase::Leaving(leaving) = &self.phase else { return };
         match &leaving.exit {
             Exit::End(cause) => self.transition(Phase::Initialize, cause.clone(), ctx),
-            Exit::Yield | Exit::Rest => self.fail(self.own_faults.clone(), ctx),
+            Exit::Yield => self.fail(self.own_faults.clone(), ctx),
         }
     }
 
@@ -237,11 +252,7 @@ impl Router {
         let Leaving { successor, exit, .. } = (**leaving).clone();
         match exit {
             Exit::End(cause) => self.transition(Phase::Initialize, cause, ctx),
-            Exit::Yield => match successor {
-                Some((active, interval)) => self.follow(active, interval, ctx),
-                None => self.stay(ctx),
-            },
-            Exit::Rest => self.rest(successor, ctx),
+            Exit::Yield => self.rest_or_follow(successor, ctx),
         }
     }
 

@@ -1,10 +1,11 @@
 //! What each event means to a Master that hands over, and what each order means in each state.
 
-use super::testing::{ABOVE, BELOW, Bench, advert, facts, plan, router_plan};
+use super::testing::{ABOVE, BELOW, Bench, advert, facts, plan, router_plan, vip};
 use super::{Command, Event, Maintenance, State, Upkeep};
-use crate::net::IpCidr;
+use crate::net::{IpCidr, VirtualRouterId};
 use crate::plan::Generation;
-use crate::plan::vrrp::VrrpPlan;
+use crate::plan::vrrp::{RouterKey, RouterPlan, SyncGroupPlan, VrrpPlan};
+use crate::time::Interval;
 use std::time::Duration;
 
 fn handing_over(plan: Event) -> Event {
@@ -147,4 +148,48 @@ fn a_stop_during_a_failover_takes_its_successor_along() {
     bench.feed(advert(50, BELOW));
     assert_eq!(bench.feed(stop()), [] as [&str; 0]);
     assert_eq!(bench.timeout(), ["remove 10.0.0.100", "INIT", "info", "speak", "stopped"]);
+}
+
+/// Else a Master with short intervals would take its successor for dead as soon as it has let go.
+#[test]
+fn a_successor_that_goes_on_speaking_is_followed_from_its_last_word_on() {
+    let mut bench = at(State::Master);
+    bench.feed(failover());
+    bench.feed(advert(50, BELOW));
+    bench.now += Duration::from_millis(200);
+    let last = bench.now;
+    assert_eq!(bench.feed(advert(50, BELOW)), [] as [&str; 0]);
+    assert_eq!(bench.timeout(), ["remove 10.0.0.100", "BACKUP", "info", "speak"]);
+    let (active, down_at) = bench.core.routers().next().and_then(super::Router::active).expect("it listens");
+    assert_eq!((active.at, down_at > last + Duration::from_secs(3)), (last, true));
+}
+
+/// Members elsewhere take over together, when the slowest may: until then none lets go.
+#[test]
+fn the_members_of_a_sync_group_wait_for_their_slowest() {
+    let fast = RouterKey { vrid: VirtualRouterId::new(52).expect("not 0"), ..router_plan(100).key };
+    let fast = RouterPlan {
+        addresses: vec![vip(101)],
+        interval: Interval::from_centiseconds(10).expect("not 0"),
+        ..RouterPlan { key: fast, name: "b".to_owned(), ..router_plan(100) }
+    };
+    let routers = vec![router_plan(100), fast];
+    let members = routers.iter().map(|router| router.key.clone()).collect();
+    let group =
+        SyncGroupPlan { name: "G".to_owned(), members, track_interfaces: Vec::new(), trackers: Vec::new() };
+    let Event::Plan(plan) = handing_over(plan(routers)) else { unreachable!("it is a plan") };
+    for order in [stop(), failover(), maintenance(false)] {
+        let mut bench = Bench::new();
+        bench.feed(Event::Interface(facts(true)));
+        bench.feed(Event::Plan(VrrpPlan { groups: vec![group.clone()], ..plan.clone() }));
+        while state_of(&bench) != Some(State::Master) {
+            bench.timeout();
+        }
+        bench.feed(order.clone());
+        let views: Vec<_> =
+            bench.core.routers().map(|router| router.handover().map(|v| v.let_go_at)).collect();
+        // Skew_Time of priority 1 at 1 s, and the margin.
+        let wait = Duration::from_nanos(255 * 1_000_000_000 / 256) + super::MARGIN;
+        assert_eq!(views, [Some(bench.now + wait); 2], "{order:?}");
+    }
 }

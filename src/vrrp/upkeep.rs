@@ -54,23 +54,25 @@ impl Core {
         let named = |router: &Router| names.is_empty() || names.iter().any(|name| router.plan.name == **name);
         let handover = self.handover;
         for id in self.with_fellows(named) {
-            self.with_router(id, now, actions, |router, ctx| router.fail_over(handover, hold, ctx));
+            let wait = handover.then(|| self.longest_wait(id));
+            self.with_router(id, now, actions, |router, ctx| router.fail_over(wait, hold, ctx));
         }
     }
 
     /// This, and nothing else, is in maintenance from now on.
     pub(super) fn maintain(&mut self, maintenance: Maintenance, now: Instant, actions: &mut Vec<Action>) {
         self.maintenance = maintenance;
-        for (allow_last, exit) in [(false, Exit::Rest), (true, Exit::Yield)] {
+        for allow_last in [false, true] {
             let begins = |router: &Router| {
                 let upkeep = self.maintenance.of(&router.plan.name);
                 upkeep == Some(Upkeep { allow_last }) && router.upkeep() != upkeep
             };
             let leave = if self.handover { self.with_fellows(begins) } else { Vec::new() };
             for id in leave {
+                let wait = self.longest_wait(id);
                 self.with_router(id, now, actions, |router, ctx| {
                     if router.may_hand_over(ctx) {
-                        router.leave(exit.clone(), ctx);
+                        router.leave(Exit::Yield, wait, ctx);
                     }
                 });
             }
@@ -131,15 +133,15 @@ impl Router {
         }
     }
 
-    fn fail_over(&mut self, handover: bool, hold: Duration, ctx: &mut Context) {
+    /// `wait`: how long at most for a successor; `None` for no handover.
+    fn fail_over(&mut self, wait: Option<Duration>, hold: Duration, ctx: &mut Context) {
         if !matches!(self.phase, Phase::Master(_)) {
             return;
         }
         self.rare().held_back = Some(ctx.now + hold);
-        if handover && self.may_hand_over(ctx) {
-            self.leave(Exit::Yield, ctx);
-        } else {
-            self.become_backup(Wait::Down, TransitionCause::Ordered, ctx);
+        match wait.filter(|_| self.may_hand_over(ctx)) {
+            Some(wait) => self.leave(Exit::Yield, wait, ctx),
+            None => self.become_backup(Wait::Down, TransitionCause::Ordered, ctx),
         }
     }
 
@@ -151,9 +153,9 @@ impl Router {
         self.reevaluate(ctx);
     }
 
-    /// The end of a handover into maintenance. A member of a sync group that is not in maintenance itself follows the
-    /// others by its group.
-    pub(super) fn rest(&mut self, successor: Option<(ActiveRouter, Interval)>, ctx: &mut Context) {
+    /// The end of a handover by order. What is in maintenance rests, also when that order came later than the first; a
+    /// member of a sync group that is not in maintenance itself follows the others by its group.
+    pub(super) fn rest_or_follow(&mut self, successor: Option<(ActiveRouter, Interval)>, ctx: &mut Context) {
         match (self.upkeep_fault(), successor) {
             (Some(fault), _) => {
                 self.own_faults = vec![fault.clone()].into();

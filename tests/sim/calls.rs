@@ -2,6 +2,7 @@
 
 use super::clock::{MAX_PPM, MS};
 use super::groups;
+use super::handover;
 use super::invariants::{Invariants, may_be_early};
 use super::kernel::{Interface, own_address};
 use super::model::{self, label};
@@ -27,11 +28,13 @@ impl Invariants {
             self.learn_intervals(plan);
             take_plan(number, node, plan, actions)?;
         }
+        self.touched |= actions.iter().any(|action| matches!(action, Action::Notify(_)));
         self.note_strength(now, number, node, event);
         own_words_change_nothing(number, node, event, actions)?;
         leaving_is_said(number, node, actions)?;
         stop_is_obeyed(number, node, event, actions)?;
         groups::agree(number, node)?;
+        handover::follow(now, number, node, event, actions)?;
         let mut speaking = BTreeSet::new();
         for action in actions {
             if let Action::Transmit(_, frame @ Frame::Advertisement { .. }) = action {
@@ -98,6 +101,8 @@ fn leaving_is_said(number: usize, node: &Node, actions: &[Action]) -> Result<(),
         let first = if let TransitionCause::Group { cause, .. } = &t.cause { cause } else { &t.cause };
         // What a process before this one was, this one need not leave with a word.
         let yields = matches!(first, TransitionCause::Outranked { .. }) || node.begun.contains(&t.key);
+        // One that handed over has said it before; one that was silent for too long may have a successor.
+        let yields = yields || node.departs(&t.key) || matches!(first, TransitionCause::Paused { .. });
         if t.from != State::Master || yields || !could_speak(node, &t.key) {
             continue;
         }
@@ -183,7 +188,8 @@ fn check_advertisement(
     let was = if node.begun.iter().any(is_it) { Some(State::Master) } else { was };
     if said.priority == 0 {
         let leaves = !node.states.iter().any(|(key, state)| is_it(key) && *state == State::Master);
-        let fair = was == Some(State::Master) && leaves;
+        let hands_over = node.departures.keys().any(is_it);
+        let fair = was == Some(State::Master) && (leaves || hands_over);
         return if fair {
             Ok(None)
         } else {

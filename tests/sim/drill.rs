@@ -3,14 +3,16 @@
 use super::clock::{MAX_PPM, MS};
 use super::faults::Deed;
 use super::groups;
+use super::handover;
 use super::invariants::sides;
-use super::model::{down_interval, faulty, label, priority, skew};
+use super::model::{addresses, down_interval, faulty, label, priority, skew};
 use super::network::{CALM_DELAY, Network};
 use super::node::{Node, Process};
 use super::rng::Rng;
 use super::world::WAKE_LATENCY;
+use holdfast::net::IpCidr;
 use holdfast::plan::vrrp::{RouterKey, RouterPlan};
-use holdfast::vrrp::State;
+use holdfast::vrrp::{State, Upkeep};
 
 /// A Master that is about to go, and when its successor must appear.
 struct Succession {
@@ -18,6 +20,8 @@ struct Succession {
     candidates: Vec<usize>,
     earliest: u64,
     latest: u64,
+    /// What is never on none of them and the victim: it hands these over.
+    kept: Vec<(String, IpCidr)>,
     done: bool,
 }
 
@@ -36,6 +40,9 @@ pub struct Drill {
     others_rest: bool,
     end: u64,
 }
+
+/// A failover's successor is left in peace for longer than the drill takes.
+const HOLD: u64 = 9000 * MS;
 
 /// Watched on after the last deadline.
 const AFTERMATH: u64 = 100 * MS;
@@ -107,6 +114,7 @@ impl Drill {
             candidates: vec![self.victim],
             earliest,
             latest,
+            kept: Vec::new(),
             done: false,
         });
     }
@@ -139,14 +147,18 @@ impl Drill {
         }
         let (chosen, victim) = rng.pick(&masters).clone();
         let lan = super::model::lan_of(&chosen.interface);
-        let (deed, undo) = match rng.below(4) {
+        let maintain = |upkeep| Deed::Maintain { node: victim, instance: None, upkeep };
+        let (deed, undo) = match rng.below(6) {
             0 | 1 => (Deed::Stop { node: victim, release: true }, Deed::Start { node: victim }),
             2 => (Deed::Crash { node: victim }, Deed::Start { node: victim }),
+            3 => (Deed::Failover { node: victim, hold: HOLD }, Deed::Repeat { node: victim }),
+            4 => (maintain(Some(Upkeep { allow_last: false })), maintain(None)),
             _ => (Deed::Link { node: victim, lan, up: false }, Deed::Link { node: victim, lan, up: true }),
         };
         // A pulled cable moves priorities and faults on other LANs too: only the chosen router is timed.
         let pulled = matches!(deed, Deed::Link { .. });
-        let resigns = matches!(deed, Deed::Stop { .. });
+        let resigns = matches!(deed, Deed::Stop { .. } | Deed::Failover { .. } | Deed::Maintain { .. });
+        let hands_over = resigns && nodes[victim].applied.handover;
         let timed = masters.into_iter().filter(|(key, n)| *n == victim && (!pulled || *key == chosen));
         let successions: Vec<Succession> = timed
             .filter_map(|(key, _)| {
@@ -160,10 +172,17 @@ impl Drill {
                 let drift = least * (MAX_PPM as u64 + 1) / 1_000_000;
                 let (earliest, latest) =
                     (last + least - drift, last + least + drift + CALM_DELAY + WAKE_LATENCY);
-                Some(Succession { key, candidates, earliest, latest, done: false })
+                let plan = nodes[victim].router(&key).filter(|_| hands_over);
+                let common = |held: &(String, IpCidr)| {
+                    let plans = candidates.iter().filter_map(|n| nodes[*n].router(&key));
+                    plans.into_iter().all(|plan| addresses(plan).any(|one| one == *held))
+                };
+                let kept = plan.into_iter().flat_map(addresses).filter(common).collect();
+                Some(Succession { key, candidates, earliest, latest, kept, done: false })
             })
             .collect();
-        let end = successions.iter().map(|s| s.latest).max().unwrap_or(now) + AFTERMATH;
+        let left = if hands_over { now + handover::longest(&nodes[victim]) } else { now };
+        let end = successions.iter().map(|s| s.latest).max().unwrap_or(now).max(left) + AFTERMATH;
         let forbidden = Vec::new();
         Some(Drill { deed, undo, victim, successions, forbidden, free, others_rest: !pulled, end })
     }
@@ -175,17 +194,45 @@ impl Drill {
 
     /// After anything happened.
     pub fn observe(&mut self, now: u64, nodes: &[Node]) -> Result<(), String> {
-        for s in self.successions.iter_mut().filter(|s| !s.done) {
+        for s in &mut self.successions {
+            let has = |n: &usize, kept: &(String, IpCidr)| nodes[*n].kernel.has(&kept.0, &kept.1);
+            let nowhere =
+                |kept: &&(String, IpCidr)| !s.candidates.iter().chain([&self.victim]).any(|n| has(n, kept));
+            if let Some((interface, cidr)) = s.kept.iter().find(nowhere) {
+                let (at, deed) = (now / MS, &self.deed);
+                return Err(format!(
+                    "{cidr} ({interface}) is on no node at {at} ms, although all that happened is {deed:?}"
+                ));
+            }
             let heir = s.candidates.iter().find(|n| nodes[**n].state(&s.key) == State::Master);
-            s.done = heir.is_some();
+            s.done |= heir.is_some();
             let (earliest, latest) = (s.earliest / MS, s.latest / MS);
             let window = format!("between {earliest} and {latest} ms");
-            if let Some(heir) = heir.filter(|_| now < s.earliest) {
+            let heir = heir.filter(|_| now < s.earliest);
+            if let Some(heir) = heir {
                 return Err(format!("{}: n{heir} is Master at {} ms, not {window}", label(&s.key), now / MS));
             }
             if now > s.latest && !s.done {
                 return Err(format!("{}: nobody is Master {window} after {:?}", label(&s.key), self.deed));
             }
+        }
+        Ok(())
+    }
+
+    /// At its end: who was told to go has gone, and holds nothing of it.
+    pub fn finish(&self, nodes: &[Node]) -> Result<(), String> {
+        let victim = &nodes[self.victim];
+        let stays = match self.deed {
+            Deed::Stop { release: true, .. } => victim.process != Process::Dead || !victim.held().is_empty(),
+            Deed::Failover { .. } => self.successions.iter().any(|s| victim.state(&s.key) == State::Master),
+            Deed::Maintain { .. } => {
+                victim.states.values().any(|s| *s == State::Master) || !victim.held().is_empty()
+            }
+            _ => false,
+        };
+        if stays {
+            let (n, deed) = (self.victim, &self.deed);
+            return Err(format!("n{n} is {:?} long after {deed:?}: {:?}", victim.process, victim.held()));
         }
         Ok(())
     }

@@ -12,8 +12,9 @@ use holdfast::net::{AddressFamily, IpCidr};
 use holdfast::plan::Generation;
 use holdfast::plan::track::{Sample, TrackerKey};
 use holdfast::plan::vrrp::{RouterKey, VrrpPlan};
-use holdfast::vrrp::{Command, Event};
+use holdfast::vrrp::{Command, Event, Maintenance, Upkeep};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Something done to the network, a kernel or a process.
 #[derive(Clone, Debug)]
@@ -45,6 +46,17 @@ pub enum Deed {
     Stop {
         node: usize,
         release: bool,
+    },
+    /// `holdfastctl failover`: every instance, and for how long the successor is left in peace.
+    Failover {
+        node: usize,
+        hold: u64,
+    },
+    /// `holdfastctl maintenance`: one instance, or all; `None` takes everything out of it.
+    Maintain {
+        node: usize,
+        instance: Option<String>,
+        upkeep: Option<Upkeep>,
     },
     Pause {
         node: usize,
@@ -118,7 +130,7 @@ pub fn draw(rng: &mut Rng, nodes: usize, lans: usize, length: u64) -> Vec<(u64, 
 
 fn draw_one(rng: &mut Rng, nodes: usize, lans: usize) -> (Deed, Option<Deed>) {
     let (node, lan) = (rng.index(nodes), rng.index(lans));
-    match rng.below(22) {
+    match rng.below(27) {
         0 | 1 => (
             Deed::Weather { lan, conditions: Conditions::draw(rng) },
             Some(Deed::Weather { lan, conditions: Conditions::CALM }),
@@ -131,6 +143,11 @@ fn draw_one(rng: &mut Rng, nodes: usize, lans: usize) -> (Deed, Option<Deed>) {
         4 | 5 => (Deed::Crash { node }, Some(Deed::Start { node })),
         20 | 21 => (Deed::Crash { node }, Some(Deed::StartSoon { node })),
         6 => (Deed::Stop { node, release: rng.chance(80) }, Some(Deed::Start { node })),
+        22 => (Deed::Stop { node, release: true }, Some(Deed::Start { node })),
+        // As an upgrade ends it.
+        23 => (Deed::Stop { node, release: false }, Some(Deed::StartSoon { node })),
+        24 | 25 => (Deed::Failover { node, hold: draw_hold(rng) }, None),
+        26 => (draw_maintenance(rng, node), Some(Deed::Maintain { node, instance: None, upkeep: None })),
         7 => (Deed::Pause { node }, Some(Deed::Resume { node })),
         8 => (Deed::Link { node, lan, up: false }, Some(Deed::Link { node, lan, up: true })),
         9 | 15..=17 => (
@@ -154,6 +171,16 @@ fn draw_one(rng: &mut Rng, nodes: usize, lans: usize) -> (Deed, Option<Deed>) {
     }
 }
 
+/// How long a failover's successor is left in peace.
+pub fn draw_hold(rng: &mut Rng) -> u64 {
+    *rng.pick(&[300, 2000, 9000]) * MS
+}
+
+fn draw_maintenance(rng: &mut Rng, node: usize) -> Deed {
+    let instance = rng.chance(40).then(|| format!("VI_{}", rng.below(4)));
+    Deed::Maintain { node, instance, upkeep: Some(Upkeep { allow_last: rng.chance(40) }) }
+}
+
 /// Sides of a partition, one per node.
 pub fn draw_groups(rng: &mut Rng, nodes: usize) -> Vec<u8> {
     (0..nodes).map(|_| rng.below(2) as u8).collect()
@@ -171,6 +198,11 @@ impl World {
             Deed::Start { node } | Deed::StartSoon { node } => self.start(node),
             Deed::Crash { node } => self.crash(node),
             Deed::Stop { node, release } => self.stop(node, release),
+            Deed::Failover { node, hold } => {
+                let hold = Duration::from_nanos(hold);
+                self.order(node, Event::Failover { routers: Vec::new(), hold });
+            }
+            Deed::Maintain { node, instance, upkeep } => self.maintain(node, instance, upkeep),
             Deed::Pause { node } => {
                 if self.nodes[node].runs() {
                     self.nodes[node].process = Process::Paused;
@@ -179,6 +211,7 @@ impl World {
             Deed::Resume { node } => {
                 if self.nodes[node].process == Process::Paused {
                     self.nodes[node].process = Process::Running;
+                    self.nodes[node].departures.values_mut().for_each(|departure| departure.paused = true);
                     self.run_node(node);
                 }
             }
@@ -239,9 +272,29 @@ impl World {
 
     fn stop(&mut self, node: usize, release: bool) {
         if self.nodes[node].process != Process::Dead {
-            self.nodes[node].stopping.get_or_insert(release);
+            let stopping = &mut self.nodes[node].stopping;
+            *stopping = Some(release && stopping.unwrap_or(true));
             self.hand_over(node, Event::Command(Command::Stop { release }));
         }
+    }
+
+    fn order(&mut self, node: usize, order: Event) {
+        if self.nodes[node].process != Process::Dead {
+            self.hand_over(node, order);
+        }
+    }
+
+    /// The supervisor keeps it and tells the process.
+    fn maintain(&mut self, node: usize, instance: Option<String>, upkeep: Option<Upkeep>) {
+        let maintenance = &mut self.nodes[node].kernel.maintenance;
+        match (instance, upkeep) {
+            (None, None) => *maintenance = Maintenance::default(),
+            (None, upkeep) => maintenance.all = upkeep,
+            (Some(name), Some(upkeep)) => drop(maintenance.routers.insert(name, upkeep)),
+            (Some(name), None) => drop(maintenance.routers.remove(&name)),
+        }
+        let order = Event::Maintenance(maintenance.clone());
+        self.order(node, order);
     }
 
     /// The process hears of it a little later. Interfaces stand in the order of their LANs.
@@ -280,9 +333,7 @@ impl World {
     fn take_off(&mut self, node: usize, lan: usize, which: impl Fn(&IpCidr) -> bool) {
         let interface = &mut self.nodes[node].kernel.interfaces[lan];
         let index = interface.index;
-        let (gone, kept): (Vec<IpCidr>, Vec<IpCidr>) = interface.added.iter().partition(|cidr| which(cidr));
-        interface.added = kept;
-        for cidr in gone {
+        for cidr in interface.take_off(which) {
             self.tell(node, Event::AddressRemoved { index, cidr });
         }
     }
@@ -295,7 +346,8 @@ impl World {
         let (name, cidr) = self.faults.pick(&held).clone();
         let lan = lan_of(&name);
         // A core that waits to ask for the address again lets its wait run on.
-        self.nodes[node].awry |= self.nodes[node].may_try_again;
+        // One that hands over asks for nothing any more: what is stolen then stays away.
+        self.nodes[node].awry |= self.nodes[node].may_try_again || !self.nodes[node].departures.is_empty();
         self.take_off(node, lan, |held| *held == cidr);
         self.tell_facts(node, lan);
     }

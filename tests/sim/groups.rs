@@ -63,6 +63,10 @@ pub fn united(key: &RouterKey, nodes: &[Node], network: &Network) -> bool {
 
 /// After each call of a core: members agree. One that a reload brought listens first, beside Masters.
 pub fn agree(number: usize, node: &mut Node) -> Result<(), String> {
+    // Members that hand over at a stop let go one by one, each when its own successor has had its time.
+    if node.stopping == Some(true) && node.applied.handover {
+        return Ok(());
+    }
     let mut joining = false;
     for group in &node.applied.groups {
         let states: Vec<State> = group

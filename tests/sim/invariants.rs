@@ -1,9 +1,11 @@
 //! What must hold. A dead process is not expected to release its addresses: its kernel keeps them until a new
-//! process removes what was left. A paused process may be Master beside another one until it wakes.
+//! process removes what was left, or their leases end. A paused process may be Master beside another one until it wakes.
 
+use super::addresses::Spots;
 use super::clock::{MAX_PPM, MS, SECOND};
 use super::drill::Drill;
 use super::groups;
+use super::handover;
 use super::model::{self, down_interval, label};
 use super::network::{CALM_DELAY, Network, WILD_DELAY};
 use super::node::Node;
@@ -11,10 +13,10 @@ use super::rng::Rng;
 use super::world::{NEWS_DELAY, WAKE_LATENCY};
 use holdfast::plan::vrrp::{RouterKey, RouterPlan, VrrpPlan};
 use holdfast::vrrp::State;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What comes on top of the formulas once packets of the storm are gone: a wake-up and a packet each way.
-const SLACK: u64 = WAKE_LATENCY + 2 * CALM_DELAY + NEWS_DELAY;
+pub(super) const SLACK: u64 = WAKE_LATENCY + 2 * CALM_DELAY + NEWS_DELAY;
 /// Settled time that is watched at the end of each quiet stretch.
 const WATCHED: u64 = 4 * SECOND;
 /// A failed operation is tried again within this time: pauses double, so the next one is no longer than the
@@ -52,6 +54,14 @@ pub struct Invariants {
     /// When a Backup last heard somebody at least as strong.
     pub(super) outranked: BTreeMap<(usize, RouterKey), u64>,
     pub(super) drill: Option<Drill>,
+    /// Since when no kernel and no LAN is in trouble: in quiet and in drills.
+    calm: Option<u64>,
+    /// Routers that are in a group on any node, in quiet.
+    pub(super) grouped: BTreeSet<RouterKey>,
+    /// Something may have moved an address, or who answers for it.
+    pub(super) touched: bool,
+    pub(super) on_many: Spots,
+    pub(super) on_none: Spots,
 }
 
 impl Invariants {
@@ -65,6 +75,11 @@ impl Invariants {
             spoke: BTreeMap::new(),
             outranked: BTreeMap::new(),
             drill: None,
+            calm: None,
+            grouped: BTreeSet::new(),
+            touched: true,
+            on_many: BTreeMap::new(),
+            on_none: BTreeMap::new(),
         };
         nodes.iter().for_each(|node| it.learn_intervals(&node.wanted));
         it
@@ -74,6 +89,9 @@ impl Invariants {
     pub fn storm(&mut self) {
         self.quiet = None;
         self.drill = None;
+        self.calm = None;
+        self.on_many.clear();
+        self.on_none.clear();
         self.settled_at.clear();
         self.without_master.clear();
         self.with_many.clear();
@@ -82,13 +100,17 @@ impl Invariants {
     /// Faults have ended.
     pub fn quiet(&mut self, now: u64, nodes: &[Node]) {
         self.quiet = Some(now);
+        self.calm = Some(now);
         let keys: Vec<RouterKey> = self.longest.keys().cloned().collect();
+        self.grouped = keys.iter().filter(|key| groups::is_grouped(key, nodes)).cloned().collect();
+        // After a failover the better node waits until its hold ends.
+        let hold = nodes.iter().map(|node| node.held_back_until.saturating_sub(now)).max().unwrap_or(0);
         for key in keys {
             let down = self.longest_down(&key, nodes);
             let dual = self.longest_contest(&key) + SLACK;
             let delay = plans(&key, nodes).map(|p| p.preempt_delay.as_nanos() as u64).max().unwrap_or(0);
             // Somebody takes over; if it is not the best, the best waits out its delay and takes over.
-            let settled = by_slow_clock(2 * down + delay) + 2 * dual + WILD_DELAY;
+            let settled = by_slow_clock(2 * down + delay) + hold + 2 * dual + WILD_DELAY;
             self.settled_at.insert(key, now + settled);
         }
         self.settle_groups_later(now, nodes);
@@ -115,9 +137,15 @@ impl Invariants {
     }
 
     /// Watch this one. Quiet is over.
-    pub fn begin_drill(&mut self, drill: Drill) {
+    pub fn begin_drill(&mut self, now: u64, drill: Drill) {
         self.storm();
+        self.calm = Some(now);
         self.drill = Some(drill);
+    }
+
+    /// What was to follow has followed.
+    pub fn end_of_drill(&self, nodes: &[Node]) -> Result<(), String> {
+        self.drill.as_ref().map_or(Ok(()), |drill| drill.finish(nodes))
     }
 
     /// How long quiet must last to see everything settle.
@@ -132,15 +160,21 @@ impl Invariants {
     pub fn observe(&mut self, now: u64, nodes: &mut [Node], network: &Network) -> Result<(), String> {
         for (number, node) in nodes.iter_mut().enumerate() {
             addresses_follow_states(number, node)?;
+            handover::end_in_time(now, number, node)?;
+            self.stop_ends(now, number, node)?;
         }
         if let Some(drill) = &mut self.drill {
             drill.observe(now, nodes)?;
         }
+        let moved = std::mem::take(&mut self.touched) || !self.on_many.is_empty() || !self.on_none.is_empty();
         let Some(start) = self.quiet else { return Ok(()) };
         let keys: Vec<RouterKey> = self.settled_at.keys().cloned().collect();
         for key in keys {
             for (side, members) in sides(&key, nodes, network) {
                 self.observe_side(now, start, (key.clone(), side), &members, nodes, network)?;
+            }
+            if moved {
+                self.observe_addresses(now, start, &key, nodes, network)?;
             }
             if self.is_settled(&key, now) {
                 states_fit_surroundings(&key, nodes)?;
@@ -186,8 +220,9 @@ impl Invariants {
         network: &Network,
     ) -> Result<(), String> {
         let key = place.0.clone();
-        let masters: Vec<usize> =
-            members.iter().copied().filter(|n| nodes[*n].state(&key) == State::Master).collect();
+        // One that hands over has resigned: another one is to come.
+        let leads = |n: &usize| nodes[*n].state(&key) == State::Master && !nodes[*n].departs(&key);
+        let masters: Vec<usize> = members.iter().copied().filter(leads).collect();
         let limit = by_slow_clock(self.longest_down(&key, nodes)) + WILD_DELAY + SLACK;
         let grouped = groups::is_grouped(&key, nodes);
         let missing = masters.is_empty() && !grouped;
@@ -245,6 +280,11 @@ impl Invariants {
         within(now - last, limit, || format!("{}: Master n{master} is silent", label(key)))
     }
 
+    /// Since when everything that is asked for is done at once; `None` in a storm.
+    pub(super) fn calm_since(&self) -> Option<u64> {
+        self.calm
+    }
+
     pub(super) fn is_settled(&self, key: &RouterKey, now: u64) -> bool {
         self.settled_at.get(key).is_some_and(|at| now > *at)
     }
@@ -278,7 +318,8 @@ impl Invariants {
 
 /// A living process that has read all news holds exactly the addresses of its Masters.
 fn addresses_follow_states(number: usize, node: &mut Node) -> Result<(), String> {
-    if !node.runs() || node.has_news() || node.stopping.is_some() {
+    let replanned = node.departures.values().any(|departure| departure.replanned);
+    if !node.runs() || node.has_news() || node.stopping.is_some() || replanned {
         return Ok(());
     }
     let (held, expected) = (node.held(), model::expected_addresses(node));
@@ -349,7 +390,7 @@ fn watch(since: &mut BTreeMap<Place, u64>, place: &Place, is_so: bool, now: u64,
     Some(now - first.max(start))
 }
 
-fn within(lasted: u64, limit: u64, what: impl Fn() -> String) -> Result<(), String> {
+pub(super) fn within(lasted: u64, limit: u64, what: impl Fn() -> String) -> Result<(), String> {
     if lasted <= limit {
         return Ok(());
     }

@@ -4,7 +4,7 @@ use super::clock::MS;
 use super::rng::Rng;
 use holdfast::net::{AddressFamily, IpCidr, MacAddr};
 use holdfast::plan::track::{Sample, TrackerKey, TrackerKind};
-use holdfast::vrrp::{AddressOp, InterfaceFacts, KernelError};
+use holdfast::vrrp::{AddressOp, InterfaceFacts, KernelError, Maintenance};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -27,6 +27,8 @@ pub struct Interface {
     link_local: Ipv6Addr,
     /// Addresses that were added, in the order they came.
     pub added: Vec<IpCidr>,
+    /// Until when the kernel keeps those of them that have a lease, in the world's time.
+    pub leases: BTreeMap<IpCidr, u64>,
 }
 
 impl Interface {
@@ -43,6 +45,7 @@ impl Interface {
             v4: own_v4(node, lan),
             link_local: own_link_local(node, lan),
             added: Vec::new(),
+            leases: BTreeMap::new(),
         }
     }
 
@@ -62,6 +65,14 @@ impl Interface {
         self.up = true;
         self.has_link_local = true;
         self.index += 1000;
+    }
+
+    /// Takes away what `which` names; returns it.
+    pub fn take_off(&mut self, which: impl Fn(&IpCidr) -> bool) -> Vec<IpCidr> {
+        let (gone, kept): (Vec<IpCidr>, Vec<IpCidr>) = self.added.iter().partition(|cidr| which(cidr));
+        self.added = kept;
+        self.leases.retain(|cidr, _| !gone.contains(cidr));
+        gone
     }
 
     /// What the kernel tells about it: added addresses follow the interface's own.
@@ -132,8 +143,12 @@ pub struct Kernel {
     pub interfaces: Vec<Interface>,
     /// What scripts and files on this machine say.
     pub samples: BTreeMap<TrackerKey, Sample>,
+    /// What is in maintenance: the supervisor keeps it in a file, which outlives the process.
+    pub maintenance: Maintenance,
     /// Operations are done one after the other.
     busy_until: u64,
+    /// Until when it does what it was asked for before it healed.
+    pub backlog_until: u64,
     /// Percent of operations that fail.
     pub failing: u64,
     /// Added to each operation's time.
@@ -144,7 +159,8 @@ impl Kernel {
     pub fn new(node: usize, lans: usize) -> Kernel {
         let interfaces = (0..lans).map(|lan| Interface::new(node, lan)).collect();
         let samples = tracked_things().into_iter().map(|(key, samples)| (key, samples[0])).collect();
-        Kernel { interfaces, samples, busy_until: 0, failing: 0, stall: 0 }
+        let maintenance = Maintenance::default();
+        Kernel { interfaces, samples, maintenance, busy_until: 0, backlog_until: 0, failing: 0, stall: 0 }
     }
 
     /// When an operation that is handed over now will be done.
@@ -155,6 +171,7 @@ impl Kernel {
     }
 
     pub fn heal(&mut self) {
+        self.backlog_until = self.busy_until;
         self.failing = 0;
         self.stall = 0;
     }
@@ -185,6 +202,7 @@ impl Kernel {
             }
             (AddressOp::Remove { .. }, Some(position)) => {
                 added.remove(position);
+                self.interfaces[at].leases.remove(&cidr);
                 outcome.changed = Some(at);
                 outcome.removed = Some((index, cidr));
             }
@@ -192,6 +210,11 @@ impl Kernel {
             _ => {}
         }
         outcome
+    }
+
+    /// Is the address on the interface of that name?
+    pub fn has(&self, interface: &str, cidr: &IpCidr) -> bool {
+        self.interfaces.iter().any(|i| i.name == interface && i.added.contains(cidr))
     }
 
     /// All added addresses with their interface, sorted.

@@ -7,13 +7,16 @@
 //! watches the whole, `transitions` each change of state, `calls` each call of a core, `drill` the drills; what is
 //! right is worked out in `model`, independently of the core.
 
+pub mod addresses;
 pub mod calls;
 pub mod clock;
 pub mod drill;
 pub mod faults;
 pub mod groups;
+pub mod handover;
 pub mod invariants;
 pub mod kernel;
+pub mod leases;
 pub mod model;
 pub mod network;
 pub mod node;

@@ -6,7 +6,7 @@ use super::node::Node;
 use holdfast::net::{AddressFamily, IpCidr, Priority};
 use holdfast::plan::track::{Sample, TrackedObject};
 use holdfast::plan::vrrp::{RouterKey, RouterPlan, Version};
-use holdfast::vrrp::State;
+use holdfast::vrrp::{State, Upkeep};
 use std::net::IpAddr;
 
 /// A LAN by the name of the interfaces on it: `eth1` is LAN 1.
@@ -22,6 +22,9 @@ fn up(kernel: &Kernel, interface: &str) -> bool {
 pub fn priority(plan: &RouterPlan, kernel: &Kernel) -> Priority {
     if plan.priority == Priority::OWNER {
         return plan.priority;
+    }
+    if matches!(kernel.maintenance.of(&plan.name), Some(Upkeep { allow_last: true })) {
+        return Priority(1);
     }
     let mut total = i64::from(plan.priority.0);
     for tracked in &plan.track_interfaces {
@@ -61,7 +64,12 @@ fn fatal(tracked: &TrackedObject, kernel: &Kernel) -> bool {
     }
 }
 
-/// Must the router stay out of the election for what it misses itself?
+/// Is it in maintenance, and not as the last resort?
+pub fn rests(plan: &RouterPlan, kernel: &Kernel) -> bool {
+    matches!(kernel.maintenance.of(&plan.name), Some(Upkeep { allow_last: false }))
+}
+
+/// Must the router stay out of the election for what it misses itself, or by order?
 pub fn faulty(plan: &RouterPlan, kernel: &Kernel) -> bool {
     let own = plan.track_primary && !up(kernel, &plan.key.interface);
     let voiceless = !kernel.interfaces.iter().any(|i| {
@@ -76,7 +84,11 @@ pub fn faulty(plan: &RouterPlan, kernel: &Kernel) -> bool {
         .any(|name| *name != plan.key.interface && !up(kernel, name));
     let tracked =
         plan.track_interfaces.iter().any(|t| t.weight == 0 && up(kernel, &t.interface) == t.reverse);
-    own || voiceless || held || tracked || plan.trackers.iter().any(|t| fatal(t, kernel))
+    own || voiceless
+        || held
+        || tracked
+        || rests(plan, kernel)
+        || plan.trackers.iter().any(|t| fatal(t, kernel))
 }
 
 /// The addresses a Master of this plan holds, with their interfaces.

@@ -2,12 +2,14 @@
 //! driver does: everything that is queued first, then timers that are due.
 
 use super::clock::Clock;
+use super::handover::Departure;
 use super::kernel::Kernel;
+use super::leases::Terms;
 use super::model;
 use holdfast::net::IpCidr;
 use holdfast::plan::vrrp::{RouterKey, RouterPlan, VrrpPlan};
 use holdfast::time::Instant;
-use holdfast::vrrp::{Action, AddressOp, Core, Event, Remembered, Router, State, fingerprint};
+use holdfast::vrrp::{Action, AddressOp, Core, Event, Remembered, Router, RouterId, State, fingerprint};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -62,6 +64,16 @@ pub struct Node {
     pub orphans: BTreeSet<(String, IpCidr)>,
     /// It was told to stop: `true` to give its addresses up.
     pub stopping: Option<bool>,
+    /// When it was told to stop and give them up.
+    pub stop_asked_at: Option<u64>,
+    /// Masters that have resigned and keep their addresses for a successor.
+    pub departures: BTreeMap<RouterKey, Departure>,
+    /// What each router answers nobody about.
+    pub silenced: BTreeMap<RouterId, Vec<IpAddr>>,
+    /// It leaves weaker successors in peace until then, after a failover.
+    pub held_back_until: u64,
+    /// Leases of the routers in force; empty without `vip_lease`.
+    pub terms: Terms,
     /// It stopped and exits once its last operations are done.
     pub leaving: bool,
     /// Number of the wake-up that counts; older ones are stale.
@@ -103,6 +115,11 @@ impl Node {
             announced: BTreeMap::new(),
             orphans: BTreeSet::new(),
             stopping: None,
+            stop_asked_at: None,
+            departures: BTreeMap::new(),
+            silenced: BTreeMap::new(),
+            held_back_until: 0,
+            terms: BTreeMap::new(),
             leaving: false,
             wake: 0,
             reloaded: false,
@@ -170,6 +187,11 @@ impl Node {
         self.awry = false;
         self.may_try_again = false;
         self.stopping = None;
+        self.stop_asked_at = None;
+        self.departures.clear();
+        self.silenced.clear();
+        self.held_back_until = 0;
+        self.terms.clear();
         self.leaving = false;
         self.reloaded = false;
         self.wake += 1;

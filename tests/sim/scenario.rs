@@ -106,7 +106,10 @@ fn draw_node(rng: &mut Rng, node: usize, nodes: usize, lans: usize, commons: &[C
     let group =
         SyncGroupPlan { name: "G".to_owned(), members, track_interfaces: Vec::new(), trackers: Vec::new() };
     let groups = if group.members.is_empty() { Vec::new() } else { vec![group] };
-    let plan = VrrpPlan { generation: Generation(1), routers, groups, ..VrrpPlan::default() };
+    // Without handover it drops its addresses at once, as keepalived does.
+    let (handover, vip_lease) = (rng.chance(70), rng.chance(40));
+    let plan =
+        VrrpPlan { generation: Generation(1), routers, groups, handover, vip_lease, ..VrrpPlan::default() };
     Node::new(clock, Kernel::new(node, lans), plan)
 }
 

@@ -1,8 +1,10 @@
 //! Lines for the trace, and who is what at its end.
 
-use super::model::{self, label};
+use super::model::{self, Said, label};
 use super::world::World;
+use holdfast::net::AddressFamily;
 use holdfast::vrrp::{Action, Command, Event, Frame, State};
+use std::net::IpAddr;
 
 impl World {
     pub(super) fn note(&mut self, node: usize, event: Option<&Event>, actions: &[Action]) {
@@ -10,7 +12,7 @@ impl World {
             None => "timeout".to_owned(),
             Some(Event::Plan(plan)) => format!("plan {}", plan.generation.0),
             Some(Event::Advertisement(r)) => {
-                format!("hears {} on {}: {}", r.source, r.interface, hex(&r.bytes))
+                format!("hears {} on {}: {}", r.source, r.interface, words(&r.bytes, r.source))
             }
             Some(Event::Interface(f)) => format!(
                 "facts {} {} {:?} {:?}",
@@ -26,13 +28,15 @@ impl World {
         for action in actions {
             let what = match action {
                 Action::Transmit(_, Frame::Advertisement { interface, destination, bytes, .. }) => {
-                    format!("says to {destination} on {interface}: {}", hex(bytes))
+                    format!("says to {destination} on {interface}: {}", words(bytes, *destination))
                 }
                 Action::Transmit(_, Frame::Sealed { interface, packet, .. }) => {
                     format!("says behind a header on {interface}: {}", hex(packet))
                 }
                 Action::Transmit(_, Frame::Ethernet { interface, bytes }) => {
-                    format!("announces on {interface}: {}", hex(bytes))
+                    let about =
+                        model::announced(bytes).map_or_else(|| hex(bytes), |address| address.to_string());
+                    format!("announces on {interface}: {about}")
                 }
                 Action::Kernel(op, body) => format!("asks {} {body:?}", op.0),
                 Action::Routing(op, body) => format!("asks {} {body:?}", op.0),
@@ -63,6 +67,13 @@ impl World {
         }
         text
     }
+}
+
+/// An advertisement as people read it; octets if it is none.
+fn words(bytes: &[u8], other: IpAddr) -> String {
+    let Some(said) = model::read(bytes, AddressFamily::of(other)) else { return hex(bytes) };
+    let Said { version, vrid, priority, addresses, interval_centiseconds } = said;
+    format!("VRID {vrid} priority {priority} every {interval_centiseconds} cs (v{version}) {addresses:?}")
 }
 
 /// Octets as people write them.

@@ -27,6 +27,9 @@ impl World {
         if let (Some(_), AddressOp::Add { cidr, .. }) = (outcome.changed, body) {
             self.nodes[node].announced.insert(cidr.address(), 0);
         }
+        if outcome.result.is_ok() && living {
+            self.lease_added(node, op, body);
+        }
         if let Some((index, cidr)) = outcome.removed {
             self.tell(node, Event::AddressRemoved { index, cidr });
         }

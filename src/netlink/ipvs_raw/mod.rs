@@ -1,7 +1,7 @@
 //! The IPVS interface as the kernel speaks it, for `ipvsadm`: every value it takes, also those that no plan of ours
 //! would say (masks with holes, flags without persistence), in the kernel's order, read as a stream.
 
-mod codec;
+pub(super) mod codec;
 
 use super::genl::{GenericSocket, request as generic_request};
 use super::ipvs_codec::{Info, Stats, decode_info};

@@ -269,3 +269,6 @@ fn identity() -> io::Result<[(usize, u64); 5]> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod fuzz;
