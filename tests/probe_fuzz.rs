@@ -198,7 +198,7 @@ fn fit_for_a_log(outcome: &Outcome) {
 /// at once is judged at once.
 fn over_http_2(random: &mut Random, question: &Question, end: usize) {
     let ask = || http2_probe(question, 0).expect("HTTP/2 carries it").expect("it can be written");
-    let answer = random.octets(&FRAMES);
+    let answer = random.puzzle(&FRAMES);
     let whole = converse(random, ask(), &answer, usize::MAX, end);
     fit_for_a_log(&whole);
     for largest in [1, 7, 4096] {
