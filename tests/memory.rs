@@ -55,7 +55,7 @@ fn in_use() -> usize {
 }
 
 fn address(number: u32) -> Ipv4Addr {
-    Ipv4Addr::from(0x0a01_0000 + (number / EACH << 8) + number % EACH + 1)
+    Ipv4Addr::from(0x0a01_0000 + ((number / EACH) << 8) + number % EACH + 1)
 }
 
 fn facts(interface: u32) -> InterfaceFacts {

@@ -196,7 +196,8 @@ fn key_of(node: &Node, id: RouterId) -> Option<RouterKey> {
 /// All that a Master holds, by its own account.
 fn leased(node: &Node, key: &RouterKey) -> Vec<(u32, IpCidr)> {
     let mut routers = node.core.routers();
-    let Some(router) = routers.find(|router| router.plan().key.to_key() == *key && router.state() == State::Master)
+    let Some(router) =
+        routers.find(|router| router.plan().key.to_key() == *key && router.state() == State::Master)
     else {
         return Vec::new();
     };
