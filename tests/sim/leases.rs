@@ -163,9 +163,8 @@ impl World {
         let Event::AddressRemoved { index, cidr } = event else { return false };
         let it = &self.nodes[node];
         let run_out = |term: &Term| term.renewed_at.is_some_and(|at| self.now + EARLY >= at + term.valid);
-        let suspects = it.terms.iter().filter(|(_, term)| run_out(term)).map(|(key, _)| key);
-        let Some(key) = suspects.filter(|key| leased(it, key).contains(&(*index, *cidr))).next().cloned()
-        else {
+        let mut suspects = it.terms.iter().filter(|(_, term)| run_out(term)).map(|(key, _)| key);
+        let Some(key) = suspects.find(|key| leased(it, key).contains(&(*index, *cidr))).cloned() else {
             return false;
         };
         // Until it is back.
