@@ -35,3 +35,8 @@ pub mod cli;
 
 pub mod ctl;
 pub mod supervisor;
+
+/// What the fuzz targets among the sources share with those in `tests`.
+#[cfg(test)]
+#[path = "../tests/fuzz/mod.rs"]
+mod fuzzing;

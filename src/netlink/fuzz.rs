@@ -5,9 +5,6 @@
 //! runs for that long: see `tests/fuzz/`. Messages are built as the kernel builds them, with numbers and lengths that
 //! may be wrong, and then octets of them are harmed.
 
-#[path = "../../tests/fuzz/mod.rs"]
-mod common;
-
 use super::facts::{InterfaceTable, Next};
 use super::ipvs_raw::codec as raw;
 use super::message::{Request, attributes, messages};
@@ -16,6 +13,7 @@ use super::socket::{Answer, verdict};
 use super::{
     address, genl, ipvs_codec, ipvs_connections, link, nftables, proc_events, routing, rule, service_rules,
 };
+use crate::fuzzing::{self, Random};
 use crate::lvs::table::TableOp;
 use crate::net::{AddressFamily, VirtualRouterId};
 use crate::plan::Generation;
@@ -23,7 +21,6 @@ use crate::plan::route::PROTOCOL_KEEPALIVED;
 use crate::plan::vrrp::{RouterKey, RouterPlan, VirtualAddress, VrrpPlan};
 use crate::time::Instant;
 use crate::vrrp::{Core, Event};
-use common::Random;
 use std::time::Duration;
 
 /// Cases of an ordinary run.
@@ -158,11 +155,11 @@ fn ipvs_is_read(payload: &[u8]) {
         raw::put_daemon(&mut again, &daemon);
     }
     if let Ok(Some(service)) = ipvs_codec::decode_service(payload) {
-        let op = TableOp::AddService(service.key.clone(), service.settings);
+        let op = TableOp::AddService(service.key, service.settings);
         ipvs_codec::encode(0x25, &op).finish(1, 0);
         for family in [AddressFamily::V4, AddressFamily::V6] {
             if let Ok(entry) = ipvs_codec::decode_destination(payload, family) {
-                let op = TableOp::AddDest(service.key.clone(), entry.endpoint, entry.destination);
+                let op = TableOp::AddDest(service.key, entry.endpoint, entry.destination);
                 ipvs_codec::encode(0x25, &op).finish(1, 0);
             }
         }
@@ -221,5 +218,5 @@ fn survives(seed: u64) {
 
 #[test]
 fn any_octets_are_an_answer_of_the_kernel() {
-    common::run("netlink replies", CASES, survives);
+    fuzzing::run("netlink replies", CASES, survives);
 }

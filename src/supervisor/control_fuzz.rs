@@ -5,14 +5,11 @@
 //!
 //! runs for that long: see `tests/fuzz/`.
 
-#[path = "../../tests/fuzz/mod.rs"]
-mod common;
-
 use super::control::{Asked, ControlSocket};
+use crate::fuzzing::{self, Random};
 use crate::link::control::{Answer, MAX_REQUEST, Request};
 use crate::link::frame::{Decoder, encode};
 use crate::vrrp::Upkeep;
-use common::Random;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -127,7 +124,7 @@ fn any_octets_are_answered_and_only_orders_are_given() {
             reply.send(Answer::Begun(Vec::new())).ok();
         }
     });
-    common::run("control socket", CASES, |seed| {
+    fuzzing::run("control socket", CASES, |seed| {
         let mut random = Random(seed);
         runtime.block_on(converse(&path, &mut random, &heard));
     });

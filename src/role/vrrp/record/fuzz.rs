@@ -5,15 +5,12 @@
 //!
 //! runs for that long: see `tests/fuzz/`.
 
-#[path = "../../../../tests/fuzz/mod.rs"]
-mod common;
-
 use super::*;
+use crate::fuzzing::{self, Random};
 use crate::net::{AddressFamily, IpCidr, MacAddr, VirtualRouterId};
 use crate::plan::Generation;
 use crate::plan::vrrp::{RouterKey, RouterPlan, SyncGroupPlan, VirtualAddress};
 use crate::vrrp::{Event, InterfaceFacts};
-use common::Random;
 
 /// Cases of an ordinary run.
 const CASES: u64 = 400;
@@ -123,8 +120,8 @@ fn any_words_are_a_record_or_none() {
     let path = directory.path().join("record");
     let open = |path: &Path| {
         use std::os::unix::fs::OpenOptionsExt;
-        std::fs::OpenOptions::new().create(true).write(true).mode(0o600).open(path).map(drop)
+        std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
     };
     open(&path).expect("made");
-    common::run("records", CASES, |seed| survives(&path, seed));
+    fuzzing::run("records", CASES, |seed| survives(&path, seed));
 }
