@@ -112,10 +112,10 @@ impl Router {
         let ours = ctx.now.saturating_duration_since(self.since).as_millis();
         let name = &self.plan.name;
         ctx.log(
-            LogLevel::Warning,
+            LogLevel::Info,
             format!(
-                "({name}) two Masters have met: {address} has priority {priority} and stays Master, this node yields; unless \
-                 {address} listened until now, they did not hear each other for at most {ours} ms"
+                "({name}) yields to {address} with priority {priority}, which preempts or was Master as well, unheard for at \
+                 most {ours} ms"
             ),
         );
     }
@@ -189,8 +189,7 @@ mod tests {
         let mut bench = master();
         bench.now += Duration::from_millis(2500);
         let (said, times) = yields(&mut bench, advert(200, ABOVE));
-        let expected = "two Masters have met: 10.0.0.3 has priority 200 and stays Master, this node yields; unless 10.0.0.3 \
-                        listened until now, they did not hear each other for at most 2500 ms";
+        let expected = "yields to 10.0.0.3 with priority 200, which preempts or was Master as well, unheard for at most 2500 ms";
         assert_eq!(said.iter().filter(|line| line.contains(expected)).count(), 1, "{said:?}");
         assert_eq!((times, splits(&bench)), (1, 0));
         assert_eq!(yields(&mut bench, advert(200, ABOVE)), (vec![], 1), "a Backup yields to nobody");
