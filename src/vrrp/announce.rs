@@ -44,7 +44,7 @@ impl Router {
         self.burst(policy.repeat, |vip| vip.address.cidr == chosen, ctx);
     }
 
-    /// A Master that waited for its addresses has spoken: they follow.
+    /// A Master that waited for its addresses, or for a successor that did not come, has spoken: they follow.
     pub(super) fn announce_held(&mut self, ctx: &mut Context) {
         let policy = self.plan.announce;
         self.pair_of_bursts(policy.repeat, policy.delay, ctx);

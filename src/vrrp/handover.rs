@@ -4,7 +4,7 @@
 
 use super::answers::Answers;
 use super::context::Context;
-use super::election::{Timing, Wait};
+use super::election::{Timing, Wait, outranks};
 use super::event::{Action, LogLevel, RouterId, TransitionCause};
 use super::router::Router;
 use super::state::{ActiveRouter, Backup, Master, Phase};
@@ -212,6 +212,12 @@ impl Router {
         if speaker.priority == Priority::RESIGN {
             return;
         }
+        // Of two that answered the weaker one yields: what it said last tells nothing about the one that stays.
+        if let Some((known, _)) = &leaving.successor
+            && outranks((known.priority, known.address), (speaker.priority, speaker.address))
+        {
+            return;
+        }
         // Each of its advertisements counts: with short intervals it would be taken for dead when the addresses go.
         if leaving.successor.replace((speaker, interval)).is_some() {
             return;
@@ -265,11 +271,13 @@ impl Router {
         self.transition(Phase::Backup(backup), TransitionCause::HandedOver { to: active.address }, ctx);
     }
 
-    /// Nobody was there: the address is better here than nowhere.
+    /// Nobody was there: the address is better here than nowhere. All are announced again: what came while it was silent
+    /// was not announced at all, and of the others no second burst was sent.
     pub(super) fn stay(&mut self, ctx: &mut Context) {
         self.end_hold();
         self.phase = Phase::Master(self.new_master(ctx.now));
         self.send_advertisement(ctx);
+        self.announce_held(ctx);
         self.stirred = true;
         let name = &self.plan.name;
         let sentence = format!("({name}) nobody has taken over: this node stays Master");

@@ -164,9 +164,45 @@ fn a_successor_that_goes_on_speaking_is_followed_from_its_last_word_on() {
     assert_eq!((active.at, down_at > last + Duration::from_secs(3)), (last, true));
 }
 
-/// Members elsewhere take over together, when the slowest may: until then none lets go.
+/// The kernel refused an address before the failover, and takes it during the handover: nobody has heard of it yet.
 #[test]
-fn the_members_of_a_sync_group_wait_for_their_slowest() {
+fn who_stays_master_announces_what_came_while_it_was_silent() {
+    let mut bench = Bench::new();
+    bench.holds = true;
+    bench.feed(Event::Interface(facts(true)));
+    bench.feed(handing_over(plan(vec![router_plan(100)])));
+    bench.waiting.clear();
+    bench.timeout();
+    let op = bench.waiting.pop().expect("the address was asked for");
+    bench.holds = false;
+    let error = super::KernelError { errno: 105, message: "No buffer space available".to_owned() };
+    bench.feed(Event::KernelDone { op, result: Err(error) });
+    assert_eq!(bench.feed(failover()), ["advert 0", "info"]);
+    assert_eq!(bench.timeout(), ["add 10.0.0.100", "info"], "the kernel is asked again");
+    assert_eq!(bench.timeout(), ["advert 100", "announce", "warning"]);
+}
+
+/// A renewal of its lease that was under way may bring it back, and then nobody would take it away.
+#[test]
+fn an_address_that_was_lost_meanwhile_is_removed_all_the_same() {
+    let cidr = IpCidr::new([10, 0, 0, 100].into(), 24).expect("24 is at most 32");
+    let lost = || Event::AddressRemoved { index: 2, cidr };
+    let mut bench = at(State::Master);
+    bench.now += Duration::from_secs(3);
+    bench.feed(failover());
+    assert_eq!(bench.feed(lost()), [] as [&str; 0]);
+    bench.feed(advert(50, BELOW));
+    assert_eq!(bench.timeout(), ["remove 10.0.0.100", "BACKUP", "info", "speak"]);
+    let mut bench = at(State::Master);
+    bench.now += Duration::from_secs(3);
+    bench.feed(failover());
+    bench.feed(lost());
+    let stays = bench.timeout();
+    assert!(stays.contains(&"add 10.0.0.100".to_owned()), "{stays:?}");
+}
+
+/// Two members of a sync group, of which the second speaks ten times as often.
+fn group() -> VrrpPlan {
     let fast = RouterKey { vrid: VirtualRouterId::new(52).expect("not 0"), ..router_plan(100).key };
     let fast = RouterPlan {
         addresses: vec![vip(101)],
@@ -178,13 +214,24 @@ fn the_members_of_a_sync_group_wait_for_their_slowest() {
     let group =
         SyncGroupPlan { name: "G".to_owned(), members, track_interfaces: Vec::new(), trackers: Vec::new() };
     let Event::Plan(plan) = handing_over(plan(routers)) else { unreachable!("it is a plan") };
+    VrrpPlan { groups: vec![group], ..plan }
+}
+
+fn leading_group() -> Bench {
+    let mut bench = Bench::new();
+    bench.feed(Event::Interface(facts(true)));
+    bench.feed(Event::Plan(group()));
+    while state_of(&bench) != Some(State::Master) {
+        bench.timeout();
+    }
+    bench
+}
+
+/// Members elsewhere take over together, when the slowest may: until then none lets go.
+#[test]
+fn the_members_of_a_sync_group_wait_for_their_slowest() {
     for order in [stop(), failover(), maintenance(false)] {
-        let mut bench = Bench::new();
-        bench.feed(Event::Interface(facts(true)));
-        bench.feed(Event::Plan(VrrpPlan { groups: vec![group.clone()], ..plan.clone() }));
-        while state_of(&bench) != Some(State::Master) {
-            bench.timeout();
-        }
+        let mut bench = leading_group();
         bench.feed(order.clone());
         let views: Vec<_> =
             bench.core.routers().map(|router| router.handover().map(|v| v.let_go_at)).collect();
@@ -192,4 +239,47 @@ fn the_members_of_a_sync_group_wait_for_their_slowest() {
         let wait = Duration::from_nanos(255 * 1_000_000_000 / 256) + super::MARGIN;
         assert_eq!(views, [Some(bench.now + wait); 2], "{order:?}");
     }
+}
+
+/// A successor is heard of one member only. The other one has spoken again when its group takes it along.
+#[test]
+fn a_member_that_nobody_relieved_resigns_when_its_group_hands_over() {
+    let mut bench = leading_group();
+    bench.feed(failover());
+    bench.now += Duration::from_millis(1200);
+    bench.feed(advert(50, BELOW));
+    let mut words: Vec<String> = Vec::new();
+    while state_of(&bench) == Some(State::Master) {
+        words = bench.timeout();
+    }
+    let backup = words.iter().filter(|word| *word == "BACKUP").count();
+    assert!(words.contains(&"advert 0".to_owned()) && backup == 2, "{words:?}");
+}
+
+/// The member whose successor is heard first ends it for all of them.
+#[test]
+fn a_member_in_maintenance_rests_when_its_group_ends_its_handover() {
+    let mut bench = leading_group();
+    let routers = [("b".to_owned(), Upkeep { allow_last: false })].into();
+    bench.feed(Event::Maintenance(Maintenance { all: None, routers }));
+    bench.feed(advert(50, BELOW));
+    while state_of(&bench) == Some(State::Master) {
+        bench.timeout();
+    }
+    let states: Vec<State> = bench.core.routers().map(super::Router::state).collect();
+    assert_eq!(states, [State::Fault, State::Fault]);
+}
+
+/// Two Backups spoke at once, and the one that yields spoke last, with a shorter interval.
+#[test]
+fn of_two_that_answer_the_stronger_one_is_followed() {
+    let mut bench = at(State::Master);
+    bench.feed(failover());
+    bench.feed(advert(60, ABOVE));
+    bench.feed(advert(50, BELOW));
+    while state_of(&bench) == Some(State::Master) {
+        bench.timeout();
+    }
+    let (active, _) = bench.core.routers().next().and_then(super::Router::active).expect("it listens");
+    assert_eq!(active.address, std::net::IpAddr::from(ABOVE));
 }

@@ -29,7 +29,11 @@ impl Router {
                 self.send_resignation(ctx);
             }
         }
+        let handed_over = matches!(self.phase, Phase::Leaving(_));
         self.phase = to;
+        if handed_over {
+            self.note_rest();
+        }
         self.stirred = true;
         self.joining &= matches!(self.phase, Phase::Backup(_));
         self.since = ctx.now;
@@ -71,7 +75,8 @@ impl Router {
     }
 }
 
-/// Does a Master that leaves for this reason send priority 0? Not to one who is stronger: it has spoken.
+/// Does a Master that leaves for this reason send priority 0? Not to one who is stronger: it has spoken. Who handed over
+/// has said it before; a member of its sync group that nobody relieved has not.
 //= RFC9568 6.4.3 M-71
 fn resigns(cause: &TransitionCause) -> bool {
     match cause {
@@ -82,6 +87,7 @@ fn resigns(cause: &TransitionCause) -> bool {
         | TransitionCause::Removed
         | TransitionCause::Stopped
         | TransitionCause::Ordered
+        | TransitionCause::HandedOver { .. }
         | TransitionCause::Orphaned => true,
         TransitionCause::Started
         | TransitionCause::Owner
@@ -91,7 +97,6 @@ fn resigns(cause: &TransitionCause) -> bool {
         | TransitionCause::Outranked { .. }
         | TransitionCause::Preempted { .. }
         | TransitionCause::Recovered(_)
-        | TransitionCause::HandedOver { .. }
         | TransitionCause::Resumed { .. }
         | TransitionCause::Paused { .. } => false,
     }

@@ -125,6 +125,18 @@ impl Router {
         rests.then(|| "in maintenance (holdfastctl maintenance off ends it)".to_owned())
     }
 
+    /// Its way out has ended, by itself or by its sync group: from now on maintenance keeps it out.
+    pub(super) fn note_rest(&mut self) {
+        if matches!(self.phase, Phase::Backup(_) | Phase::Fault)
+            && let Some(fault) = self.upkeep_fault()
+            && !self.own_faults.contains(&fault)
+        {
+            let mut faults = self.own_faults.clone();
+            faults.push(fault);
+            self.own_faults = faults.into();
+        }
+    }
+
     /// In maintenance as the last resort: everybody else is stronger.
     pub(super) fn upkeep_priority(&self, priority: Priority) -> Priority {
         match self.upkeep() {

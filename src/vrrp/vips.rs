@@ -296,7 +296,9 @@ impl Router {
             self.install(slot, ctx);
             return false;
         }
-        vip.state = VipState::Absent;
+        // Who hands over asks for nothing now, and lets go soon: a lease of it that was being renewed brings it back.
+        let leaves = matches!(self.phase, Phase::Leaving(_));
+        vip.state = if leaves { VipState::Unknown } else { VipState::Absent };
         vip.address.tracked() && matches!(self.phase, Phase::Master(_))
     }
 

@@ -7,6 +7,7 @@ use super::invariants::{Invariants, may_be_early};
 use super::kernel::{Interface, own_address};
 use super::model::{self, label};
 use super::node::Node;
+use super::prepare;
 use super::world::WAKE_LATENCY;
 use holdfast::net::AddressFamily;
 use holdfast::plan::vrrp::{RouterKey, VrrpPlan};
@@ -32,6 +33,7 @@ impl Invariants {
         self.note_strength(now, number, node, event);
         own_words_change_nothing(number, node, event, actions)?;
         leaving_is_said(number, node, actions)?;
+        prepare::follow(now, node, actions);
         stop_is_obeyed(number, node, event, actions)?;
         groups::agree(number, node)?;
         handover::follow(now, number, node, event, actions)?;
@@ -103,6 +105,8 @@ fn leaving_is_said(number: usize, node: &Node, actions: &[Action]) -> Result<(),
         let yields = matches!(first, TransitionCause::Outranked { .. }) || node.begun.contains(&t.key);
         // One that handed over has said it before; one that was silent for too long may have a successor.
         let yields = yields || node.departs(&t.key) || matches!(first, TransitionCause::Paused { .. });
+        // Nobody has been told that it is Master: the weaker one, which lives, has gone on all the while.
+        let yields = yields || node.preparing.contains_key(&t.key);
         if t.from != State::Master || yields || !could_speak(node, &t.key) {
             continue;
         }
@@ -160,7 +164,7 @@ fn could_speak(node: &Node, key: &RouterKey) -> bool {
 }
 
 /// The priority a frame says for that router, if it is about it.
-fn says(frame: &Frame, key: &RouterKey) -> Option<u8> {
+pub(super) fn says(frame: &Frame, key: &RouterKey) -> Option<u8> {
     let Frame::Advertisement { destination, bytes, .. } = frame else { return None };
     let said = model::read(bytes, AddressFamily::of(*destination))?;
     (said.vrid == key.vrid.get() && AddressFamily::of(*destination) == key.family).then_some(said.priority)

@@ -12,7 +12,7 @@ use super::rng::Rng;
 use super::world::WAKE_LATENCY;
 use holdfast::net::IpCidr;
 use holdfast::plan::vrrp::{RouterKey, RouterPlan};
-use holdfast::vrrp::{State, Upkeep};
+use holdfast::vrrp::{State, TransitionCause, Upkeep};
 
 /// A Master that is about to go, and when its successor must appear.
 struct Succession {
@@ -23,6 +23,8 @@ struct Succession {
     /// What is never on none of them and the victim: it hands these over.
     kept: Vec<(String, IpCidr)>,
     done: bool,
+    /// Two took over at once: one of them has yielded since.
+    met: bool,
 }
 
 /// What is done to whom, and what must follow.
@@ -116,6 +118,7 @@ impl Drill {
             latest,
             kept: Vec::new(),
             done: false,
+            met: false,
         });
     }
 }
@@ -178,7 +181,7 @@ impl Drill {
                     plans.into_iter().all(|plan| addresses(plan).any(|one| one == *held))
                 };
                 let kept = plan.into_iter().flat_map(addresses).filter(common).collect();
-                Some(Succession { key, candidates, earliest, latest, kept, done: false })
+                Some(Succession { key, candidates, earliest, latest, kept, done: false, met: false })
             })
             .collect();
         let left = if hands_over { now + handover::longest(&nodes[victim]) } else { now };
@@ -204,8 +207,10 @@ impl Drill {
                     "{cidr} ({interface}) is on no node at {at} ms, although all that happened is {deed:?}"
                 ));
             }
-            let heir = s.candidates.iter().find(|n| nodes[**n].state(&s.key) == State::Master);
+            let mut heirs = s.candidates.iter().filter(|n| nodes[**n].state(&s.key) == State::Master);
+            let heir = heirs.next();
             s.done |= heir.is_some();
+            s.met |= heirs.next().is_some();
             let (earliest, latest) = (s.earliest / MS, s.latest / MS);
             let window = format!("between {earliest} and {latest} ms");
             let heir = heir.filter(|_| now < s.earliest);
@@ -224,7 +229,7 @@ impl Drill {
         let victim = &nodes[self.victim];
         let stays = match self.deed {
             Deed::Stop { release: true, .. } => victim.process != Process::Dead || !victim.held().is_empty(),
-            Deed::Failover { .. } => self.successions.iter().any(|s| victim.state(&s.key) == State::Master),
+            Deed::Failover { .. } => self.successions.iter().any(|s| s.is_undone(self.victim, nodes)),
             Deed::Maintain { .. } => {
                 victim.states.values().any(|s| *s == State::Master) || !victim.held().is_empty()
             }
@@ -243,6 +248,21 @@ impl Drill {
             return to != State::Master || !self.forbidden.contains(key);
         }
         !self.others_rest || self.free.contains(key) || self.successions.iter().any(|s| s.key == *key)
+    }
+}
+
+impl Succession {
+    /// Is the victim of a failover Master again? Fair if two took over at once, and the one that left spoke last and said
+    /// a shorter interval than the one that stays: that is the learned one (RFC 9568 6.4.2), and it ended in silence.
+    fn is_undone(&self, victim: usize, nodes: &[Node]) -> bool {
+        let intervals = || self.candidates.iter().filter_map(|n| Some(nodes[*n].router(&self.key)?.interval));
+        let misled = self.met && intervals().min() != intervals().max();
+        let mut routers = nodes[victim].core.routers();
+        let timed_out = routers.any(|router| {
+            router.plan().key.to_key() == self.key
+                && matches!(router.cause(), TransitionCause::MasterDown { last: Some(_), .. })
+        });
+        nodes[victim].state(&self.key) == State::Master && !(misled && timed_out)
     }
 }
 

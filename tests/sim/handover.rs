@@ -92,7 +92,8 @@ pub fn follow(
 
 /// At any moment: nobody hands over for longer than it may.
 pub fn end_in_time(now: u64, number: usize, node: &Node) -> Result<(), String> {
-    if !node.runs() {
+    // Told to leave everything as it is, it ends at once; only what its kernel was asked for is still to be done.
+    if !node.runs() || node.leaving {
         return Ok(());
     }
     for (key, departure) in &node.departures {

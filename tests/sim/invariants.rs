@@ -9,6 +9,7 @@ use super::handover;
 use super::model::{self, down_interval, label};
 use super::network::{CALM_DELAY, Network, WILD_DELAY};
 use super::node::Node;
+use super::prepare;
 use super::rng::Rng;
 use super::world::{NEWS_DELAY, WAKE_LATENCY};
 use holdfast::plan::vrrp::{RouterKey, RouterPlan, VrrpPlan};
@@ -161,6 +162,7 @@ impl Invariants {
         for (number, node) in nodes.iter_mut().enumerate() {
             addresses_follow_states(number, node)?;
             handover::end_in_time(now, number, node)?;
+            prepare::end_in_time(now, number, node)?;
             self.stop_ends(now, number, node)?;
         }
         if let Some(drill) = &mut self.drill {

@@ -25,7 +25,9 @@ pub struct Term {
     period: u64,
     valid: u64,
     asked_at: Option<u64>,
+    /// No lease is older, and so long each was.
     renewed_at: Option<u64>,
+    given: u64,
 }
 
 impl Term {
@@ -34,7 +36,7 @@ impl Term {
         let period = interval.max(SHORTEST_PERIOD);
         let patience = model::down_interval(plan, plan.priority, interval);
         let valid = (patience + MARGIN + period - interval).next_multiple_of(SECOND);
-        Term { period, valid, asked_at: None, renewed_at: None }
+        Term { period, valid, asked_at: None, renewed_at: None, given: valid }
     }
 }
 
@@ -46,6 +48,14 @@ pub struct Renewal {
     asked_at: u64,
     valid: u64,
     addresses: Vec<(u32, IpCidr)>,
+}
+
+/// All leases of a router are renewed: its process hears of it, as of an operation, after the news that came before.
+pub struct Renewed {
+    pub node: usize,
+    incarnation: u32,
+    key: RouterKey,
+    asked_at: u64,
 }
 
 impl World {
@@ -68,20 +78,40 @@ impl World {
         due.into_iter().for_each(|key| self.renew(node, &key));
     }
 
-    /// Who has just spoken holds on to its addresses.
+    /// Who has just spoken holds on to its addresses; who hands over does until its successor has them.
     pub(super) fn renew_leases(&mut self, node: usize, actions: &[Action]) {
         let mut last = None;
         for action in actions {
-            let Action::Transmit(id, Frame::Advertisement { .. } | Frame::Sealed { .. }) = action else {
+            let (Action::Transmit(id, Frame::Advertisement { .. } | Frame::Sealed { .. })
+            | Action::Silence { router: id, .. }) = action
+            else {
                 continue;
             };
             if last.replace(*id) == Some(*id) {
                 continue;
             }
-            let Some(key) = key_of(&self.nodes[node], *id) else { continue };
-            let due = |term: &Term| term.asked_at.is_none_or(|at| self.now + EARLY >= at + term.period);
-            if self.nodes[node].terms.get(&key).is_some_and(due) {
+            let (now, it) = (self.now, &mut self.nodes[node]);
+            let handover = it.core.router(*id).and_then(|router| router.handover());
+            let rest = handover.map(|view| it.clock.world_time(view.let_go_at).saturating_sub(now));
+            let Some(key) = key_of(it, *id) else { continue };
+            let due = |term: &&mut Term| term.asked_at.is_none_or(|at| now + EARLY >= at + term.period);
+            if let Some(term) = it.terms.get_mut(&key).filter(|term| rest.is_some() || due(term)) {
+                term.given = rest.map_or(0, |rest| (rest + MARGIN).next_multiple_of(SECOND)).max(term.valid);
                 self.renew(node, &key);
+            }
+        }
+    }
+
+    /// A router asks for addresses. Where it holds none, these are its first leases.
+    pub(super) fn note_first_leases(&mut self, node: usize, actions: &[Action]) {
+        let it = &mut self.nodes[node];
+        for action in actions {
+            let Action::Kernel(op, AddressOp::Add { .. }) = action else { continue };
+            let owner = it.core.owner_of(*op).and_then(|id| it.core.router(id));
+            let first = owner.filter(|router| !router.addresses().any(|address| address.installed));
+            let key = first.map(|router| router.plan().key.to_key());
+            if let Some(term) = key.and_then(|key| it.terms.get_mut(&key)) {
+                (term.renewed_at, term.given) = (Some(self.now), term.valid);
             }
         }
     }
@@ -90,7 +120,7 @@ impl World {
         let (now, it) = (self.now, &mut self.nodes[node]);
         let Some(term) = it.terms.get_mut(key) else { return };
         term.asked_at = Some(now);
-        let valid = term.valid;
+        let valid = term.given;
         let addresses = leased(it, key);
         if !addresses.is_empty() {
             let (incarnation, key) = (it.incarnation, key.clone());
@@ -117,10 +147,18 @@ impl World {
             }
             self.lease(node, at, *cidr, valid);
         }
-        let it = &mut self.nodes[node];
         if living && !failed {
-            if let Some(term) = it.terms.get_mut(&key) {
-                term.renewed_at = Some(asked_at);
+            let at = self.nodes[node].news_until;
+            self.schedule(at, What::Renewed(Renewed { node, incarnation, key, asked_at }));
+        }
+    }
+
+    /// The process hears of it.
+    pub(super) fn note_renewal(&mut self, renewed: Renewed) {
+        let it = &mut self.nodes[renewed.node];
+        if it.incarnation == renewed.incarnation {
+            if let Some(term) = it.terms.get_mut(&renewed.key) {
+                term.renewed_at = Some(renewed.asked_at);
             }
         }
     }
@@ -162,7 +200,7 @@ impl World {
     pub(super) fn mend_lease(&mut self, node: usize, event: &Event) -> bool {
         let Event::AddressRemoved { index, cidr } = event else { return false };
         let it = &self.nodes[node];
-        let run_out = |term: &Term| term.renewed_at.is_some_and(|at| self.now + EARLY >= at + term.valid);
+        let run_out = |term: &Term| term.renewed_at.is_some_and(|at| self.now + EARLY >= at + term.given);
         let mut suspects = it.terms.iter().filter(|(_, term)| run_out(term)).map(|(key, _)| key);
         let Some(key) = suspects.find(|key| leased(it, key).contains(&(*index, *cidr))).cloned() else {
             return false;

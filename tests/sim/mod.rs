@@ -20,6 +20,7 @@ pub mod leases;
 pub mod model;
 pub mod network;
 pub mod node;
+pub mod prepare;
 pub mod rng;
 pub mod scenario;
 pub mod telling;

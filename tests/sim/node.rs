@@ -68,6 +68,8 @@ pub struct Node {
     pub stop_asked_at: Option<u64>,
     /// Masters that have resigned and keep their addresses for a successor.
     pub departures: BTreeMap<RouterKey, Departure>,
+    /// Masters that have told nobody yet, and since when.
+    pub preparing: BTreeMap<RouterKey, u64>,
     /// What each router answers nobody about.
     pub silenced: BTreeMap<RouterId, Vec<IpAddr>>,
     /// It leaves weaker successors in peace until then, after a failover.
@@ -117,6 +119,7 @@ impl Node {
             stopping: None,
             stop_asked_at: None,
             departures: BTreeMap::new(),
+            preparing: BTreeMap::new(),
             silenced: BTreeMap::new(),
             held_back_until: 0,
             terms: BTreeMap::new(),
@@ -189,6 +192,7 @@ impl Node {
         self.stopping = None;
         self.stop_asked_at = None;
         self.departures.clear();
+        self.preparing.clear();
         self.silenced.clear();
         self.held_back_until = 0;
         self.terms.clear();

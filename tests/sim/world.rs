@@ -3,7 +3,7 @@
 use super::clock::{MS, SECOND};
 use super::faults::{self, Deed};
 use super::invariants::Invariants;
-use super::leases::Renewal;
+use super::leases::{Renewal, Renewed};
 use super::network::Network;
 use super::node::{Node, Process};
 use super::rng::Rng;
@@ -46,6 +46,8 @@ pub(super) enum What {
     },
     /// The kernel renews leases.
     Renew(Renewal),
+    /// And the process hears of it.
+    Renewed(Renewed),
     /// A lease on this interface (by its place in the node's list) may have run out.
     Expire {
         node: usize,
@@ -263,6 +265,7 @@ impl World {
             What::Packet { to, received } => self.arrive(to, received),
             What::Perform { node, incarnation, op, body } => self.perform(node, incarnation, op, &body),
             What::Renew(renewal) => self.perform_renewal(renewal),
+            What::Renewed(renewed) => self.note_renewal(renewed),
             What::Expire { node, at, cidr } => self.expire(node, at, cidr),
             What::News { node, incarnation, event } => {
                 if self.nodes[node].incarnation == incarnation {
@@ -396,6 +399,7 @@ impl World {
         if matches!(event, Some(Event::Plan(_))) {
             self.follow_leases(node);
         }
+        self.note_first_leases(node, &actions);
         if matches!(event, Some(Event::Command(Command::Stop { release: false }))) {
             self.make_permanent(node);
         }

@@ -546,6 +546,7 @@ impl Driver {
     /// Performs what the core decided: advertisements, then frames, then the kernel, then news.
     fn perform(&mut self) {
         let actions = std::mem::take(&mut self.actions);
+        let now = monotonic_now();
         self.record_before(&actions);
         let frames: Vec<&Frame> = actions
             .iter()
@@ -567,7 +568,7 @@ impl Driver {
                 Action::Transmit(..) => {}
                 Action::Kernel(op, what) => {
                     self.leftovers.note(op, &what, &self.interfaces);
-                    let change = match self.leases.note(op, &what, &self.core, &self.interfaces) {
+                    let change = match self.leases.note(op, &what, &self.core, &self.interfaces, now) {
                         Some((lifetime, true)) => KernelChange::Renewed(what, lifetime),
                         Some((lifetime, false)) => KernelChange::Leased(what, lifetime),
                         None => KernelChange::Address(what),

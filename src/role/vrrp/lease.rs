@@ -61,7 +61,9 @@ struct Term {
     period: Duration,
     valid: u32,
     asked_at: Option<Instant>,
+    /// No lease is older, and so long each was.
     renewed_at: Option<Instant>,
+    given: u32,
 }
 
 impl Term {
@@ -70,10 +72,8 @@ impl Term {
     /// are more frequent than renewals, the last renewal may be older than the last advertisement.
     fn of(interval: Duration, patience: Duration, shortest: Duration) -> Term {
         let period = interval.max(shortest);
-        let wanted = patience + MARGIN + (period - interval);
-        let valid = wanted.as_secs() + u64::from(wanted.subsec_nanos() > 0);
-        let valid = u32::try_from(valid).unwrap_or(LONGEST_LEASE_SECONDS).min(LONGEST_LEASE_SECONDS);
-        Term { period, valid, asked_at: None, renewed_at: None }
+        let valid = whole_seconds(patience + MARGIN + (period - interval));
+        Term { period, valid, asked_at: None, renewed_at: None, given: valid }
     }
 
     fn is_due(&self, now: Instant) -> bool {
@@ -82,7 +82,7 @@ impl Term {
 
     /// Has the kernel taken the addresses by now, or is it about to?
     fn has_run_out(&self, now: Instant) -> bool {
-        let length = Duration::from_secs(self.valid.into()).saturating_sub(EARLY);
+        let length = Duration::from_secs(self.given.into()).saturating_sub(EARLY);
         self.renewed_at.is_some_and(|at| now >= at + length)
     }
 }
@@ -130,11 +130,17 @@ impl Leases {
         op: &AddressOp,
         core: &Core,
         known: &InterfaceTable,
+        now: Instant,
     ) -> Option<(Lifetime, bool)> {
         match op {
             AddressOp::Add { interface, cidr, .. } => {
                 self.adding.insert(id, (*interface, *cidr));
-                let term = self.terms.get(&core.owner_of(id)?)?;
+                let owner = core.owner_of(id)?;
+                let term = self.terms.get_mut(&owner)?;
+                if !core.router(owner)?.addresses().any(|view| view.installed) {
+                    // Its first one: a kernel that is slow enough takes it before it renews it for the first time.
+                    (term.renewed_at, term.given) = (Some(now), term.valid);
+                }
                 let there = known.addresses(*interface).iter().find(|address| address.cidr == *cidr);
                 Some((Lifetime::of(op, term.valid, Duration::ZERO), there.is_some_and(is_ours)))
             }
@@ -158,12 +164,16 @@ impl Leases {
         }
     }
 
-    /// A router's advertisement was sent: its leases, if it is time.
+    /// A router's advertisement was sent: its leases, if it is time. Who hands over speaks no more, and holds what it has
+    /// until its successor has it: its leases last for so long, from priority 0 on, and from its successor's first word.
     pub fn spoke(&mut self, id: RouterId, core: &Core, now: Instant) -> Option<Renewal> {
-        let term = self.terms.get_mut(&id).filter(|term| term.is_due(now))?;
+        let router = core.router(id)?;
+        let leaves = router.handover().map(|view| view.let_go_at.saturating_duration_since(now));
+        let term = self.terms.get_mut(&id).filter(|term| leaves.is_some() || term.is_due(now))?;
         term.asked_at = Some(now);
-        let valid = term.valid;
-        self.renewal(core.router(id)?, core, valid, now)
+        term.given = leaves.map_or(0, |rest| whole_seconds(rest + MARGIN)).max(term.valid);
+        let valid = term.given;
+        self.renewal(router, core, valid, now)
     }
 
     /// The kernel renewed all leases of a router that were asked for at that moment.
@@ -205,7 +215,7 @@ impl Leases {
         for id in suspects.into_iter().filter(|_| !lost.is_empty()) {
             if let (Some(term), Some(router)) = (self.terms.get_mut(&id), core.router(id)) {
                 term.asked_at = Some(now);
-                let valid = term.valid;
+                let valid = term.given;
                 renewals.extend(self.renewal(router, core, valid, now));
             }
         }
@@ -230,6 +240,12 @@ impl Leases {
         });
         held.map(|(lifetime, op)| (op, lifetime)).collect()
     }
+}
+
+/// At least so long, as the kernel counts.
+fn whole_seconds(wanted: Duration) -> u32 {
+    let seconds = wanted.as_secs() + u64::from(wanted.subsec_nanos() > 0);
+    u32::try_from(seconds).unwrap_or(LONGEST_LEASE_SECONDS).min(LONGEST_LEASE_SECONDS)
 }
 
 fn shortest_period(addresses: impl Iterator<Item = IpCidr>) -> Duration {
@@ -386,7 +402,7 @@ mod tests {
             node.core.handle_timeout(node.now, &mut actions);
             for action in actions {
                 let Action::Kernel(id, op) = action else { continue };
-                node.asked.push(node.leases.note(id, &op, &node.core, &node.known));
+                node.asked.push(node.leases.note(id, &op, &node.core, &node.known, node.now));
                 node.leases.answered(id, &Ok(outcome), &node.known);
                 node.core.handle(Event::KernelDone { op: id, result: Ok(()) }, node.now, &mut Vec::new());
             }
@@ -407,6 +423,38 @@ mod tests {
         fn speak(&mut self) -> Option<Renewal> {
             self.leases.spoke(self.id(), &self.core, self.now)
         }
+    }
+
+    #[test]
+    fn a_handover_has_leases_that_outlast_it() {
+        let mut node = Node::new(&[], Outcome::Done);
+        let mut plan = VrrpPlan { handover: true, vip_lease: true, ..VrrpPlan::default() };
+        // Its skew is longer than its own lease, as that of a slow member of a sync group is.
+        plan.routers = vec![RouterPlan { down_timer_adverts: 1, ..router_plan(150, 1000) }];
+        node.core.handle(Event::Plan(plan), node.now, &mut Vec::new());
+        node.leases.follow(true, &node.core, node.now);
+        node.leases.terms.values_mut().for_each(|term| (term.valid, term.given) = (2, 2));
+        node.now += Duration::from_millis(300);
+        assert!(node.speak().is_none(), "not due");
+        let order = Event::Failover { routers: Vec::new(), hold: SECOND };
+        node.core.handle(order, node.now, &mut Vec::new());
+        assert_eq!(valid(&Vec::from_iter(node.speak())), [11, 11], "9.96 s, 0.3 s and the margin");
+        let id = node.id();
+        node.leases.renewed(id, node.now);
+        node.now += SECOND * 5;
+        let mut events = vec![Event::AddressRemoved { index: 2, cidr: cidr(101) }];
+        assert_eq!(node.leases.take_expired(&mut events, &node.core, node.now).0, [], "by hand");
+    }
+
+    /// Each operation takes longer than a lease: no renewal has been answered yet.
+    #[test]
+    fn the_lease_an_address_comes_with_runs_out_too() {
+        let mut node = Node::new(&[], Outcome::Done);
+        node.speak();
+        node.now += SECOND * 4;
+        let mut events = vec![Event::AddressRemoved { index: 2, cidr: cidr(101) }];
+        let (lost, renewals) = node.leases.take_expired(&mut events, &node.core, node.now);
+        assert_eq!((lost.len(), valid(&renewals)), (1, vec![4, 4]));
     }
 
     fn valid(renewals: &[Renewal]) -> Vec<u32> {

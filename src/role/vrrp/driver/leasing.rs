@@ -81,7 +81,9 @@ impl Driver {
         let now = monotonic_now();
         let mut last = None;
         for action in actions {
-            let Action::Transmit(id, Frame::Advertisement { .. } | Frame::Sealed { .. }) = action else {
+            let (Action::Transmit(id, Frame::Advertisement { .. } | Frame::Sealed { .. })
+            | Action::Silence { router: id, .. }) = action
+            else {
                 continue;
             };
             if last.replace(*id) != Some(*id)
