@@ -204,7 +204,7 @@ fn master() {
             ("a claim of nobody", Master, &[]),
             ("paused", Master, &[]),
             ("a late record", Master, &[]),
-            ("stronger", Backup, &["warning", REMOVE_RULE, "remove 10.0.0.100", "BACKUP", "info"]),
+            ("stronger", Backup, &["info", REMOVE_RULE, "remove 10.0.0.100", "BACKUP", "info"]),
             (
                 "supervisor gone",
                 Initialize,

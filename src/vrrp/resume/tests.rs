@@ -43,7 +43,7 @@ fn a_young_record_makes_a_master_that_keeps_the_rhythm() {
     assert_eq!(bench.now, NOW + Duration::from_millis(300), "when it was due");
     assert_eq!(
         bench.feed(advert(200, ABOVE)),
-        ["warning", "remove 10.0.0.100", "BACKUP", "info"],
+        ["info", "remove 10.0.0.100", "BACKUP", "info"],
         "the election goes on"
     );
 }
