@@ -114,7 +114,7 @@ impl Router {
         ctx.log(
             LogLevel::Info,
             format!(
-                "({name}) yields to {address} with priority {priority}, which preempts or was Master as well, unheard for at \
+                "({name}) yields to {address} with priority {priority}, which preempts; if it was Master already, then for at \
                  most {ours} ms"
             ),
         );
@@ -189,7 +189,7 @@ mod tests {
         let mut bench = master();
         bench.now += Duration::from_millis(2500);
         let (said, times) = yields(&mut bench, advert(200, ABOVE));
-        let expected = "yields to 10.0.0.3 with priority 200, which preempts or was Master as well, unheard for at most 2500 ms";
+        let expected = "yields to 10.0.0.3 with priority 200, which preempts; if it was Master already, then for at most 2500 ms";
         assert_eq!(said.iter().filter(|line| line.contains(expected)).count(), 1, "{said:?}");
         assert_eq!((times, splits(&bench)), (1, 0));
         assert_eq!(yields(&mut bench, advert(200, ABOVE)), (vec![], 1), "a Backup yields to nobody");
