@@ -18,7 +18,7 @@ use holdfast::plan::lvs::{
 };
 use holdfast::report::CheckerStatus;
 use holdfast::role::checker::run_with;
-use holdfast::role::ipvs_worker::{Opener, StoreError, TableStore};
+use holdfast::role::ipvs_worker::{Opener, Standing, StoreError, TableStore};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, ExitCode};
@@ -101,7 +101,7 @@ impl TableStore for Kernel {
         Ok(())
     }
 
-    fn set_rules(&mut self, _: &ServiceRules, _: Option<&str>) -> Result<(), StoreError> {
+    fn set_rules(&mut self, _: &ServiceRules, _: &mut Standing) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -142,7 +142,7 @@ fn web(status: u16) -> CheckKind {
 }
 
 /// A service that other software owns.
-fn foreign() -> (ServiceKey, Service) {
+fn foreign() -> (ServiceKey, Arc<Service>) {
     let settings = ServiceSettings {
         scheduler: "rr".into(),
         scheduler_flags: 0,
@@ -150,7 +150,8 @@ fn foreign() -> (ServiceKey, Service) {
         persistence_engine: None,
         one_packet: false,
     };
-    (key(9999), Service { settings, destinations: [(closed_port(), weight(7))].into() })
+    let destinations = [(closed_port(), weight(7))].into();
+    (key(9999), Service { settings, destinations }.into())
 }
 
 fn weight(weight: u32) -> Destination {
@@ -382,7 +383,7 @@ fn heartbeats_are_answered_before_any_plan() {
     let mut role = start(&Kernel::default());
     role.tell(&ToChecker::AreYouThere(5));
     assert_eq!(role.hear(), FromChecker::Alive(5));
-    assert_eq!(role.status(), CheckerStatus::default());
+    assert_eq!(CheckerStatus { table: None, ..role.status() }, CheckerStatus::default());
     role.stop(true);
 }
 
@@ -433,7 +434,7 @@ fn what_others_change_in_our_services_is_repaired_at_a_reload() {
     role.plan(1, vec![tcp_servers(&[server.endpoint])]);
     kernel.with(|state| {
         state.table.services.insert(foreign.0, foreign.1.clone());
-        let ours = state.table.services.get_mut(&key(80)).expect("our service");
+        let ours = state.table.services.get_mut(&key(80)).map(Arc::make_mut).expect("our service");
         ours.settings.scheduler = "rr".into();
         ours.destinations = [(closed_port(), weight(3))].into();
     });
@@ -524,7 +525,7 @@ fn a_check_that_our_machine_cannot_make_invents_no_verdict() {
     let mut role = start(&kernel);
     role.plan(1, vec![virtual_server(vec![real(plan)])]);
     let result = wait("a result", || role.checker().last_result);
-    assert!(result.starts_with("not run: no interface has the address 192.0.2.77:0"), "{result}");
+    assert!(result.starts_with("not run: no interface has the address 192.0.2.77 (bindto)"), "{result}");
     assert_eq!(role.checker().state, "cannot run");
     assert_eq!(kernel.destinations(key(80)), sorted(vec![server.endpoint]));
     role.stop(false);

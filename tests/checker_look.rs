@@ -8,9 +8,10 @@ mod nowhere;
 use checker_support::{Role, Server, checker, closed_port, key, real, tcp_servers, virtual_server, wait};
 use holdfast::link::frame::{Decoder, encode};
 use holdfast::link::{FromChecker, FromScripts, ToChecker, ToScripts};
-use holdfast::plan::check::{CheckKind, HttpCheck, HttpUrl, HttpVersion, MiscCheck};
+use holdfast::plan::check::{CheckKind, HttpCheck, HttpUrl, HttpVersion, MiscCheck, TlsCheck, UdpCheck};
 use holdfast::plan::lvs::VirtualServer;
 use holdfast::plan::scripts::{CommandPlan, RunEnd, RunOrder, RunReport, Unrunnable};
+use holdfast::report::checks::CheckReport;
 use holdfast::report::{CheckNowReport, ChecksReport, ServerFilter};
 use holdfast::role::checker::run_with;
 use holdfast::role::ipvs_worker::TableStore;
@@ -225,17 +226,17 @@ fn every_end_of_a_program_has_its_own_reason() {
     let locked = script("locked", 0o644, "exit 0");
     let (gone, drops, fault) = ("/does/not/exist", Unrunnable::Dropped, Unrunnable::Fault);
     let slow = MiscCheck {
-        timeout: Duration::from_millis(300),
-        ..program(&script("slow", 0o755, "exec sleep 600"), drops)
+        timeout: Duration::from_secs(2),
+        ..program(&script("slow", 0o755, "echo 'asks db1'; exec sleep 600"), drops)
     };
     let mut unsafe_one = program(&script("unsafe", 0o777, "exit 0"), drops);
     unsafe_one.command.cannot_run = Some("it may be written by others".into());
     let unsafe_fault = MiscCheck { unrunnable: fault, ..unsafe_one.clone() };
     let cases = [
-        (program(&script("good", 0o755, "exit 0"), drops), "up", "exit status 0"),
+        (program(&script("good", 0o755, "echo begin; exit 0"), drops), "up", "exit status 0"),
         (program(&script("long", 0o755, long), drops), "down", "exit status 3, it said: begin"),
         (program(&script("killed", 0o755, "kill -9 $$"), drops), "down", "killed by SIGKILL"),
-        (slow, "down", "not done within 300 ms"),
+        (slow, "down", "not done within 2 s, it said: asks db1"),
         (program(gone, drops), "cannot run", "the program cannot be run: No such file or directory"),
         (program(gone, fault), "down", "the program cannot be run: No such file or directory"),
         (program(&locked, drops), "cannot run", "the program cannot be run: Permission denied"),
@@ -259,9 +260,169 @@ fn every_end_of_a_program_has_its_own_reason() {
         assert_eq!(shown.state, state, "{words}");
         let up = role.status().virtual_servers[0].real_servers[0].up;
         assert_eq!(up, state != "down", "{words}: what cannot be asked says nothing of the server");
+        // Of a success nothing is kept.
         let kept = shown.output.map(|output| (output.starts_with("begin\nxxx"), output.len()));
-        assert_eq!(kept, words.contains("begin").then_some((true, 4096)), "{words}");
+        let wanted = match words {
+            words if words.contains("begin") => Some((true, 4096)),
+            words if words.contains("asks db1") => Some((false, 8)),
+            _ => None,
+        };
+        assert_eq!(kept, wanted, "{words}");
     }
+    role.stop(false);
+}
+
+/// Puts the calling thread into a network namespace of its own; its id, by which others find that.
+fn apart() -> i32 {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("root may make a network namespace");
+    nix::unistd::gettid().as_raw()
+}
+
+/// A role in a namespace of its own, and its thread.
+fn start_apart() -> (Role, i32) {
+    let (tell, hear) = std::sync::mpsc::channel();
+    let role = Role::start(move |link| {
+        tell.send(apart()).expect("the test waits");
+        run_with(link, Box::new(|| Ok(Box::new(Nowhere) as Box<dyn TableStore>)))
+    });
+    (role, hear.recv().expect("the role starts"))
+}
+
+/// Runs a program in the namespace of that thread.
+fn inside(thread: i32, program: &str, arguments: &[&str]) {
+    let namespace = format!("--net=/proc/{}/task/{thread}/ns/net", std::process::id());
+    let status = Command::new("nsenter").arg(namespace).arg(program).args(arguments).status();
+    assert!(status.expect("nsenter is installed").success(), "{program} {arguments:?}");
+}
+
+#[test]
+fn a_firewall_that_rejects_over_ipv6_takes_the_server_out() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: this test makes network namespaces, which needs root");
+        return;
+    }
+    let (mut role, here) = start_apart();
+    let ((tell, hear), (stay, end)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+    let router = std::thread::spawn(move || {
+        tell.send(apart()).expect("the test waits");
+        // Until the test is over.
+        let _over = end.recv();
+    });
+    let there = hear.recv().expect("the thread starts");
+    let words = |line: &'static str| line.split(' ').collect::<Vec<_>>();
+    inside(
+        here,
+        "ip",
+        &["link", "add", "name", "near", "type", "veth", "peer", "name", "far", "netns", &there.to_string()],
+    );
+    for (thread, line) in [
+        (here, "-6 addr add 2001:db8::1/64 dev near nodad"),
+        (there, "-6 addr add 2001:db8::2/64 dev far nodad"),
+        (here, "link set near up"),
+        (there, "link set far up"),
+        (here, "-6 route add 2001:db8:9::/64 via 2001:db8::2"),
+        // What it answers is what a firewall says: administratively prohibited (RFC 4443 3.1).
+        (there, "-6 route add prohibit 2001:db8:9::1/128"),
+    ] {
+        inside(thread, "ip", &words(line));
+    }
+    inside(there, "sysctl", &["-qw", "net.ipv6.conf.all.forwarding=1", "net.ipv6.icmp.ratelimit=0"]);
+    let tls = Some(TlsCheck::default());
+    let CheckKind::Http(plain) = web(&["/"]) else { panic!("a web check") };
+    let udp = UdpCheck { payload: None, reply: None, reply_length: 0..=255 };
+    let kinds =
+        [CheckKind::Tcp, CheckKind::Http(HttpCheck { tls, ..plain }), CheckKind::Udp(udp), CheckKind::Ping];
+    for (generation, kind) in (1..).zip(kinds) {
+        let mut asked = checker(kind, "[2001:db8:9::1]:80".parse().expect("an endpoint"));
+        // An answer that comes before connect() is over is forgotten: the next SYN, a second later, gets another one.
+        asked.schedule.connect_timeout = Duration::from_secs(20);
+        let name = asked.kind.keyword();
+        role.plan(generation, vec![virtual_server(vec![real(asked)])]);
+        // At first the link may not carry anything yet.
+        wait(&format!("{name} to be told"), || {
+            let shown = role.checker();
+            let told = shown.last_result.is_some_and(|why| why.starts_with("administratively prohibited"));
+            (told && shown.state == "down").then_some(())
+        });
+    }
+    role.stop(false);
+    drop(stay);
+    router.join().expect("no panic");
+}
+
+#[test]
+fn checks_from_one_address_share_its_ports() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: this test makes a network namespace, which needs root");
+        return;
+    }
+    let (mut role, here) = start_apart();
+    inside(here, "ip", &["link", "set", "lo", "up"]);
+    inside(here, "sysctl", &["-qw", "net.ipv4.ip_local_port_range=40000 40000"]);
+    let namespace = format!("/proc/{}/task/{here}/ns/net", std::process::id());
+    let servers = std::thread::spawn(move || {
+        let namespace = std::fs::File::open(namespace).expect("the role lives");
+        nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).expect("it is one");
+        [9, 10].map(|port| Server::restart(([127, 0, 0, 1], port).into()))
+    });
+    let servers = servers.join().expect("no panic");
+    let asked = servers.each_ref().map(|server| {
+        let mut server = hourly(CheckKind::Tcp, server.endpoint).real_servers.remove(0);
+        server.checkers[0].target.bind_address = Some([127, 0, 0, 2].into());
+        server
+    });
+    role.plan(1, vec![virtual_server(asked.to_vec())]);
+    // The port of the first is not free for a minute (TIME_WAIT); the other way it is.
+    for server in &servers {
+        let report = check_now(&mut role, &server.endpoint.to_string());
+        assert_eq!(report.conversations[0].words, "connected");
+    }
+    role.stop(false);
+}
+
+/// Set in the child of the test below.
+const FEW: &str = "HOLDFAST_TEST_FEW_DESCRIPTORS";
+
+#[test]
+fn a_process_without_descriptors_says_so_and_asks_again() {
+    const NAME: &str = "a_process_without_descriptors_says_so_and_asks_again";
+    if std::env::var_os(FEW).is_none() {
+        // In a process of its own, for the limit is one of processes. Fewer than conversations are begun at a time.
+        let this = std::env::current_exe().expect("this program has a name");
+        let mut child = Command::new("prlimit");
+        child.arg("--nofile=60:60").arg(this).args(["--exact", NAME, "--nocapture"]).env(FEW, "1");
+        let output = child.output().expect("prlimit is installed");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    // Its queue is full: who connects waits, and holds a descriptor.
+    let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    full.bind(&checker_support::own_address().into()).expect("a port");
+    full.listen(0).expect("it is bound");
+    let endpoint = full.local_addr().ok().and_then(|address| address.as_socket()).expect("an address");
+    let _first = std::net::TcpStream::connect(endpoint).expect("room for one");
+    let mut role = start();
+    let many = |mark| {
+        let mut asked = checker(CheckKind::Tcp, endpoint);
+        // Each a question of its own.
+        asked.schedule.retry = mark;
+        real(asked)
+    };
+    role.plan(1, vec![virtual_server((0..64).map(many).collect())]);
+    let words = "not run: this process has no file descriptor left (raise LimitNOFILE)";
+    wait("a check without descriptor", || {
+        let shown = checks(&mut role, "198.51.100.1").checks;
+        let lacks =
+            |check: &CheckReport| check.last_result.as_deref() == Some(words) && check.state == "cannot run";
+        shown.iter().any(lacks).then_some(())
+    });
+    // Those who wait end in time; where there is room again the others are asked.
+    wait("all to be asked", || {
+        let shown = checks(&mut role, "198.51.100.1").checks;
+        let asked = |check: &&CheckReport| check.failures > 0;
+        (shown.iter().filter(asked).count() == 64).then_some(())
+    });
     role.stop(false);
 }
 
@@ -271,18 +432,8 @@ fn no_way_no_address_and_no_port_are_told_apart() {
         println!("skipped: this test makes a network namespace, which needs root");
         return;
     }
-    let (tell, hear) = std::sync::mpsc::channel();
-    let mut role = Role::start(move |link| {
-        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("root may make a network namespace");
-        tell.send(nix::unistd::gettid().as_raw()).expect("the test waits");
-        run_with(link, Box::new(|| Ok(Box::new(Nowhere) as Box<dyn TableStore>)))
-    });
-    let thread = hear.recv().expect("the role starts");
-    let inside = |program: &str, arguments: &[&str]| {
-        let namespace = format!("--net=/proc/{}/task/{thread}/ns/net", std::process::id());
-        let status = Command::new("nsenter").arg(namespace).arg(program).args(arguments).status();
-        assert!(status.expect("nsenter is installed").success(), "{program} {arguments:?}");
-    };
+    let (mut role, thread) = start_apart();
+    let inside = |program: &str, arguments: &[&str]| inside(thread, program, arguments);
     inside("ip", &["link", "set", "lo", "up"]);
     let far = checker(CheckKind::Tcp, ([203, 0, 113, 1], 80).into());
     role.plan(1, vec![virtual_server(vec![real(far)])]);
@@ -293,16 +444,18 @@ fn no_way_no_address_and_no_port_are_told_apart() {
     early.target.bind_address = Some([192, 0, 2, 77].into());
     role.plan(2, vec![virtual_server(vec![real(early)])]);
     let shown = role.wait_for_state("cannot run");
-    let words = "not run: no interface has the address 192.0.2.77:0 (bindto)";
+    let words = "not run: no interface has the address 192.0.2.77 (bindto)";
     assert_eq!(shown.last_result.as_deref(), Some(words));
     assert!(role.status().virtual_servers[0].real_servers[0].up, "nothing is known of it");
     inside("ip", &["address", "add", "192.0.2.77/32", "dev", "lo"]);
     let why = role.wait_for_state("down").last_result.expect("a result");
     assert!(why.starts_with("connection refused"), "it is asked again by itself: {why}");
 
-    // The only local port is taken by a connection of somebody else to the same server.
+    // The only local port is taken by a connection of somebody else to the same server. Before there is a server nobody asks:
+    // a check that was answered would hold the port for a minute more (TIME_WAIT).
+    role.plan(3, Vec::new());
     inside("sysctl", &["-qw", "net.ipv4.ip_local_port_range=40000 40000"]);
-    // A check of the plan before this one may have it for a moment.
+    // A conversation of the plan before may end in this moment.
     let holder = "\
 import socket, sys, time
 server = socket.create_server(('127.0.0.1', 9))
@@ -324,7 +477,7 @@ sys.stdin.read()";
     let mut held = [0; 4];
     python.stdout.as_mut().expect("piped").read_exact(&mut held).expect("it holds the port");
     let plain = checker(CheckKind::Tcp, ([127, 0, 0, 1], 9).into());
-    role.plan(3, vec![virtual_server(vec![real(plain)])]);
+    role.plan(4, vec![virtual_server(vec![real(plain)])]);
     let why = role.wait_for_state("cannot run").last_result.expect("a result");
     assert!(why.starts_with("not run: no local port is free"), "{why}");
     drop(python.stdin.take());

@@ -79,7 +79,7 @@ const KNOWN: &[(&[&str], &str)] = &[
     ),
     (
         &["2001:db8::9", "192.0.2.300"],
-        "when no unicast peer can be used keepalived sends to the multicast group; here the instance is left out",
+        "when no unicast peer can be used keepalived sends to the multicast group; here the instance stays in FAULT",
     ),
 ];
 

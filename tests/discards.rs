@@ -3,8 +3,8 @@
 
 use holdfast::net::{AddressFamily, IpCidr, MacAddr, Priority, VirtualRouterId};
 use holdfast::plan::vrrp::{
-    Authentication, HmacKey, HmacMode, HmacPolicy, OldChecksum, PeerLimits, RouterKey, RouterPlan, Transport,
-    Version, VirtualAddress, VrrpPlan,
+    Authentication, HmacKey, HmacMode, HmacPolicy, OldChecksum, PeerLimits, RouterKey, RouterPlan,
+    SyncGroupPlan, Transport, Unfit, Version, VirtualAddress, VrrpPlan,
 };
 use holdfast::time::{Instant, Interval};
 use holdfast::vrrp::{Action, Core, Event, Frame, InterfaceFacts, Received, State};
@@ -535,9 +535,51 @@ fn two_routers_of_one_vrid_are_told_apart_by_the_sender() {
 #[test]
 fn without_a_peer_that_is_demanded_the_router_is_in_fault() {
     let mut plan = plan(Version::V2);
-    plan.wire.lacks_peers = true;
+    plan.wire.unfit = Some(Unfit::NoPeer);
     let mut router = Router::new([plan]);
     assert_eq!(router.state(), State::Fault);
     router.hear(message(Version::V2, Authentication::None));
     assert_eq!(router.only(), "discard_not_listening");
+}
+
+/// keepalived 2.2.7 (tried with an ipvlan without an address): all of the sync group or none.
+#[test]
+fn what_a_member_lacks_holds_its_sync_group_in_fault() {
+    let lacking = |unfit| {
+        let mut a = plan(Version::V2);
+        a.wire.unfit = unfit;
+        let key = RouterKey { vrid: vrid(52), ..a.key.clone() };
+        let b = RouterPlan { addresses: Vec::new(), ..RouterPlan::new("b".to_owned(), key) };
+        let group = SyncGroupPlan {
+            name: "g".to_owned(),
+            members: vec![a.key.clone(), b.key.clone()],
+            track_interfaces: Vec::new(),
+            trackers: Vec::new(),
+        };
+        let mut router = Router::new([]);
+        let (routers, groups) = (vec![a, b], vec![group]);
+        router.feed(Event::Plan(VrrpPlan { routers, groups, ..VrrpPlan::default() }));
+        router.core.routers().map(|router| router.state()).collect::<Vec<_>>()
+    };
+    for unfit in [Unfit::NoPeer, Unfit::NoUsablePeer, Unfit::NoAddress, Unfit::NoKey] {
+        assert_eq!(lacking(Some(unfit)), [State::Fault; 2], "{unfit:?}");
+    }
+    assert_eq!(lacking(None), [State::Backup; 2]);
+}
+
+/// What is counted for an operator is explained to an operator.
+#[test]
+fn every_counter_is_in_the_guide() {
+    let guide =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/guide.md")).expect("the guide");
+    let router = Router::new([plan(Version::V3)]);
+    let status = holdfast::report::vrrp::snapshot(&router.core, router.now);
+    let own = &status.routers.first().expect("one router").counters;
+    assert!(own.len() > 30 && !status.counters.is_empty());
+    let missing: Vec<&String> = own
+        .keys()
+        .chain(status.counters.keys())
+        .filter(|name| !guide.contains(&format!("`{name}`")))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

@@ -2,6 +2,8 @@
 //! octet for octet, but for the time that a verbose run names. Where keepalived is not installed, ours is held to what
 //! keepalived 2.2.7's said.
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -225,6 +227,75 @@ fn words_that_make_no_sense_are_refused_as_keepalived_refuses_them() {
         assert_eq!(shown.status, Some(1));
         assert!(shown.err.starts_with("Usage: genhash COMMAND [OPTIONS]\n"), "{few:?}: {}", shown.err);
     }
+}
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+/// Answers each connection through TLS by rustls: 1.2 and 1.3.
+fn tls_server() -> SocketAddr {
+    let certificate = CertificateDer::from_pem_file(data("server.pem")).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_file(data("server.key")).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate], key))
+        .expect("a server");
+    let config = Arc::new(config);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || {
+        for mut connection in listener.incoming().flatten() {
+            let mut session = rustls::ServerConnection::new(config.clone()).expect("a session");
+            let mut stream = rustls::Stream::new(&mut session, &mut connection);
+            if matches!(stream.read(&mut [0; 4096]), Ok(1..)) {
+                // Who went away needs no answer.
+                stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nabc").ok();
+            }
+            session.send_close_notify();
+            session.complete_io(&mut connection).ok();
+        }
+    });
+    address
+}
+
+#[test]
+fn through_tls_any_certificate_will_do() {
+    let lab = Lab::new();
+    let port = tls_server().port().to_string();
+    for more in [&[][..], &["-I", "-V", "www.example"]] {
+        let words = [&["-S", "-s", "127.0.0.1", "-p", &port, "-u", "/"][..], more].concat();
+        assert_eq!(lab.run(&words).out, "900150983cd24fb0d6963f7d28e17f72\n", "{words:?}");
+    }
+}
+
+/// A server that only speaks TLS 1.0, which neither rustls nor keepalived on Debian does.
+#[cfg(feature = "openssl")]
+#[test]
+fn a_server_of_old_tls_is_reached() {
+    use openssl::ssl::{SslAcceptor, SslFiletype, SslMethod, SslOptions, SslVersion};
+    let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).expect("a builder");
+    builder.clear_options(SslOptions::all());
+    builder.set_min_proto_version(Some(SslVersion::TLS1)).expect("known");
+    builder.set_max_proto_version(Some(SslVersion::TLS1)).expect("known");
+    builder.set_cipher_list("AES128-SHA:@SECLEVEL=0").expect("known");
+    builder.set_certificate_chain_file(data("rsa.pem")).expect("a certificate");
+    builder.set_private_key_file(data("rsa.key"), SslFiletype::PEM).expect("a key");
+    let acceptor = builder.build();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = listener.local_addr().expect("bound").port().to_string();
+    thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            let Ok(mut stream) = acceptor.accept(connection) else { continue };
+            if matches!(stream.read(&mut [0; 4096]), Ok(1..)) {
+                stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nabc").ok();
+            }
+        }
+    });
+    let daemon = Path::new(env!("CARGO_BIN_EXE_holdfast"));
+    let shown = run(daemon, &["-T", "-S", "-s", "127.0.0.1", "-p", &port, "-u", "/"]);
+    assert_eq!(shown.out, "900150983cd24fb0d6963f7d28e17f72\n", "{}", shown.err);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// The kernel sums its counters every two seconds; a guest may be ten times slower than its host.
@@ -123,15 +123,11 @@ fn expected(ops: &[TableOp]) -> holdfast::lvs::table::Table {
                     settings: settings.clone(),
                     destinations: Default::default(),
                 };
-                table.services.insert(*key, service);
+                table.services.insert(*key, service.into());
             }
             TableOp::AddDest(key, endpoint, dest) => {
-                table
-                    .services
-                    .get_mut(key)
-                    .expect("its service came first")
-                    .destinations
-                    .insert(*endpoint, *dest);
+                let service = table.services.get_mut(key).map(Arc::make_mut);
+                service.expect("its service came first").destinations.insert(*endpoint, *dest);
             }
             _ => unreachable!("only additions"),
         }
@@ -371,8 +367,8 @@ fn edits_change_in_place_and_deletions_delete() {
             ],
         );
         let mut wanted = expected(&everything());
-        wanted.services.get_mut(&sip).unwrap().settings = settings("wrr");
-        let destinations = &mut wanted.services.get_mut(&web).unwrap().destinations;
+        wanted.services.get_mut(&sip).map(Arc::make_mut).unwrap().settings = settings("wrr");
+        let destinations = &mut wanted.services.get_mut(&web).map(Arc::make_mut).unwrap().destinations;
         destinations.insert(socket("10.0.0.1:80"), edited);
         destinations.remove(&socket("10.0.0.2:8080"));
         wanted.services.remove(&gone);

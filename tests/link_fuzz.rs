@@ -11,6 +11,7 @@ mod fuzz;
 use fuzz::Random;
 use holdfast::link::control::{Answer, Request};
 use holdfast::link::frame::{Decoder, FrameError, encode};
+use holdfast::link::kept::CompileAnswer;
 use holdfast::link::pack::Packed;
 use holdfast::link::{
     Compiled, FromBfd, FromChecker, FromScripts, FromVrrp, MAX_FRAME, ToBfd, ToChecker, ToScripts, ToVrrp,
@@ -102,8 +103,14 @@ fn bodies() -> Vec<Vec<u8>> {
     let mut maintenance = Maintenance::default();
     maintenance.routers.insert("WEB".to_owned(), Upkeep { allow_last: true });
     let failover = ToVrrp::Failover { routers: vec!["WEB".to_owned()], hold: Duration::from_secs(600) };
-    let compiled =
-        Compiled { plans: Some(plans.clone()), status: 0, diagnostics: vec!["HF0001".to_owned()], errors: 0 };
+    let compiled = Compiled {
+        plans: Some(plans.clone()),
+        status: 0,
+        diagnostics: vec!["HF0001".to_owned()],
+        errors: 0,
+        cannot_run: 0,
+    };
+    let answer = CompileAnswer::try_from(compiled).expect("it is short");
     let mut bodies = Vec::new();
     let mut add = |frame: Result<Vec<u8>, FrameError>| bodies.push(frame.expect("it is short")[4..].to_vec());
     add(encode(&ToVrrp::Plan(plans.vrrp)));
@@ -119,11 +126,12 @@ fn bodies() -> Vec<Vec<u8>> {
     add(encode(&FromChecker::Traffic(2, Err("no such server".to_owned()))));
     add(encode(&ToScripts::Plan(plans.scripts)));
     add(encode(&ToScripts::Held(vec![(tracker.clone(), Sample::Up)])));
+    add(encode(&FromScripts::TrackerWords(tracker.clone(), "exit status 1".to_owned())));
     add(encode(&FromScripts::Tracker(tracker, None)));
     add(encode(&FromScripts::Snapshot(3, ScriptsStatus::default())));
     add(encode(&ToBfd::Plan(plans.bfd)));
     add(encode(&FromBfd::Snapshot(4, BfdStatus::default())));
-    add(encode(&compiled));
+    add(encode(&answer));
     add(encode(&Request::Failover { instances: vec!["WEB".to_owned()], hold_seconds: 600 }));
     add(encode(&Answer::Begun(vec!["WEB".to_owned()])));
     add(encode(&Answer::Refused("no".to_owned())));
@@ -166,7 +174,15 @@ fn stream(random: &mut Random, bodies: &[Vec<u8>]) -> Vec<u8> {
     for _ in 0..1 + random.below(3) {
         let mut body = if random.once_in(10) { random.octets(50) } else { random.of(bodies).clone() };
         change(random, &mut body);
-        let length = if random.once_in(12) { random.number() as u32 } else { body.len() as u32 };
+        let mut packed = 0;
+        if random.once_in(6) {
+            body = Packed::new(&body).octets().to_vec();
+            packed = 1 << 31;
+            if random.once_in(3) {
+                random.harm(&mut body, 3);
+            }
+        }
+        let length = if random.once_in(12) { random.number() as u32 } else { body.len() as u32 | packed };
         stream.extend(length.to_be_bytes());
         stream.extend(body);
     }
@@ -218,8 +234,12 @@ fn survives(seed: u64, bodies: &[Vec<u8>]) -> usize {
         + read_as::<FromBfd>(&stream, size)
         + read_as::<Request>(&stream, size)
         + read_as::<Answer>(&stream, size)
-        + read_as::<Compiled>(&stream, size);
-    assert_eq!(Packed::new(&stream).unpack(), stream, "what is packed comes out again");
+        + read_as::<CompileAnswer>(&stream, size);
+    assert_eq!(
+        Packed::new(&stream).unpack(stream.len()).as_ref(),
+        Ok(&stream),
+        "what is packed comes out again"
+    );
     understood
 }
 

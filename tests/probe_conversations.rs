@@ -255,6 +255,12 @@ fn mail_servers_are_judged_line_by_line() {
         (&["220 hi\r\n", "502 no\r\n"], End::Closes, "HELO me.example\r\n", failure("answer to HELO: `502 no`, wanted 250")),
         (&["220 hi\r\n", "250 ok\r\n"], End::Closes, "HELO me.example\r\nQUIT\r\n", failure("answer to QUIT: closed instead")),
         (&[], End::NeverCloses, "", failure("greeting: none within 5 s")),
+        (&[], End::Closes, "", failure("greeting: closed instead")),
+        (&["2", "2", "0", " ", "h", "i", "\r", "\n", "2", "5", "0", "\n", "2", "2", "1", "\n"], End::NeverCloses, "HELO me.example\r\nQUIT\r\n",
+            success("greets, takes HELO and QUIT")),
+        (&["220 hi\r\n", "250 ok\r\n"], End::NeverCloses, "HELO me.example\r\nQUIT\r\n", failure("answer to QUIT: none within 5 s")),
+        (&["220 hi\r\n", "250-ok\r\n250 HELP\r\n"], End::Closes, "HELO me.example\r\n", failure("answer to HELO: `250-ok`, wanted 250")),
+        (&["HTTP/1.1 400 Bad Request\r\n\r\n"], End::Closes, "", failure("greeting: `HTTP/1.1 400 Bad Request`, wanted 220")),
         (&["22"], End::Resets, "", failure("greeting: connection reset by the server")),
     ];
     for (pieces, end, sent, expected) in cases {
@@ -309,6 +315,14 @@ fn name_servers_are_judged_by_the_head_of_their_answer() {
     );
     let (mut probe, _) = begin();
     assert_eq!(probe.step(ProbeInput::TimedOut(LIMIT)), ProbeStep::Done(failure("no answer within 5 s")));
+    let (mut probe, _) = begin();
+    let refused = ProbeInput::Broken("port unreachable");
+    assert_eq!(probe.step(refused), ProbeStep::Done(failure("port unreachable")));
+    // Records that are promised and not there, and far too many octets: only the head counts, as for keepalived.
+    let (mut probe, mut long) = begin();
+    (long[2], long[3], long[6], long[7]) = (0x81, 0x80, 0xff, 0xff);
+    long.resize(60_000, 0xff);
+    assert_eq!(probe.step(ProbeInput::Data(&long)), ProbeStep::Done(success("answered with 65535 records")));
 }
 
 #[test]
@@ -327,6 +341,10 @@ fn datagrams_are_judged_as_by_keepalived() {
     assert_eq!(judge(None, ProbeInput::Broken("port unreachable")), failure("port unreachable"));
     assert_eq!(judge(Some(vec![]), ProbeInput::TimedOut(LIMIT)), failure("no answer within 5 s"));
     assert_eq!(judge(Some(vec![]), ProbeInput::Data(&[1; 99])), success("an answer of 99 octets"));
+    assert_eq!(judge(Some(vec![]), ProbeInput::Data(&[])), success("an answer of 0 octets"));
+    assert_eq!(judge(exact(), ProbeInput::Data(&[])), failure("an answer of 0 octets, wanted 2 to 3"));
+    assert_eq!(judge(exact(), ProbeInput::TimedOut(LIMIT)), failure("no answer within 5 s"));
+    assert_eq!(judge(exact(), ProbeInput::Broken("port unreachable")), failure("port unreachable"));
     assert_eq!(judge(exact(), ProbeInput::Data(&[0x0a, 0xb7])), success("the wanted answer, 2 octets"));
     assert_eq!(judge(exact(), ProbeInput::Data(&[0x0a])), failure("an answer of 1 octets, wanted 2 to 3"));
     assert_eq!(judge(exact(), ProbeInput::Data(&[0x0a; 4])), failure("an answer of 4 octets, wanted 2 to 3"));

@@ -7,6 +7,7 @@ use holdfast::plan::lvs::{ForwardingMethod, Persistence, ServiceKey, TunnelCheck
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// Few keys, so that tables overlap: every protocol, both families, marks.
 fn key() -> impl Strategy<Value = ServiceKey> {
@@ -90,14 +91,16 @@ fn service() -> impl Strategy<Value = Service> {
 }
 
 fn table() -> impl Strategy<Value = Table> {
-    proptest::collection::btree_map(key(), service(), 0..5).prop_map(|services| Table { services })
+    proptest::collection::btree_map(key(), service(), 0..5).prop_map(|services| Table {
+        services: services.into_iter().map(|(key, service)| (key, service.into())).collect(),
+    })
 }
 
 fn owned() -> impl Strategy<Value = BTreeSet<ServiceKey>> {
     proptest::collection::btree_set(key(), 0..6)
 }
 
-fn part(table: &Table, wanted: impl Fn(&ServiceKey) -> bool) -> BTreeMap<ServiceKey, Service> {
+fn part(table: &Table, wanted: impl Fn(&ServiceKey) -> bool) -> BTreeMap<ServiceKey, Arc<Service>> {
     table
         .services
         .iter()

@@ -29,7 +29,8 @@
 //! router a track_source       `track_src_ip`; late=200: `timer_expired_backup`; interface .. wide=2001:db8::1 other addresses
 //! sample script/chk up|down|unknown|NUMBER [because exit status 1]    what is known of a tracked thing
 //! router a claim=10s          `notify_claim`; `claimed a well` | `claimed a exit status 1`: how the script ended
-//! status
+//! router a vmac=vrrp.51       speaks through that virtual interface
+//! status                      of the routers, of whom is at odds with them, and of all together
 //! ```
 
 #[path = "scenarios/world.rs"]

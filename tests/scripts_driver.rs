@@ -4,9 +4,9 @@ mod scripts_support;
 
 use holdfast::link::ToScripts;
 use holdfast::plan::scripts::{Identity, TrackedScript, Unrunnable};
-use holdfast::plan::track::Sample;
+use holdfast::plan::track::{Sample, TrackerKind};
 use nix::sys::signal::{Signal, kill};
-use scripts_support::{Lab, alive};
+use scripts_support::{Lab, alive, key};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -28,8 +28,11 @@ fn exit_statuses_become_samples() {
     fs::write(&file, "3").expect("written");
     lab.expect("s", DOWN);
     assert_eq!(lab.tracker("s").last_result.as_deref(), Some("exit status 3"));
+    let key = key(TrackerKind::Script, "s");
+    assert_eq!(lab.words[&key], "exit status 3", "told before the sample");
     fs::write(&file, "0").expect("written");
     lab.expect("s", UP);
+    assert_eq!(lab.words[&key], "", "there is nothing to add to a success");
     assert!(lab.counter("script_runs") >= 3);
 }
 

@@ -5,7 +5,7 @@
 //! something is missing the test says so and does nothing.
 
 use holdfast::net::{AddressFamily, TransportProtocol};
-use holdfast::netlink::service_rules::{RulesSocket, families};
+use holdfast::netlink::service_rules::{RulesSocket, count};
 use holdfast::plan::lvs::{Marked, ServiceKey, ServiceRules, Translated};
 use nix::sched::{CloneFlags, unshare};
 use socket2::{Domain, Socket, Type};
@@ -47,13 +47,27 @@ impl Family {
 
     /// Whom server `server` sees when the client goes to the virtual address and `port`.
     fn seen(&self, server: usize, port: u16) -> IpAddr {
-        let listener = std::net::TcpListener::bind((self.at(server), 8080)).expect("the address is there");
+        let listener = listen((self.at(server), 8080).into());
         let family = if self.at(1).is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
         let client = Socket::new(family, Type::STREAM, None).expect("a socket");
         client.bind(&SocketAddr::new(self.at(1), 0).into()).expect("the address is there");
         client.connect_timeout(&SocketAddr::new(self.at(0), port).into(), PATIENCE).expect("it gets there");
         let (_, peer) = listener.accept().expect("a connection");
         peer.ip()
+    }
+}
+
+/// A program that another thread starts has the descriptor of the listener before this one until it runs.
+fn listen(address: SocketAddr) -> std::net::TcpListener {
+    let begun = std::time::Instant::now();
+    loop {
+        match std::net::TcpListener::bind(address) {
+            Ok(listener) => return listener,
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && begun.elapsed() < PATIENCE => {
+                std::thread::yield_now();
+            }
+            Err(error) => panic!("{address}: {error}"),
+        }
     }
 }
 
@@ -197,7 +211,8 @@ fn the_table_can_be_read_is_known_again_and_goes() {
             assert!(listed.contains(words), "{words} is not in\n{listed}");
         }
         let found = socket.find("holdfast_ipvs").expect("it can be looked for");
-        assert_eq!((found.ours, found.foreign), (families(&rules), false));
+        assert_eq!((found.ours, found.foreign), (1, false));
+        assert_eq!((found.rules, count(&rules)), (3, 3), "two that mark, one that masquerades");
         assert_eq!(found.conntrack_was.as_deref(), Some("0"));
         assert!(socket.find("ipvs").expect("it can be looked for").foreign, "somebody else's");
         socket.replace(&ServiceRules::default(), None).expect("the kernel removes them");
@@ -222,5 +237,38 @@ fn ten_thousand_servers_are_one_transaction() {
         socket.replace(&rules, None).expect("the kernel takes them");
         let listed = run("nft", &["list", "table", "ip6", "holdfast_ipvs"], "").expect("nft can print it");
         assert_eq!(listed.matches(" . 80 : ").count(), 10_000);
+    });
+}
+
+/// Rules of all kinds are counted right, and one that somebody takes away is missed.
+#[test]
+fn every_rule_is_counted() {
+    in_namespace(|mut socket| {
+        let protocol = TransportProtocol::Tcp;
+        let marked = |family: &Family, port| Marked { protocol, address: family.at(0), port, mark: 7 };
+        let of = |family: &Family, port, source| family.translated(family.service(port), 2, port, source);
+        let by_mark = |family: &Family| {
+            let version = if family.table == "ip" { AddressFamily::V4 } else { AddressFamily::V6 };
+            family.translated(ServiceKey::FwMark { family: version, mark: 7 }, 2, 0, None)
+        };
+        let each = |family: &Family| {
+            [
+                of(family, 80, None),
+                of(family, 81, None),
+                of(family, 80, Some(4)),
+                of(family, 0, None),
+                by_mark(family),
+            ]
+        };
+        let rules = ServiceRules {
+            marked: FAMILIES.iter().flat_map(|family| [marked(family, 80), marked(family, 0)]).collect(),
+            translated: FAMILIES.iter().flat_map(each).collect(),
+            ..ServiceRules::default()
+        };
+        socket.replace(&rules, None).expect("the kernel takes them");
+        assert_eq!(socket.find("holdfast_ipvs").expect("it can be looked for").rules, count(&rules));
+        assert_eq!(count(&rules), 2 * (4 + 4));
+        run("nft", &["flush", "chain", "ip6", "holdfast_ipvs", "postrouting"], "").expect("root may");
+        assert_eq!(socket.find("holdfast_ipvs").expect("it can be looked for").rules, count(&rules) - 4);
     });
 }

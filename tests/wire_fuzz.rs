@@ -127,10 +127,10 @@ fn others_decode(random: &mut Random) {
         }
         let _ = (bfd::ControlPacket::decode(&octets), dns::Answer::decode(&octets), x509::not_after(&octets));
         let _ = (icmp::Echo::decode_v4(&octets), icmp::Echo::decode_v6(&octets, None));
-        if let Some(octets) = octets.last_chunk::<{ trailer::LEN }>() {
-            if let Some(trailer) = trailer::Trailer::parse(octets) {
-                trailer.is_genuine(peer(AddressFamily::V4), &octets[..], b"key");
-            }
+        if let Some(octets) = octets.last_chunk::<{ trailer::LEN }>()
+            && let Some(trailer) = trailer::Trailer::parse(octets)
+        {
+            trailer.is_genuine(peer(AddressFamily::V4), &octets[..], b"key");
         }
     }
     let mut packet = random.octets(24);

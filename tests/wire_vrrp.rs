@@ -4,10 +4,11 @@ use holdfast::net::{AddressFamily, Priority, VirtualRouterId};
 use holdfast::time::Interval;
 use holdfast::wire::vrrp::{
     Addresses, Advertisement, Authentication, ChecksumDialect, Discard, Expectation, HOP_LIMIT, PROTOCOL,
-    Path, Unsayable, Version, decode, peek_vrid,
+    Path, Unsayable, Version, decode, peek_addresses, peek_interval, peek_vrid,
 };
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 const NO_AUTH: Authentication = Authentication::None;
 
@@ -463,4 +464,32 @@ mod captures {
             }
         }
     }
+}
+
+/// What is looked at in a message that nobody here may decode, whole and cut at each octet.
+#[test]
+fn interval_and_addresses_are_seen_without_judgement() {
+    let (v4, v6) = (AddressFamily::V4, AddressFamily::V6);
+    let two = vec![Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2)];
+    let interval = Interval::from_centiseconds(250).expect("sayable");
+    let message =
+        Advertisement::v3(vrid(9), Priority(100), interval, Addresses::V4(two.clone())).expect("sayable");
+    let Path { source, destination, .. } = group_path();
+    let message = message.encode(source, destination, ChecksumDialect::PseudoHeader);
+    assert_eq!(peek_interval(&message), Duration::from_millis(2500));
+    assert_eq!(peek_interval(&sample_v2_bytes()), Duration::from_secs(1));
+    let seen = |octets: &[u8], family| peek_addresses(octets, family).collect::<Vec<IpAddr>>();
+    let two: Vec<IpAddr> = two.into_iter().map(IpAddr::V4).collect();
+    assert_eq!(seen(&message, v4), two);
+    // The password behind the addresses of version 2 is none of them.
+    assert_eq!(seen(&sample_v2_bytes(), v4), [IpAddr::from([192, 168, 0, 1])]);
+    for length in 0..message.len() {
+        let whole = length.saturating_sub(8) / 4;
+        assert_eq!(seen(&message[..length], v4), two[..whole.min(2)], "{length} octets");
+        assert_eq!(peek_interval(&message[..length]).is_zero(), length < 6, "{length} octets");
+        assert!(seen(&message[..length], v6).is_empty(), "{length} octets");
+    }
+    let mut six = message[..8].to_vec();
+    six.extend(Ipv6Addr::LOCALHOST.octets());
+    assert_eq!(seen(&six, v6), [IpAddr::from(Ipv6Addr::LOCALHOST)]);
 }

@@ -32,7 +32,7 @@ pub const DIFFERENCES: &[Difference] = &[
         key: "no-usable-peer",
         when: "`unicast_peer` has lines and none of them can be used",
         theirs: "sends to the multicast group",
-        ours: "the instance is left out, and said",
+        ours: "the instance stays in FAULT, and its sync group with it, and says so",
         reason: "advertisements where nobody expects them make two masters",
     },
     Difference {
@@ -46,7 +46,7 @@ pub const DIFFERENCES: &[Difference] = &[
         key: "unicast-without-interface",
         when: "a unicast instance has `unicast_src_ip` and no `interface`",
         theirs: "2.2.7 refuses it (status 5); later versions bind to no interface",
-        ours: "it uses the interface that has the address when the file is read; without one the instance is left out, and said",
+        ours: "it uses the interface that has the address and follows it; the instance is in FAULT until there is one",
         reason: "addresses and announcements need an interface",
     },
     Difference {
@@ -71,11 +71,25 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "no input may crash it",
     },
     Difference {
-        key: "script-not-run",
-        when: "an instance tracks a script",
-        theirs: "enters no state until the script has ended once",
-        ours: "takes part at once, and says that the script is not tracked",
-        reason: "scripts are not run yet",
+        key: "script-pending",
+        when: "an instance tracks a script that counts as a condition (weight 0) and has not ended yet",
+        theirs: "is in no state until it has, and says nothing",
+        ours: "the same, and says what it waits for",
+        reason: "a script that hangs must be seen",
+    },
+    Difference {
+        key: "announcement-gaps",
+        when: "announcements wait for `vrrp_garp_interval`, `vrrp_gna_interval` or a `garp_group`",
+        theirs: "each address is announced once or twice in a burst, whatever `garp_master_repeat` says (seen with 2.2.7)",
+        ours: "as often as it says, each so far from the one before",
+        reason: "the number is what somebody asked for",
+    },
+    Difference {
+        key: "real-time-limit",
+        when: "a process with `vrrp_rt_priority` uses up its `vrrp_rlimit_rttime` (checker and bfd likewise)",
+        theirs: "the kernel warns it at half of that and kills it at the whole (limits seen with 2.2.7)",
+        ours: "it leaves real time at the whole, says so and runs on",
+        reason: "a Master that is killed is worse than one that is slow",
     },
     Difference {
         key: "main-file",

@@ -313,6 +313,47 @@ fn sync_groups_have_members_of_their_own() {
     assert_eq!(codes(&format!("{weighted}{}", allowed)), []);
 }
 
+/// All of it as `keepalived -t` 2.2.7 does, but for what its daemon says only (HF0030).
+#[test]
+fn weights_of_owners_and_sync_groups_are_said() {
+    const DEFINED: &str = "vrrp_script s {\nscript x\n}\ntrack_file f {\nfile /f\n}\n\
+                           vrrp_track_process p {\nprocess x\n}\nbfd_instance b {\nneighbor_ip 192.0.2.9\n}\n";
+    let said = |own: &str, group: &str| {
+        let text = format!(
+            "{DEFINED}vrrp_sync_group G {{\ngroup {{\nA\nB\n}}\n{group}\n}}\nvrrp_instance A {{\n{own}\n}}\n\
+             vrrp_instance B {{\n}}\n"
+        );
+        let diagnostics = parse(&text).diagnostics.into_iter();
+        let said = diagnostics.filter(|d| matches!(d.code, Code::Cleared | Code::TrackedTwice));
+        said.map(|d| (d.code, d.now)).collect::<Vec<_>>()
+    };
+    let lists = ["interface {\neth1", "script {\ns", "file {\nf", "process {\np", "bfd {\nb"];
+    let tracks = |weight: &str| lists.map(|list| format!("track_{list} {weight}\n}}\n")).concat();
+    let codes = |said: Vec<(Code, String)>| said.into_iter().map(|(code, _)| code).collect::<Vec<_>>();
+    let weights = "sync_group_tracking_weight";
+    let owner = |list: &str| said(&format!("priority 255\ntrack_{list}\n}}"), weights);
+    assert_eq!(codes(owner("script {\ns weight 5")), [Code::Cleared]);
+    assert_eq!(codes(owner("interface {\neth1 weight 5")), [Code::Cleared]);
+    assert_eq!(codes(owner("bfd {\nb weight 5")), [Code::Cleared]);
+    assert_eq!(codes(owner("process {\np weight 5")), []);
+    assert_eq!(codes(owner("file {\nf weight 0")), []);
+    assert!(owner("file {\nf weight 5")[0].1.starts_with("the line is left out"));
+    assert!(owner("file {\nf")[0].1.starts_with("it is a condition"));
+    assert_eq!(codes(said("priority 254\ntrack_file {\nf\n}", weights)), []);
+    // A group with an owner, and a group that allows no weights.
+    assert_eq!(codes(said("priority 255", &tracks("weight 5"))), [Code::Cleared; 5]);
+    assert_eq!(codes(said("priority 255", &tracks("weight 0"))), []);
+    assert_eq!(codes(said("priority 254", &tracks("weight 5"))), []);
+    assert_eq!(codes(said(&tracks("weight 5"), "")), [Code::Cleared; 4], "not of the process");
+    // What both track.
+    let both = said(&tracks("weight 5"), &format!("{weights}\n{}", tracks("weight 7")));
+    let cleared = both.iter().filter(|(code, _)| *code == Code::Cleared).count();
+    assert_eq!((both.len(), cleared), (5, 1), "{both:?}: with status 5 of the interface only");
+    let left =
+        said(&tracks("weight 5"), &tracks("weight 7")).into_iter().filter(|(_, now)| now.contains("once"));
+    assert_eq!(left.count(), 2, "of the interface and the process: the others are gone already");
+}
+
 #[test]
 fn routes_and_rules_are_left_out_as_a_whole_when_a_word_is_wrong() {
     let kept = |list: &str, line: &str| {

@@ -14,6 +14,10 @@ Orders on standard input, one answer line each:
               two       time in which both held it, ms
               moves     how often a node came to hold it
               by        answers by node
+              changes   how often n2, the Backup, came to hold the address or lost it
+              spoke, held, answered
+                        from the last advert of n1 until n2 first advertised, held the address and answered, ms; `-` when it
+                        did not. Adverts have the kernel's time of their arrival at the switch
               state     HOLDERS/SPEAKER
 """
 
@@ -42,6 +46,8 @@ CLONE_NEWNET = 0x40000000
 RTMGRP_IPV4_IFADDR = 0x10
 RTM_NEWADDR, RTM_DELADDR = 20, 21
 IFA_LOCAL = 2
+# Not in every Python's socket module.
+SO_TIMESTAMPNS = 35
 
 
 class Inside:
@@ -87,6 +93,15 @@ def changes(data, wanted):
         data = data[max(16, length + 3 & ~3):]
 
 
+def arrival(notes, now):
+    """When the kernel had the packet that these ancillary data came with, on the monotonic clock."""
+    for level, kind, data in notes:
+        if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
+            seconds, nanoseconds = struct.unpack_from("=qq", data)
+            return seconds + nanoseconds / 1e9 - (time.time() - time.monotonic())
+    return now
+
+
 class Held:
     """Who holds the address, and for how long nobody and both did."""
 
@@ -95,7 +110,7 @@ class Held:
         self.mark(now)
 
     def mark(self, now):
-        self.since, self.none, self.two, self.moves = now, 0.0, 0.0, 0
+        self.since, self.none, self.two, self.moves, self.changes = now, 0.0, 0.0, 0, 0
 
     def pass_time(self, now):
         count = sum(self.by.values())
@@ -110,9 +125,31 @@ class Held:
             self.pass_time(now)
             self.by[node] = held
             self.moves += held
+            self.changes += node == "n2"
 
     def names(self):
         return "+".join(node for node in NODES if self.by[node]) or "none"
+
+
+class Takeover:
+    """How long after the last advert of n1 its Backup did what a Master does, each for the first time since the mark."""
+
+    WHAT = ("spoke", "held", "answered")
+
+    def __init__(self):
+        self.last = None
+        self.mark()
+
+    def mark(self):
+        self.after = {}
+
+    def see(self, what, when):
+        if what not in self.after and self.last is not None:
+            self.after[what] = when - self.last
+
+    def words(self):
+        return " ".join("%s=%.1f" % (each, self.after[each] * 1000) if each in self.after else each + "=-"
+                        for each in self.WHAT)
 
 
 class Window:
@@ -205,7 +242,9 @@ class Observer:
         with Inside(prefix + "-switch"):
             self.wire = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))
             self.wire.bind(("br0", ETH_P_IP))
+            self.wire.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             self.wire.setblocking(False)
+        self.takeover = Takeover()
         self.held, self.probes = Held(now), Probes(client, now)
         self.speaker, self.spoke = "none", 0.0
         self.reports = []
@@ -213,7 +252,7 @@ class Observer:
     def hear_wire(self, now):
         while True:
             try:
-                packet = self.wire.recv(256)
+                packet, notes, _, _ = self.wire.recvmsg(256, 64)
             except BlockingIOError:
                 return
             if len(packet) < 28 or packet[9] != VRRP:
@@ -221,6 +260,10 @@ class Observer:
             priority = packet[(packet[0] & 15) * 4 + 2]
             if priority:
                 self.speaker, self.spoke = "n%d" % packet[15], now
+                if self.speaker == "n1":
+                    self.takeover.last = arrival(notes, now)
+                else:
+                    self.takeover.see("spoke", arrival(notes, now))
 
     def hear_kernel(self, node, watch, now):
         while True:
@@ -230,6 +273,8 @@ class Observer:
                 return
             for held in changes(data, self.wanted):
                 self.held.change(node, held, now)
+                if held and node == "n2":
+                    self.takeover.see("held", now)
 
     def state(self, now):
         speaker = self.speaker if now - self.spoke < SPOKEN else "none"
@@ -240,14 +285,16 @@ class Observer:
         if order == "mark":
             self.held.mark(now)
             self.probes.mark(now)
+            self.takeover.mark()
             print("marked", flush=True)
         elif order == "state":
             print(*self.state(now), flush=True)
         elif order == "report":
             self.held.pass_time(now)
             words = "none=%.0f two=%.0f moves=%d" % (self.held.none * 1000, self.held.two * 1000, self.held.moves)
-            words += " state=%s/%s" % self.state(now)[:2]
+            words += " changes=%d %s state=%s/%s" % (self.held.changes, self.takeover.words(), *self.state(now)[:2])
             self.held.mark(now)
+            self.takeover.mark()
             self.reports.append((now + PATIENCE, self.probes.mark(now), words))
 
     def run(self):
@@ -264,6 +311,8 @@ class Observer:
                     self.hear_wire(now)
                 elif handle == self.probes.client.fileno():
                     self.probes.hear(now)
+                    if self.probes.who == "n2":
+                        self.takeover.see("answered", self.probes.when)
                 else:
                     order = sys.stdin.readline()
                     if not order:

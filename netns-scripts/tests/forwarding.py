@@ -8,12 +8,17 @@
   forwarding.py hold ADDRESS PORT COUNT FIFO
                            opens connections, each speaks once; says "open"; at each line on FIFO all speak again, says
                            how many were answered.
+  forwarding.py rate ADDRESS PORT COUNT
+                           so many TCP connections one after the other, each asks once, forty times; prints how
+                           many there were in a second, the median.
 """
 
 import collections
 import select
 import socket
+import statistics
 import sys
+import time
 
 
 def family(address):
@@ -96,7 +101,19 @@ def hold(address, port, count, path):
             print("answered %d" % answered, flush=True)
 
 
+def rate(address, port, count):
+    spans = []
+    for _ in range(40):
+        begin = time.monotonic()
+        for _ in range(count):
+            talk("tcp", address, port)
+        spans.append(time.monotonic() - begin)
+    print("%d" % (count / statistics.median(spans)))
+
+
 if sys.argv[1] == "hold":
     hold(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
+elif sys.argv[1] == "rate":
+    rate(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
 else:
     {"ask": ask, "serve": serve}[sys.argv[1]]()

@@ -6,6 +6,11 @@
                                         is that of the IPv4 adverts they are made from
   packets.py flood INTERFACE SECONDS SOURCE4 VERSION VRID PRIORITY
                                         sends one valid IPv4 advert as often as it can; prints how many
+  packets.py send INTERFACE MAC COUNT GAP [KEY=VALUE...]
+                                        sends an IPv4 advert COUNT times, GAP seconds apart, to the station MAC; keys
+                                        and what they are without are in `ADVERT`
+  packets.py replay INTERFACE FILE COUNT
+                                        sends what is in a capture (pcap, Ethernet) again, as it is, COUNT times
 Times are seconds of the monotonic clock, so that lines compare with each other and nothing else.
 """
 
@@ -24,6 +29,9 @@ GROUP6 = "ff02::12"
 # Packets a second of a flood, and packets to a system call.
 FLOOD_RATE = 100_000
 BATCH = 64
+# What `send` sends; `int` as in the packet, `summed` the destination that the checksum is made with.
+ADVERT = {"src": "192.0.2.2", "dst": "192.0.2.1", "ttl": "255", "version": "3", "vrid": "51", "prio": "200", "int": "50",
+          "vips": "192.0.2.100", "summed": ""}
 
 
 def checksum(data):
@@ -127,11 +135,11 @@ def advert(version, vrid, priority, interval, addresses, source, destination, ki
     return message[:6] + struct.pack("!H", value) + message[8:]
 
 
-def ipv4(source, ttl, message, length=None, options=b""):
+def ipv4(source, ttl, message, length=None, options=b"", destination=GROUP4):
     header_words = 5 + len(options) // 4
     total = header_words * 4 + len(message) if length is None else length
     head = struct.pack("!BBHHHBBH4s4s", 4 << 4 | header_words, 0xC0, total & 0xFFFF, 7, 0, ttl, VRRP, 0,
-                       socket.inet_aton(source), socket.inet_aton(GROUP4)) + options
+                       socket.inet_aton(source), socket.inet_aton(destination)) + options
     return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + message
 
 
@@ -219,6 +227,40 @@ def flood(interface, seconds, source, version, vrid, priority):
     print(count)
 
 
+def send(interface, station, count, gap, words):
+    """One advert, again and again, as somebody sends it who need not be there."""
+    made = ADVERT | dict(word.split("=", 1) for word in words)
+    unknown = made.keys() - ADVERT.keys()
+    if unknown:
+        sys.exit("no such key: %s" % ", ".join(unknown))
+    message = advert(int(made["version"]), int(made["vrid"]), int(made["prio"]), int(made["int"]),
+                     [vip for vip in made["vips"].split(",") if vip], made["src"], made["summed"] or made["dst"])
+    packet = ipv4(made["src"], int(made["ttl"]), message, destination=made["dst"])
+    frame = bytes.fromhex(station.replace(":", "") + "0200deadbeef0800") + packet
+    sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    sender.bind((interface, 0))
+    for number in range(count):
+        if number:
+            time.sleep(gap)
+        sender.send(frame)
+
+
+def replay(interface, file, count):
+    """Every frame of a capture, as it stands there, again and again."""
+    with open(file, "rb") as capture:
+        octets = capture.read()
+    order = "<" if octets[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
+    sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    sender.bind((interface, 0))
+    frames, at = [], 24
+    while at + 16 <= len(octets):
+        length = struct.unpack(order + "I", octets[at + 8:at + 12])[0]
+        frames.append(octets[at + 16:at + 16 + length])
+        at += 16 + length
+    for frame in frames * count:
+        sender.send(frame)
+
+
 def batch_sender(sender, frame):
     """A function that sends the frame BATCH times in one system call and returns how often it went out."""
     import ctypes
@@ -253,6 +295,10 @@ def main():
     elif verb == "flood":
         seconds, version, vrid, priority = (int(sys.argv[index]) for index in (3, 5, 6, 7))
         flood(sys.argv[2], seconds, sys.argv[4], version, vrid, priority)
+    elif verb == "send":
+        send(sys.argv[2], sys.argv[3], int(sys.argv[4]), float(sys.argv[5]), sys.argv[6:])
+    elif verb == "replay":
+        replay(sys.argv[2], sys.argv[3], int(sys.argv[4]))
     else:
         sys.exit(__doc__)
 

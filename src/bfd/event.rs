@@ -153,5 +153,9 @@ impl fmt::Display for Reason {
 /// With as many decimals as matter.
 fn milliseconds(time: Duration) -> String {
     let micros = time.as_micros();
-    if micros % 1000 == 0 { (micros / 1000).to_string() } else { format!("{:.1}", micros as f64 / 1000.0) }
+    if micros.is_multiple_of(1000) {
+        (micros / 1000).to_string()
+    } else {
+        format!("{:.1}", micros as f64 / 1000.0)
+    }
 }

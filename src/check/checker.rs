@@ -5,6 +5,7 @@
 //! server down is asked alone until it answers, then all are asked again before the server is up.
 
 use super::Verdict;
+use super::latencies::Latencies;
 use super::probe::Outcome;
 use crate::plan::check::{CheckKind, HttpCheck, Question, Schedule, WeightChange};
 use std::sync::Arc;
@@ -38,7 +39,7 @@ pub struct Checker {
     failures: u32,
     /// Successes in a row while down.
     successes: u32,
-    last_result: Option<String>,
+    last_result: Option<Box<str>>,
     latencies: Latencies,
     weight: WeightChange,
 }
@@ -99,7 +100,7 @@ impl Checker {
     /// Go on with what a process before this one believed.
     pub fn go_on(&mut self, down: Option<&str>, weight: WeightChange) {
         self.belief = if down.is_some() { Belief::Down } else { Belief::Up };
-        self.last_result = down.map(str::to_owned);
+        self.last_result = down.map(Box::from);
         self.weight = weight;
     }
 
@@ -148,18 +149,18 @@ impl Checker {
         let (mut weight, mut tolerated) = (None, None);
         let (delay, verdict) = match outcome {
             Outcome::Success(words) => {
-                self.last_result = Some(words);
+                self.last_result = Some(words.into());
                 self.latencies.add(latency);
                 self.succeeded()
             }
             Outcome::Weighed(words, change) => {
-                self.last_result = Some(words);
+                self.last_result = Some(words.into());
                 self.latencies.add(latency);
                 weight = (std::mem::replace(&mut self.weight, change) != change).then_some(change);
                 self.succeeded()
             }
             Outcome::Failure(cause) => {
-                self.last_result = Some(cause.clone());
+                self.last_result = Some(cause.as_str().into());
                 let (delay, verdict) = self.failed(cause.clone());
                 if self.schedule().log_failures && verdict.is_none() && self.belief == Belief::Up {
                     tolerated = Some(cause);
@@ -168,7 +169,7 @@ impl Checker {
             }
             // Our own trouble says nothing about the server: only ask again.
             Outcome::NotRun(why) => {
-                self.last_result = Some(format!("not run: {why}"));
+                self.last_result = Some(format!("not run: {why}").into());
                 (self.schedule().delay_loop, None)
             }
         };
@@ -182,20 +183,20 @@ impl Checker {
     pub fn heard(&mut self, outcome: Outcome) -> Next {
         let (mut verdict, mut weight) = (None, None);
         match outcome {
-            Outcome::NotRun(words) => self.last_result = Some(words),
+            Outcome::NotRun(words) => self.last_result = Some(words.into()),
             Outcome::Success(words) => {
-                self.last_result = Some(words);
+                self.last_result = Some(words.into());
                 verdict = (self.belief != Belief::Up).then_some(Verdict::Up);
                 self.belief = Belief::Up;
             }
             Outcome::Weighed(words, change) => {
-                self.last_result = Some(words);
+                self.last_result = Some(words.into());
                 weight = (std::mem::replace(&mut self.weight, change) != change).then_some(change);
                 verdict = (self.belief != Belief::Up).then_some(Verdict::Up);
                 self.belief = Belief::Up;
             }
             Outcome::Failure(cause) => {
-                self.last_result = Some(cause.clone());
+                self.last_result = Some(cause.as_str().into());
                 verdict = (self.belief != Belief::Down).then_some(Verdict::Down(cause));
                 self.belief = Belief::Down;
             }
@@ -246,40 +247,6 @@ impl Checker {
         let verdict = (self.belief != Belief::Down).then_some(Verdict::Down(cause));
         self.belief = Belief::Down;
         (self.down_delay(), verdict)
-    }
-}
-
-/// How many successes [`Latencies`] remembers.
-pub const REMEMBERED: usize = 32;
-
-/// Times of the last successes, in microseconds (over an hour counts as that).
-#[derive(Clone, Debug, Default)]
-pub struct Latencies {
-    ring: Vec<u32>,
-    next: usize,
-}
-
-impl Latencies {
-    fn add(&mut self, latency: Duration) {
-        let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
-        match self.ring.get_mut(self.next) {
-            Some(place) => *place = micros,
-            None => self.ring.push(micros),
-        }
-        self.next = (self.next + 1) % REMEMBERED;
-    }
-
-    fn last(&self) -> Option<Duration> {
-        let at = (self.next + REMEMBERED - 1) % REMEMBERED;
-        self.ring.get(at).map(|micros| Duration::from_micros(u64::from(*micros)))
-    }
-
-    /// The time that `percent` of 100 successes keep within (nearest rank); `None` before the first.
-    pub fn percentile(&self, percent: usize) -> Option<Duration> {
-        let mut sorted = self.ring.clone();
-        sorted.sort_unstable();
-        let rank = (sorted.len() * percent).div_ceil(100).clamp(1, sorted.len().max(1));
-        sorted.get(rank - 1).map(|micros| Duration::from_micros(u64::from(*micros)))
     }
 }
 
@@ -442,19 +409,6 @@ mod tests {
         assert_eq!(weigh(WeightChange::To(7)), Some(WeightChange::To(7)));
         assert_eq!(weigh(WeightChange::To(7)), None);
         assert_eq!(weigh(WeightChange::By(0)), Some(WeightChange::By(0)));
-    }
-
-    #[test]
-    fn latencies_are_ranked() {
-        let mut latencies = Latencies::default();
-        assert_eq!((latencies.percentile(50), latencies.last()), (None, None));
-        for ms in 1..=100 {
-            latencies.add(Duration::from_millis(ms));
-        }
-        // The last 32 are 69 to 100 ms.
-        let percentiles = [0, 50, 95, 100].map(|p| latencies.percentile(p).map(|d| d.as_millis()));
-        assert_eq!(percentiles, [Some(69), Some(84), Some(99), Some(100)]);
-        assert_eq!(latencies.last(), Some(Duration::from_millis(100)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! of beginning with servers of which nothing is known.
 
 use super::checker::Belief;
-use super::{Check, Checks};
+use super::{Check, CheckId, Checks};
 use crate::plan::check::{Question, WeightChange};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -30,11 +30,9 @@ pub fn print_of(question: &Question) -> u64 {
 }
 
 impl Checks {
-    /// What the check that asks `question` believes; `None` while it believes nothing. `now` and `boot` are one moment by
-    /// two clocks.
-    pub fn held(&self, question: &Question, now: Instant, boot: u64) -> Option<HeldVerdict> {
-        let check = self.by_question.get(question).and_then(|id| self.checks.get(id))?;
-        check.held(now, boot)
+    /// What this check believes; `None` while it believes nothing, or is gone. `now` and `boot` are one moment by two clocks.
+    pub fn held(&self, check: CheckId, now: Instant, boot: u64) -> Option<HeldVerdict> {
+        self.checks.get(&check)?.held(now, boot)
     }
 
     /// What all of them believe.
@@ -78,7 +76,7 @@ impl Check {
 mod tests {
     use super::super::probe::Outcome;
     use super::super::samples::{tcp, tcp_of};
-    use super::super::{Action, CheckId, Event, Verdict};
+    use super::super::{Action, Event, Verdict};
     use super::*;
     use std::time::Duration;
 

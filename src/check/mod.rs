@@ -5,6 +5,7 @@
 
 pub mod checker;
 pub mod held;
+pub mod latencies;
 pub mod pace;
 pub mod probe;
 
@@ -126,16 +127,19 @@ pub struct Checks {
     pace: Pace,
 }
 
+// There may be a hundred thousand: what is hardly ever there is a word.
+#[allow(clippy::box_collection)]
 #[derive(Debug)]
 struct Check {
     machine: Checker,
     phase: Phase,
     runs: u16,
-    not_run: Option<String>,
+    /// In a box: hardly ever there.
+    not_run: Option<Box<String>>,
     /// Since when it believes what it believes.
     since: Instant,
-    /// By how much the last run started late.
-    late: Duration,
+    /// By how many microseconds the last run started late (over an hour counts as that).
+    late: u32,
     /// It is to ask again as soon as its conversation ends.
     hurried: bool,
 }
@@ -242,14 +246,20 @@ impl Checks {
     /// The check that asks `question`.
     pub fn view(&self, question: &Question) -> Option<View<'_>> {
         let check = self.by_question.get(question).and_then(|id| self.checks.get(id))?;
-        let not_run = check.not_run.as_deref();
-        let (phase, since, late) = (check.phase, check.since, check.late);
+        let not_run = check.not_run.as_deref().map(String::as_str);
+        let (phase, since) = (check.phase, check.since);
+        let late = Duration::from_micros(u64::from(check.late));
         Some(View { machine: &check.machine, phase, since, late, not_run })
     }
 
     /// Names the check that asks `question`.
     pub fn id(&self, question: &Question) -> Option<CheckId> {
         self.by_question.get(question).copied()
+    }
+
+    /// Is there such a check (still)?
+    pub fn is_there(&self, check: CheckId) -> bool {
+        self.checks.contains_key(&check)
     }
 
     /// How many checks are due and wait for room.
@@ -322,8 +332,7 @@ impl Checks {
             self.deadlines.insert((due, id));
         }
         self.by_question.insert(question, id);
-        let late = Duration::ZERO;
-        let check = Check { machine, phase, runs: 0, not_run: None, since: now, late, hurried: false };
+        let check = Check { machine, phase, runs: 0, not_run: None, since: now, late: 0, hurried: false };
         self.checks.insert(id, Box::new(check));
         if let Some(key) = tracker {
             let known = self.samples.get(&key).copied();
@@ -408,14 +417,18 @@ impl Checks {
             check.runs = check.runs.wrapping_add(1);
             self.running += 1;
             self.pace.started();
-            check.late = now.saturating_duration_since(due);
-            self.late.started(check.late);
+            let late = now.saturating_duration_since(due);
+            check.late = u32::try_from(late.as_micros()).unwrap_or(u32::MAX);
+            self.late.started(late);
             actions.push(Action::Start {
                 check: id,
                 question: check.machine.question().clone(),
                 part: check.machine.part(),
                 mark: Mark { identifier: id.0 as u16, sequence: check.runs },
             });
+        }
+        if self.waiting_for_room() > 0 {
+            self.pace.somebody_waits();
         }
         self.late.report(now, actions);
     }
@@ -436,8 +449,8 @@ impl Checks {
         self.running -= 1;
         self.programs -= usize::from(check.runs_program());
         match &outcome {
-            Outcome::NotRun(why) if check.not_run.as_ref() != Some(why) => {
-                check.not_run = Some(why.clone());
+            Outcome::NotRun(why) if check.not_run.as_deref() != Some(why) => {
+                check.not_run = Some(why.clone().into());
                 actions.push(Action::NotRun(check.machine.question().clone(), why.clone()));
             }
             Outcome::NotRun(_) => {}

@@ -72,7 +72,8 @@ fn run(
             match action {
                 Action::Start { check, .. } => {
                     seen.starts.push((now, check));
-                    seen.worst_late = seen.worst_late.max(checks.checks[&check].late);
+                    let late = Duration::from_micros(u64::from(checks.checks[&check].late));
+                    seen.worst_late = seen.worst_late.max(late);
                     ends.push(Reverse((now + server(check).0, check)));
                 }
                 Action::Late { count, .. } => seen.reported_late += count,
@@ -161,6 +162,28 @@ fn what_is_due_at_once_is_spread() {
 }
 
 #[test]
+fn who_seldom_gets_the_processor_keeps_up() {
+    let mut questions = many(5000, Duration::from_secs(1));
+    questions.iter_mut().for_each(|question| question.schedule.delay_loop = Duration::from_secs(1));
+    let mut checks = started(questions, LIMIT);
+    let (mut now, mut actions, mut worst) = (at(0), VecDeque::new(), Duration::ZERO);
+    while now < at(20) {
+        now += Duration::from_millis(45);
+        let mut said = Vec::new();
+        checks.handle_timeout(now, &mut said);
+        actions.extend(said);
+        while let Some(action) = actions.pop_front() {
+            let Action::Start { check, .. } = action else { continue };
+            worst = worst.max(Duration::from_micros(u64::from(checks.checks[&check].late)));
+            let (outcome, mut said) = (Outcome::Success("fine".into()), Vec::new());
+            checks.handle(Event::Finished { check, outcome, latency: LIVE.0 }, now, &mut said);
+            actions.extend(said);
+        }
+    }
+    assert!(worst <= Duration::from_millis(100), "{worst:?}");
+}
+
+#[test]
 fn a_dead_16_costs_no_more_than_a_live_one() {
     let whole = |server: (Duration, bool)| {
         let mut checks = started(many(65_536, Duration::from_secs(60)), LIMIT);
@@ -178,7 +201,7 @@ fn a_dead_16_costs_no_more_than_a_live_one() {
 #[test]
 fn live_servers_are_asked_in_time_beside_dead_ones() {
     let mut checks = started(many(8192, Duration::from_secs(60)), 512);
-    let server = |check: CheckId| if check.0 % 2 == 0 { LIVE } else { DEAD };
+    let server = |check: CheckId| if check.0.is_multiple_of(2) { LIVE } else { DEAD };
     let seen = run(&mut checks, (at(0), at(180)), server);
     assert!(seen.most_at_once <= 512);
     assert!(seen.worst_late <= MOMENT + STEP, "{:?} with {} at once", seen.worst_late, seen.most_at_once);

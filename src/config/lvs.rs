@@ -25,11 +25,10 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
     out: &mut Diagnostics,
 ) -> LvsPlan {
     let defaults = notify::Defaults::of(config);
-    locked_key(config, out);
     let mut seen: BTreeMap<ServiceKey, Span> = BTreeMap::new();
     let mut virtual_servers = Vec::new();
     let mut rules = marks::settings(config);
-    let mut marks = marks::Marks::of(config);
+    let mut marks = marks::Marks::of(config, &rules);
     for written in servers {
         let written = written.borrow();
         let name = written.name();
@@ -56,17 +55,7 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
         flush_at_start: config.global.lvs_flush,
         init_notifies: config.global.others.is_on("rs_init_notifies"),
         kernel: kernel::settings(config, rules, out),
-    }
-}
-
-/// A key that only its password opens is one that no check can show.
-fn locked_key(config: &Config, out: &mut Diagnostics) {
-    let password = config.others.find("SSL").and_then(|block| block.block.find("password"));
-    if let Some(password) = password {
-        let title = "`password` of the SSL block is not supported yet";
-        let now = "a key that is protected by it is not read, and no SSL_GET can be made";
-        let diagnostic = Diagnostic::new(Code::NotYet, password.span, title, now);
-        out.say(diagnostic.instead("a key without password, readable by root only"));
+        untold: false,
     }
 }
 
@@ -130,6 +119,7 @@ impl Lowering<'_> {
             active_set: self.active_set(&real_servers),
             min_alive: self.min_alive(real_servers.len()),
             real_servers,
+            marked: std::mem::take(&mut self.endpoints),
             keys,
             name: self.name.clone(),
         })

@@ -53,7 +53,7 @@ fn lower_servers<V: Borrow<VirtualServer>>(
     let mut out = Diagnostics(Vec::new());
     let vrrp = vrrp::lower(config, generation, names, &mut out);
     let mut hooks = Vec::new();
-    let lvs = lvs::lower(config, servers, generation, &mut hooks, &mut out);
+    let mut lvs = lvs::lower(config, servers, generation, &mut hooks, &mut out);
     let global = GlobalPlan {
         router_id: config.global.router_id.clone(),
         not_yet: Vec::new(),
@@ -63,6 +63,8 @@ fn lower_servers<V: Borrow<VirtualServer>>(
     };
     let mut scripts = scripts::lower(config, &vrrp, &lvs, generation, &mut out);
     *scripts.notify = notify::lower(config, hooks, !lvs.virtual_servers.is_empty());
+    scripts.notify.know(&vrrp);
+    lvs.untold = !scripts.notify.tells_of_servers();
     let bfd = bfd::lower(config, generation);
     Lowered { plans: Plans { vrrp, lvs, scripts, bfd, global }, diagnostics: out.0 }
 }

@@ -2,7 +2,7 @@
 
 use crate::plan::lvs::ServiceKey;
 use crate::plan::notify::{
-    FifoPlan, GroupHooks, InstanceHooks, Listens, MailPlan, NotifyPlan, ServerHooks, ServiceHooks,
+    FifoPlan, GroupHooks, InstanceHooks, Known, Listens, MailPlan, NotifyPlan, ServerHooks, ServiceHooks,
     StateScripts,
 };
 use crate::plan::scripts::{AccountName, CommandPlan};
@@ -45,6 +45,7 @@ pub(super) fn lower(config: &Config, services: Vec<ServiceHooks>, any_server: bo
         mail: mail(global, &defaults),
         router_id: config.global.router_id.clone(),
         states_on_reload: global.is_on("fifo_write_vrrp_states_on_reload"),
+        known: Known::default(), // filled in when everything has been lowered
     };
     let mut servers = plan.services.iter().flat_map(|service| &service.servers);
     let somebody_writes = plan.instances.iter().any(|instance| instance.mail)

@@ -2,7 +2,7 @@ use super::*;
 use crate::net::{AddressFamily, Priority, TransportProtocol};
 use crate::plan::check::{CheckKind, CheckerPlan, HttpVersion};
 use crate::plan::lvs::{ForwardingMethod, Persistence, ServiceKey, TunnelKind, VirtualServer};
-use crate::plan::vrrp::{Authentication, ChecksumDialect, RouterPlan, Transport, Version};
+use crate::plan::vrrp::{Authentication, ChecksumDialect, RouterPlan, Transport, Unfit, Version};
 use keepalived_compat::{Options, Reader};
 use std::time::Duration;
 
@@ -95,12 +95,13 @@ fn a_prefix_behind_a_source_or_a_peer_is_dropped() {
 
 /// Speaking multicast instead would leave two Masters wherever multicast does not arrive.
 #[test]
-fn an_instance_whose_peers_cannot_be_used_is_not_started() {
+fn an_instance_whose_peers_cannot_be_used_is_in_fault() {
     let (plans, codes) = lowered(
         "vrrp_instance A {\ninterface eth0\nvirtual_router_id 51\nunicast_peer {\nnonsense\n}\n\
          virtual_ipaddress { 192.0.2.1/24 }\n}",
     );
-    assert_eq!(plans.vrrp.routers, []);
+    let lacking: Vec<_> = plans.vrrp.routers.iter().map(|router| router.wire.unfit).collect();
+    assert_eq!(lacking, [Some(Unfit::NoUsablePeer)]);
     assert_eq!(codes, [Code::BadValue, Code::BadValue]);
 }
 
@@ -133,6 +134,9 @@ fn nopreempt_and_delay_are_cleared_by_state_master() {
     assert_eq!((plan.preempt, plan.preempt_delay, codes), (false, Duration::ZERO, vec![Code::Cleared]));
     let (plan, codes) = router("preempt_delay 2.5");
     assert_eq!((plan.preempt, plan.preempt_delay, codes), (true, Duration::from_millis(2500), vec![]));
+    // Strict mode makes a BACKUP of it first.
+    let (plan, codes) = router("strict_mode\nstate MASTER\npriority 150\nnopreempt");
+    assert_eq!((plan.preempt, codes), (false, vec![Code::Cleared]));
     let (plan, codes) = router("priority 255\nnopreempt");
     assert_eq!((plan.preempt, codes), (true, vec![Code::Cleared]));
 }
@@ -173,7 +177,7 @@ fn a_password_is_eight_octets_and_not_for_version_3() {
 }
 
 #[test]
-fn an_instance_that_could_not_hear_its_peers_is_not_started() {
+fn an_instance_that_could_not_hear_its_peers_is_in_fault() {
     for block in [
         "auth_hmac { \n key 1 0123456789abcdef0123456789abcdef \n active_key 2 \n }",
         "auth_hmac { \n active_key 1 \n }",
@@ -182,7 +186,8 @@ fn an_instance_that_could_not_hear_its_peers_is_not_started() {
             "vrrp_instance A {{ \n interface eth0 \n virtual_router_id 1 \n virtual_ipaddress {{ 192.0.2.1 }} \n {block} \n }}"
         );
         let (plans, codes) = lowered(&text);
-        assert_eq!((plans.vrrp.routers.len(), codes), (0, vec![Code::BadValue]), "{block}");
+        let lacking: Vec<_> = plans.vrrp.routers.iter().map(|router| router.wire.unfit).collect();
+        assert_eq!((lacking, codes), (vec![Some(Unfit::NoKey)], vec![Code::BadValue]), "{block}");
     }
 }
 
@@ -198,7 +203,7 @@ fn strict_mode_takes_away_what_the_rfc_does_not_know() {
         (plan.announce.lower_priority_repeat, plan.announce.lower_priority_delay),
         (0, Duration::ZERO)
     );
-    assert_eq!(codes, [Code::Cleared; 4]);
+    assert_eq!(codes, [Code::Cleared; 7]);
     // The global form, and an instance that opts out.
     let text = |more: &str| {
         format!(
@@ -385,12 +390,31 @@ fn direct_routing_keeps_the_service_s_port() {
 }
 
 #[test]
-fn a_mark_has_no_ports_and_the_family_of_its_servers() {
+fn a_mark_has_the_family_of_its_servers_and_ports_only_with_nat() {
     let (plan, codes) =
         server("fwmark 5", "lvs_sched rr\nlvs_method NAT\nreal_server 2001:db8::1 80 { TCP_CHECK { } }");
     assert_eq!(plan.keys, [ServiceKey::FwMark { family: AddressFamily::V6, mark: 5 }]);
+    // NAT may give packets of a mark another port; otherwise they keep theirs.
+    assert_eq!((plan.real_servers[0].endpoint.port(), codes), (80, vec![]));
+    let (plan, codes) =
+        server("fwmark 5", "lvs_sched rr\nlvs_method DR\nreal_server 2001:db8::1 80 { TCP_CHECK { } }");
     assert_eq!((plan.real_servers[0].endpoint.port(), codes), (0, vec![Code::Adjusted]));
     assert_eq!(plan.real_servers[0].checkers[0].target.endpoint.port(), 80);
+}
+
+#[test]
+fn where_ports_of_a_group_differ_one_server_is_there_once_unless_it_is_translated() {
+    let plan = |method: &str| {
+        let text = format!(
+            "virtual_server_group WEB {{\n192.0.2.1 80\n192.0.2.1 443\nfwmark 7\n}}\nvirtual_server group WEB {{\n\
+             lvs_sched rr\nlvs_method {method}\nprotocol TCP\nreal_server 198.51.100.1 80 {{ }}\n\
+             real_server 198.51.100.1 443 {{ }}\n}}"
+        );
+        let (plans, codes) = lowered(&text);
+        (plans.lvs.virtual_servers[0].real_servers.len(), codes)
+    };
+    assert_eq!(plan("NAT"), (2, vec![]));
+    assert_eq!(plan("DR"), (1, vec![Code::Duplicate]));
 }
 
 #[test]

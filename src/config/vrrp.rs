@@ -46,6 +46,9 @@ pub(super) fn lower(
         let Some(mut router) = router(instance, &mut links, out) else { continue };
         router.routing = routing.of_instance(&instance.settings.others, out);
         router.trackers = track::trackers(&instance.settings.others, config);
+        if router.priority.is_owner() {
+            track::of_an_owner(&mut router);
+        }
         router.claim = claim::claim(instance, out);
         router.announce = whole::announce(instance, config, router.announce);
         if let Some(first) = keys.get(&router.key) {
@@ -142,9 +145,9 @@ fn router(instance: &VrrpInstance, links: &mut vmac::Links, out: &mut Diagnostic
     }
     let authentication = settings::authentication(instance, family, version, out);
     let priority = settings::priority(settings);
-    let transport = transport::transport(instance, family, out)?;
+    let transport = transport::transport(instance, family, out);
     let (preempt, preempt_delay) = settings::preemption(instance, priority, out);
-    settings::note_strict_state(instance, priority, out);
+    settings::note_strict(instance, priority, out);
     let (answer_lower_priority, answer_higher_priority) = settings::answers(instance);
     let key = RouterKey::new(interface, family, vrid);
     let mut router = RouterPlan {
@@ -157,7 +160,7 @@ fn router(instance: &VrrpInstance, links: &mut vmac::Links, out: &mut Diagnostic
         addresses,
         excluded_addresses,
         authentication,
-        wire: transport::wire_policy(instance, family, version, &transport, out)?,
+        wire: transport::wire_policy(instance, family, version, &transport, out),
         transport,
         checksum: settings::checksum(instance, family, version),
         announce: settings::announce(instance),
@@ -169,9 +172,7 @@ fn router(instance: &VrrpInstance, links: &mut vmac::Links, out: &mut Diagnostic
         listens_when_late: settings::listens_when_late(instance, preempt, out),
         ..RouterPlan::new(name, key)
     };
-    if !vmac::virtual_links(instance, &mut router, links, out) {
-        return None;
-    }
+    vmac::virtual_links(instance, &mut router, links, out);
     router.accept = vmac::accept(instance, &router, out);
     router.promote_secondaries = vmac::promote_secondaries(instance, &router);
     Some(router)

@@ -5,7 +5,8 @@ use super::client::{AskError, ask};
 use super::{Done, EXIT_NO_DAEMON, text};
 use crate::link::control::{Answer, Request};
 use crate::netlink::ipvs_raw::RawIpvs;
-use crate::report::{CheckerStatus, DaemonStatus, RouterStatus, Status};
+use crate::report::{CheckerStatus, DaemonStatus, RouterStatus, Status, TableHome};
+use crate::role::namespace::enter_table;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -32,7 +33,8 @@ pub(super) fn run(socket: &Path) -> Done {
     }
     // Where there is no IPVS there is nothing to count.
     if status.as_ref().is_none_or(|status| status.checker.is_some()) {
-        of_kernel(&mut page);
+        let checker = status.as_ref().and_then(|status| status.checker.as_ref());
+        of_kernel(&mut page, checker.and_then(|checker| checker.table.as_ref()));
     }
     text::print(&page.text());
     Ok(if status.is_some() { 0 } else { EXIT_NO_DAEMON })
@@ -157,6 +159,8 @@ fn of_router(page: &mut Page, router: &RouterStatus) {
     let missing = router.addresses.iter().filter(|address| address.error.is_some()).count() as u64;
     let help = "Virtual addresses that the kernel refuses.";
     page.gauge("vrrp_addresses_refused", help, &labels, missing);
+    let help = "Senders whose advertisements are refused or differ, and second Masters, now.";
+    page.gauge("vrrp_at_odds", help, &labels, router.at_odds.len() as u64);
     for (event, count) in &router.counters {
         let labels = [&labels[..], &[("event", event.as_str())]].concat();
         let help = "Advertisements, discards by reason, transitions and the like, by event.";
@@ -200,8 +204,11 @@ fn of_checker(page: &mut Page, checker: &CheckerStatus) {
     }
 }
 
-/// Connections and traffic as the kernel counts them, of every service, ours or not.
-fn of_kernel(page: &mut Page) {
+/// Connections and traffic as the kernel counts them, of every service, ours or not. `home`: where the daemon's table is.
+fn of_kernel(page: &mut Page, home: Option<&TableHome>) {
+    if let Err(why) = home.map_or(Ok(()), enter_table) {
+        return text::complain(&format!("holdfastctl: no figures of the kernel: {}", text::clean(&why)));
+    }
     let Ok(mut ipvs) = RawIpvs::open() else { return };
     let Ok(services) = ipvs.services() else { return };
     for service in services {

@@ -6,6 +6,7 @@ use crate::link::control::{Answer, Request};
 use crate::report::{RoleStatus, RouterStatus, Status};
 use crate::vrrp::Upkeep;
 use clap::{Args, ValueEnum};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -123,6 +124,8 @@ pub(super) fn upgrade(socket: &Path, order: Upgrade) -> Done {
         let path = binary.display();
         return Err(format!("{path} does not take the configuration: the daemon goes on as it is").into());
     }
+    let images = (image(&running), image(&binary));
+    let path = binary.display().to_string();
     let begun = Instant::now();
     begin(socket, Request::Upgrade { binary })?;
     while begun.elapsed() < LIMIT {
@@ -132,11 +135,21 @@ pub(super) fn upgrade(socket: &Path, order: Upgrade) -> Done {
         let ready = |role: &RoleStatus| role.pid.is_none() || role.generation.is_some();
         if young && now.daemon.roles.iter().all(ready) {
             let (program, pid) = (&now.daemon.program, now.daemon.pid);
+            if images.0 != images.1 && image(&PathBuf::from(format!("/proc/{pid}/exe"))) == images.0 {
+                let sentence =
+                    format!("{path} could not begin: the program before it goes on, pid {pid}; see the log");
+                return Err(sentence.into());
+            }
             text::print(&text::block(0, &format!("holdfast {program} goes on, pid {pid}")));
             return Ok(0);
         }
     }
     Err(format!("no new program answers after {} s: see the log", LIMIT.as_secs()).into())
+}
+
+/// What tells one program from another; the file may have lost its name.
+fn image(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|about| (about.dev(), about.ino()))
 }
 
 /// The exit status of the program's look at the configuration; what it prints is for the user.

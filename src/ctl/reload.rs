@@ -25,10 +25,15 @@ fn render(outcome: &ReloadOutcome) -> String {
         page += &text::block(0, trouble);
     }
     let number = outcome.generation.0;
+    let but = match outcome.cannot_run {
+        0 => String::new(),
+        n => format!(", and {} cannot run (see holdfastctl status)", text::plural(n, "script")),
+    };
     page + &match (outcome.accepted, outcome.errors) {
-        (true, 0) => format!("reloaded: configuration {number} is in force\n"),
+        (true, 0) => format!("reloaded: configuration {number} is in force{but}\n"),
         (true, n) => {
-            format!("reloaded in spite of {}: configuration {number} is in force\n", text::plural(n, "error"))
+            let errors = text::plural(n, "error");
+            format!("reloaded in spite of {errors}: configuration {number} is in force{but}\n")
         }
         (false, 0) => format!("refused: configuration {number} goes on untouched\n"),
         (false, n) => {
@@ -48,6 +53,7 @@ mod tests {
             generation: Generation(3),
             diagnostics: (1..=errors).map(|n| format!("k.conf:{n}: wrong")).collect(),
             errors,
+            cannot_run: 0,
             trouble: trouble.iter().map(|t| t.to_string()).collect(),
         }
     }
@@ -63,5 +69,9 @@ mod tests {
         assert!(
             render(&outcome(true, 1, &[])).ends_with("in spite of 1 error: configuration 3 is in force\n")
         );
+        let lame = ReloadOutcome { cannot_run: 2, ..outcome(true, 0, &[]) };
+        let but =
+            "reloaded: configuration 3 is in force, and 2 scripts cannot run (see holdfastctl status)\n";
+        assert_eq!(render(&lame), but);
     }
 }

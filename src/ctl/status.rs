@@ -5,13 +5,16 @@ use super::text::{block, columns, plural, print, span};
 use super::{Done, print_json};
 use crate::link::control::{Answer, Request};
 use crate::report::{
-    BfdSessionStatus, CheckerDetail, CheckerStatus, DaemonStatus, RealServerStatus, RecentTransition,
-    RoleStatus, RouterStatus, Status, TrackerStatus, VirtualServerStatus,
+    AtOddsStatus, BfdSessionStatus, CheckerDetail, CheckerStatus, DaemonStatus, RealServerStatus,
+    RecentTransition, RoleStatus, RouterStatus, RoutingStatus, Status, TrackerStatus, VirtualServerStatus,
 };
 use std::path::Path;
 
 /// Exit status of `status --check` when there is trouble.
 const EXIT_TROUBLE: u8 = 2;
+
+/// Seconds after which a router that waits for something, such as the first result of a script, is in trouble.
+const BEGINS_WITHIN: u64 = 10;
 
 /// Changes of state shown; `--json` has all that the daemon remembers.
 const RECENT: usize = 5;
@@ -120,11 +123,37 @@ fn troubles(status: &Status) -> Vec<String> {
         if router.state == "FAULT" {
             found.push(format!("router {} is in FAULT: {}", router.name, router.reason));
         }
+        let waits = router.state == "INIT" && router.since_seconds >= BEGINS_WITHIN;
+        if waits && !router.reason.contains("vrrp_startup_delay") {
+            let waited = span(router.since_seconds);
+            found.push(format!("router {} has not begun for {waited}: {}", router.name, router.reason));
+        }
+        if let Some(source) = router.missing_source {
+            found.push(format!(
+                "router {}: no interface has {source} (unicast_src_ip): it does not hear its peers, and may be Master beside them; \
+                 add the address, or correct it",
+                router.name
+            ));
+        }
+        for sender in &router.at_odds {
+            found.push(format!("router {}: {}", router.name, at_odds(sender)));
+        }
         for address in &router.addresses {
             if let Some(error) = &address.error {
                 found.push(format!("router {} cannot hold {}: {error}", router.name, address.address));
             }
         }
+        for RoutingStatus { what, error, .. } in &router.routing {
+            let error =
+                error.iter().map(|error| format!("router {} cannot set {what}: {error}", router.name));
+            found.extend(error);
+        }
+        if let Some(claim) = router.claim.as_ref().filter(|claim| claim.has_failed) {
+            found.push(format!("router {} is Master without its addresses: {}", router.name, claim.words));
+        }
+    }
+    for RoutingStatus { what, error, .. } in status.vrrp.iter().flat_map(|vrrp| &vrrp.statics) {
+        found.extend(error.iter().map(|error| format!("static {what} cannot be set: {error}")));
     }
     if let Some(error) = status.checker.as_ref().and_then(|checker| checker.ipvs_error.as_ref()) {
         found.push(format!("the IPVS table cannot be programmed: {error}"));
@@ -155,8 +184,12 @@ fn troubles(status: &Status) -> Vec<String> {
     }
     for tracker in status.scripts.iter().flat_map(|scripts| &scripts.trackers) {
         let words = tracker.last_result.as_deref().unwrap_or("no result yet");
-        if matches!(tracker.state.as_str(), "down" | "cannot run") {
-            found.push(format!("{} {}: {words}{}", tracker.kind, tracker.name, output(tracker)));
+        match tracker.state.as_str() {
+            "down" => found.push(format!("{} {}: {words}{}", tracker.kind, tracker.name, output(tracker))),
+            "cannot run" => {
+                found.push(format!("{} {}: {words}; it checks nothing", tracker.kind, tracker.name))
+            }
+            _ => {}
         }
     }
     for role in &status.daemon.roles {
@@ -175,6 +208,22 @@ fn troubles(status: &Status) -> Vec<String> {
         found.push(format!("the last reload was refused, the old configuration goes on: {first}"));
     }
     found
+}
+
+/// Who, what, what it means, what to do, and that it goes on.
+fn at_odds(sender: &AtOddsStatus) -> String {
+    let AtOddsStatus { from, what, meaning, advice, .. } = sender;
+    format!("{from}: {what}; {meaning}; {advice} ({})", spoken(sender))
+}
+
+/// How often, and when last.
+pub(super) fn spoken(sender: &AtOddsStatus) -> String {
+    let times = plural(usize::try_from(sender.times).unwrap_or(usize::MAX), "advertisement");
+    let last = format!("{}.{} s ago", sender.last_ms / 1000, sender.last_ms % 1000 / 100);
+    match sender.times {
+        1 => format!("{times}, {last}"),
+        _ => format!("{times} in {}, the last {last}", span(sender.for_seconds)),
+    }
 }
 
 /// Checks that cannot be made, with the reason of the first.

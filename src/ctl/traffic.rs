@@ -116,7 +116,13 @@ pub(super) fn drain(socket: &Path, arguments: Drain) -> Done {
         return say(&outcome, common.json);
     }
     let said = if common.json { Ok(0) } else { say(&outcome, false) }?;
-    let drained = wait::until_drained(&outcome.servers, timeout)?;
+    if common.until.is_some() {
+        text::complain(
+            "holdfastctl: the drain ends by itself at its --until, and so does the wait: with status 1 if there are \
+             connections left",
+        );
+    }
+    let drained = wait::until_drained(&outcome.servers, outcome.table.as_ref(), timeout)?;
     if common.json {
         say(&outcome, true)?;
     }
@@ -195,20 +201,7 @@ pub(super) fn table(indent: usize, overrides: &[OverrideStatus]) -> String {
 }
 
 fn row(over: &OverrideStatus) -> Vec<String> {
-    let place = over.virtual_server.clone().unwrap_or_else(|| "every virtual server".to_owned());
-    let mut words = match (&over.server, over.weight, &over.set) {
-        (Some(server), Some(weight), _) => match (over.ramp_seconds, over.weight_now) {
-            (Some(left), Some(now)) => {
-                format!("{server} at {place}: weight {now}, {weight} in {}", text::span(left))
-            }
-            _ => format!("{server} at {place}: weight {weight}"),
-        },
-        (Some(server), None, _) => format!("{server} at {place}: drained"),
-        (None, _, set) => format!("{place}: set {} serves", set.as_deref().unwrap_or("?")),
-    };
-    if !over.concerns_something {
-        words += " (nothing in the configuration fits)";
-    }
+    let words = over.words(text::span);
     let ends = over.ends_in_seconds.map_or(String::new(), |left| format!("ends in {}", text::span(left)));
     vec![over.number.to_string(), words, format!("since {}", text::span(over.since_seconds)), ends]
 }

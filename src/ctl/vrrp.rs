@@ -1,10 +1,12 @@
 //! `holdfastctl vrrp`: each virtual router, and why it is what it is.
 
 use super::client::{AskError, ask};
+use super::status::spoken;
 use super::{Done, print_json, text};
 use crate::link::control::{Answer, Request};
 use crate::report::{
-    AddressStatus, GroupStatus, RecentTransition, RouterStatus, RoutingStatus, Status, VrrpStatus,
+    AddressStatus, AtOddsStatus, GroupStatus, MasterSeen, RecentTransition, RouterStatus, RoutingStatus,
+    Status, VrrpStatus,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,6 +14,9 @@ use std::path::Path;
 /// What to show.
 #[derive(Debug, clap::Args)]
 pub(super) struct Vrrp {
+    /// Only this vrrp_instance
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
     #[command(flatten)]
     form: super::Form,
     /// The latest changes of state, oldest first, with their causes (at most a hundred)
@@ -25,21 +30,49 @@ pub(super) fn run(socket: &Path, what: &Vrrp) -> Done {
         other => return Err(AskError::Misunderstood(socket.to_owned(), format!("{other:?}")).into()),
     };
     let json = what.form.json;
+    let name = what.name.as_deref();
+    let vrrp = match (&status.vrrp, name) {
+        (Some(vrrp), Some(name)) => Some(only(vrrp, name)?),
+        (vrrp, _) => vrrp.clone(),
+    };
     if what.history {
+        let of_it = |change: &&RecentTransition| name.is_none_or(|name| change.router == name);
+        let changes: Vec<RecentTransition> = status.transitions.iter().filter(of_it).cloned().collect();
         if json {
-            print_json(&status.transitions)?;
+            print_json(&changes)?;
         } else {
-            text::print(&history(&status.transitions));
+            text::print(&history(&changes));
         }
         return Ok(0);
     }
-    let Some(vrrp) = &status.vrrp else { return Err(absence(&status).into()) };
+    let Some(vrrp) = &vrrp else { return Err(absence(&status).into()) };
     if json {
         print_json(vrrp)?;
     } else {
         text::print(&render(vrrp));
     }
     Ok(0)
+}
+
+/// Names in a complaint about another one; the rest is counted.
+const NAMED: usize = 20;
+
+/// One instance and its sync groups, in the layout of all of them.
+fn only(vrrp: &VrrpStatus, name: &str) -> Result<VrrpStatus, String> {
+    let routers: Vec<RouterStatus> = vrrp.routers.iter().filter(|one| one.name == name).cloned().collect();
+    if routers.is_empty() {
+        let there: Vec<&str> = vrrp.routers.iter().take(NAMED).map(|router| router.name.as_str()).collect();
+        let more = vrrp.routers.len().saturating_sub(NAMED);
+        return Err(match (there.as_slice(), more) {
+            ([], _) => format!("no vrrp_instance is called {name}: there is none at all"),
+            (there, 0) => format!("no vrrp_instance is called {name}: there is {}", there.join(", ")),
+            (there, more) => {
+                format!("no vrrp_instance is called {name}: there is {} (+{more} more)", there.join(", "))
+            }
+        });
+    }
+    let groups = vrrp.groups.iter().filter(|group| group.members.iter().any(|member| member == name));
+    Ok(VrrpStatus { routers, groups: groups.cloned().collect(), ..VrrpStatus::default() })
 }
 
 /// Why there is no report of the vrrp role.
@@ -115,10 +148,20 @@ fn router(router: &RouterStatus) -> String {
     );
     let mut rows = vec![vec!["router".to_owned(), identity]];
     if let Some(master) = &router.master {
+        let MasterSeen { address, priority, down_in_ms, interval_ms } = master;
+        let interval = match *interval_ms == router.interval_ms {
+            true => String::new(),
+            false => format!(", every {interval_ms} ms (not as here)"),
+        };
         rows.push(vec![
             "master".to_owned(),
-            format!("{} priority {}, down in {} ms", master.address, master.priority, master.down_in_ms),
+            format!("{address} priority {priority}{interval}, down in {down_in_ms} ms"),
         ]);
+    }
+    for sender in &router.at_odds {
+        let AtOddsStatus { from, what, meaning, advice, .. } = sender;
+        rows.push(vec!["at odds".to_owned(), format!("{from}: {what} ({})", spoken(sender))]);
+        rows.push(vec![String::new(), format!("{meaning}; {advice}")]);
     }
     for (number, virtual_address) in router.addresses.iter().enumerate() {
         let label = if number == 0 { "address" } else { "" };
@@ -158,7 +201,6 @@ fn routing(status: &RoutingStatus) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::net::{AddressFamily, IpCidr, Priority};
-    use crate::report::MasterSeen;
     use std::net::IpAddr;
 
     /// A Backup that lost priority, with an address that the kernel refuses.
@@ -180,6 +222,7 @@ pub(super) mod tests {
                 address: IpAddr::from([10, 0, 0, 2]),
                 priority: Priority(150),
                 down_in_ms: 3204,
+                interval_ms: 1000,
             }),
             addresses: vec![
                 AddressStatus { address: vip, interface: "eth0".to_owned(), installed: false, error: None },
@@ -200,6 +243,8 @@ pub(super) mod tests {
             since_us: 3_700_000_000,
             wants_master: false,
             hands_over: false,
+            missing_source: None,
+            at_odds: Vec::new(),
         }
     }
 
@@ -231,6 +276,67 @@ pub(super) mod tests {
              not of one router: unknown_vrid 4\n"
         );
         assert_eq!(render(&VrrpStatus::default()), "no virtual router is configured\n");
+    }
+
+    #[test]
+    fn one_instance_is_shown_alone_and_a_stranger_is_answered_with_the_names() {
+        let other = RouterStatus { name: "db".to_owned(), ..backup() };
+        let group = |name: &str, member: &str| GroupStatus {
+            name: name.to_owned(),
+            state: "BACKUP".to_owned(),
+            reason: String::new(),
+            since_seconds: 3,
+            members: vec![member.to_owned()],
+        };
+        let all = VrrpStatus {
+            routers: vec![backup(), other],
+            groups: vec![group("one", "web"), group("two", "db")],
+            counters: [("discarded_unknown_vrid".to_owned(), 4)].into(),
+            ..VrrpStatus::default()
+        };
+        let db = only(&all, "db").expect("it is there");
+        assert_eq!(db.routers.iter().map(|router| router.name.as_str()).collect::<Vec<_>>(), ["db"]);
+        assert_eq!(db.groups.iter().map(|group| group.name.as_str()).collect::<Vec<_>>(), ["two"]);
+        assert!(db.counters.is_empty() && db.statics.is_empty());
+        assert_eq!(only(&all, "dB"), Err("no vrrp_instance is called dB: there is web, db".to_owned()));
+        let none = Err("no vrrp_instance is called web: there is none at all".to_owned());
+        assert_eq!(only(&VrrpStatus::default(), "web"), none);
+        let many = VrrpStatus { routers: vec![backup(); 25], ..VrrpStatus::default() };
+        let said = only(&many, "x").expect_err("nobody is called so");
+        assert!(said.ends_with("web (+5 more)"), "{said}");
+    }
+
+    #[test]
+    fn a_master_with_another_interval_is_shown_with_it() {
+        let mut slow = backup();
+        slow.master.as_mut().expect("it has one").interval_ms = 2000;
+        let text = router(&slow);
+        assert!(
+            text.contains("10.0.0.2 priority 150, every 2000 ms (not as here), down in 3204 ms"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn who_is_at_odds_is_named_under_its_instance() {
+        let text = router(&RouterStatus { at_odds: vec![at_odds()], ..backup() });
+        let expected = "\x20 at odds   10.0.0.9: its advertisements are refused (12 advertisements in 11 s, the last 0.4 s ago)\n\
+                        \x20           both hold the addresses; make them alike\n";
+        assert!(text.contains(expected), "{text}");
+    }
+
+    /// Somebody who is refused.
+    pub fn at_odds() -> AtOddsStatus {
+        AtOddsStatus {
+            from: IpAddr::from([10, 0, 0, 9]),
+            counter: "discard_auth_mismatch".to_owned(),
+            what: "its advertisements are refused".to_owned(),
+            meaning: "both hold the addresses".to_owned(),
+            advice: "make them alike".to_owned(),
+            times: 12,
+            for_seconds: 11,
+            last_ms: 432,
+        }
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub fn until(text: &str, now: u64) -> Result<u64, String> {
         unix_of_local(day, (number(hour)?, number(minute)?, number(second)?))
     };
     let moment = match day {
-        Some(day) => of_day(day_words(day).ok_or_else(bad)?),
+        Some(day) => of_day(day_words(day).filter(is_day).ok_or_else(bad)?),
         None => {
             // Today or tomorrow, whichever comes first and is not over.
             let today = if utc { utc_day(now_seconds) } else { local_day(now_seconds).ok_or_else(bad)? };
@@ -91,6 +91,11 @@ fn day_words(text: &str) -> Option<[i32; 3]> {
     let (month, day) = (two_digits(month)?, two_digits(day)?);
     let fits = words.next().is_none() && (1..=12).contains(&month) && (1..=31).contains(&day);
     fits.then_some([year, month, day])
+}
+
+/// 30 February is none.
+fn is_day(&[year, month, day]: &[i32; 3]) -> bool {
+    utc_day(days(year, month, day) * 86_400) == [year, month, day]
 }
 
 /// Days since 1970 of a day of the Gregorian calendar; days past the end of a month run into the next.
@@ -141,9 +146,21 @@ mod tests {
         assert_eq!(until("11:59:59Z", now), Ok(now + 86_399_000), "tomorrow");
         assert_eq!(until("2026-11-21T12:00:01Z", now), Ok(now + 1000));
         assert_eq!(until("2028-02-29 00:00Z", now), Ok(1_835_395_200_000));
-        for bad in
-            ["2026-11-21T11:00Z", "25:00", "12:60", "12", "noon", "2026-13-01 00:00", "1:2:3:4", "+1:00", ""]
-        {
+        for bad in [
+            "2026-11-21T11:00Z",
+            "25:00",
+            "12:60",
+            "12",
+            "noon",
+            "2026-13-01 00:00",
+            "1:2:3:4",
+            "+1:00",
+            "",
+            "2027-02-30T10:00Z",
+            "2027-02-30T10:00",
+            "2027-02-29 10:00",
+            "2027-04-31T10:00Z",
+        ] {
             // 12 alone is a span of 12 s.
             assert_eq!(until(bad, now).is_ok(), bad == "12", "{bad}");
         }
@@ -157,6 +174,7 @@ mod tests {
     fn times_of_this_machine_lie_ahead() {
         let now = 1_795_262_400_000;
         let next = until("18:30", now).expect("a time");
+        assert!(until("2028-02-29T10:00", now).is_ok(), "a leap day");
         // A day with a change of the clock has 25 hours.
         assert!(next > now && next <= now + 25 * 3_600_000, "{next}");
     }

@@ -81,8 +81,11 @@ pub struct ReloadOutcome {
     pub generation: Generation,
     /// What the compiler had to say, one rendered diagnostic each, in the order of the file.
     pub diagnostics: Vec<String>,
-    /// How many of them are errors.
+    /// How many of them are errors of the file.
     pub errors: usize,
+    /// How many are scripts that cannot be run: errors that refuse nothing.
+    #[serde(default)]
+    pub cannot_run: usize,
     /// What went wrong beside the configuration's text: the compiler died, a role did not report in time.
     pub trouble: Vec<String>,
 }

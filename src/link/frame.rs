@@ -1,6 +1,9 @@
 //! Frames: a big-endian u32 length, then that many octets of JSON. Pure: bytes in, messages out.
+//!
+//! The highest bit of the length says that the JSON is packed (`pack.rs`), as plans are: who passes one on passes a fiftieth.
 
 use super::MAX_FRAME;
+use super::pack::{Packed, Torn, unpack};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -8,6 +11,9 @@ use serde::de::DeserializeOwned;
 /// megabytes is not copied over and over while it arrives, and who only announces much gets little.
 const FIRST_ROOM: usize = 1 << 20;
 const GROWTH: usize = 16;
+
+/// In the length: the JSON is packed.
+const PACKED: u32 = 1 << 31;
 
 /// Why a link is unusable. The only cure is to drop the peer.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +24,9 @@ pub enum FrameError {
     /// The body is not the message expected.
     #[error("a frame does not parse: {0}")]
     Malformed(#[from] serde_json::Error),
+    /// The body is packed, and does not unpack to a message within the limit.
+    #[error("a frame does not parse: {0}")]
+    Torn(#[from] Torn),
 }
 
 /// The octets of one message.
@@ -31,6 +40,29 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
     let length = u32::try_from(body).map_err(|_| FrameError::TooLarge(body))?;
     frame[..4].copy_from_slice(&length.to_be_bytes());
     Ok(frame)
+}
+
+/// The frame of a message that was packed with [`pack`].
+pub fn packed_frame(packed: &Packed) -> Vec<u8> {
+    let octets = packed.octets();
+    // Less than MAX_FRAME, which is less than 2^31: pack() saw to it.
+    let length = u32::try_from(octets.len()).unwrap_or(u32::MAX) | PACKED;
+    [&length.to_be_bytes(), octets].concat()
+}
+
+/// Packs a message, to be sent as it is or read back with [`unpacked`].
+pub fn pack<T: Serialize>(message: &T) -> Result<Packed, FrameError> {
+    let json = serde_json::to_vec(message)?;
+    let packed = Packed::new(&json);
+    match json.len().max(packed.octets().len()) {
+        size if size > MAX_FRAME => Err(FrameError::TooLarge(size)),
+        _ => Ok(packed),
+    }
+}
+
+/// The message that was packed.
+pub fn unpacked<T: DeserializeOwned>(packed: &Packed) -> Result<T, FrameError> {
+    Ok(serde_json::from_slice(&packed.unpack(MAX_FRAME)?)?)
 }
 
 /// Collects octets until they make messages.
@@ -56,7 +88,7 @@ impl Decoder {
     fn missing(&self) -> usize {
         let rest = self.buffer.get(self.read..).unwrap_or_default();
         let Some((length, body)) = rest.split_first_chunk::<4>() else { return 0 };
-        let length = u32::from_be_bytes(*length) as usize;
+        let length = (u32::from_be_bytes(*length) & !PACKED) as usize;
         if length > MAX_FRAME { 0 } else { length.saturating_sub(body.len()) }
     }
 
@@ -64,12 +96,16 @@ impl Decoder {
     pub fn message<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let rest = &self.buffer[self.read..];
         let Some((length, body)) = rest.split_first_chunk::<4>() else { return Ok(None) };
-        let length = u32::from_be_bytes(*length) as usize;
+        let length = u32::from_be_bytes(*length);
+        let (is_packed, length) = (length & PACKED != 0, (length & !PACKED) as usize);
         if length > MAX_FRAME {
             return Err(FrameError::TooLarge(length));
         }
         let Some(body) = body.get(..length) else { return Ok(None) };
-        let message = serde_json::from_slice(body)?;
+        let message = match is_packed {
+            true => serde_json::from_slice(&unpack(body, MAX_FRAME)?)?,
+            false => serde_json::from_slice(body)?,
+        };
         self.read += 4 + length;
         self.forget_read();
         Ok(Some(message))
@@ -138,6 +174,23 @@ mod tests {
         liar.push(&u32::try_from(MAX_FRAME).expect("fits").to_be_bytes());
         liar.push(&[0; 100]);
         assert!(liar.buffer.capacity() <= 2 * FIRST_ROOM, "{}", liar.buffer.capacity());
+    }
+
+    #[test]
+    fn a_packed_message_is_heard_as_any_other() {
+        let words = vec!["word".to_owned(); 1000];
+        let packed = pack(&words).expect("strings encode");
+        assert_eq!(unpacked::<Vec<String>>(&packed).expect("it was packed"), words);
+        let mut frame = packed_frame(&packed);
+        assert!(frame.len() < 100, "{}", frame.len());
+        let mut decoder = Decoder::default();
+        decoder.push(&frame);
+        decoder.push(&encode(&vec!["next"]).expect("strings encode"));
+        assert_eq!(decoder.message::<Vec<String>>().expect("well formed"), Some(words));
+        assert_eq!(decoder.message::<Vec<String>>().expect("well formed"), Some(vec!["next".to_owned()]));
+        frame[7] ^= 1; // the length of the text
+        decoder.push(&frame);
+        assert!(matches!(decoder.message::<Vec<String>>(), Err(FrameError::Torn(_))));
     }
 
     #[test]

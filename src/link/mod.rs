@@ -1,10 +1,11 @@
 //! Messages between the supervisor and its roles: one enum per direction per role.
 //!
-//! A frame is a big-endian u32 length and that many octets of JSON. A frame over [`MAX_FRAME`] or one that does
+//! A frame is a big-endian u32 length and that many octets of JSON, packed where it is a plan. A frame over [`MAX_FRAME`] or one that does
 //! not parse ends the link: the peer is dropped and restarted.
 
 pub mod control;
 pub mod frame;
+pub mod kept;
 pub mod news;
 pub mod pack;
 pub mod record;
@@ -195,6 +196,9 @@ pub enum FromScripts {
     Alive(u64),
     /// A tracker's sample changed; `None`: nothing is known of it any more.
     Tracker(TrackerKey, Option<Sample>),
+    /// Why a tracker is as the next [`FromScripts::Tracker`] says, a few words ("exit status 1"); empty when there is nothing
+    /// to add. Sent before it.
+    TrackerWords(TrackerKey, String),
     /// A claim script has ended, or could not be run.
     Claimed(Claimed),
     /// Stopped; the process exits next.
@@ -245,7 +249,7 @@ pub enum FromBfd {
     Stopped,
 }
 
-/// What a compile process answers, once, before it exits.
+/// What the configuration says: [`kept::CompileAnswer`] on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compiled {
     /// The plans, when the configuration can be run.
@@ -254,6 +258,9 @@ pub struct Compiled {
     pub status: u8,
     /// All diagnostics, rendered for people, one string each, in the order of the file.
     pub diagnostics: Vec<String>,
-    /// How many of them are errors.
+    /// How many of them are errors of the file.
     pub errors: usize,
+    /// How many are scripts that cannot be run, which are errors too, and refuse no reload.
+    #[serde(default)]
+    pub cannot_run: usize,
 }

@@ -6,28 +6,24 @@
 //! Beyond keepalived: at start a server keeps the state in which the kernel has it until its checks have spoken, so
 //! that a restart of this role puts no dead server back into service.
 
+use super::answers::{Answers, Asker};
 use super::notify::{Event, Figures};
 use super::ramp::Ramp;
 use super::table::{Destination, Service, ServiceSettings, Table};
 use super::traffic::Traffic;
-use crate::plan::check::{CheckerPlan, Question, WeightChange};
-use crate::plan::lvs::{LvsPlan, RealServer, ServiceKey, VirtualServer};
+use crate::plan::check::{CheckKind, Question, WeightChange};
+use crate::plan::lvs::{ForwardingMethod, LvsPlan, RealServer, ServiceKey, VirtualServer};
 use crate::time::Instant;
-use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::BuildHasherDefault;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-
-/// A hash map that iterates and behaves alike in every run.
-type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 
 /// The policy of all virtual servers.
 #[derive(Debug, Default)]
 pub struct Director {
     pub(super) plan: LvsPlan,
     pub(super) states: Vec<VirtualState>,
-    questions: Map<Arc<Question>, Answers>,
+    answers: Answers,
     desired: Table,
     changed: BTreeSet<ServiceKey>,
     traffic: Traffic,
@@ -54,7 +50,7 @@ pub(super) struct ServerState {
     pub(super) by_hand: Option<u32>,
     presumed: Presumed,
     /// Of the failed check, for people.
-    cause: Option<String>,
+    cause: Option<Box<str>>,
     /// `slow_start`.
     pub(super) ramp: Ramp,
     /// `min_alive` keeps it in service although its checks fail.
@@ -82,16 +78,6 @@ enum Presumed {
     Down,
     /// Down if the check says `alpha`, up otherwise.
     AsConfigured,
-}
-
-/// What is known about a question and who asked it.
-#[derive(Debug, Default)]
-struct Answers {
-    last: Option<Result<(), String>>,
-    /// What it says of the weight.
-    change: Option<WeightChange>,
-    /// Virtual server and real server, by position in the plan.
-    askers: Vec<(usize, usize)>,
 }
 
 impl Director {
@@ -129,9 +115,9 @@ impl Director {
         known: impl Fn(&Question) -> Option<(Result<(), String>, WeightChange)>,
     ) -> usize {
         let mut restored = 0;
-        for (question, answers) in &mut self.questions {
+        for (question, answer) in self.answers.iter_mut() {
             if let Some((result, change)) = known(question) {
-                (answers.last, answers.change) = (Some(result), Some(change));
+                (answer.last, answer.change) = (Some(result.map_err(Box::from)), Some(change));
                 restored += 1;
             }
         }
@@ -148,21 +134,43 @@ impl Director {
 
     /// A checker changed its mind: works, or does not and why.
     pub fn verdict(&mut self, question: &Question, result: Result<(), String>, events: &mut Vec<Event>) {
-        let Some(answers) = self.questions.get_mut(question) else { return };
-        answers.last = Some(result);
-        for (virtual_index, server_index) in answers.askers.clone() {
+        let Some(answer) = self.answers.get_mut(question) else { return };
+        let first = answer.last.replace(result.map_err(Box::from)).is_none();
+        for (virtual_index, server_index) in answer.askers().into_iter().map(Asker::places) {
+            let waited = first && self.waits(virtual_index, server_index);
             if self.evaluate_server(virtual_index, server_index, events) {
                 self.evaluate_quorum(virtual_index, events);
                 self.derive(virtual_index);
+            } else if waited && tells_first_failure(&question.kind) {
+                events.extend(self.down(virtual_index, server_index));
             }
         }
     }
 
+    /// Has the server been down from the start, for want of answers (`alpha`)?
+    fn waits(&self, index: usize, server: usize) -> bool {
+        let state = self.states.get(index).and_then(|state| state.servers.get(server));
+        state.is_some_and(|state| {
+            !state.up && state.cause.is_none() && state.presumed == Presumed::AsConfigured
+        })
+    }
+
+    /// That a server is down, if a check of it says so.
+    fn down(&self, index: usize, server_index: usize) -> Option<Event> {
+        let plan = self.plan.virtual_servers.get(index)?;
+        Some(Event::ServerDown {
+            virtual_server: plan.name.clone(),
+            service: *plan.keys.first()?,
+            endpoint: plan.real_servers.get(server_index)?.endpoint,
+            cause: self.cause(index, server_index)?.to_owned(),
+        })
+    }
+
     /// A checker says something else of the weight of those who ask it.
     pub fn weigh(&mut self, question: &Question, change: WeightChange, events: &mut Vec<Event>) {
-        let Some(answers) = self.questions.get_mut(question) else { return };
-        answers.change = Some(change);
-        for (virtual_index, server_index) in answers.askers.clone() {
+        let Some(answer) = self.answers.get_mut(question) else { return };
+        answer.change = Some(change);
+        for (virtual_index, server_index) in answer.askers().into_iter().map(Asker::places) {
             self.evaluate_server(virtual_index, server_index, events);
             self.evaluate_quorum(virtual_index, events);
             self.derive(virtual_index);
@@ -202,7 +210,7 @@ impl Director {
         let servers = servers.filter(|(_, state)| state.up || state.kept);
         let weight = |(server, _)| {
             let by_hand = traffic.weight(plan, server);
-            u64::from(by_hand.unwrap_or_else(|| weight(server, &self.questions)))
+            u64::from(by_hand.unwrap_or_else(|| weight(server, &self.answers)))
         };
         servers.map(weight).sum()
     }
@@ -305,22 +313,8 @@ impl Director {
     }
 
     fn take_plan(&mut self, plan: LvsPlan, states: Vec<VirtualState>, events: &mut Vec<Event>) {
-        let mut old = std::mem::take(&mut self.questions);
-        for (virtual_index, virtual_server) in plan.virtual_servers.iter().enumerate() {
-            for (server_index, server) in virtual_server.real_servers.iter().enumerate() {
-                for question in server.checkers.iter().map(CheckerPlan::question) {
-                    // What was known of a question before hangs on the one of this plan from now on, and no other is kept.
-                    let answers = self.questions.entry(question.clone()).or_insert_with(|| {
-                        let known = old.remove(question).unwrap_or_default();
-                        // Most questions are asked by one.
-                        Answers { askers: Vec::with_capacity(1), ..known }
-                    });
-                    if answers.askers.last() != Some(&(virtual_index, server_index)) {
-                        answers.askers.push((virtual_index, server_index));
-                    }
-                }
-            }
-        }
+        let old = std::mem::take(&mut self.answers);
+        self.answers = Answers::of_plan(questions(&plan), old);
         self.plan = plan;
         self.states = states;
         self.drop_services_that_left();
@@ -351,11 +345,11 @@ impl Director {
         let virtual_server = &self.plan.virtual_servers[index]; // indices come from the plan in force
         let server = &virtual_server.real_servers[server_index];
         let state = &mut self.states[index].servers[server_index];
-        let (up, cause) = judge(server, state.presumed, &self.questions);
+        let (up, cause) = judge(server, state.presumed, &self.answers);
         let was = std::mem::replace(&mut state.up, up);
         // The only place where a weight is decided.
         state.by_hand = self.traffic.weight(virtual_server, server);
-        state.weight = state.by_hand.unwrap_or_else(|| weight(server, &self.questions));
+        state.weight = state.by_hand.unwrap_or_else(|| weight(server, &self.answers));
         state.cause = cause.clone();
         if was == up {
             return false;
@@ -367,7 +361,7 @@ impl Director {
         events.push(if up {
             Event::ServerUp { virtual_server, service, endpoint }
         } else {
-            let cause = cause.unwrap_or_else(|| "its checks have not spoken yet".into());
+            let cause = cause.map_or_else(|| "its checks have not spoken yet".into(), String::from);
             Event::ServerDown { virtual_server, service, endpoint, cause }
         });
         true
@@ -389,12 +383,20 @@ impl Director {
     /// Renews the desired services of one virtual server.
     pub(super) fn derive(&mut self, index: usize) {
         let plan = &self.plan.virtual_servers[index];
-        let service = Service {
-            settings: settings(plan),
-            destinations: destinations(plan, &self.states[index], self.now),
+        // Collected once more: a map that grew piece by piece is half empty.
+        let service = |key: &ServiceKey| {
+            let destinations = destinations(plan, &self.states[index], key, self.now).into_iter().collect();
+            Arc::new(Service { settings: settings(plan), destinations })
         };
+        let mut of = plan.keys[0]; // a plan has one at least
+        let mut service_of = service(&of);
         for key in &plan.keys {
-            if self.desired.services.get(key) != Some(&service) {
+            // Services of a group differ by their port at most.
+            if key.port() != of.port() {
+                (of, service_of) = (*key, service(key));
+            }
+            let service = &service_of;
+            if self.desired.services.get(key) != Some(service) {
                 self.desired.services.insert(*key, service.clone());
                 self.changed.insert(*key);
             }
@@ -422,18 +424,30 @@ fn quorum_event(plan: &VirtualServer, live_weight: u64, up: bool) -> Event {
     }
 }
 
+/// The questions of a plan, repetitions included, with who asks them.
+fn questions(plan: &LvsPlan) -> impl Iterator<Item = (&Arc<Question>, Asker)> {
+    plan.virtual_servers.iter().enumerate().flat_map(|(virtual_index, virtual_server)| {
+        virtual_server.real_servers.iter().enumerate().flat_map(move |(index, server)| {
+            let asker = Asker::new(virtual_index, index);
+            server.checkers.iter().filter_map(move |checker| Some((checker.question(), asker?)))
+        })
+    })
+}
+
+/// Is the first failure of a server that waited for its checks (`alpha`) told of, although it was down already? As seen of
+/// keepalived 2.2.7: those of HTTP_GET and SSL_GET are not.
+fn tells_first_failure(kind: &CheckKind) -> bool {
+    !matches!(kind, CheckKind::Http(_)) && kind.tracker().is_none()
+}
+
 /// Up or down, and the cause of the latter.
-fn judge(
-    server: &RealServer,
-    presumed: Presumed,
-    questions: &Map<Arc<Question>, Answers>,
-) -> (bool, Option<String>) {
+fn judge(server: &RealServer, presumed: Presumed, answers: &Answers) -> (bool, Option<Box<str>>) {
     let mut up = true;
     for checker in &server.checkers {
         let question = checker.question();
-        match questions.get(question).and_then(|answers| answers.last.as_ref()) {
+        match answers.get(question).and_then(|answer| answer.last.as_ref()) {
             Some(Ok(())) => {}
-            Some(Err(cause)) => return (false, Some(format!("{question}: {cause}"))),
+            Some(Err(cause)) => return (false, Some(format!("{question}: {cause}").into())),
             None => {
                 up &= match presumed {
                     Presumed::Up => true,
@@ -452,13 +466,13 @@ fn live_weight(plan: &VirtualServer, state: &VirtualState) -> u64 {
 }
 
 /// As keepalived: what checks say of the weight adds up to the configured one, between 0 and the kernel's greatest.
-fn weight(server: &RealServer, questions: &Map<Arc<Question>, Answers>) -> u32 {
+fn weight(server: &RealServer, answers: &Answers) -> u32 {
     let configured = i64::from(server.weight);
     let by = |change| match change {
         WeightChange::To(weight) => i64::from(weight) - configured,
         WeightChange::By(by) => by,
     };
-    let changes = server.checkers.iter().filter_map(|checker| questions.get(checker.question())?.change);
+    let changes = server.checkers.iter().filter_map(|checker| answers.get(checker.question())?.change);
     let weight = changes.map(by).fold(configured, i64::saturating_add);
     u32::try_from(weight.clamp(0, MOST_WEIGHT)).unwrap_or(0)
 }
@@ -476,10 +490,11 @@ fn settings(plan: &VirtualServer) -> ServiceSettings {
     }
 }
 
-/// Who gets traffic. With a sorry server and no quorum: it alone; otherwise the servers that are up.
+/// Who gets traffic of the service `key`. With a sorry server and no quorum: it alone; otherwise the servers that are up.
 fn destinations(
     plan: &VirtualServer,
     state: &VirtualState,
+    key: &ServiceKey,
     now: Instant,
 ) -> BTreeMap<SocketAddr, Destination> {
     let sorry_serves = plan.sorry_server.is_some() && !state.quorum_up;
@@ -490,7 +505,7 @@ fn destinations(
         let drains = state.up && state.is_out_by_hand();
         if serves || drains || server.inhibit_on_failure {
             table.insert(
-                server.endpoint,
+                server.forwarding.destination(server.endpoint, key),
                 Destination {
                     forwarding: server.forwarding,
                     weight: if serves { state.in_force(server, now) } else { 0 },
@@ -504,11 +519,12 @@ fn destinations(
         let weight = u32::from(sorry_serves);
         let destination =
             Destination { forwarding: sorry.forwarding, weight, upper_threshold: 0, lower_threshold: 0 };
+        let endpoint = sorry.forwarding.destination(sorry.endpoint, key);
         if sorry_serves {
-            table.insert(sorry.endpoint, destination);
+            table.insert(endpoint, destination);
         } else if sorry.inhibit {
             // One that is a real server too goes on as such.
-            table.entry(sorry.endpoint).or_insert(destination);
+            table.entry(endpoint).or_insert(destination);
         }
     }
     table
@@ -516,17 +532,22 @@ fn destinations(
 
 /// State of a virtual server at start, from what the kernel has.
 fn adopt(plan: &VirtualServer, observed: &Table, traffic: &Traffic, events: &mut Vec<Event>) -> VirtualState {
-    let services: Vec<&Service> = plan.keys.iter().filter_map(|key| observed.services.get(key)).collect();
-    let weight = |endpoint: &SocketAddr| {
-        services.iter().filter_map(|service| service.destinations.get(endpoint)).map(|have| have.weight).max()
+    let services: Vec<(&ServiceKey, &Arc<Service>)> =
+        plan.keys.iter().filter_map(|key| Some((key, observed.services.get(key)?))).collect();
+    let weight = |endpoint: SocketAddr, method: ForwardingMethod| {
+        let have = |(key, service): &(&ServiceKey, &Arc<Service>)| {
+            service.destinations.get(&method.destination(endpoint, key)).map(|have| have.weight)
+        };
+        services.iter().filter_map(have).max()
     };
-    let is_live = |endpoint: &SocketAddr| weight(endpoint).is_some_and(|weight| weight > 0);
-    let sorry_serves = plan.sorry_server.as_ref().is_some_and(|sorry| is_live(&sorry.endpoint));
-    let somebody_serves = plan.real_servers.iter().any(|server| is_live(&server.endpoint));
+    let is_live = |endpoint, method| weight(endpoint, method).is_some_and(|weight| weight > 0);
+    let sorry_serves =
+        plan.sorry_server.as_ref().is_some_and(|sorry| is_live(sorry.endpoint, sorry.forwarding));
+    let somebody_serves = plan.real_servers.iter().any(|server| is_live(server.endpoint, server.forwarding));
     // One of ours serves: an earlier run left this table, and who is not in it was taken out for a reason.
     let left_by_us = sorry_serves || somebody_serves;
     let mut server = |server: &RealServer| {
-        let presumed = match weight(&server.endpoint) {
+        let presumed = match weight(server.endpoint, server.forwarding) {
             // A weight of 0 that was given by hand says nothing of health.
             Some(0) if server.weight > 0 && traffic.weight(plan, server) != Some(0) => Presumed::Down,
             Some(_) => Presumed::Up,
@@ -549,7 +570,7 @@ fn adopt(plan: &VirtualServer, observed: &Table, traffic: &Traffic, events: &mut
 
 /// A server before any verdict: no transition is reported for what it starts as.
 fn initial(server: &RealServer, presumed: Presumed) -> ServerState {
-    let (up, cause) = judge(server, presumed, &Map::default());
+    let (up, cause) = judge(server, presumed, &Answers::default());
     let (ramp, kept) = (Ramp::default(), false);
     ServerState { up, weight: server.weight, by_hand: None, presumed, cause, ramp, kept, served: up }
 }
@@ -557,14 +578,14 @@ fn initial(server: &RealServer, presumed: Presumed) -> ServerState {
 /// What a reload finds: the states by service and endpoint.
 struct Old {
     virtual_servers: BTreeMap<ServiceKey, usize>,
-    states: Vec<(bool, Map<SocketAddr, ServerState>)>,
+    states: Vec<(bool, BTreeMap<SocketAddr, ServerState>)>,
 }
 
 impl Old {
     fn of(director: &mut Director) -> Old {
         let plans = &director.plan.virtual_servers;
         let keys =
-            plans.iter().enumerate().flat_map(|(index, plan)| plan.keys.iter().map(move |key| (*key, index)));
+            plans.iter().enumerate().flat_map(|(index, plan)| plan.known_as().map(move |key| (*key, index)));
         let states = plans.iter().zip(std::mem::take(&mut director.states)).map(|(plan, state)| {
             let servers = plan.real_servers.iter().map(|server| server.endpoint).zip(state.servers);
             (state.quorum_up, servers.collect())
@@ -574,7 +595,7 @@ impl Old {
 
     fn carry_over(&mut self, plan: &VirtualServer) -> VirtualState {
         let old =
-            plan.keys.iter().find_map(|key| self.virtual_servers.get(key)).map(|&index| &self.states[index]);
+            plan.known_as().find_map(|key| self.virtual_servers.get(key)).map(|&index| &self.states[index]);
         let server = |server: &RealServer| match old.and_then(|(_, servers)| servers.get(&server.endpoint)) {
             Some(old) => {
                 let presumed = if old.up { Presumed::Up } else { Presumed::Down };

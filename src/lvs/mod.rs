@@ -1,6 +1,7 @@
 //! Load-balancer policy, pure: verdicts and configuration to a desired table, and the difference between
 //! that and what the kernel has.
 
+mod answers;
 pub mod director;
 mod floor;
 mod growth;

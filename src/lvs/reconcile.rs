@@ -4,6 +4,7 @@ use super::table::{Service, Table, TableOp};
 use crate::plan::lvs::ServiceKey;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// The changes that make `observed` equal to `desired` for the services in `owned`; others are not touched. A
 /// service in `owned` that `desired` lacks is deleted.
@@ -15,6 +16,7 @@ pub fn plan(observed: &Table, desired: &Table, owned: &BTreeSet<ServiceKey>) -> 
     let mut steps = Steps::default();
     for key in owned {
         match (observed.services.get(key), desired.services.get(key)) {
+            (Some(have), Some(want)) if Arc::ptr_eq(have, want) => {}
             (Some(have), Some(want)) => steps.service(key, Some(have), want),
             (None, Some(want)) => {
                 steps.add_services.push(TableOp::AddService(*key, want.settings.clone()));
@@ -32,11 +34,11 @@ pub fn apply(table: &mut Table, op: &TableOp) {
     match op {
         TableOp::AddService(key, settings) => {
             let fresh = Service { settings: settings.clone(), destinations: Default::default() };
-            table.services.entry(*key).or_insert(fresh);
+            table.services.entry(*key).or_insert_with(|| Arc::new(fresh));
         }
         TableOp::EditService(key, settings) => {
             if let Some(service) = table.services.get_mut(key) {
-                service.settings = settings.clone();
+                Arc::make_mut(service).settings = settings.clone();
             }
         }
         TableOp::DelService(key) => {
@@ -44,18 +46,18 @@ pub fn apply(table: &mut Table, op: &TableOp) {
         }
         TableOp::AddDest(key, endpoint, destination) => {
             if let Some(service) = table.services.get_mut(key) {
-                service.destinations.entry(*endpoint).or_insert(*destination);
+                Arc::make_mut(service).destinations.entry(*endpoint).or_insert(*destination);
             }
         }
         TableOp::EditDest(key, endpoint, destination) => {
-            let service = table.services.get_mut(key);
+            let service = table.services.get_mut(key).map(Arc::make_mut);
             if let Some(have) = service.and_then(|service| service.destinations.get_mut(endpoint)) {
                 *have = *destination;
             }
         }
         TableOp::DelDest(key, endpoint) => {
             if let Some(service) = table.services.get_mut(key) {
-                service.destinations.remove(endpoint);
+                Arc::make_mut(service).destinations.remove(endpoint);
             }
         }
     }

@@ -4,12 +4,32 @@ use crate::plan::lvs::{ForwardingMethod, Persistence, ServiceKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A table: services by key. Destinations are keyed by endpoint, so order never matters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
-    /// The services.
-    pub services: BTreeMap<ServiceKey, Service>,
+    /// The services; tables of one process share those that are equal.
+    pub services: BTreeMap<ServiceKey, Arc<Service>>,
+}
+
+impl Table {
+    /// Holds the service `key` as `other` holds it, if the two are equal.
+    pub fn share(&mut self, key: &ServiceKey, other: &Table) {
+        if let (Some(ours), Some(theirs)) = (self.services.get_mut(key), other.services.get(key))
+            && !Arc::ptr_eq(ours, theirs)
+            && ours == theirs
+        {
+            *ours = theirs.clone();
+        }
+    }
+
+    /// The same of all of them.
+    pub fn share_all(&mut self, other: &Table) {
+        for key in other.services.keys() {
+            self.share(key, other);
+        }
+    }
 }
 
 /// A service and its destinations.
@@ -64,4 +84,14 @@ pub enum TableOp {
     EditDest(ServiceKey, SocketAddr, Destination),
     /// Delete a destination.
     DelDest(ServiceKey, SocketAddr),
+}
+
+impl TableOp {
+    /// The service that it changes.
+    pub fn service(&self) -> &ServiceKey {
+        match self {
+            TableOp::AddService(key, _) | TableOp::EditService(key, _) | TableOp::DelService(key) => key,
+            TableOp::AddDest(key, ..) | TableOp::EditDest(key, ..) | TableOp::DelDest(key, _) => key,
+        }
+    }
 }

@@ -10,6 +10,7 @@
 pub mod orders;
 pub mod resolve;
 
+use crate::net::TransportProtocol;
 use crate::plan::lvs::{RealServer, ServiceKey, VirtualServer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -42,6 +43,21 @@ pub struct Override {
     /// When it ends by itself.
     #[serde(default)]
     pub until: Option<Wall>,
+    /// The group whose virtual server is meant. It has this name and the protocol of the service that is named,
+    /// whatever addresses the configuration gives to it meanwhile.
+    #[serde(default)]
+    pub group: Option<String>,
+}
+
+impl Override {
+    /// Is `plan` a virtual server that it is about?
+    pub fn is_about(&self, plan: &VirtualServer) -> bool {
+        let Some(service) = self.hand.service() else { return true };
+        match &self.group {
+            Some(group) => plan.group() == Some(group) && plan.protocol() == service.protocol(),
+            None => plan.known_as().any(|key| key == service),
+        }
+    }
 }
 
 /// What can be said.
@@ -73,6 +89,16 @@ pub enum Hand {
         /// The set's name.
         set: String,
     },
+}
+
+impl Hand {
+    /// One of the services of the virtual server that is meant; none for all of them.
+    pub fn service(&self) -> Option<&ServiceKey> {
+        match self {
+            Hand::Drain { service, .. } => service.as_ref(),
+            Hand::Weight { service, .. } | Hand::Set { service, .. } => Some(service),
+        }
+    }
 }
 
 /// A real server as people name it.
@@ -135,6 +161,8 @@ pub struct Traffic {
     drains: BTreeMap<IpAddr, Vec<usize>>,
     weights: BTreeMap<SocketAddr, Vec<usize>>,
     sets: BTreeMap<ServiceKey, usize>,
+    /// By the group and its protocol.
+    sets_of_groups: BTreeMap<(String, Option<TransportProtocol>), usize>,
 }
 
 impl Traffic {
@@ -147,7 +175,10 @@ impl Traffic {
             match &over.hand {
                 Hand::Drain { server, .. } => traffic.drains.entry(server.address).or_default().push(index),
                 Hand::Weight { endpoint, .. } => traffic.weights.entry(*endpoint).or_default().push(index),
-                Hand::Set { service, .. } => drop(traffic.sets.insert(*service, index)),
+                Hand::Set { service, .. } => drop(match &over.group {
+                    Some(group) => traffic.sets_of_groups.insert((group.clone(), service.protocol()), index),
+                    None => traffic.sets.insert(*service, index),
+                }),
             }
         }
         traffic
@@ -188,9 +219,7 @@ impl Traffic {
     pub fn drained(&self, plan: &VirtualServer, endpoint: &SocketAddr) -> Option<&Override> {
         let found = self.drains.get(&endpoint.ip())?.iter().map(|index| &self.overrides.0[*index]); // indices of new()
         found.into_iter().find(|over| match &over.hand {
-            Hand::Drain { service, server } => {
-                server.names(endpoint) && service.is_none_or(|service| plan.keys.contains(&service))
-            }
+            Hand::Drain { server, .. } => server.names(endpoint) && over.is_about(plan),
             Hand::Weight { .. } | Hand::Set { .. } => false,
         })
     }
@@ -199,7 +228,7 @@ impl Traffic {
     pub fn weighed(&self, plan: &VirtualServer, endpoint: &SocketAddr) -> Option<&Override> {
         let found = self.weights.get(endpoint)?.iter().map(|index| &self.overrides.0[*index]); // indices of new()
         found.rev().find(|over| match &over.hand {
-            Hand::Weight { service, .. } => plan.keys.contains(service),
+            Hand::Weight { .. } => over.is_about(plan),
             Hand::Drain { .. } | Hand::Set { .. } => false,
         })
     }
@@ -208,9 +237,12 @@ impl Traffic {
     /// more is none: a reload that renames a set must not take all servers out.
     pub fn set<'a>(&'a self, plan: &'a VirtualServer) -> Option<&'a str> {
         let exists = |name: &&str| plan.real_servers.iter().any(|server| server.set.as_deref() == Some(name));
-        let by_hand =
-            plan.keys.iter().find_map(|key| self.sets.get(key)).map(|index| &self.overrides.0[*index].hand);
-        let by_hand = match by_hand {
+        let of_group = || {
+            let group = plan.group().filter(|_| !self.sets_of_groups.is_empty())?;
+            self.sets_of_groups.get(&(group.to_owned(), plan.protocol()))
+        };
+        let by_key = || plan.known_as().find_map(|key| self.sets.get(key));
+        let by_hand = match of_group().or_else(by_key).map(|index| &self.overrides.0[*index].hand) {
             Some(Hand::Set { set, .. }) => Some(set.as_str()).filter(exists),
             _ => None,
         };

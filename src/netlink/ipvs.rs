@@ -11,6 +11,7 @@ use super::socket::NetlinkError;
 pub use crate::lvs::sync::SyncDaemon;
 use crate::lvs::table::{Service, ServiceSettings, Table, TableOp};
 use crate::plan::lvs::{ServiceKey, SyncRole, SyncSettings, Timeouts};
+use std::sync::Arc;
 
 /// A door to the IPVS table of the network namespace of the thread that opened it. Blocking.
 ///
@@ -83,11 +84,7 @@ impl Ipvs {
 
     /// The table without counters, for comparing.
     pub fn dump(&mut self) -> Result<Table, NetlinkError> {
-        let services = self.list()?.into_iter().map(|entry| {
-            let destinations = entry.destinations.into_iter().map(|dest| (dest.endpoint, dest.destination));
-            (entry.key, Service { settings: entry.settings, destinations: destinations.collect() })
-        });
-        Ok(Table { services: services.collect() })
+        self.again_if_reloaded(Ipvs::dump_once)
     }
 
     /// The table with counters, sorted by key.
@@ -202,6 +199,21 @@ impl Ipvs {
         self.netlink.socket.dump_as(&request, "cannot list the IPVS services", decode)
     }
 
+    /// A service after the other: one that looks often keeps no room for counters that it drops.
+    fn dump_once(&mut self) -> Result<Table, NetlinkError> {
+        let mut table = Table::default();
+        for codec::ServiceRecord { key, settings, .. } in self.services_once()? {
+            let destinations = match self.destinations(&key) {
+                // Deleted by somebody else since it was listed.
+                Err(error) if error.errno == libc::ESRCH => continue,
+                destinations => destinations?.into_iter().map(|dest| (dest.endpoint, dest.destination)),
+            };
+            let service = Service { settings, destinations: destinations.collect() };
+            table.services.insert(key, Arc::new(service));
+        }
+        Ok(table)
+    }
+
     fn list_once(&mut self) -> Result<Vec<ServiceEntry>, NetlinkError> {
         let mut entries = Vec::new();
         for codec::ServiceRecord { key, settings, flags, stats } in self.services_once()? {
@@ -223,7 +235,8 @@ impl Ipvs {
     fn apply_once(&mut self, ops: &[TableOp]) -> Vec<Result<(), NetlinkError>> {
         let requests = ops.iter().map(|op| codec::encode(self.netlink.family, op)).collect();
         let describe = |index| ops.get(index).map(describe).unwrap_or_default();
-        self.netlink.socket.batch(requests, describe)
+        // No change of the table can be interrupted.
+        self.netlink.socket.batch_of_few_words(requests, describe)
     }
 
     /// ENOENT from a request that names nothing but the family means that the family's number is not known (any

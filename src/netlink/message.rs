@@ -190,6 +190,11 @@ impl Request {
         self.bytes.get(HEADER..).unwrap_or(&[])
     }
 
+    /// Octets of the message so far.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The finished message.
     pub fn finish(mut self, sequence: u32, extra_flags: u16) -> Vec<u8> {
         let length = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);

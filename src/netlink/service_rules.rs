@@ -9,12 +9,14 @@ use super::nftables as nft;
 use super::socket::{NetlinkError, NetlinkSocket};
 use crate::net::AddressFamily;
 use crate::plan::lvs::{Marked, ServiceKey, ServiceRules, Translated};
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// What the table's comment begins with, and what follows when there is something to put back.
 const COMMENT: &str = "made by holdfast for IPVS";
 const CONNTRACK_WAS: &str = ", net.ipv4.vs.conntrack was ";
 
+const NFT_MSG_GETRULE: u16 = 7;
 const NFTA_SET_FLAGS: u16 = 3;
 const NFTA_SET_DATA_TYPE: u16 = 6;
 const NFTA_SET_DATA_LEN: u16 = 7;
@@ -49,6 +51,8 @@ const NAT_SOURCE: u32 = 0;
 pub struct Found {
     /// It is there for this many families.
     pub ours: usize,
+    /// So many rules are in it.
+    pub rules: usize,
     /// One is there that we did not make.
     pub foreign: bool,
     /// What `net.ipv4.vs.conntrack` was before we set it.
@@ -82,6 +86,7 @@ impl RulesSocket {
             match answers.iter().find_map(|answer| comment(&answer.payload)) {
                 Some(comment) => {
                     found.ours += 1;
+                    found.rules += self.count(family, table)?;
                     let was = comment.split_once(CONNTRACK_WAS).map(|(_, was)| was.to_owned());
                     found.conntrack_was = found.conntrack_was.or(was);
                 }
@@ -91,6 +96,15 @@ impl RulesSocket {
         Ok(found)
     }
 
+    fn count(&mut self, family: AddressFamily, table: &str) -> Result<usize, NetlinkError> {
+        let kind = nft::NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE;
+        let mut request = Request::new(kind, 0, &[number(family), 0, 0, 0]);
+        request.text(nft::TABLE, table);
+        let rules =
+            self.socket.dump(&request, &format!("cannot look at the rules of the nftables table {table}"))?;
+        Ok(rules.len())
+    }
+
     /// Replace our tables; one with nothing to do goes. `conntrack_was` is kept in them.
     pub fn replace(&mut self, rules: &ServiceRules, conntrack_was: Option<&str>) -> Result<(), NetlinkError> {
         let batch = encode(rules, conntrack_was);
@@ -98,13 +112,11 @@ impl RulesSocket {
     }
 }
 
-/// How many families have something to do.
-pub fn families(rules: &ServiceRules) -> usize {
-    let has = |family: &AddressFamily| {
-        rules.marked.iter().any(|marked| AddressFamily::of(marked.address) == *family)
-            || rules.translated.iter().any(|it| it.service.family() == *family)
-    };
-    [AddressFamily::V4, AddressFamily::V6].iter().filter(|family| has(family)).count()
+/// How many rules they are: one for each set or map, for marks one in each of two chains.
+pub fn count(rules: &ServiceRules) -> usize {
+    let marked = rules.marked.iter().map(|it| (AddressFamily::of(it.address), it.port == 0));
+    let translated = rules.translated.iter().map(|it| (it.service.family(), shape(it), it.source.is_some()));
+    2 * marked.collect::<HashSet<_>>().len() + translated.collect::<HashSet<_>>().len()
 }
 
 /// Our comment on a table; `None` for somebody else's.
@@ -139,7 +151,7 @@ fn encode(rules: &ServiceRules, conntrack_was: Option<&str>) -> Vec<Request> {
 const CREATE: u16 = libc::NLM_F_CREATE as u16;
 
 /// What a key is made of, in order.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Part {
     Protocol,
     /// Where the connection was going at first: the virtual address.
@@ -457,7 +469,7 @@ mod tests {
     #[test]
     fn nothing_to_do_removes_both_tables() {
         assert_eq!(encode(&ServiceRules::default(), None).len(), 6);
-        assert_eq!(families(&ServiceRules::default()), 0);
+        assert_eq!(count(&ServiceRules::default()), 0);
     }
 
     #[test]
@@ -467,6 +479,6 @@ mod tests {
         let rules = ServiceRules { translated: vec![of(80), of(443)], ..ServiceRules::default() };
         // Bracket, make and delete, table, chain, set, elements, rule; make and delete; bracket.
         assert_eq!(encode(&rules, Some("0")).len(), 1 + 2 + 5 + 2 + 1);
-        assert_eq!(families(&rules), 1);
+        assert_eq!(count(&rules), 1);
     }
 }

@@ -95,6 +95,24 @@ pub(super) enum Failure {
 /// The kernel's judgement of a request: done, or an errno with its words.
 pub(super) type Verdict = Result<(), (i32, Option<String>)>;
 
+/// Which requests of a batch the kernel acknowledges when it has performed them. What it refuses, it always says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Acknowledged {
+    Each,
+    Last,
+}
+
+impl Acknowledged {
+    /// What became of a request of which the kernel says nothing.
+    fn unsaid(self) -> Verdict {
+        match self {
+            // The one verdict that it keeps to itself: the request was interrupted.
+            Acknowledged::Each => Err((libc::EINTR, None)),
+            Acknowledged::Last => Ok(()),
+        }
+    }
+}
+
 impl NetlinkSocket {
     /// Open for a netlink protocol (`libc::NETLINK_ROUTE`, `libc::NETLINK_GENERIC`).
     pub fn open(protocol: i32) -> Result<NetlinkSocket, NetlinkError> {
@@ -173,6 +191,25 @@ impl NetlinkSocket {
         requests: Vec<Request>,
         context: impl Fn(usize) -> String,
     ) -> Vec<Result<(), NetlinkError>> {
+        self.batch_with(requests, Acknowledged::Each, context)
+    }
+
+    /// The same, for requests of which the kernel keeps no verdict to itself: it says which are refused, and of each send
+    /// that the last is done. Each acknowledgement is a system call to read it, which costs as much as the change.
+    pub fn batch_of_few_words(
+        &mut self,
+        requests: Vec<Request>,
+        context: impl Fn(usize) -> String,
+    ) -> Vec<Result<(), NetlinkError>> {
+        self.batch_with(requests, Acknowledged::Last, context)
+    }
+
+    fn batch_with(
+        &mut self,
+        requests: Vec<Request>,
+        acknowledged_are: Acknowledged,
+        context: impl Fn(usize) -> String,
+    ) -> Vec<Result<(), NetlinkError>> {
         let total = requests.len();
         let mut results = Vec::with_capacity(total);
         let mut requests = requests.into_iter().peekable();
@@ -180,13 +217,21 @@ impl NetlinkSocket {
             let first = self.sequence.wrapping_add(1);
             let mut bytes = Vec::new();
             let mut count = 0;
-            while count < MAX_BATCH && bytes.len() < MAX_BATCH_OCTETS {
-                let Some(request) = requests.next() else { break };
-                bytes.extend(request.finish(self.next_sequence(), NLM_F_REQUEST | NLM_F_ACK));
+            while let Some(request) = requests.next() {
                 count += 1;
+                let full = count == MAX_BATCH || bytes.len() + request.size() >= MAX_BATCH_OCTETS;
+                let last = full || requests.peek().is_none();
+                let asks = last || acknowledged_are == Acknowledged::Each;
+                let acknowledge = if asks { NLM_F_ACK } else { 0 };
+                bytes.extend(request.finish(self.next_sequence(), NLM_F_REQUEST | acknowledge));
+                if last {
+                    break;
+                }
             }
             let mut acknowledged = vec![None; count];
-            let outcome = self.send(&bytes).and_then(|()| self.acknowledgements(first, &mut acknowledged));
+            let unsaid = acknowledged_are.unsaid();
+            let outcome =
+                self.send(&bytes).and_then(|()| self.acknowledgements(first, &unsaid, &mut acknowledged));
             for result in acknowledged {
                 let index = results.len();
                 results.push(match (result, &outcome) {
@@ -326,8 +371,13 @@ impl NetlinkSocket {
         }
     }
 
-    /// Read until every request from `first` on has its verdict.
-    fn acknowledgements(&mut self, first: u32, results: &mut [Option<Verdict>]) -> Result<(), Failure> {
+    /// Read until every request from `first` on has its verdict: `unsaid` where a later one has its own before.
+    fn acknowledgements(
+        &mut self,
+        first: u32,
+        unsaid: &Verdict,
+        results: &mut [Option<Verdict>],
+    ) -> Result<(), Failure> {
         let mut missing = results.len();
         while missing > 0 {
             self.receive()?;
@@ -339,9 +389,9 @@ impl NetlinkSocket {
                 {
                     *slot = Some(verdict(&message)?);
                     missing -= 1;
-                    // Verdicts come in order. The kernel keeps one to itself: that a request was interrupted.
+                    // Verdicts come in order.
                     for skipped in results.iter_mut().take(index).filter(|slot| slot.is_none()) {
-                        *skipped = Some(Err((libc::EINTR, None)));
+                        *skipped = Some(unsaid.clone());
                         missing -= 1;
                     }
                 }

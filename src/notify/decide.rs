@@ -6,11 +6,12 @@ use super::words::{server_label, service_label};
 use crate::link::news::{News, Standing};
 use crate::plan::lvs::ServiceKey;
 use crate::plan::notify::{
-    FifoPlan, GroupHooks, InstanceHooks, Listens, NotifyPlan, ServerHooks, ServiceHooks, StateScripts,
+    FifoPlan, GroupHooks, InstanceHooks, Known, Listens, NotifyPlan, ServerHooks, ServiceHooks, StateScripts,
 };
 use crate::plan::scripts::CommandPlan;
+use crate::plan::vrrp::RouterKey;
 use crate::vrrp::State;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 /// What is to be done about one piece of news.
@@ -38,6 +39,8 @@ pub struct Notifier {
     mailed: BTreeMap<Subject, &'static str>,
     /// The state of every instance and group that was heard of, with the priority.
     standing: BTreeMap<Subject, (Standing, u8)>,
+    /// The instances of the last plan that told states.
+    known: Known,
     planned: bool,
 }
 
@@ -73,7 +76,12 @@ impl Notifier {
         self.fifos = plan.fifos.iter().map(|FifoPlan { listens, .. }| *listens).collect();
         self.mail = plan.mail.as_ref().map(|mail| Defaults { faults: mail.faults, servers: mail.servers });
         let reload = std::mem::replace(&mut self.planned, true);
-        if !reload || !plan.states_on_reload {
+        if !plan.states_on_reload {
+            self.known = Known::default();
+            return Vec::new();
+        }
+        self.rename(&plan.known);
+        if !reload {
             return Vec::new();
         }
         let lines = self.standing.iter().map(|(subject, (standing, priority))| match subject {
@@ -82,6 +90,24 @@ impl Notifier {
             Subject::Service(_) | Subject::Server(..) => Vec::new(), // only instances and groups stand there
         });
         lines.map(|line| (Listens::Vrrp, line)).collect()
+    }
+
+    /// What stands is told under the names of today; of what left, its end alone is told.
+    fn rename(&mut self, known: &Known) {
+        let before = std::mem::replace(&mut self.known, known.clone()).instances;
+        let before: HashMap<&RouterKey, &String> = before.iter().map(|(name, key)| (key, name)).collect();
+        let standing = std::mem::take(&mut self.standing);
+        let stood = |subject: Subject| standing.get(&subject).copied();
+        for (name, key) in &known.instances {
+            // The last plan may not have asked for this.
+            let then = if before.is_empty() { Some(name) } else { before.get(key).copied() };
+            let found = then.and_then(|then| stood(Subject::Instance(then.clone())));
+            self.standing.extend(found.map(|found| (Subject::Instance(name.clone()), found)));
+        }
+        for name in &known.groups {
+            let found = stood(Subject::Group(name.clone()));
+            self.standing.extend(found.map(|found| (Subject::Group(name.clone()), found)));
+        }
     }
 
     /// Decides.

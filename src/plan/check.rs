@@ -1,9 +1,9 @@
 //! One health check: what to ask, when, and what counts as an answer.
 
-use super::exact;
 use super::scripts::{CommandPlan, Unrunnable};
 use super::search::SearchPlan;
 use super::track::{TrackerKey, TrackerKind};
+use super::{brief, exact, is_default};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -16,6 +16,7 @@ pub struct CheckerPlan {
     /// What is asked, of whom and when; shared with those who ask it and those who keep the answer.
     pub question: Arc<Question>,
     /// `alpha`: down until the first success; without it the server counts as up until a check fails.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub alpha: bool,
 }
 
@@ -86,6 +87,19 @@ pub struct TlsOptions {
     pub certificate: Option<String>,
     /// `key` of the `SSL` block; in the certificate's file when `None`.
     pub key: Option<String>,
+    /// `password` of the `SSL` block: opens the key.
+    pub password: Option<Password>,
+}
+
+/// What nobody is to read in a log.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Password(pub String);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(hidden)")
+    }
 }
 
 /// `TCP_CHECK` with `send` or `expect`.
@@ -231,12 +245,16 @@ pub struct Target {
     /// Address and port (the port is unused by ping).
     pub endpoint: SocketAddr,
     /// Local address, any when `None` (`bindto`).
+    #[serde(default, skip_serializing_if = "is_default")]
     pub bind_address: Option<IpAddr>,
     /// Local port, any when 0 (`bind_port`).
+    #[serde(default, skip_serializing_if = "is_default")]
     pub bind_port: u16,
     /// Packet mark, none when 0.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub fwmark: u32,
     /// Leave through this interface (`bind_if`).
+    #[serde(default, skip_serializing_if = "is_default")]
     pub bind_interface: Option<Box<str>>,
 }
 
@@ -251,21 +269,27 @@ impl Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Schedule {
     /// Time between checks.
+    #[serde(with = "brief")]
     pub delay_loop: Duration,
     /// Limit on the connect and on each read or write step.
+    #[serde(with = "brief")]
     pub connect_timeout: Duration,
     /// Failures tolerated after the first one, before the server counts as down.
     pub retry: u32,
     /// Time between those.
+    #[serde(with = "brief")]
     pub delay_before_retry: Duration,
     /// The first check runs after 1 s plus a random part of this.
+    #[serde(with = "brief")]
     pub warmup: Duration,
     /// `log_all_failures`: a line for each failure, not only where the state changes.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub log_failures: bool,
     /// `rise`: successes in a row before a server that is down counts as up; at least 1.
     pub rise: u32,
     /// `fall`: failures in a row before a server counts as down, from the first check on. 0: as keepalived, one before the
     /// first verdict, then one more than `retry`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub fall: u32,
 }
 

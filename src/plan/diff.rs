@@ -17,6 +17,7 @@ use crate::net::IpCidr;
 use crate::plan::Plans;
 use crate::plan::check::Question;
 use crate::plan::lvs::ServiceKey;
+use crate::plan::marks;
 use crate::plan::vrrp::{RouterKey, VirtualAddress};
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -309,6 +310,8 @@ impl Change {
 
 /// The consequences of a reload from `old` to `new`, the heaviest first; empty if there are none.
 pub fn diff(old: &Plans, new: &Plans) -> Vec<Change> {
+    let kept = marks::kept(&old.lvs, new);
+    let new = kept.as_ref().unwrap_or(new);
     let mut changes = Vec::new();
     roles(old, new, &mut changes);
     vrrp::compare(&old.vrrp, &new.vrrp, &mut changes);

@@ -2,7 +2,7 @@
 
 use crate::net::{AddressFamily, TransportProtocol};
 use crate::plan::check::CheckerPlan;
-use crate::plan::{Generation, exact};
+use crate::plan::{Generation, brief, exact, is_default};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -24,6 +24,8 @@ pub struct LvsPlan {
     pub init_notifies: bool,
     /// What is set in the kernel beside services.
     pub kernel: KernelSettings,
+    /// No script, FIFO or mail tells of servers: their changes are logged, and no news.
+    pub untold: bool,
 }
 
 impl LvsPlan {
@@ -84,6 +86,22 @@ impl ServiceKey {
             ServiceKey::FwMark { family, .. } => *family,
         }
     }
+
+    /// Transport protocol; none for a mark.
+    pub const fn protocol(&self) -> Option<TransportProtocol> {
+        match self {
+            ServiceKey::Endpoint { protocol, .. } => Some(*protocol),
+            ServiceKey::FwMark { .. } => None,
+        }
+    }
+
+    /// The virtual port; 0 for a mark, which has none.
+    pub const fn port(&self) -> u16 {
+        match self {
+            ServiceKey::Endpoint { port, .. } => *port,
+            ServiceKey::FwMark { .. } => 0,
+        }
+    }
 }
 
 impl fmt::Display for ServiceKey {
@@ -107,6 +125,19 @@ pub enum ForwardingMethod {
     DirectRouting,
     /// TUN.
     Tunnel(TunnelKind),
+}
+
+impl ForwardingMethod {
+    /// Where the kernel's destination for `server` stands in the table of `service`. Packets that are not translated keep
+    /// the service's port, and the destination has it too, as keepalived writes it.
+    pub const fn destination(&self, server: SocketAddr, service: &ServiceKey) -> SocketAddr {
+        match self {
+            ForwardingMethod::Masquerade => server,
+            ForwardingMethod::DirectRouting | ForwardingMethod::Tunnel(_) => {
+                SocketAddr::new(server.ip(), service.port())
+            }
+        }
+    }
 }
 
 /// Encapsulation of a tunnelled destination.
@@ -231,6 +262,9 @@ pub struct VirtualServer {
     pub active_set: Option<String>,
     /// `min_alive`: so many servers stay in service even when their checks fail; 0 for none.
     pub min_alive: u32,
+    /// With `nftables_ipvs`: the addresses that the first key, a mark of ours, stands for.
+    #[serde(default, deserialize_with = "exact")]
+    pub marked: Vec<ServiceKey>,
 }
 
 impl VirtualServer {
@@ -253,7 +287,23 @@ impl VirtualServer {
             ha_suspend: false,
             active_set: None,
             min_alive: 0,
+            marked: Vec::new(),
         }
+    }
+
+    /// The services as people know them: a mark of ours, which another configuration may give to others, is no name.
+    pub fn known_as(&self) -> impl Iterator<Item = &ServiceKey> {
+        self.marked.iter().chain(self.keys.iter().skip(usize::from(!self.marked.is_empty())))
+    }
+
+    /// The group whose virtual server this is.
+    pub fn group(&self) -> Option<&str> {
+        self.name.strip_prefix("group ")
+    }
+
+    /// Its transport protocol; none where there are marks alone.
+    pub fn protocol(&self) -> Option<TransportProtocol> {
+        self.known_as().find_map(ServiceKey::protocol)
     }
 
     /// Do its checks rest when this node has the addresses `held`? As keepalived: those of marks never do.
@@ -280,24 +330,29 @@ pub struct SorryServer {
 /// One `real_server`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RealServer {
-    /// Address and port as the kernel sees them.
+    /// Address and port; what the kernel has of it is [`ForwardingMethod::destination`].
     pub endpoint: SocketAddr,
     /// Configured weight, 0 to 2147483647.
     pub weight: u32,
     /// Forwarding.
     pub forwarding: ForwardingMethod,
     /// On failure keep the destination with weight 0 instead of removing it.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub inhibit_on_failure: bool,
     /// Upper connection threshold, 0 for none.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub upper_threshold: u32,
     /// Lower connection threshold, 0 for none.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub lower_threshold: u32,
     /// Its checks; a server without any is always up.
     #[serde(deserialize_with = "exact")]
     pub checkers: Vec<CheckerPlan>,
     /// `set`: the set of servers that it belongs to. There may be a million servers.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub set: Option<Box<str>>,
     /// `slow_start`: how long the weight takes to grow once the server is back; zero for at once.
+    #[serde(default, skip_serializing_if = "is_default", with = "brief")]
     pub slow_start: Duration,
 }
 

@@ -5,6 +5,7 @@ pub mod bfd;
 pub mod check;
 pub mod diff;
 pub mod lvs;
+pub mod marks;
 pub mod notify;
 pub mod process;
 pub mod route;
@@ -50,6 +51,27 @@ impl Plans {
 /// servers have one check, most checks one url.
 pub(crate) fn exact<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
     Box::<[T]>::deserialize(from).map(<[T]>::into_vec)
+}
+
+/// Is it what is taken where nothing is written? There may be a million servers, and most say little of themselves.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// A span as `[seconds, nanoseconds]`, a third of serde's own form.
+pub(crate) mod brief {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::time::Duration;
+
+    pub(crate) fn serialize<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        (span.as_secs(), span.subsec_nanos()).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let (seconds, nanoseconds) = <(u64, u32)>::deserialize(from)?;
+        // What is carried over from the nanoseconds may not fit.
+        Ok(Duration::from_secs(seconds).saturating_add(Duration::from_nanos(nanoseconds.into())))
+    }
 }
 
 /// Daemon-wide settings.

@@ -2,6 +2,7 @@
 
 use crate::plan::lvs::ServiceKey;
 use crate::plan::scripts::{AccountName, CommandPlan, Identity};
+use crate::plan::vrrp::{RouterKey, VrrpPlan};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,6 +25,17 @@ pub struct NotifyPlan {
     pub router_id: Option<String>,
     /// `fifo_write_vrrp_states_on_reload`.
     pub states_on_reload: bool,
+    /// Whose states those are; empty without it.
+    pub known: Known,
+}
+
+/// The instances and groups of a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// Each instance's name, and what tells it from others whatever its name is.
+    pub instances: Vec<(String, RouterKey)>,
+    /// The groups' names.
+    pub groups: Vec<String>,
 }
 
 /// A named pipe that gets a line for each event.
@@ -175,21 +187,53 @@ pub struct MailPlan {
 }
 
 impl NotifyPlan {
+    /// Notes whose states a reload is to tell, if it is.
+    pub fn know(&mut self, plan: &VrrpPlan) {
+        if self.states_on_reload {
+            let instances = plan.routers.iter().map(|router| (router.name.clone(), router.key.clone()));
+            let groups = plan.groups.iter().map(|group| group.name.clone());
+            self.known = Known { instances: instances.collect(), groups: groups.collect() };
+        }
+    }
+
     /// Is there anybody to tell?
     pub fn has_work(&self) -> bool {
-        let NotifyPlan { fifos, instances, groups, services, mail, router_id: _, states_on_reload: _ } = self;
-        let servers = services.iter().any(|service| {
+        let NotifyPlan {
+            fifos,
+            instances,
+            groups,
+            services: _,
+            mail,
+            router_id: _,
+            states_on_reload: _,
+            known: _,
+        } = self;
+        let others = !fifos.is_empty() || !instances.is_empty() || !groups.is_empty() || mail.is_some();
+        others || self.tells_of_servers()
+    }
+
+    /// Is somebody told of virtual and real servers?
+    pub fn tells_of_servers(&self) -> bool {
+        let servers = self.services.iter().any(|service| {
             service.up.is_some()
                 || service.down.is_some()
                 || service.servers.iter().any(|server| server.up.is_some() || server.down.is_some())
         });
-        !fifos.is_empty() || !instances.is_empty() || !groups.is_empty() || servers || mail.is_some()
+        servers || self.mail.is_some() || self.fifos.iter().any(|fifo| fifo.listens != Listens::Vrrp)
     }
 
     /// Every command, to look its account up and to check its program.
     pub fn commands_mut(&mut self) -> impl Iterator<Item = &mut CommandPlan> {
-        let NotifyPlan { fifos, instances, groups, services, mail: _, router_id: _, states_on_reload: _ } =
-            self;
+        let NotifyPlan {
+            fifos,
+            instances,
+            groups,
+            services,
+            mail: _,
+            router_id: _,
+            states_on_reload: _,
+            known: _,
+        } = self;
         let fifos = fifos.iter_mut().filter_map(|fifo| fifo.script.as_mut());
         let instances = instances.iter_mut().flat_map(|instance| {
             let deleted = instance.deleted.as_mut().and_then(Option::as_mut);

@@ -12,6 +12,8 @@ pub struct ServiceRules {
     pub table: String,
     /// Priority of the chain that marks what comes in (`nftables_ipvs_priority`).
     pub priority: i32,
+    /// Where the numbers of marks of ours begin (`nftables_ipvs_start_fwmark`).
+    pub first_mark: u32,
     /// Count what the rules match (`nftables_counters`)?
     pub counters: bool,
     /// Packets that get a mark.
@@ -32,6 +34,8 @@ impl Default for ServiceRules {
         ServiceRules {
             table: "holdfast_ipvs".into(),
             priority: -1,
+            // As in keepalived.
+            first_mark: 1000,
             counters: false,
             marked: Vec::new(),
             translated: Vec::new(),

@@ -16,8 +16,8 @@ pub struct WirePolicy {
     pub old_checksum: OldChecksum,
     /// The owner of the addresses does not listen (`owner_ignore_adverts`).
     pub owner_ignores: bool,
-    /// `unicast_fault_no_peer` without a peer: FAULT for as long as the configuration says so.
-    pub lacks_peers: bool,
+    /// FAULT for as long as the configuration says so, and why.
+    pub unfit: Option<Unfit>,
     /// `auth_hmac`.
     pub hmac: Option<HmacPolicy>,
 }
@@ -30,8 +30,33 @@ impl Default for WirePolicy {
             peer_limits: Vec::new(),
             old_checksum: OldChecksum::Detect,
             owner_ignores: false,
-            lacks_peers: false,
+            unfit: None,
             hmac: None,
+        }
+    }
+}
+
+/// What the configuration lacks, so that an instance stays in FAULT, and its sync group with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unfit {
+    /// `unicast_fault_no_peer` without a peer, as in keepalived.
+    NoPeer,
+    /// No line of `unicast_peer` can be used: nobody would hear it by multicast.
+    NoUsablePeer,
+    /// `use_ipvlan` without an address over IPv4, as in keepalived: it shares the MAC address of its base.
+    NoAddress,
+    /// `auth_hmac` cannot sign.
+    NoKey,
+}
+
+impl Unfit {
+    /// A sentence.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Unfit::NoPeer => "no unicast peer is configured (unicast_fault_no_peer)",
+            Unfit::NoUsablePeer => "no line of unicast_peer can be used",
+            Unfit::NoAddress => "use_ipvlan has no address",
+            Unfit::NoKey => "auth_hmac has no key to sign with",
         }
     }
 }

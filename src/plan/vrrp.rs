@@ -4,7 +4,7 @@ use crate::net::{AddressFamily, IpCidr, Priority, VirtualRouterId};
 use crate::plan::Generation;
 use crate::plan::route::Item;
 pub use crate::plan::track::TrackedObject;
-pub use crate::plan::transport::{HmacKey, HmacMode, HmacPolicy, OldChecksum, PeerLimits, WirePolicy};
+pub use crate::plan::transport::{HmacKey, HmacMode, HmacPolicy, OldChecksum, PeerLimits, Unfit, WirePolicy};
 pub use crate::plan::vmac::{FilterSettings, VirtualLinkKind, VirtualLinkPlan};
 use crate::time::Interval;
 use serde::{Deserialize, Serialize};
@@ -109,9 +109,10 @@ pub struct SyncGroupPlan {
     pub name: String,
     /// Its members, in the order written; each is a router of the plan and in one group only.
     pub members: Vec<RouterKey>,
-    /// Interfaces that count for every member.
+    /// Interfaces that count for every member that has no line of its own for them.
     pub track_interfaces: Vec<TrackedInterface>,
-    /// Scripts, files, processes and BFD sessions that count for every member.
+    /// Scripts, files, processes and BFD sessions that count for every member: all but the last only where the member has
+    /// no line of its own for them.
     pub trackers: Vec<TrackedObject>,
 }
 

@@ -35,6 +35,7 @@ pub fn snapshot<'a>(
             .map(|(index, plan)| virtual_server(director, checks, index, plan, output, clocks))
             .collect(),
         table_latency: None,
+        table: None,
         overrides: traffic::overrides(director, clocks.wall),
     }
 }

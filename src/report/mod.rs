@@ -200,6 +200,33 @@ pub struct RouterStatus {
     /// A Master that hands over: resigned, its addresses still there.
     #[serde(default)]
     pub hands_over: bool,
+    /// Its `unicast_src_ip`, where no interface has it: it does not hear its peers.
+    #[serde(default)]
+    pub missing_source: Option<IpAddr>,
+    /// Who on the wire does not go together with it, now.
+    #[serde(default)]
+    pub at_odds: Vec<AtOddsStatus>,
+}
+
+/// Somebody whose advertisements are refused, or differ, or who is a second Master; for as long as it speaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtOddsStatus {
+    /// Who.
+    pub from: IpAddr,
+    /// The counter that has its packets, such as `discard_auth_mismatch`.
+    pub counter: String,
+    /// What is the matter, a sentence about it.
+    pub what: String,
+    /// What it means for the traffic.
+    pub meaning: String,
+    /// What to do.
+    pub advice: String,
+    /// Packets of it.
+    pub times: u64,
+    /// Seconds since the first of them.
+    pub for_seconds: u64,
+    /// Milliseconds since the last.
+    pub last_ms: u64,
 }
 
 /// A Master's claim script.
@@ -207,6 +234,9 @@ pub struct RouterStatus {
 pub struct ClaimStatus {
     /// Has it exited 0? The addresses wait for that.
     pub granted: bool,
+    /// Has it failed, and not succeeded since?
+    #[serde(default)]
+    pub has_failed: bool,
     /// Where it stands, a few words.
     pub words: String,
 }
@@ -220,6 +250,9 @@ pub struct MasterSeen {
     pub priority: Priority,
     /// Milliseconds until it is considered down.
     pub down_in_ms: u64,
+    /// The interval of its advertisements by which that is reckoned, in milliseconds.
+    #[serde(default)]
+    pub interval_ms: u64,
 }
 
 /// A route, a rule or a static address.
@@ -259,6 +292,18 @@ pub struct CheckerStatus {
     /// What is said of traffic by hand.
     #[serde(default)]
     pub overrides: Vec<OverrideStatus>,
+    /// Where the table is.
+    #[serde(default)]
+    pub table: Option<TableHome>,
+}
+
+/// The network namespace of the daemon's IPVS table: every namespace has a table of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableHome {
+    /// The file that leads there: `/run/netns/NAME`, or `/proc/PID/ns/net`.
+    pub path: String,
+    /// What tells it from others: the file's inode.
+    pub inode: u64,
 }
 
 /// From the moment a verdict was reached until the kernel had acknowledged what follows from it.

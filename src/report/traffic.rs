@@ -1,10 +1,13 @@
 //! What is said of traffic by hand, for people and programs.
 
+use super::TableHome;
 use crate::lvs::director::Director;
 use crate::lvs::traffic::orders::Touched;
+use crate::lvs::traffic::resolve::name;
 use crate::lvs::traffic::{Hand, Override, Traffic, Wall};
 use crate::plan::lvs::{LvsPlan, RealServer, ServiceKey, VirtualServer};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// One override.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,27 @@ pub struct OverrideStatus {
     pub concerns_something: bool,
 }
 
+impl OverrideStatus {
+    /// What it says. `span` writes the seconds that a ramp still takes.
+    pub fn words(&self, span: impl Fn(u64) -> String) -> String {
+        let place = self.virtual_server.as_deref().unwrap_or("every virtual server");
+        let mut words = match (&self.server, self.weight, &self.set) {
+            (Some(server), Some(weight), _) => match (self.ramp_seconds, self.weight_now) {
+                (Some(left), Some(now)) => {
+                    format!("{server} at {place}: weight {now}, {weight} in {}", span(left))
+                }
+                _ => format!("{server} at {place}: weight {weight}"),
+            },
+            (Some(server), None, _) => format!("{server} at {place}: drained"),
+            (None, _, set) => format!("{place}: set {} serves", set.as_deref().unwrap_or("?")),
+        };
+        if !self.concerns_something {
+            words += " (nothing in the configuration fits)";
+        }
+        words
+    }
+}
+
 /// What became of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrafficOutcome {
@@ -46,12 +70,23 @@ pub struct TrafficOutcome {
     pub overrides: Vec<OverrideStatus>,
     /// Why a restart would forget it, or the kernel's table does not follow.
     pub trouble: Vec<String>,
+    /// Where the table is.
+    #[serde(default)]
+    pub table: Option<TableHome>,
 }
 
 /// All overrides at `now`, in their order.
 pub fn overrides(director: &Director, now: Wall) -> Vec<OverrideStatus> {
     let traffic = director.traffic();
     traffic.overrides().0.iter().map(|over| one(director.plan(), traffic, over, now)).collect()
+}
+
+/// Those in force that `new` has no more, in words.
+pub fn ended(director: &Director, new: &Traffic) -> Vec<String> {
+    let kept: BTreeSet<u32> = new.overrides().0.iter().map(|over| over.number).collect();
+    let all = overrides(director, new.now()).into_iter();
+    let gone = all.filter(|over| !kept.contains(&over.number));
+    gone.map(|over| over.words(|seconds| format!("{seconds} s"))).collect()
 }
 
 fn one(plan: &LvsPlan, traffic: &Traffic, over: &Override, now: Wall) -> OverrideStatus {
@@ -69,33 +104,36 @@ fn one(plan: &LvsPlan, traffic: &Traffic, over: &Override, now: Wall) -> Overrid
         ends_in_seconds: over.until.map(seconds_to),
         concerns_something: false,
     };
-    let of = |service: &ServiceKey| plan.virtual_servers.iter().find(|server| server.keys.contains(service));
-    let name = |service: &ServiceKey| of(service).map_or(service.to_string(), |server| server.name.clone());
+    let of = over.hand.service().and_then(|_| plan.virtual_servers.iter().find(|plan| over.is_about(plan)));
+    let at = |service: &ServiceKey| match (of, &over.group) {
+        (Some(server), _) => name(plan, server),
+        (None, Some(group)) => format!("group {group}"),
+        (None, None) => service.to_string(),
+    };
     match &over.hand {
         Hand::Drain { service, server } => {
             status.kind = "drain".into();
-            status.virtual_server = service.as_ref().map(name);
+            status.virtual_server = service.as_ref().map(at);
             status.server = Some(server.to_string());
-            let at = |plan: &&VirtualServer| service.is_none_or(|service| plan.keys.contains(&service));
-            let mut servers = plan.virtual_servers.iter().filter(at).flat_map(|plan| &plan.real_servers);
+            let meant = plan.virtual_servers.iter().filter(|plan| over.is_about(plan));
+            let mut servers = meant.flat_map(|plan| &plan.real_servers);
             status.concerns_something = servers.any(|real| server.names(&real.endpoint));
         }
         Hand::Weight { service, endpoint, weight, ramp } => {
             status.kind = "weight".into();
-            status.virtual_server = Some(name(service));
+            status.virtual_server = Some(at(service));
             status.server = Some(endpoint.to_string());
             status.weight = Some(*weight);
             status.ramp_seconds = ramp.map(|ramp| seconds_to(ramp.end())).filter(|seconds| *seconds > 0);
-            let found = of(service).and_then(|plan| Some((plan, find(plan, endpoint)?)));
+            let found = of.and_then(|plan| Some((plan, find(plan, endpoint)?)));
             status.weight_now = found.and_then(|(plan, real)| traffic.weight(plan, real));
             status.concerns_something = found.is_some();
         }
         Hand::Set { service, set } => {
             status.kind = "set".into();
-            status.virtual_server = Some(name(service));
+            status.virtual_server = Some(at(service));
             status.set = Some(set.clone());
-            status.concerns_something =
-                of(service).is_some_and(|plan| traffic.set(plan) == Some(set.as_str()));
+            status.concerns_something = of.is_some_and(|plan| traffic.set(plan) == Some(set.as_str()));
         }
     }
     status
@@ -121,5 +159,46 @@ pub fn by_hand(traffic: &Traffic, plan: &VirtualServer, server: &RealServer) -> 
             Some(format!("by hand on its way to {weight}, configured {}", server.weight))
         }
         _ => Some(format!("by hand, configured {}", server.weight)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lvs::table::Table;
+    use crate::lvs::traffic::orders::{Order, decide};
+
+    #[test]
+    fn what_has_come_to_its_end_is_named() {
+        let key = ServiceKey::Endpoint {
+            protocol: crate::net::TransportProtocol::Tcp,
+            address: [192, 0, 2, 1].into(),
+            port: 80,
+        };
+        let server = RealServer {
+            endpoint: "10.0.0.1:80".parse().expect("an endpoint"),
+            weight: 1,
+            forwarding: crate::plan::lvs::ForwardingMethod::Masquerade,
+            inhibit_on_failure: false,
+            upper_threshold: 0,
+            lower_threshold: 0,
+            checkers: Vec::new(),
+            set: None,
+            slow_start: std::time::Duration::ZERO,
+        };
+        let web = VirtualServer::new("192.0.2.1 80".to_owned(), vec![key], vec![server]);
+        let plan = LvsPlan { virtual_servers: vec![web], ..LvsPlan::default() };
+        let mut director = Director::start(plan, &Table::default(), &mut Vec::new());
+        let order = Order::Drain {
+            server: "10.0.0.1:80".into(),
+            virtual_server: None,
+            until: Some(Wall(61_000)),
+            force: true,
+        };
+        let decided = decide(&director, &order, Wall(1_000)).expect("it may");
+        director.set_traffic(Traffic::new(decided.overrides, Wall(1_000)), &mut Vec::new());
+        let then = |at| ended(&director, &director.traffic().at(Wall(at)));
+        assert_eq!(then(60_999), [""; 0]);
+        assert_eq!(then(61_000), ["10.0.0.1:80 at every virtual server: drained"]);
     }
 }

@@ -1,17 +1,23 @@
 //! The vrrp core as a snapshot.
 
-use super::{AddressStatus, ClaimStatus, GroupStatus, MasterSeen, RouterStatus, RoutingStatus, VrrpStatus};
+use super::{
+    AddressStatus, AtOddsStatus, ClaimStatus, GroupStatus, MasterSeen, RouterStatus, RoutingStatus,
+    VrrpStatus,
+};
 use crate::time::Instant;
-use crate::vrrp::{AddressView, ClaimView, Core, Group, HandoverView, HeldView, Router, RouterId};
+use crate::vrrp::{
+    AddressView, AtOddsView, ClaimView, Core, Group, HandoverView, HeldView, Router, RouterId,
+};
 
 /// What the core knows at `now`.
 pub fn snapshot(core: &Core, now: Instant) -> VrrpStatus {
     VrrpStatus {
-        routers: core.routers().map(|router| router_status(router, now)).collect(),
+        routers: core.routers().map(|router| router_status(core, router, now)).collect(),
         statics: core.statics().map(routing_status).collect(),
         groups: core.groups().map(|group| group_status(core, group, now)).collect(),
         counters: [
             ("discarded_unknown_vrid".to_owned(), core.unknown_router_packets()),
+            ("heard_by_another_interface".to_owned(), core.copied_packets()),
             ("dropped_announcements".to_owned(), core.dropped_announcements()),
         ]
         .into(),
@@ -48,7 +54,7 @@ fn reason(router: &Router, now: Instant) -> String {
     }
 }
 
-fn router_status(router: &Router, now: Instant) -> RouterStatus {
+fn router_status(core: &Core, router: &Router, now: Instant) -> RouterStatus {
     let plan = router.plan();
     RouterStatus {
         name: plan.name.to_string(),
@@ -66,6 +72,7 @@ fn router_status(router: &Router, now: Instant) -> RouterStatus {
             address: active.address,
             priority: active.priority,
             down_in_ms: u64::try_from(down_at.saturating_duration_since(now).as_millis()).unwrap_or(u64::MAX),
+            interval_ms: u64::from(router.master_interval().centiseconds()) * 10,
         }),
         addresses: router.addresses().map(address_status).collect(),
         routing: router.routing().map(routing_status).collect(),
@@ -75,7 +82,16 @@ fn router_status(router: &Router, now: Instant) -> RouterStatus {
             .unwrap_or(u64::MAX),
         wants_master: router.wants_master(),
         hands_over: router.handover().is_some(),
+        missing_source: core.missing_source(router),
+        at_odds: router.at_odds(now).into_iter().map(|view| at_odds_status(view, now)).collect(),
     }
+}
+
+fn at_odds_status(view: AtOddsView, now: Instant) -> AtOddsStatus {
+    let AtOddsView { from, counter, what, meaning, advice, times, first, last } = view;
+    let for_seconds = now.saturating_duration_since(first).as_secs();
+    let last_ms = u64::try_from(now.saturating_duration_since(last).as_millis()).unwrap_or(u64::MAX);
+    AtOddsStatus { from, counter: counter.to_owned(), what, meaning, advice, times, for_seconds, last_ms }
 }
 
 fn claim_status(claim: ClaimView<'_>, now: Instant) -> ClaimStatus {
@@ -92,7 +108,7 @@ fn claim_status(claim: ClaimView<'_>, now: Instant) -> ClaimStatus {
             format!("WAITING for notify_claim: it has {}; again in {wait} s", failed.unwrap_or_default())
         }
     };
-    ClaimStatus { granted, words }
+    ClaimStatus { granted, has_failed: !granted && failures > 0, words }
 }
 
 fn routing_status(view: HeldView<'_>) -> RoutingStatus {

@@ -10,26 +10,26 @@ mod memory;
 mod outbox;
 mod programs;
 mod traffic;
+mod verdicts;
 
 use super::held_addresses::HeldAddresses;
 use super::ipvs_worker::{IpvsWorker, Opener, Report, open_kernel};
+use super::logging::together;
 use super::probe_io::streams::Streams;
 use super::scheduling::Scheduling;
 use super::{EXIT_STOPPED, probe_io};
 use crate::check::held::HeldVerdict;
 use crate::check::probe::words;
-use crate::check::{self, Action, CheckId, Checks, Verdict};
+use crate::check::{self, Action, CheckId, Checks};
 use crate::link::frame::{Decoder, FrameError};
-use crate::link::{FromChecker, News, ToChecker};
+use crate::link::{FromChecker, ToChecker};
 use crate::lvs::director::Director;
 use crate::lvs::notify;
-use crate::lvs::table::Service;
 use crate::netlink::NetlinkError;
-use crate::plan::check::{Question, WeightChange};
 use crate::plan::lvs::{LvsPlan, ServiceKey, VirtualServer};
 use crate::report::{self, CheckerStatus, ServerFilter};
 use crate::sys::clock::Stopwatch;
-use crate::sys::process::release_free_memory;
+use crate::sys::process::{release_free_memory, return_large_blocks, share_one_arena};
 use crate::time::Instant;
 use converse::Finished;
 use look::Looks;
@@ -47,15 +47,13 @@ use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tracing::{error, info, warn};
+use verdicts::{Unsettled, say};
 
 /// How long the last words ("stopped") may take to leave.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Reports of the table thread that may wait; it waits itself when there are more.
 const REPORTS: usize = 16;
-
-/// Changes of servers that may wait to be told: a table of 100,000 servers that all change at once.
-const MAX_NEWS: usize = 100_000;
 
 /// Ends of conversations that are looked at before the link is heard again.
 const ENDS_AT_ONCE: usize = 1000;
@@ -65,11 +63,13 @@ const LINK_READ: usize = 64 << 10;
 
 /// The role on the kernel's table; ends with the link or at `Stop`.
 pub fn run(link: UnixStream) -> ExitCode {
+    share_one_arena();
     run_with(link, Box::new(open_kernel))
 }
 
 /// The role on a table that `opener` opens (the kernel's, or a stand-in); ends with the link or at `Stop`.
 pub fn run_with(link: UnixStream, opener: Opener) -> ExitCode {
+    return_large_blocks();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(why) => return fail(&format!("no runtime: {why}")),
@@ -126,6 +126,10 @@ struct Role {
     reports: mpsc::Receiver<Report>,
     /// Watched from the first plan on that has a use for it.
     addresses: Option<HeldAddresses>,
+    decoder: Decoder,
+    /// What was read last.
+    buffer: Vec<u8>,
+    link_ended: bool,
     state: State,
 }
 
@@ -142,6 +146,9 @@ struct State {
     /// A plan that waits for that.
     first_plan: Option<LvsPlan>,
     worker: IpvsWorker,
+    unsettled: Unsettled,
+    /// Checks whose belief the supervisor does not hold yet.
+    unheld: BTreeSet<CheckId>,
     trouble: Option<String>,
     /// The addresses of this node; `None` while nobody asks, or they are not known: then all checks run.
     held: Option<BTreeSet<IpAddr>>,
@@ -182,6 +189,8 @@ impl Role {
             remembered: Vec::new(),
             first_plan: None,
             worker,
+            unsettled: Unsettled::default(),
+            unheld: BTreeSet::new(),
             trouble: None,
             held: None,
             unwatchable: false,
@@ -196,70 +205,89 @@ impl Role {
             stopping: false,
             farewell: None,
         };
-        Ok(Role { reader, finished, reports, addresses: None, state })
+        Ok(Role {
+            reader,
+            finished,
+            reports,
+            addresses: None,
+            decoder: Decoder::default(),
+            buffer: vec![0; LINK_READ],
+            link_ended: false,
+            state,
+        })
     }
 
     async fn live(mut self) -> Result<(), RoleError> {
-        let mut decoder = Decoder::default();
-        let mut buffer = vec![0; LINK_READ];
-        let mut link_ended = false;
         let timer_error = |error| RoleError::Io("timer", error);
         while self.state.farewell.is_none() {
             let state = &mut self.state;
             state.streams.wake_at(state.due()).map_err(timer_error)?;
             let happened = tokio::select! {
-                read = self.reader.read(&mut buffer), if !link_ended => Happened::Read(read),
+                read = self.reader.read(&mut self.buffer), if !self.link_ended => Happened::Read(read),
                 _ = state.outbox.writer.writable(), if state.outbox.waits() => Happened::Writable,
                 Some(finished) = self.finished.recv() => Happened::Finished(finished),
                 Some(report) = self.reports.recv() => Happened::Told(report),
                 change = changed(&mut self.addresses) => Happened::Addresses(change),
                 ready = state.streams.ready() => Happened::Streams(ready),
             };
-            state.look_at_the_clock();
-            match happened {
-                // An order given before still counts.
-                Happened::Read(Ok(0) | Err(_)) if state.stopping => link_ended = true,
-                Happened::Read(Ok(0) | Err(_)) => {
-                    info!("the supervisor is gone: checks end, the kernel's IPVS table stays as it is");
-                    return Ok(());
-                }
-                Happened::Read(Ok(count)) => {
-                    decoder.push(&buffer[..count]); // read() counts within the buffer
-                    while let Some(message) = decoder.message()? {
-                        state.hear(message);
-                    }
-                }
-                Happened::Writable => state.outbox.flush(),
-                Happened::Finished(finished) => {
-                    state.finished(finished);
-                    // What ended meanwhile, too: a turn of this loop costs more than they do.
-                    for _ in 0..ENDS_AT_ONCE {
-                        let Ok(another) = self.finished.try_recv() else { break };
-                        state.finished(another);
-                    }
-                }
-                Happened::Told(report) => state.told(report),
-                Happened::Addresses(Ok(addresses)) => state.hold(addresses),
-                Happened::Addresses(Err(error)) => {
-                    warn!("{error}; the checks of ha_suspend run all the time");
-                    (self.addresses, state.held, state.unwatchable) = (None, None, true);
-                    state.ask();
-                }
-                Happened::Streams(ready) => {
-                    let turned = ready.and_then(|()| state.streams.turn(state.now));
-                    turned.map_err(|error| RoleError::Io("conversations", error))?;
-                }
+            if !together(|| self.turn(happened))? {
+                return Ok(());
             }
-            if self.addresses.is_none() && state.must_watch() {
-                self.addresses = state.watch();
-            }
-            state.run_due_checks();
-            state.hear_ends();
-            state.move_traffic_on();
-            state.answer();
         }
         self.state.leave().await;
         Ok(())
+    }
+
+    /// Performs what follows from `happened`; false if the role ends at once.
+    fn turn(&mut self, happened: Happened) -> Result<bool, RoleError> {
+        let state = &mut self.state;
+        state.look_at_the_clock();
+        match happened {
+            // An order given before still counts.
+            Happened::Read(Ok(0) | Err(_)) if state.stopping => self.link_ended = true,
+            Happened::Read(Ok(0) | Err(_)) => {
+                info!("the supervisor is gone: checks end, the kernel's IPVS table stays as it is");
+                return Ok(false);
+            }
+            Happened::Read(Ok(count)) => {
+                self.decoder.push(&self.buffer[..count]); // read() counts within the buffer
+                while let Some(message) = self.decoder.message()? {
+                    state.hear(message);
+                }
+            }
+            Happened::Writable => state.outbox.flush(),
+            Happened::Finished(finished) => {
+                state.finished(finished);
+                // What ended meanwhile, too: a turn of this loop costs more than they do.
+                for _ in 0..ENDS_AT_ONCE {
+                    let Ok(another) = self.finished.try_recv() else { break };
+                    state.finished(another);
+                }
+            }
+            Happened::Told(report) => state.told(report),
+            Happened::Addresses(Ok(addresses)) => state.hold(addresses),
+            Happened::Addresses(Err(error)) => {
+                warn!("{error}; the checks of ha_suspend run all the time");
+                (self.addresses, state.held, state.unwatchable) = (None, None, true);
+                state.ask();
+            }
+            Happened::Streams(ready) => {
+                let turned = ready.and_then(|()| state.streams.turn(state.now));
+                turned.map_err(|error| RoleError::Io("conversations", error))?;
+                // Before others begin: their verdicts wait for nothing.
+                state.hear_ends();
+                state.settle();
+            }
+        }
+        if self.addresses.is_none() && state.must_watch() {
+            self.addresses = state.watch();
+        }
+        state.run_due_checks();
+        state.hear_ends();
+        state.move_traffic_on();
+        state.settle();
+        state.answer();
+        Ok(true)
     }
 }
 
@@ -369,7 +397,7 @@ impl State {
         let event = check::Event::Plan { questions, random: random() };
         self.checks_event(event);
         let checks = &self.checks;
-        self.looks.forget(|question, id| checks.id(question) == Some(id));
+        self.looks.forget(|id| checks.is_there(id));
     }
 
     /// Does the plan in force ask for the addresses of this node, and has nobody tried to get them?
@@ -412,13 +440,6 @@ impl State {
         }
     }
 
-    /// The services whose desired state changed since last asked.
-    fn changes(&mut self) -> Vec<(ServiceKey, Option<Service>)> {
-        let Some(director) = &mut self.director else { return Vec::new() };
-        let changed = director.take_changed();
-        changed.into_iter().map(|key| (key, director.desired().services.get(&key).cloned())).collect()
-    }
-
     fn check_now(&mut self, number: u64, filter: ServerFilter) {
         let (nothing, now) = (Director::default(), self.now());
         let director = self.director.as_ref().unwrap_or(&nothing);
@@ -449,10 +470,7 @@ impl State {
     fn grow(&mut self, now: Instant) {
         let Some(director) = &mut self.director else { return };
         director.advance(now);
-        let changes = self.changes();
-        if !changes.is_empty() {
-            self.worker.want(changes);
-        }
+        self.settle();
     }
 
     fn perform(&mut self, actions: Vec<Action>) {
@@ -481,37 +499,6 @@ impl State {
         self.streams.settle();
     }
 
-    fn verdict(&mut self, question: &Question, verdict: Verdict) {
-        let now = self.now();
-        let Some(director) = &mut self.director else { return };
-        director.advance(now);
-        let mut events = Vec::new();
-        let result = match verdict {
-            Verdict::Up => Ok(()),
-            Verdict::Down(cause) => Err(cause),
-        };
-        director.verdict(question, result, &mut events);
-        self.tell(&events);
-        say(events);
-        let changes = self.changes();
-        if !changes.is_empty() {
-            self.worker.want(changes);
-        }
-    }
-
-    fn weigh(&mut self, question: &Question, change: WeightChange) {
-        let Some(director) = &mut self.director else { return };
-        let mut events = Vec::new();
-        director.weigh(question, change, &mut events);
-        self.tell(&events);
-        say(events);
-        let changes = self.changes();
-        if !changes.is_empty() {
-            info!("{question}: the weight changes, {}", change_words(change));
-            self.worker.want(changes);
-        }
-    }
-
     fn told(&mut self, report: Report) {
         match report {
             Report::Observed(table) if !self.stopping => self.adopt(table),
@@ -522,30 +509,43 @@ impl State {
         }
     }
 
-    /// Answers what the supervisor has asked, once it has read what went before.
+    /// Answers what the supervisor has asked, and says all else that there is to say, as long as it reads.
     fn answer(&mut self) {
-        while self.outbox.takes_more() {
-            let message = if let Some(number) = self.outbox.alive.take() {
-                FromChecker::Alive(number)
-            } else if let Some(order) = self.programs.next_order() {
-                FromChecker::Run(order)
-            } else if let Some(answer) = self.desk.answers.pop_front() {
-                answer
-            } else if let Some(news) = self.outbox.news.pop_front() {
-                FromChecker::News(news)
-            } else if let Some(generation) = self.outbox.applied.take() {
-                release_free_memory();
-                FromChecker::Applied(generation)
-            } else if let Some(number) = self.outbox.snapshot.take() {
-                FromChecker::Snapshot(number, self.status())
-            } else if let Some(answer) = self.look() {
-                answer
-            } else {
-                break;
-            };
+        while self.outbox.takes_more()
+            && let Some(message) = self.next_message()
+        {
             self.outbox.put(&message);
+            if !self.outbox.takes_more() {
+                self.outbox.flush();
+            }
         }
         self.outbox.flush();
+    }
+
+    fn next_message(&mut self) -> Option<FromChecker> {
+        if let Some(number) = self.outbox.alive.take() {
+            return Some(FromChecker::Alive(number));
+        }
+        if let Some(order) = self.programs.next_order() {
+            return Some(FromChecker::Run(order));
+        }
+        if let Some(answer) = self.desk.answers.pop_front() {
+            return Some(answer);
+        }
+        if let Some(verdicts) = self.next_unheld() {
+            return Some(verdicts);
+        }
+        if let Some(news) = self.outbox.news.pop_front() {
+            return Some(FromChecker::News(news));
+        }
+        if let Some(generation) = self.outbox.applied.take() {
+            release_free_memory();
+            return Some(FromChecker::Applied(generation));
+        }
+        if let Some(number) = self.outbox.snapshot.take() {
+            return Some(FromChecker::Snapshot(number, self.status()));
+        }
+        self.look()
     }
 
     fn status(&self) -> CheckerStatus {
@@ -557,6 +557,7 @@ impl State {
         let output = |id| self.looks.output(id);
         CheckerStatus {
             table_latency: self.worker.latency(),
+            table: super::namespace::table(),
             ..report::check::snapshot(director, &self.checks, self.trouble.clone(), &output, &clocks)
         }
     }
@@ -566,20 +567,6 @@ impl State {
         let (nothing, now) = (Director::default(), self.now());
         let director = self.director.as_ref().unwrap_or(&nothing);
         self.looks.answer(director, &self.checks, now)
-    }
-
-    /// News for those who asked to be told.
-    fn tell(&mut self, events: &[notify::Event]) {
-        self.desk.note(events, self.now());
-        let news = events.iter().filter_map(News::of_server);
-        self.outbox.news.extend(news);
-        let surplus = self.outbox.news.len().saturating_sub(MAX_NEWS);
-        if surplus > 0 {
-            warn!(
-                "the supervisor does not read: {surplus} changes of servers are not told to scripts, FIFOs and mail"
-            );
-            self.outbox.news.drain(..surplus);
-        }
     }
 
     fn stop(&mut self, release: bool) {
@@ -611,23 +598,6 @@ impl State {
         if tokio::time::timeout(FAREWELL, send_all).await.is_err() {
             warn!("the supervisor did not read the end of the checker role");
         }
-    }
-}
-
-fn say(events: Vec<notify::Event>) {
-    for event in events {
-        match event.is_bad() {
-            true => warn!("{event}"),
-            false => info!("{event}"),
-        }
-    }
-}
-
-fn change_words(change: WeightChange) -> String {
-    match change {
-        WeightChange::To(weight) => format!("to {weight}"),
-        WeightChange::By(0) => "back to the configured one".into(),
-        WeightChange::By(by) => format!("by {by:+}"),
     }
 }
 

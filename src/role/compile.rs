@@ -16,6 +16,7 @@ mod tests;
 use crate::config::lower_owned;
 use crate::link::Compiled;
 use crate::link::frame::encode;
+use crate::link::kept::CompileAnswer;
 use crate::plan::Generation;
 pub use effective::{DEFAULT, NOT_RUN, effective};
 use files::Files;
@@ -63,22 +64,31 @@ pub fn compile(request: &CompileRequest) -> Compiled {
         plans: (!fatal).then_some(outcome.plans),
         status,
         errors: outcome.diagnostics.iter().filter(|d| counts(d)).count(),
+        cannot_run: outcome.diagnostics.iter().filter(|d| d.code == Code::ScriptMissing).count(),
     }
 }
 
-/// Is it an error of the file? What keepalived knows and holdfast does not build yet is none: a valid
-/// keepalived.conf must stay reloadable.
+/// Is it an error of the file, so that a reload may not bring it? What keepalived knows and holdfast does not build yet is
+/// none: a valid keepalived.conf must stay reloadable. A script that cannot be run is none either: the file may be as
+/// good as it was, and the machine is not.
 fn counts(diagnostic: &Diagnostic) -> bool {
-    diagnostic.severity() == Severity::Error && diagnostic.code != Code::NotYetTraffic
+    let spared = matches!(diagnostic.code, Code::NotYetTraffic | Code::ScriptMissing);
+    diagnostic.severity() == Severity::Error && !spared
 }
 
-/// Compiles and writes the one framed [`Compiled`] to `link`. Exit status 1 when the supervisor does not take it.
+/// Compiles and writes the one framed [`CompileAnswer`] to `link`. Exit status 1 when the supervisor does not take it.
 pub fn run_role(mut link: UnixStream, request: &CompileRequest) -> ExitCode {
-    let compiled = compile(request);
-    let frame = encode(&compiled).or_else(|error| {
+    let answer = CompileAnswer::try_from(compile(request));
+    let frame = answer.and_then(|answer| encode(&answer)).or_else(|error| {
         // Only an absurd configuration is larger than a frame: say that instead of it.
         let sentence = format!("the configuration cannot be handed over: {error}");
-        encode(&Compiled { plans: None, status: STATUS_CONFIG, diagnostics: vec![sentence], errors: 1 })
+        encode(&CompileAnswer {
+            plans: None,
+            status: STATUS_CONFIG,
+            diagnostics: vec![sentence],
+            errors: 1,
+            cannot_run: 0,
+        })
     });
     let sent = frame.map_err(|e| e.to_string()).and_then(|frame| {
         link.set_nonblocking(false)
@@ -154,12 +164,14 @@ impl Outcome {
         }
         let keys = keys::read(&mut parsed.config);
         interfaces::find_by_source(&mut parsed.config);
-        let scripts = scripts::diagnose(&parsed.config);
+        let mut scripts = scripts::diagnose(&parsed.config);
+        let tracked = scripts::tracked(&parsed.config);
         let interfaces = interfaces::diagnose(&parsed.config, request.interface_exists);
         let security = parsed.config.global.script_security;
         let lowered = lower_owned(parsed.config, request.generation, &names::names());
         let mut plans = lowered.plans;
         verdict::judge_all(&mut plans, security);
+        scripts::judged(&plans.scripts, &tracked, &mut scripts);
         let mut diagnostics = parsed.diagnostics;
         diagnostics.extend(lowered.diagnostics);
         diagnostics.extend(keys);

@@ -15,8 +15,10 @@ use crate::plan::Generation;
 use crate::plan::lvs::{KernelSettings, ServiceKey, ServiceRules, SyncRole, Timeouts};
 use crate::report::TableLatency;
 use around::Around;
+pub use rules::Standing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -56,8 +58,8 @@ pub trait TableStore {
     fn start_daemon(&mut self, daemon: &SyncDaemon) -> Result<(), StoreError>;
     /// Stops the one of this role.
     fn stop_daemon(&mut self, role: SyncRole) -> Result<(), StoreError>;
-    /// Makes the packet filter's part as `rules` say; a table called `before` goes if it has another name.
-    fn set_rules(&mut self, rules: &ServiceRules, before: Option<&str>) -> Result<(), StoreError>;
+    /// Makes the packet filter's part as `rules` say. What is there of us, as far as is known, is in `standing`.
+    fn set_rules(&mut self, rules: &ServiceRules, standing: &mut Standing) -> Result<(), StoreError>;
     /// Is it still there?
     fn has_rules(&mut self, rules: &ServiceRules) -> Result<bool, StoreError>;
 }
@@ -105,8 +107,8 @@ impl TableStore for Ipvs {
         Ok(Ipvs::stop_daemon(self, role)?)
     }
 
-    fn set_rules(&mut self, rules: &ServiceRules, before: Option<&str>) -> Result<(), StoreError> {
-        rules::set(rules, before)
+    fn set_rules(&mut self, rules: &ServiceRules, standing: &mut Standing) -> Result<(), StoreError> {
+        rules::set(rules, standing)
     }
 
     fn has_rules(&mut self, rules: &ServiceRules) -> Result<bool, StoreError> {
@@ -153,11 +155,16 @@ impl IpvsWorker {
         self.mailbox.post(|pending| pending.begin = Some(flush));
     }
 
-    /// Wants these services so from now on (`None`: gone). Later wishes replace earlier ones of the same service.
-    pub fn want(&self, changes: impl IntoIterator<Item = (ServiceKey, Option<Service>)>) {
+    /// Wants these services so from now on (`None`: gone), as was decided at `since`. Later wishes replace earlier ones of
+    /// the same service.
+    pub fn want(
+        &self,
+        changes: impl IntoIterator<Item = (ServiceKey, Option<Arc<Service>>)>,
+        since: Instant,
+    ) {
         self.mailbox.post(|pending| {
             pending.changes.extend(changes);
-            pending.since.get_or_insert_with(Instant::now);
+            pending.since.get_or_insert(since);
         });
     }
 
@@ -174,7 +181,7 @@ impl IpvsWorker {
         &self,
         generation: Generation,
         settings: &KernelSettings,
-        changes: impl IntoIterator<Item = (ServiceKey, Option<Service>)>,
+        changes: impl IntoIterator<Item = (ServiceKey, Option<Arc<Service>>)>,
     ) {
         self.mailbox.post(|pending| {
             pending.changes.extend(changes);
@@ -204,7 +211,7 @@ impl Drop for IpvsWorker {
 #[derive(Default)]
 struct Pending {
     begin: Option<bool>,
-    changes: BTreeMap<ServiceKey, Option<Service>>,
+    changes: BTreeMap<ServiceKey, Option<Arc<Service>>>,
     /// When the first of the changes that follow from verdicts was wanted.
     since: Option<Instant>,
     generation: Option<Generation>,
@@ -302,6 +309,8 @@ struct Worker {
     flush: bool,
     failures: u32,
     retry_at: Option<Instant>,
+    /// What the kernel refused last.
+    refused: BTreeSet<Row>,
     audit_at: Instant,
     trouble: Option<String>,
     around: Around,
@@ -320,6 +329,7 @@ impl Worker {
             flush: false,
             failures: 0,
             retry_at: None,
+            refused: BTreeSet::new(),
             audit_at: Instant::now() + AUDIT_INTERVAL,
             trouble: None,
             around: Around::default(),
@@ -374,7 +384,7 @@ impl Worker {
         }
     }
 
-    fn note(&mut self, changes: BTreeMap<ServiceKey, Option<Service>>) {
+    fn note(&mut self, changes: BTreeMap<ServiceKey, Option<Arc<Service>>>) {
         for (key, service) in changes {
             self.owned.insert(key);
             match service {
@@ -420,7 +430,10 @@ impl Worker {
             info!("IPVS table emptied, as lvs_flush says");
         }
         if self.observed.is_none() {
-            self.observed = Some(store.dump()?);
+            // At rest the two are equal, and take no more room than one.
+            let mut observed = store.dump()?;
+            observed.share_all(&self.desired);
+            self.observed = Some(observed);
         }
         self.store = Some(store);
         Ok(())
@@ -440,8 +453,8 @@ impl Worker {
 
     /// Compares our services with the kernel's and repairs what somebody else changed: the configuration wins.
     fn audit(&mut self) {
-        // After a failure the table differs by our own doing, and the retry sees to it.
-        if self.owned.is_empty() || self.retry_at.is_some() {
+        // Without a table the retry sees to it.
+        if self.owned.is_empty() || (self.store.is_none() && self.retry_at.is_some()) {
             return;
         }
         self.observed = None;
@@ -449,7 +462,7 @@ impl Worker {
             return;
         }
         let Some(observed) = &self.observed else { return };
-        let ops = reconcile::plan(observed, &self.desired, &self.owned);
+        let ops = self.but_for_refused(observed, reconcile::plan(observed, &self.desired, &self.owned));
         for op in ops.iter().take(MAX_SENTENCES) {
             warn!(
                 "IPVS table was changed by somebody else: {}; repairing",
@@ -469,9 +482,9 @@ impl Worker {
             return;
         }
         let Some(observed) = &self.observed else { return };
-        let ops = reconcile::plan(observed, &self.desired, scope);
+        let ops = self.but_for_refused(observed, reconcile::plan(observed, &self.desired, scope));
         if self.perform(ops) {
-            self.forget_what_is_gone();
+            self.forget_what_is_gone(scope);
         } else if self.failures == 1 {
             self.settle_all();
         }
@@ -485,10 +498,24 @@ impl Worker {
         }
         let Some(observed) = &self.observed else { return };
         let ops = reconcile::plan(observed, &self.desired, &self.owned);
+        self.refused.clear();
         if self.perform(ops) {
             self.recovered();
-            self.forget_what_is_gone();
+            self.forget_what_is_gone(&self.owned.clone());
         }
+    }
+
+    /// Without what the kernel refused last: there the table differs by its doing, and the next retry sees to it.
+    fn but_for_refused(&self, observed: &Table, mut ops: Vec<TableOp>) -> Vec<TableOp> {
+        if !self.refused.is_empty() {
+            ops.retain(|op| {
+                let (service, server) = row(op);
+                let missing = !observed.services.contains_key(&service);
+                !(self.refused.contains(&(service, server))
+                    || missing && self.refused.contains(&(service, None)))
+            });
+        }
+        ops
     }
 
     /// Performs changes; false if the kernel refused one.
@@ -509,11 +536,14 @@ impl Worker {
                     Some(Err(StoreError(why))) => {
                         refusals.push(why);
                         missing.extend(added_service(op));
+                        self.refused.insert(row(op));
                     }
                     None => refusals.push("a change was not answered".into()),
                 }
             }
         }
+        let changed: BTreeSet<&ServiceKey> = ops.iter().map(TableOp::service).collect();
+        changed.into_iter().for_each(|key| observed.share(key, &self.desired));
         if refusals.is_empty() {
             return true;
         }
@@ -524,10 +554,13 @@ impl Worker {
         false
     }
 
-    fn forget_what_is_gone(&mut self) {
+    /// Of the services `scope`, for there may be many others.
+    fn forget_what_is_gone(&mut self, scope: &BTreeSet<ServiceKey>) {
         let (desired, observed) = (&self.desired, self.observed.as_ref());
         let is_there = |key: &ServiceKey| observed.is_none_or(|observed| observed.services.contains_key(key));
-        self.owned.retain(|key| desired.services.contains_key(key) || is_there(key));
+        for key in scope.iter().filter(|key| !desired.services.contains_key(key) && !is_there(key)) {
+            self.owned.remove(key);
+        }
     }
 
     fn release(&mut self) {
@@ -602,6 +635,19 @@ impl Worker {
     }
 }
 
+/// A service, or a destination of one.
+type Row = (ServiceKey, Option<SocketAddr>);
+
+/// The row that `op` is about.
+fn row(op: &TableOp) -> Row {
+    match op {
+        TableOp::AddService(key, _) | TableOp::EditService(key, _) | TableOp::DelService(key) => (*key, None),
+        TableOp::AddDest(key, server, _)
+        | TableOp::EditDest(key, server, _)
+        | TableOp::DelDest(key, server) => (*key, Some(*server)),
+    }
+}
+
 fn added_service(op: &TableOp) -> Option<ServiceKey> {
     match op {
         TableOp::AddService(key, _) => Some(*key),
@@ -613,3 +659,6 @@ fn added_service(op: &TableOp) -> Option<ServiceKey> {
 fn needs_any_of(services: &BTreeSet<ServiceKey>, op: &TableOp) -> bool {
     matches!(op, TableOp::AddDest(key, ..) if services.contains(key))
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ pub struct Lateness {
 impl Lateness {
     /// Called at each heartbeat; looks now and then, so that what is explained later is not the story of weeks.
     pub fn beat(&mut self) {
-        if self.beats % BEATS == 0 {
+        if self.beats.is_multiple_of(BEATS) {
             self.before = read();
         }
         self.beats = self.beats.wrapping_add(1);

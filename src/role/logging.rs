@@ -2,14 +2,18 @@
 //!
 //! Logging waits for nobody, since the vrrp role logs on the thread that sends advertisements: a console
 //! or a syslog socket that would block loses the line, and the next line that gets through says how many were lost.
+//!
+//! Who says much at once says it [`together`]: a thousand servers that die are a thousand lines, but not as many system calls.
 
 use crate::role::options::LogOptions;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -24,6 +28,17 @@ const LINE_LIMIT: usize = 4096;
 /// Where syslog listens.
 const SYSLOG_SOCKET: &str = "/dev/log";
 
+/// Where nobody listened, the next try comes after this; lines until then are counted as lost.
+const SYSLOG_REST: Duration = Duration::from_secs(1);
+
+/// Lines that standard error did not take since one last got through.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// What this thread has to say [`together`].
+    static GATHERED: RefCell<Option<Gathered>> = const { RefCell::new(None) };
+}
+
 /// Starts logging for this process under the name `ident`. A second call changes nothing.
 pub fn init(options: &LogOptions, ident: &'static str) {
     let level = match options.detail {
@@ -31,15 +46,92 @@ pub fn init(options: &LogOptions, ident: &'static str) {
         1 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    let console = options.console.then(|| Console { ident, lost: Mutex::new(0) });
+    let pid = std::process::id();
+    let console = options.console.then_some(Console { ident, pid });
     let syslog = (!options.no_syslog).then(|| Syslog {
         ident,
+        pid,
         facility: options.facility.code(),
         socket: Mutex::new(SyslogSocket::default()),
     });
     let subscriber = tracing_subscriber::registry().with(ours(level)).with(console).with(syslog);
     // Err means that a subscriber is there already, which is what the caller wants.
-    tracing::subscriber::set_global_default(subscriber).ok();
+    if tracing::subscriber::set_global_default(subscriber).is_ok() {
+        let panics = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |what| {
+            say_gathered();
+            panics(what);
+        }));
+    }
+}
+
+/// Lines that `work` logs on this thread leave together at its end, or as soon as they are as many as one write takes; those
+/// that leave together bear the time of the first.
+pub fn together<T>(work: impl FnOnce() -> T) -> T {
+    let inside = GATHERED.with_borrow(Option::is_some);
+    if !inside {
+        GATHERED.set(Some(Gathered::default()));
+    }
+    let result = work();
+    if !inside {
+        say_gathered();
+        GATHERED.set(None);
+    }
+    result
+}
+
+/// Lines on their way to standard error.
+#[derive(Default)]
+struct Gathered {
+    text: String,
+    /// How many, and those that were lost before them.
+    lines: u64,
+    /// When the first of them was said.
+    time: Option<Duration>,
+}
+
+impl Gathered {
+    /// Takes a line, and gives what has no room beside it.
+    fn take(&mut self, line: &str, lines: u64) -> Option<(String, u64)> {
+        let full = self.text.len() + line.len() > LINE_LIMIT;
+        let leaves = full.then(|| std::mem::take(self)).map(|full| (full.text, full.lines));
+        self.text.push_str(line);
+        self.lines += lines;
+        leaves
+    }
+}
+
+/// Says what was gathered so far.
+fn say_gathered() {
+    // Borrowed: the process panics while it logs. Gone: the thread ends.
+    let gathered = GATHERED.try_with(|gathered| {
+        let mut gathered = gathered.try_borrow_mut().ok()?;
+        gathered.as_mut().map(std::mem::take)
+    });
+    if let Ok(Some(Gathered { text, lines, .. })) = gathered
+        && !text.is_empty()
+    {
+        say(&text, lines);
+    }
+}
+
+/// Writes `lines` lines to standard error, unless that would block.
+fn say(text: &str, lines: u64) {
+    let stderr = std::io::stderr();
+    let mut ready = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    let writable = matches!(poll(&mut ready, PollTimeout::ZERO), Ok(1));
+    if !writable || stderr.lock().write_all(text.as_bytes()).is_err() {
+        LOST.fetch_add(lines, Ordering::Relaxed);
+    }
+}
+
+/// The time of a line, since 1970.
+fn time() -> Duration {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    GATHERED.with_borrow_mut(|gathered| match gathered {
+        Some(gathered) => *gathered.time.get_or_insert_with(now),
+        None => now(),
+    })
 }
 
 /// Only lines of holdfast: a library tells each frame of each HTTP/2 check.
@@ -50,24 +142,21 @@ fn ours(level: LevelFilter) -> Targets {
 /// Lines on standard error: time in UTC, name, process id, text.
 struct Console {
     ident: &'static str,
-    lost: Mutex<u64>,
+    pid: u32,
 }
 
 impl<S: Subscriber> Layer<S> for Console {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let Ok(mut lost) = self.lost.lock() else { return };
-        let head = format!("{} {}[{}]: ", utc(now), self.ident, std::process::id());
-        let mut line = head + &text(event, *lost);
+        let lost = LOST.swap(0, Ordering::Relaxed);
+        let mut line = format!("{} {}[{}]: {}", utc(time()), self.ident, self.pid, text(event, lost));
         cut(&mut line, LINE_LIMIT - 1);
         line.push('\n');
-        let stderr = std::io::stderr();
-        let mut ready = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-        let writable = matches!(poll(&mut ready, PollTimeout::ZERO), Ok(1));
-        if writable && stderr.lock().write_all(line.as_bytes()).is_ok() {
-            *lost = 0;
-        } else {
-            *lost += 1;
+        let leaves = GATHERED.with_borrow_mut(|gathered| match gathered {
+            Some(gathered) => gathered.take(&line, lost + 1),
+            None => Some((line, lost + 1)),
+        });
+        if let Some((text, lines)) = leaves {
+            say(&text, lines);
         }
     }
 }
@@ -75,6 +164,7 @@ impl<S: Subscriber> Layer<S> for Console {
 /// Lines to syslog as RFC 3164 messages without a time: the receiver adds its own, in its own zone.
 struct Syslog {
     ident: &'static str,
+    pid: u32,
     facility: u8,
     socket: Mutex<SyslogSocket>,
 }
@@ -82,15 +172,24 @@ struct Syslog {
 #[derive(Default)]
 struct SyslogSocket {
     connected: Option<UnixDatagram>,
+    /// When nobody was found to listen there.
+    alone_since: Option<Duration>,
     lost: u64,
 }
 
 impl SyslogSocket {
+    /// Is it worth a try at `now`?
+    fn is_there(&self, now: Duration) -> bool {
+        let rests = |since: Duration| now.checked_sub(since).is_some_and(|passed| passed < SYSLOG_REST);
+        self.connected.is_some() || !self.alone_since.is_some_and(rests)
+    }
+
     /// Sends a datagram, connecting again once if syslog was restarted.
-    fn send(&mut self, datagram: &[u8]) -> bool {
+    fn send(&mut self, datagram: &[u8], now: Duration) -> bool {
         for _ in 0..2 {
             if self.connected.is_none() {
                 self.connected = connect().ok();
+                self.alone_since = self.connected.is_none().then_some(now);
             }
             let Some(socket) = &self.connected else { return false };
             match socket.send(datagram) {
@@ -113,10 +212,15 @@ fn connect() -> std::io::Result<UnixDatagram> {
 impl<S: Subscriber> Layer<S> for Syslog {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let Ok(mut socket) = self.socket.lock() else { return };
+        // Asking for the time is a system call on some machines: only where it says when to look again.
+        let now = if socket.connected.is_some() { Duration::ZERO } else { time() };
+        if !socket.is_there(now) {
+            socket.lost += 1;
+            return;
+        }
         let text = text(event, socket.lost);
-        let datagram =
-            syslog_line(self.facility, *event.metadata().level(), self.ident, std::process::id(), &text);
-        if socket.send(datagram.as_bytes()) {
+        let datagram = syslog_line(self.facility, *event.metadata().level(), self.ident, self.pid, &text);
+        if socket.send(datagram.as_bytes(), now) {
             socket.lost = 0;
         } else {
             socket.lost += 1;
@@ -251,6 +355,33 @@ mod tests {
             tracing::error!(target: "h2::codec::framed_read", "a frame");
         });
         assert_eq!(*heard.0.lock().expect("one thread"), ["our own"]);
+    }
+
+    #[test]
+    fn lines_leave_together_as_many_as_one_write_takes() {
+        let mut gathered = Gathered::default();
+        let line = "x".repeat(LINE_LIMIT / 4);
+        for _ in 0..4 {
+            assert_eq!(gathered.take(&line, 1), None);
+        }
+        assert_eq!(gathered.take("more\n", 3), Some((line.repeat(4), 4)));
+        assert_eq!((gathered.text.as_str(), gathered.lines), ("more\n", 3));
+    }
+
+    #[test]
+    fn what_is_said_together_bears_one_time() {
+        let alike = together(|| (time(), together(time), time()));
+        assert!(alike.0 == alike.1 && alike.1 == alike.2, "{alike:?}");
+        assert!(GATHERED.with_borrow(Option::is_none), "it is over");
+    }
+
+    #[test]
+    fn syslog_that_is_not_there_is_looked_for_once_a_second() {
+        let second = Duration::from_secs(1);
+        let socket = SyslogSocket { alone_since: Some(10 * second), ..SyslogSocket::default() };
+        let looks = [10, 11, 9].map(|now| socket.is_there(now * second));
+        assert_eq!(looks, [false, true, true], "the last: the clock was set back");
+        assert!(SyslogSocket::default().is_there(second));
     }
 
     #[test]

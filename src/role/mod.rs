@@ -17,6 +17,8 @@ mod supervisor_link;
 pub mod vrrp;
 
 pub use probe_io::http2::probe as http2_probe;
+#[cfg(feature = "openssl")]
+pub(crate) use probe_io::old_tls::any_server as any_old_server;
 pub(crate) use probe_io::tls::config as any_certificate;
 
 use nix::sys::signal::{SigSet, Signal};

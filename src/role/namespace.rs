@@ -1,7 +1,9 @@
 //! Network namespaces: where the daemon lives, and where its IPVS table is.
 
+use crate::report::TableHome;
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -68,6 +70,40 @@ pub fn enter_ipvs() -> Result<(), String> {
     }
 }
 
+/// Where the IPVS table of this process is.
+pub fn table() -> Option<TableHome> {
+    let own = || {
+        let path = PathBuf::from(format!("/proc/{}/ns/net", std::process::id()));
+        let inode = path.metadata().ok()?.ino();
+        Some((path, inode))
+    };
+    let (path, inode) = match IPVS.get() {
+        None => own()?,
+        Some((path, Some(open))) => (path.clone(), open.metadata().ok()?.ino()),
+        Some((path, None)) => (path.clone(), path.metadata().ok()?.ino()),
+    };
+    Some(TableHome { path: path.display().to_string(), inode })
+}
+
+/// Is it the table of the calling thread's own namespace?
+pub fn is_here(home: &TableHome) -> bool {
+    std::fs::metadata("/proc/thread-self/ns/net").is_ok_and(|own| own.ino() == home.inode)
+}
+
+/// Moves the calling thread to the table of another process. The error is a sentence.
+pub fn enter_table(home: &TableHome) -> Result<(), String> {
+    if is_here(home) {
+        return Ok(());
+    }
+    let path = Path::new(&home.path);
+    let elsewhere = |why: String| format!("the table is in another network namespace, {}: {why}", home.path);
+    let namespace = File::open(path).map_err(|error| elsewhere(error.to_string()))?;
+    if namespace.metadata().map(|found| found.ino()).ok() != Some(home.inode) {
+        return Err(elsewhere("there is another one by now".to_owned()));
+    }
+    enter_open(path, &namespace)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +118,17 @@ mod tests {
         for name in ["", "../net", "a/b"] {
             assert!(enter(name).expect_err("not a name").starts_with("the name of"), "{name}");
         }
+    }
+
+    #[test]
+    fn a_table_here_is_entered_and_one_that_is_gone_is_not_taken_for_it() {
+        let home = table().expect("there is /proc");
+        assert!(is_here(&home));
+        assert_eq!(enter_table(&home), Ok(()));
+        let gone = TableHome { inode: 1, ..home };
+        let error = enter_table(&gone).expect_err("no namespace has this number");
+        assert!(error.ends_with("/ns/net: there is another one by now"), "{error}");
+        let nowhere = TableHome { path: "/run/netns/holdfast-no-such-namespace".into(), inode: 1 };
+        assert!(enter_table(&nowhere).expect_err("nobody made it").contains("No such file"), "said");
     }
 }

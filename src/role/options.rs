@@ -3,6 +3,21 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// Variables by which one image of the daemon tells the next what it must know (`holdfastctl upgrade`). Nothing that a
+/// process of ours starts inherits them: it would take itself for that image.
+pub mod upgrade_variables {
+    /// The processes that are its children without its knowing, with commas between.
+    pub const INHERITED: &str = "HOLDFAST_INHERITED";
+    /// The image to go back to if the new one cannot begin.
+    pub const PREVIOUS: &str = "HOLDFAST_PREVIOUS";
+    /// The process that goes on in its place if it dies before it serves.
+    pub const GUARDED_BY: &str = "HOLDFAST_GUARDED_BY";
+    /// To that process: whom it guards, and at which socket that one will answer.
+    pub const GUARDS: &str = "HOLDFAST_GUARDS";
+    /// All of them.
+    pub const ALL: [&str; 4] = [INHERITED, PREVIOUS, GUARDED_BY, GUARDS];
+}
+
 /// How a process logs. The supervisor hands its own choice down to every role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogOptions {

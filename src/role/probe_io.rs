@@ -3,7 +3,7 @@
 
 pub(super) mod http2;
 #[cfg(feature = "openssl")]
-mod old_tls;
+pub(super) mod old_tls;
 mod overheard;
 mod ping;
 pub mod streams;
@@ -16,6 +16,8 @@ pub use trace::Trace;
 use crate::check::probe::{Mark, Outcome, Probe, ProbeInput, ProbeStep, conversation, words};
 use crate::plan::check::{CheckKind, Question, Target};
 use crate::sys::process::raise_descriptor_limit;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::IpBindAddressNoPort;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -25,7 +27,7 @@ use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpSocket, UdpSocket};
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// Conversations at a time, where there are file descriptors for them: each takes one. A /16 of servers that do not answer,
@@ -51,8 +53,8 @@ pub const MAX_STEPS: u32 = 60;
 /// The most that is read of a stream at once.
 const READ_SIZE: usize = 64 << 10;
 
-/// Octets of a datagram that are looked at. Each conversation has room of its own, and there may be many; no check asks for
-/// more: UDP_CHECK compares 255 at most, a name server sends 512 to those who do not say that they take more (RFC 1035 4.2.1).
+/// Octets of a datagram that are looked at, where no `max_reply_length` asks for more. Each conversation has room of its own,
+/// and there may be many; a name server sends 512 to those who do not say that they take more (RFC 1035 4.2.1).
 const DATAGRAM_SIZE: usize = 4 << 10;
 
 /// Holds the conversation about part `part` of `question`; how it ended and how long it took. What passes is recorded
@@ -72,9 +74,7 @@ pub async fn ask(question: &Question, part: usize, mark: Mark, trace: Option<Tra
         match question.kind {
             // In boxes: a task is as large as the largest of them, and most are TCP.
             CheckKind::Ping => Box::pin(ping::ping(&question.target, probe, mark, limit)).await,
-            CheckKind::Udp(_) | CheckKind::Dns(_) => {
-                Box::pin(datagrams(&question.target, probe, limit)).await
-            }
+            CheckKind::Udp(_) | CheckKind::Dns(_) => Box::pin(datagrams(question, probe, limit)).await,
             _ => connected(question, part, probe, limit, trace).await,
         }
     };
@@ -133,15 +133,22 @@ async fn connected(
     trace: Option<&Trace>,
 ) -> Outcome {
     let target = &question.target;
-    let socket = match tcp_socket(target) {
-        Ok(socket) => socket,
-        Err(why) => return Outcome::NotRun(why),
-    };
     let started = Instant::now();
-    match timeout(limit, socket.connect(target.endpoint)).await {
+    let begun = open_stream(target).map(|socket| (socket.connect(&target.endpoint.into()), socket));
+    let connection = match begun {
+        Err(why) => return Outcome::NotRun(why),
+        Ok((Err(error), _)) if error.raw_os_error() != Some(libc::EINPROGRESS) => {
+            return not_begun(target, &error, started.elapsed(), &mut *probe);
+        }
+        Ok((_, socket)) => match TcpStream::from_std(socket.into()) {
+            Ok(connection) => connection,
+            Err(error) => return Outcome::NotRun(no_socket(&error)),
+        },
+    };
+    match timeout(limit, stands(&connection)).await {
         Err(_) => end(probe.step(ProbeInput::TimedOut(limit))),
-        Ok(Err(error)) => no_connection(target, &error, started.elapsed(), &mut *probe),
-        Ok(Ok(connection)) => match tls::Session::of(&question.kind, part) {
+        Ok(Err(error)) => not_answered(target, &error, started.elapsed(), &mut *probe),
+        Ok(Ok(())) => match tls::Session::of(&question.kind, part) {
             Some(session) => {
                 if let Some(trace) = trace {
                     trace.note("the connection stands, TLS begins");
@@ -153,11 +160,30 @@ async fn connected(
     }
 }
 
-/// What it means that no connection came to be, `took` after it was asked for.
-fn no_connection(target: &Target, error: &io::Error, took: Duration, probe: &mut dyn Probe) -> Outcome {
-    if is_our_own(error) {
-        return Outcome::NotRun(cannot_connect(target, error));
+/// Waits until it does, or is known not to.
+async fn stands(connection: &TcpStream) -> io::Result<()> {
+    connection.writable().await?;
+    connection.take_error()?.map_or(Ok(()), Err)
+}
+
+/// What it means that no connection was begun, `took` after it was asked for.
+fn not_begun(target: &Target, error: &io::Error, took: Duration, probe: &mut dyn Probe) -> Outcome {
+    match is_our_own(error) {
+        true => Outcome::NotRun(cannot_connect(target, error)),
+        false => no_connection(target, error, took, probe),
     }
+}
+
+/// What it means that a connection was begun and came to nothing. EACCES is then an answer from the network: a firewall
+/// rejects over IPv6 ("administratively prohibited", RFC 4443 3.1); at once it is a prohibition of this machine.
+fn not_answered(target: &Target, error: &io::Error, took: Duration, probe: &mut dyn Probe) -> Outcome {
+    match error.raw_os_error() {
+        Some(libc::EACCES) => no_connection(target, error, took, probe),
+        _ => not_begun(target, error, took, probe),
+    }
+}
+
+fn no_connection(target: &Target, error: &io::Error, took: Duration, probe: &mut dyn Probe) -> Outcome {
     let why = match error.kind() {
         io::ErrorKind::NetworkUnreachable if has_no_route(target) => NO_ROUTE.to_owned(),
         _ => how_it_broke(error),
@@ -227,11 +253,6 @@ async fn send<S: AsyncWrite + Unpin>(connection: &mut S, octets: &[u8]) -> io::R
     connection.flush().await
 }
 
-/// As [`open_stream`], for a task.
-fn tcp_socket(target: &Target) -> Result<TcpSocket, String> {
-    open_stream(target).map(|socket| TcpSocket::from_std_stream(socket.into()))
-}
-
 /// A TCP socket from where the configuration wants it, not connected.
 fn open_stream(target: &Target) -> Result<Socket, String> {
     let domain = Domain::for_address(target.endpoint);
@@ -241,13 +262,27 @@ fn open_stream(target: &Target) -> Result<Socket, String> {
     if let Some(local) = local_address(target) {
         // The local port of the last check may still be in TIME_WAIT.
         socket.set_reuse_address(true).map_err(|error| format!("cannot reuse a local port: {error}"))?;
+        if local.port() == 0 {
+            // The port is found when it is known to whom: else the ports of conversations that are over (TIME_WAIT, a minute)
+            // are used up by 500 checks a second. A kernel without this still has ports.
+            setsockopt(&socket, IpBindAddressNoPort, &true).ok();
+        }
         socket.bind(&local.into()).map_err(|error| cannot_bind(local, &error))?;
     }
     Ok(socket)
 }
 
+/// Room for an answer: one octet more than the longest good one, so that a longer one is seen to be too long.
+fn datagram_room(kind: &CheckKind) -> usize {
+    match kind {
+        CheckKind::Udp(check) => DATAGRAM_SIZE.max(usize::from(*check.reply_length.end()) + 1),
+        _ => DATAGRAM_SIZE,
+    }
+}
+
 /// A conversation of datagrams; the limit covers the whole of it.
-async fn datagrams(target: &Target, mut probe: Box<dyn Probe>, limit: Duration) -> Outcome {
+async fn datagrams(question: &Question, mut probe: Box<dyn Probe>, limit: Duration) -> Outcome {
+    let target = &question.target;
     let socket = datagram_socket(target);
     let socket =
         socket.and_then(|socket| UdpSocket::from_std(socket.into()).map_err(|error| no_socket(&error)));
@@ -276,7 +311,7 @@ async fn datagrams(target: &Target, mut probe: Box<dyn Probe>, limit: Duration) 
                 Err(_) => probe.step(ProbeInput::TimedOut(limit)),
             },
             ProbeStep::Wait => {
-                buffer.resize(DATAGRAM_SIZE, 0);
+                buffer.resize(datagram_room(&question.kind), 0);
                 match timeout_at(deadline, socket.recv(&mut buffer)).await {
                     Ok(Ok(count)) => probe.step(ProbeInput::Data(&buffer[..count])), // recv() counts within the buffer
                     Ok(Err(error)) => probe.step(ProbeInput::Broken(&refused(&error))),
@@ -319,13 +354,19 @@ fn prepare(socket: SockRef<'_>, target: &Target) -> Result<(), String> {
 }
 
 /// Told apart for people: an address that is not there (yet) is the usual reason.
-fn cannot_bind(local: impl std::fmt::Display, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrNotAvailable => format!("no interface has the address {local} (bindto)"),
-        io::ErrorKind::AddrInUse => format!("the local address and port {local} are taken"),
+fn cannot_bind(local: SocketAddr, error: &io::Error) -> String {
+    match (error.kind(), local.port()) {
+        (io::ErrorKind::AddrNotAvailable, _) => {
+            format!("no interface has the address {} (bindto)", local.ip())
+        }
+        (io::ErrorKind::AddrInUse, 0) => format!("{NO_PORT} on {}", local.ip()),
+        (io::ErrorKind::AddrInUse, _) => format!("the local address and port {local} are taken"),
         _ => format!("cannot bind to {local}: {error}"),
     }
 }
+
+/// All local ports are in use.
+const NO_PORT: &str = "no local port is free (widen net.ipv4.ip_local_port_range)";
 
 /// No socket, and what to do about it.
 fn no_socket(error: &io::Error) -> String {
@@ -340,7 +381,7 @@ fn no_socket(error: &io::Error) -> String {
 fn cannot_connect(target: &Target, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrNotAvailable if target.bind_port == 0 => {
-            "no local port is free (widen net.ipv4.ip_local_port_range), or no address".into()
+            format!("{NO_PORT}, or no address")
         }
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => {
             "the connection from this local port is still known to the kernel (bind_port)".into()
@@ -378,7 +419,7 @@ fn is_our_own(error: &io::Error) -> bool {
         BrokenPipe,
     ];
     // An ICMP error that the kernel translates to these speaks of the way, too.
-    let icmp = [libc::EHOSTDOWN, libc::EPROTO, libc::ENOPROTOOPT];
+    let icmp = [libc::EHOSTDOWN, libc::ENONET, libc::EPROTO, libc::ENOPROTOOPT];
     !theirs.contains(&error.kind()) && !error.raw_os_error().is_some_and(|errno| icmp.contains(&errno))
 }
 
@@ -390,6 +431,10 @@ fn how_it_broke(error: &io::Error) -> String {
         io::ErrorKind::HostUnreachable => "host unreachable".into(),
         io::ErrorKind::NetworkUnreachable => "network unreachable".into(),
         io::ErrorKind::TimedOut => "connection timed out".into(),
+        // Of what comes from the network only ICMPv6 means this.
+        _ if error.raw_os_error() == Some(libc::EACCES) => {
+            "administratively prohibited (a firewall rejects)".into()
+        }
         _ => error.to_string(),
     }
 }

@@ -1,10 +1,11 @@
 //! One running process of a role: its link, its heartbeat, and how it ends.
 
-use super::kept::KeptPlans;
 use super::settings::Launcher;
 use super::worker::{Order, Report, Worker};
 use crate::link::frame::{Decoder, FrameError};
+use crate::link::kept::KeptPlans;
 use crate::plan::Generation;
+use crate::sys::process::Stat;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io;
@@ -76,6 +77,8 @@ pub struct Child {
     pub end: End,
     /// The version of Landlock that restricts it, by its own word.
     pub landlock: Option<u32>,
+    /// How much longer than others it may take to stop, by the plans it was given.
+    farewell: Duration,
     worker: Worker,
     frames: mpsc::Sender<Vec<u8>>,
     signals: mpsc::Sender<Signal>,
@@ -103,7 +106,7 @@ impl Child {
         let reader = tokio::spawn(read_reports(read, to.clone()));
         tokio::spawn(wait(process, orders, reader, to));
         let (generation, unanswered, landlock) = (None, 0, None);
-        let (started, end) = (Instant::now(), End::No);
+        let (started, end, farewell) = (Instant::now(), End::No, Duration::ZERO);
         Ok(Child {
             pid,
             incarnation,
@@ -112,6 +115,7 @@ impl Child {
             unanswered,
             end,
             landlock,
+            farewell,
             worker,
             frames,
             signals,
@@ -119,7 +123,9 @@ impl Child {
     }
 
     /// Queues a plan; false if it cannot be.
-    pub fn send_plan(&self, plans: &KeptPlans) -> bool {
+    pub fn send_plan(&mut self, plans: &KeptPlans) -> bool {
+        // The plan before may be in force still.
+        self.farewell = self.farewell.max(self.worker.farewell(plans));
         let process = self.worker.process_frame(plans);
         let frames = process.and_then(|mut frames| {
             frames.extend(self.worker.plan_frame(plans)?);
@@ -144,10 +150,10 @@ impl Child {
         }
     }
 
-    /// Tells it to stop.
+    /// Tells it to stop within `limit`, and the time that its plans give it.
     pub fn stop(&mut self, release: bool, limit: Duration) {
         if self.send_order(Order::Stop { release }) {
-            self.end = End::Asked { until: Instant::now() + limit };
+            self.end = End::Asked { until: Instant::now() + limit + self.farewell };
         } else {
             self.kill();
         }
@@ -162,7 +168,19 @@ impl Child {
     /// Ends a silent process: with SIGABRT, which a process that was stopped (SIGSTOP) would only take when it is
     /// continued, and then with SIGKILL.
     pub fn end_silent(&mut self, limit: Duration) {
-        if is_stopped(self.pid) { self.kill() } else { self.abort(limit) }
+        if self.is_stopped() { self.kill() } else { self.abort(limit) }
+    }
+
+    /// Is the process stopped by a signal or a debugger (proc_pid_stat(5), field 3)?
+    pub fn is_stopped(&self) -> bool {
+        Stat::of(self.pid).is_some_and(|stat| matches!(stat.state(), 'T' | 't'))
+    }
+
+    /// It was told to stop in order, and is stopped in the other sense.
+    pub fn kill_stopped(&mut self, ident: &str) {
+        let pid = self.pid;
+        tracing::error!("{ident} (pid {pid}) is stopped by a signal or a debugger and is killed");
+        self.kill();
     }
 
     /// Gives it a last moment to end by itself.
@@ -257,13 +275,6 @@ async fn wait(
     // A descendant may hold the other end open: do not wait for that.
     tokio::time::timeout(Duration::from_secs(1), reader).await.ok();
     to.send(ChildEvent::Exited(status)).await;
-}
-
-/// Is the process stopped by a signal or a debugger (proc_pid_stat(5), field 3)?
-fn is_stopped(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name before it is in parentheses and may hold anything.
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
 }
 
 /// How a process ended, in words.

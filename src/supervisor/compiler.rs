@@ -2,8 +2,9 @@
 
 use super::child::ending;
 use super::settings::Settings;
+use crate::link::MAX_FRAME;
 use crate::link::frame::Decoder;
-use crate::link::{Compiled, MAX_FRAME};
+use crate::link::kept::CompileAnswer;
 use crate::plan::Generation;
 use crate::role::Role;
 use std::io;
@@ -22,7 +23,7 @@ const EXIT_LIMIT: Duration = Duration::from_secs(1);
 
 /// Compiles the configuration as `generation`. The error says why there is no answer; an answer may still
 /// say that the configuration cannot be run. Dropping the future kills the process.
-pub async fn compile(settings: &Settings, generation: Generation) -> Result<Compiled, String> {
+pub async fn compile(settings: &Settings, generation: Generation) -> Result<CompileAnswer, String> {
     let limit = settings.limits.compile;
     match tokio::time::timeout(limit, run(settings, generation)).await {
         Ok(answer) => answer,
@@ -34,7 +35,7 @@ pub async fn compile(settings: &Settings, generation: Generation) -> Result<Comp
     }
 }
 
-async fn run(settings: &Settings, generation: Generation) -> Result<Compiled, String> {
+async fn run(settings: &Settings, generation: Generation) -> Result<CompileAnswer, String> {
     let failed = |error: io::Error| format!("the process that reads the configuration cannot run: {error}");
     let (ours, theirs) = StdUnixStream::pair().map_err(failed)?;
     ours.set_nonblocking(true).map_err(failed)?;
@@ -71,7 +72,7 @@ async fn run(settings: &Settings, generation: Generation) -> Result<Compiled, St
 }
 
 /// The one answer; `None` if the link ends before it is whole.
-async fn read_answer(link: &mut UnixStream) -> Result<Option<Compiled>, String> {
+async fn read_answer(link: &mut UnixStream) -> Result<Option<CompileAnswer>, String> {
     let mut decoder = Decoder::default();
     let mut octets = vec![0; READ];
     let mut total = 0;

@@ -4,6 +4,7 @@
 use crate::link::control::{Answer, MAX_REQUEST, Request};
 use crate::link::frame::encode;
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::geteuid;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -73,9 +74,25 @@ async fn accept(listener: UnixListener, requests: mpsc::Sender<Asked>) {
     }
 }
 
+/// The socket's mode keeps others out already; whoever changed that, or passed the socket on, does not make them root.
+/// Who runs a daemon without being root may ask it.
+fn may_ask(client: &UnixStream) -> Result<(), String> {
+    let uid = client.peer_cred().map_err(|error| format!("nobody knows who asks: {error}"))?.uid();
+    if uid == 0 || uid == geteuid().as_raw() {
+        return Ok(());
+    }
+    tracing::warn!("user {uid} asks at the control socket, and is not served: only root is");
+    Err(format!("only root may ask, not user {uid}"))
+}
+
 /// One conversation. Whatever goes wrong is the client's loss only.
 async fn serve(mut client: UnixStream, requests: mpsc::Sender<Asked>) {
-    let answer = match timeout(CLIENT_LIMIT, read_request(&mut client)).await {
+    let request = async {
+        let request = read_request(&mut client).await?;
+        may_ask(&client)?; // what is unread when the socket is closed would take the answer along
+        Ok(request)
+    };
+    let answer = match timeout(CLIENT_LIMIT, request).await {
         Ok(Ok(request)) => {
             let (reply, answer) = oneshot::channel();
             if requests.send((request, reply)).await.is_err() {

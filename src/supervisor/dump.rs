@@ -144,7 +144,13 @@ impl Supervisor {
 
     /// What is written where. A process that does not run writes no file, as in keepalived.
     fn files(&mut self, wanted: &BTreeSet<Dump>) -> Vec<(PathBuf, String)> {
-        let plans = self.plans.whole();
+        let plans = match self.plans.whole() {
+            Ok(plans) => plans,
+            Err(error) => {
+                tracing::error!("no state file is written: the plans in force cannot be read: {error}");
+                return Vec::new();
+            }
+        };
         let Dumps { vrrp, scripts, checker, bfd, .. } = &mut self.dumps;
         let (vrrp, scripts, checker, bfd) = (vrrp.take(), scripts.take(), checker.take(), bfd.take());
         let mut files: Vec<(Process, Dump, String)> = Vec::new();

@@ -35,7 +35,7 @@ impl Marker {
 fn make(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o644).custom_flags(flags.bits()).open(path)
+    options.write(true).create(true).truncate(true).mode(0o600).custom_flags(flags.bits()).open(path)
 }
 
 impl Drop for Marker {

@@ -12,7 +12,7 @@ mod control_fuzz;
 mod difference;
 mod dispatch;
 mod dump;
-mod kept;
+mod guard;
 mod life;
 mod marker;
 mod orders;

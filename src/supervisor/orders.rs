@@ -121,7 +121,9 @@ impl Supervisor {
         if names.is_empty() {
             return Ok(());
         }
-        let routers = self.plans.whole().vrrp.routers;
+        let plans =
+            self.plans.whole().map_err(|error| format!("the plans in force cannot be read: {error}"))?;
+        let routers = plans.vrrp.routers;
         let unknown = names.iter().find(|name| routers.iter().all(|router| router.name != **name));
         let all = || routers.iter().map(|router| router.name.as_str()).collect::<Vec<_>>().join(", ");
         unknown.map_or(Ok(()), |name| Err(format!("no vrrp_instance is called {name}: there is {}", all())))

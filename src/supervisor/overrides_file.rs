@@ -89,7 +89,7 @@ mod tests {
     fn some() -> Overrides {
         let hand =
             Hand::Drain { service: None, server: ServerName { address: [10, 0, 0, 1].into(), port: None } };
-        Overrides(vec![Override { number: 1, hand, given: Wall(5), until: Some(Wall(7)) }])
+        Overrides(vec![Override { number: 1, hand, given: Wall(5), until: Some(Wall(7)), group: None }])
     }
 
     #[test]

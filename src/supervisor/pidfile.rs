@@ -36,7 +36,7 @@ impl PidLock {
     pub fn take(path: &Path) -> Result<PidLock, PidError> {
         let failed = |error: io::Error| PidError::File(path.to_owned(), error);
         for _ in 0..ATTEMPTS {
-            let mut file = open(path).map_err(failed)?;
+            let Some((mut file, made)) = open(path).map_err(failed)? else { continue };
             let holder = read_pid(&mut file);
             let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(file) => file,
@@ -44,6 +44,10 @@ impl PidLock {
                 Err((_, errno)) => return Err(failed(errno.into())),
             };
             if !is_still(path, &file).map_err(failed)? {
+                continue;
+            }
+            if !made && !is_fit(&file).map_err(failed)? {
+                remove(path);
                 continue;
             }
             // keepalived before 2.3.2 does not lock its file.
@@ -67,7 +71,14 @@ impl Drop for PidLock {
 
 /// Writes a role's pid file.
 pub fn write(path: &Path, pid: u32) -> io::Result<()> {
-    write_pid(&mut open(path)?, pid)
+    for _ in 0..ATTEMPTS {
+        let Some((mut file, made)) = open(path)? else { continue };
+        if made || is_fit(&file)? {
+            return write_pid(&mut file, pid);
+        }
+        remove(path);
+    }
+    Err(io::Error::other("another file is put there again and again"))
 }
 
 /// Removes a role's pid file; it does not matter if it is gone.
@@ -75,10 +86,25 @@ pub fn remove(path: &Path) {
     std::fs::remove_file(path).ok();
 }
 
-fn open(path: &Path) -> io::Result<File> {
+/// The file, and whether it was made here; `None` when it went between two looks.
+fn open(path: &Path) -> io::Result<Option<(File, bool)>> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(MODE);
-    options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)
+    options.read(true).write(true).mode(MODE).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
+    match options.clone().create_new(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => return made.map(|file| Some((file, true))),
+    }
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(|file| Some((file, false))),
+    }
+}
+
+/// A plain file of ours with one name. Another one's is not written: a second name is that of a file that may be precious,
+/// and who made the file himself says whom others kill.
+fn is_fit(file: &File) -> io::Result<bool> {
+    let about = file.metadata()?;
+    Ok(about.is_file() && about.uid() == nix::unistd::geteuid().as_raw() && about.nlink() == 1)
 }
 
 /// Does `path` still name the open file?
@@ -146,6 +172,26 @@ mod tests {
         std::os::unix::fs::symlink(&target, &link).expect("linked");
         assert!(matches!(PidLock::take(&link), Err(PidError::File(..))));
         assert_eq!(std::fs::read_to_string(&target).expect("readable"), "precious");
+    }
+
+    #[test]
+    fn a_second_name_of_another_file_and_a_file_of_somebody_else_are_replaced() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (target, path) = (folder.path().join("target"), folder.path().join("a.pid"));
+        std::fs::write(&target, "precious").expect("written");
+        std::fs::set_permissions(&target, Permissions::from_mode(0o600)).expect("ours");
+        std::fs::hard_link(&target, &path).expect("linked");
+        drop(PidLock::take(&path).expect("it takes the name away"));
+        std::fs::hard_link(&target, &path).expect("linked");
+        write(&path, 77).expect("likewise");
+        assert_eq!(std::fs::read_to_string(&path).expect("there"), "77\n");
+        assert_eq!(std::fs::read_to_string(&target).expect("there"), "precious");
+        assert_eq!(std::fs::metadata(&target).expect("there").mode() & 0o777, 0o600);
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(65534), None).expect("root may");
+            let _lock = PidLock::take(&path).expect("it makes its own");
+            assert_eq!(std::fs::metadata(&path).expect("there").uid(), 0);
+        }
     }
 
     #[test]

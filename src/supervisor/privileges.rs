@@ -1,18 +1,18 @@
 //! May this process do what the configuration asks of its roles? They begin with its capabilities. And what may they do?
 
-use crate::plan::Plans;
+use crate::link::kept::KeptPlans;
 use crate::report::Rights;
 use crate::sys::capabilities::Capabilities;
 
 /// The capabilities that `plans` need and this process lacks, by name, with what they are needed for. None when
 /// that cannot be found out: the roles then say what fails.
-pub fn missing(plans: &Plans) -> Option<String> {
+pub fn missing(plans: &KeptPlans) -> Option<String> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     missing_from(Capabilities::effective(&status)?, plans)
 }
 
-fn missing_from(effective: Capabilities, plans: &Plans) -> Option<String> {
-    let (routers, services) = (!plans.vrrp.routers.is_empty(), !plans.lvs.virtual_servers.is_empty());
+fn missing_from(effective: Capabilities, plans: &KeptPlans) -> Option<String> {
+    let (routers, services) = (!plans.vrrp.is_empty(), !plans.lvs.is_empty());
     let wanted = [
         (Capabilities::NET_ADMIN, "CAP_NET_ADMIN", routers || services),
         (Capabilities::NET_RAW, "CAP_NET_RAW", routers),
@@ -48,6 +48,7 @@ fn rights_from(status: &str, own: Option<Capabilities>, landlock: Option<u32>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Plans;
     use crate::plan::lvs::VirtualServer;
 
     #[test]
@@ -70,8 +71,8 @@ mod tests {
 
     #[test]
     fn what_is_needed_depends_on_the_plan() {
-        let nothing = Plans::default();
-        assert_eq!(missing_from(Capabilities(0), &nothing), None);
+        let kept = |plans| KeptPlans::new(plans).expect("they are short");
+        assert_eq!(missing_from(Capabilities(0), &kept(Plans::default())), None);
         let json = serde_json::json!({
             "name": "web", "keys": [], "scheduler": "rr", "scheduler_flags": 0, "persistence": null,
             "persistence_engine": null, "one_packet": false, "quorum": 1, "hysteresis": 0, "sorry_server": null,
@@ -80,6 +81,7 @@ mod tests {
         let server: VirtualServer = serde_json::from_value(json).expect("a virtual server");
         let mut services = Plans::default();
         services.lvs.virtual_servers.push(server);
+        let services = kept(services);
         assert_eq!(missing_from(Capabilities(0), &services).as_deref(), Some("CAP_NET_ADMIN"));
         assert_eq!(missing_from(Capabilities::NET_ADMIN, &services), None);
     }

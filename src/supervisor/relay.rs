@@ -19,7 +19,17 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The last sample of each tracker.
 pub type Samples = BTreeMap<TrackerKey, Option<Sample>>;
 
+/// Octets of the words about a tracker; the scripts role says fewer.
+const MAX_WORDS: usize = 1024;
+
 impl Supervisor {
+    /// Words about the next sample of a tracker.
+    pub(super) fn note_words(&mut self, key: TrackerKey, words: String) {
+        if self.tracked.contains(&key) && words.len() <= MAX_WORDS {
+            self.words.insert(key, words);
+        }
+    }
+
     /// A sample from the scripts or the bfd role.
     pub(super) fn relay_sample(&mut self, key: TrackerKey, sample: Option<Sample>) {
         // What a role said before it took its new plan may be of a tracker that is none any more.
@@ -27,7 +37,7 @@ impl Supervisor {
             return;
         }
         let for_vrrp = self.for_vrrp(&key);
-        let frames = tracker_frames([(&key, &sample)].into_iter());
+        let frames = tracker_frames([(&key, &sample)].into_iter(), &self.words);
         self.samples.insert(key, sample);
         if !for_vrrp {
             return;
@@ -47,7 +57,8 @@ impl Supervisor {
         }
         let slot = &mut self.slots[Worker::Vrrp.index()];
         if let Some(child) = slot.child.as_ref().filter(|_| slot.behind) {
-            slot.behind = !self.samples.is_empty() && !child.send(tracker_frames(self.samples.iter()));
+            slot.behind =
+                !self.samples.is_empty() && !child.send(tracker_frames(self.samples.iter(), &self.words));
         }
         self.catch_up_checker();
     }
@@ -69,7 +80,7 @@ impl Supervisor {
         if worker == Worker::Vrrp {
             // Before its plan, so that a Master that goes on says the same priority as before.
             let samples = self.samples.iter().filter(|(key, _)| self.for_vrrp(key));
-            let mut frames = tracker_frames(samples).unwrap_or_default();
+            let mut frames = tracker_frames(samples, &self.words).unwrap_or_default();
             frames.extend(self.maintenance_frame().unwrap_or_default());
             return Some(frames).filter(|frames| !frames.is_empty());
         }
@@ -152,6 +163,7 @@ impl Supervisor {
     pub(super) fn retrack(&mut self) {
         self.tracked = trackers(&self.plans.scripts, &self.plans.bfd);
         self.samples.retain(|key, _| self.tracked.contains(key));
+        self.words.retain(|key, _| self.tracked.contains(key));
     }
 }
 

@@ -1,10 +1,10 @@
 //! What travels for checkers: samples of files and BFD sessions to them, programs to the scripts role and back.
 
-use super::kept::KeptPlans;
 use super::run::Supervisor;
 use super::worker::Worker;
 use crate::check::held::HeldVerdict;
 use crate::link::frame::{FrameError, encode};
+use crate::link::kept::KeptPlans;
 use crate::link::{ToChecker, ToScripts};
 use crate::plan::scripts::{RunEnd, RunOrder, RunReport};
 use crate::plan::track::{Sample, TrackerKey, TrackerKind};

@@ -7,14 +7,14 @@
 
 use super::compiler::compile;
 use super::difference::difference;
-use super::kept::KeptPlans;
 use super::marker::Marker;
 use super::run::Supervisor;
 use super::settings::Limits;
 use super::slot::Slot;
-use crate::link::Compiled;
 use crate::link::control::{Answer, ReloadOutcome};
-use crate::plan::{Generation, Plans};
+use crate::link::kept::CompileAnswer;
+use crate::link::kept::KeptPlans;
+use crate::plan::Generation;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -77,33 +77,33 @@ impl Supervisor {
     }
 
     /// The compile process has answered, or failed.
-    pub(super) fn on_compiled(&mut self, answer: Result<Compiled, String>) {
+    pub(super) fn on_compiled(&mut self, answer: Result<CompileAnswer, String>) {
         let Some(mut reload) = self.reload.take() else { return };
         match answer {
-            Ok(Compiled { plans: Some(plans), diagnostics, errors, .. }) => {
+            Ok(CompileAnswer { plans: Some(mut plans), diagnostics, errors, cannot_run, .. }) => {
                 if let Some(reason) = self.worse(&plans, errors) {
                     log_diagnostics(&diagnostics);
                     tracing::error!("{reason}");
                     self.refused_reload = Some(format!("{reason}\n{}", diagnostics.join("\n")));
                     return self.refuse(reload, diagnostics, errors, vec![reason]);
                 }
-                let changes = difference(&self.plans.whole(), &plans);
-                let kept = match KeptPlans::new(plans) {
-                    Ok(kept) => kept,
+                let changes = match plans.following(&self.plans) {
+                    Ok((old, new)) => difference(&old, &new),
                     Err(error) => {
-                        let reason = format!("its plans cannot be handed to the roles: {error}");
+                        let reason = format!("its plans cannot be read: {error}");
                         self.refused_reload = Some(reason.clone());
                         return self.refuse(reload, diagnostics, errors, vec![reason]);
                     }
                 };
-                self.accept(kept, &diagnostics, errors);
+                self.accept(plans, &diagnostics, errors);
                 let (accepted, generation, trouble) = (true, self.generation, Vec::new());
-                let outcome = ReloadOutcome { accepted, generation, diagnostics, errors, trouble };
+                let outcome =
+                    ReloadOutcome { accepted, generation, diagnostics, errors, cannot_run, trouble };
                 let until = Instant::now() + self.settings.limits.apply;
                 reload.phase = Phase::Applying { until, outcome, changes };
                 self.reload = Some(reload);
             }
-            Ok(Compiled { plans: None, diagnostics, errors, .. }) => {
+            Ok(CompileAnswer { plans: None, diagnostics, errors, .. }) => {
                 log_diagnostics(&diagnostics);
                 self.refused_reload = Some(diagnostics.join("\n"));
                 self.refuse(reload, diagnostics, errors, Vec::new());
@@ -117,7 +117,7 @@ impl Supervisor {
     }
 
     /// Why a configuration that could be run is not taken in place of the one in force (docs/decisions/0005).
-    fn worse(&self, plans: &Plans, errors: usize) -> Option<String> {
+    fn worse(&self, plans: &KeptPlans, errors: usize) -> Option<String> {
         if errors > self.errors {
             let (new, old) = (count(errors), count(self.errors));
             return Some(format!(
@@ -127,7 +127,7 @@ impl Supervisor {
         if let Some(keyword) = plans.global.daemon.fixed_difference(&self.plans.global.daemon) {
             return Some(format!("{keyword} differs, which only a restart can change (as in keepalived)"));
         }
-        let asks_nothing = plans.vrrp.routers.is_empty() && plans.lvs.virtual_servers.is_empty();
+        let asks_nothing = plans.vrrp.is_empty() && plans.lvs.is_empty();
         let asked_nothing = self.plans.vrrp.is_empty() && self.plans.lvs.is_empty();
         (asks_nothing && !asked_nothing).then(|| {
             "it has no vrrp_instance and no virtual_server that could be run, the configuration in force has: a file \
@@ -162,7 +162,8 @@ impl Supervisor {
     fn refuse(&mut self, reload: Reload, diagnostics: Vec<String>, errors: usize, trouble: Vec<String>) {
         tracing::error!("reload refused: configuration {} goes on untouched", self.generation.0);
         let generation = self.generation;
-        let outcome = ReloadOutcome { accepted: false, generation, diagnostics, errors, trouble };
+        let (accepted, cannot_run) = (false, 0);
+        let outcome = ReloadOutcome { accepted, generation, diagnostics, errors, cannot_run, trouble };
         answer(reload.callers, &outcome);
         self.begin_queued();
     }
@@ -246,9 +247,17 @@ fn count(errors: usize) -> String {
     }
 }
 
-/// Logs what the compiler said, as many lines as it took.
+/// Logs what the compiler said, as many lines as it took; at a start and at a reload alike.
 pub fn log_diagnostics(diagnostics: &[String]) {
-    for line in diagnostics.iter().flat_map(|text| text.lines()) {
-        tracing::warn!("{line}");
+    for text in diagnostics {
+        // Rendered diagnostics begin with how bad they are.
+        let is_error = text.starts_with("error");
+        for line in text.lines() {
+            if is_error {
+                tracing::error!("{line}");
+            } else {
+                tracing::warn!("{line}");
+            }
+        }
     }
 }

@@ -4,19 +4,20 @@ use super::ask_checker::Asks as CheckerAsks;
 use super::child::{ChildEvent, ChildEvents};
 use super::control::Asked;
 use super::dump::{Dump, Dumps};
-use super::kept::KeptPlans;
 use super::orders;
 use super::relay::{Samples, trackers};
 use super::reload::{QueuedReload, Reload};
 use super::settings::Settings;
-use super::slot::Slot;
+use super::slot::{Gone, Slot};
 use super::status::{Recent, StatusRound};
 use super::traffic::Traffic;
 use super::upgrade::Successor;
 use super::worker::{Report, START_ORDER, STOP_ORDER, WORKERS, Worker};
 use crate::check::held::HeldVerdict;
+use crate::link::News;
 use crate::link::control::{Answer, Request};
-use crate::link::{Compiled, News};
+use crate::link::kept::CompileAnswer;
+use crate::link::kept::KeptPlans;
 use crate::plan::Generation;
 use crate::plan::process::{LifeScript, ReloadTime};
 use crate::plan::track::TrackerKey;
@@ -51,6 +52,8 @@ pub struct Supervisor {
     /// What the configuration in force tracks.
     pub(super) tracked: BTreeSet<TrackerKey>,
     pub(super) samples: Samples,
+    /// Why they are as they are, where there is something to say.
+    pub(super) words: BTreeMap<TrackerKey, String>,
     /// What checks believe, for the checker role that follows one that died.
     pub(super) verdicts: BTreeMap<u64, HeldVerdict>,
     /// The virtual routers that are master, by name.
@@ -68,7 +71,7 @@ pub struct Supervisor {
     pub(super) traffic: Traffic,
     pub(super) recent: VecDeque<Recent>,
     pub(super) started: Instant,
-    pub(super) compiled: mpsc::Sender<Result<Compiled, String>>,
+    pub(super) compiled: mpsc::Sender<Result<CompileAnswer, String>>,
     pub(super) appointments: watch::Sender<Option<ReloadTime>>,
     events: ChildEvents,
     incarnations: u64,
@@ -123,7 +126,14 @@ pub async fn run(settings: Settings, first: Configuration, inputs: Inputs) -> En
         tokio::select! {
             biased;
             Some(asks) = signals.recv() => supervisor.on_signal(asks),
-            Some((worker, incarnation, event)) = happened.recv() => supervisor.on_child(worker, incarnation, event),
+            Some((worker, incarnation, event)) = happened.recv() => {
+                supervisor.on_child(worker, incarnation, event);
+                // What was said meanwhile, too: a turn of this loop costs more than most of it.
+                for _ in 0..EVENTS {
+                    let Ok((worker, incarnation, event)) = happened.try_recv() else { break };
+                    supervisor.on_child(worker, incarnation, event);
+                }
+            }
             Some(answer) = answers.recv() => supervisor.on_compiled(answer),
             Some((request, reply)) = requests.recv() => supervisor.on_request(request, reply),
             _ = beat.tick() => supervisor.on_beat(),
@@ -141,7 +151,7 @@ impl Supervisor {
         settings: Settings,
         first: Configuration,
         events: ChildEvents,
-        compiled: mpsc::Sender<Result<Compiled, String>>,
+        compiled: mpsc::Sender<Result<CompileAnswer, String>>,
         appointments: watch::Sender<Option<ReloadTime>>,
     ) -> Supervisor {
         let Configuration { plans, generation, errors } = first;
@@ -152,6 +162,7 @@ impl Supervisor {
             generation,
             tracked: trackers(&plans.scripts, &plans.bfd),
             samples: Samples::new(),
+            words: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             masters: BTreeSet::new(),
             plans,
@@ -191,14 +202,14 @@ impl Supervisor {
     pub(super) fn start_wanted(&mut self) {
         for worker in START_ORDER {
             let wanted = self.wants(worker);
-            let stop = self.settings.limits.stop;
-            let slot = self.slot(worker);
+            let Supervisor { settings, slots, .. } = self;
+            let slot = &mut slots[worker.index()];
             slot.wanted = wanted;
             match (wanted, slot.child.is_some()) {
                 (true, false) if slot.restart_at.is_none() => self.start(worker),
                 (false, true) => {
                     tracing::info!("stopping {}: it has no work any more", worker.role().ident());
-                    slot.stop(true, stop);
+                    slot.stop(true, &settings.limits);
                 }
                 (false, false) => slot.restart_at = None,
                 (true, _) => {}
@@ -214,7 +225,7 @@ impl Supervisor {
         let slot = &mut slots[worker.index()];
         slot.start(settings, plans, before, incarnation, events);
         if slot.releasing {
-            slot.stop(true, settings.limits.stop);
+            slot.stop(true, &settings.limits);
         }
         slot.unheard = worker == Worker::Checker;
         self.catch_up();
@@ -255,6 +266,7 @@ impl Supervisor {
                         self.relay_to_checker(&key, sample);
                         self.relay_sample(key, sample);
                     }
+                    Report::TrackerWords(key, words) => self.note_words(key, words),
                     Report::Claim(order) => self.relay_claim(order),
                     Report::Unclaim(claim) => self.relay_unclaim(Some(claim)),
                     Report::Claimed(claimed) => self.relay_claimed(claimed),
@@ -273,7 +285,8 @@ impl Supervisor {
             ChildEvent::LinkClosed => slot.on_link_closed(&settings.limits),
             ChildEvent::LinkBroken(reason) => slot.on_link_broken(&reason),
             ChildEvent::Exited(how) => {
-                let unwanted = slot.on_exit(&how, settings, stopping.is_some());
+                let gone = slot.on_exit(&how, settings, stopping.is_some());
+                let unwanted = gone == Gone::Unwanted;
                 let respawn = settings.respawn;
                 if worker == Worker::Vrrp {
                     self.relay_unclaim(None);
@@ -285,6 +298,9 @@ impl Supervisor {
                 if unwanted && !respawn {
                     tracing::error!("stopping: roles are not restarted (-R)");
                     self.stop(1, Some(worker));
+                }
+                if gone == Gone::Owing {
+                    self.give_up_for(worker);
                 }
             }
         }
@@ -368,21 +384,21 @@ impl Supervisor {
             slot.restart_at = None;
         }
         for worker in to_release {
-            tracing::info!(
-                "{} is down; it is started once more, to give up what it held",
-                worker.role().ident()
-            );
-            self.start(worker);
-            if self.slot(worker).child.is_none() {
-                tracing::error!(
-                    "{} cannot give up what it held: {}",
-                    worker.role().ident(),
-                    worker.leftovers()
-                );
-            }
+            self.give_up_for(worker);
         }
         for worker in to_leave {
             tracing::warn!("{} is down and held what it had: {}", worker.role().ident(), worker.leftovers());
+        }
+    }
+
+    /// A role that is down held something: another process of it gives that up, and does no more.
+    fn give_up_for(&mut self, worker: Worker) {
+        let ident = worker.role().ident();
+        tracing::info!("{ident} is down; it is started once more, to give up what it held");
+        self.slot(worker).releasing = true;
+        self.start(worker);
+        if self.slot(worker).child.is_none() {
+            tracing::error!("{ident} cannot give up what it held: {}", worker.leftovers());
         }
     }
 
@@ -390,13 +406,11 @@ impl Supervisor {
         if self.stopping.is_none() {
             return;
         }
-        let usual = self.settings.limits.stop;
         for worker in STOP_ORDER {
-            let limit = usual + worker.farewell(&self.plans);
-            let release = self.settings.release(worker);
-            let slot = self.slot(worker);
+            let Supervisor { settings, slots, .. } = self;
+            let slot = &mut slots[worker.index()];
             if slot.child.is_some() {
-                return slot.stop(release, limit);
+                return slot.stop(settings.release(worker), &settings.limits);
             }
         }
     }

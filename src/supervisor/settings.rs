@@ -5,7 +5,7 @@ use crate::cli::Options;
 use crate::link::control::DEFAULT_SOCKET;
 use crate::plan::process::DaemonPlan;
 use crate::role::Role;
-use crate::role::options::LogOptions;
+use crate::role::options::{LogOptions, upgrade_variables};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -240,7 +240,9 @@ impl Launcher {
         }
         command.args(self.core_dump.then_some("--core-dump"));
         command.args((self.unconfined || self.no_confinement).then_some("--unconfined"));
-        command.env_remove(super::upgrade::INHERITED).env_remove(super::upgrade::PREVIOUS);
+        for name in upgrade_variables::ALL {
+            command.env_remove(name);
+        }
         // A process group of its own: what a terminal sends to the foreground reaches the supervisor alone.
         command.process_group(0).stdout(std::process::Stdio::null());
         command

@@ -2,15 +2,30 @@
 
 use super::backoff::{Backoff, Budget, CRASHES, LONGEST, SPAN};
 use super::child::{Child, ChildEvents, End, ending};
-use super::kept::KeptPlans;
 use super::pidfile;
 use super::settings::{Limits, Settings};
 use super::worker::{Order, Worker};
+use crate::link::kept::KeptPlans;
 use crate::role::EXIT_STOPPED;
 use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// A process that is only to give up what its predecessor held is started so often: what hung or killed the first one
+/// from outside need not meet the second.
+const RELEASES: u8 = 2;
+
+/// What the end of a process means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It was told to.
+    Wanted,
+    /// Nobody wanted it.
+    Unwanted,
+    /// It was told to, but what it held is not given up: another one must do that.
+    Owing,
+}
 
 /// One role's place.
 #[derive(Debug)]
@@ -33,8 +48,10 @@ pub struct Slot {
     pub dropped: u64,
     /// How it ended last, when nobody told it to.
     pub last_end: Option<String>,
-    /// It died too often: its process gives up what is held, and no more.
+    /// Its process is only there to give up what is held.
     pub releasing: bool,
+    /// How many of those have failed.
+    failed_releases: u8,
     backoff: Backoff,
     budget: Budget,
 }
@@ -44,7 +61,8 @@ impl Slot {
     pub fn new(worker: Worker) -> Slot {
         let (child, restart_at, last_end) = (None, None, None);
         let (wanted, restarts, behind, unheard, dropped) = (false, 0, false, false, 0);
-        let (releasing, backoff, budget) = (false, Backoff::default(), Budget::default());
+        let (releasing, failed_releases) = (false, 0);
+        let (backoff, budget) = (Backoff::default(), Budget::default());
         Slot {
             worker,
             wanted,
@@ -56,6 +74,7 @@ impl Slot {
             dropped,
             last_end,
             releasing,
+            failed_releases,
             backoff,
             budget,
         }
@@ -91,11 +110,16 @@ impl Slot {
         self.child = Some(child);
     }
 
-    /// Tells its process to stop, once.
-    pub fn stop(&mut self, release: bool, limit: Duration) {
-        if let Some(child) = self.child.as_mut().filter(|child| child.end == End::No) {
-            child.stop(release, limit);
+    /// Tells its process to stop, once. One that hangs already gets little time, one that is stopped none: its addresses
+    /// may be on two nodes.
+    pub fn stop(&mut self, release: bool, limits: &Limits) {
+        let ident = self.ident();
+        let Some(child) = self.child.as_mut().filter(|child| child.end == End::No) else { return };
+        if child.is_stopped() {
+            return child.kill_stopped(ident);
         }
+        let hangs = child.unanswered >= limits.noticed_beats;
+        child.stop(release, if hangs { limits.abort } else { limits.stop });
     }
 
     /// The role closed its link: it ends, or it must.
@@ -113,14 +137,14 @@ impl Slot {
         child.kill();
     }
 
-    /// The process is gone. True if nobody wanted that.
+    /// The process is gone.
     pub fn on_exit(
         &mut self,
         status: &io::Result<ExitStatus>,
         settings: &Settings,
         daemon_ends: bool,
-    ) -> bool {
-        let Some(child) = self.child.take() else { return false };
+    ) -> Gone {
+        let Some(child) = self.child.take() else { return Gone::Wanted };
         pidfile::remove(settings.pid_file_of(self.worker));
         let (ident, pid) = (self.ident(), child.pid);
         let was_told = matches!(child.end, End::Asked { .. });
@@ -128,18 +152,31 @@ impl Slot {
         if was_told && clean {
             tracing::info!("{ident} (pid {pid}) has stopped");
             self.restart_at = self.wanted.then(Instant::now);
-            if std::mem::take(&mut self.releasing) {
+            self.failed_releases = 0;
+            if std::mem::take(&mut self.releasing) && !daemon_ends {
                 self.rest("and gave up what it held");
             }
-            return false;
+            return Gone::Wanted;
+        }
+        if daemon_ends && settings.release(self.worker) && self.may_release_again() {
+            tracing::error!("{ident} (pid {pid}) {} instead of stopping", ending(status));
+            return Gone::Owing;
         }
         if daemon_ends || !self.wanted {
             let left = self.worker.leftovers();
             tracing::error!("{ident} (pid {pid}) {} instead of stopping: {left}", ending(status));
-            return false;
+            return Gone::Wanted;
         }
         self.bury(format!("(pid {pid}) {}", ending(status)), child.started, settings);
-        true
+        Gone::Unwanted
+    }
+
+    /// What it held is still there: may another process try to give it up?
+    fn may_release_again(&mut self) -> bool {
+        if std::mem::take(&mut self.releasing) {
+            self.failed_releases += 1;
+        }
+        self.worker.holds() && self.failed_releases < RELEASES
     }
 
     /// It died too often, and is left alone for a while.
@@ -155,12 +192,16 @@ impl Slot {
     fn bury(&mut self, how: String, started: Instant, settings: &Settings) {
         let lived = started.elapsed();
         self.restarts = self.restarts.saturating_add(1);
-        if std::mem::take(&mut self.releasing) {
-            tracing::error!(
-                "{} {how} while it gave up what it held: {}",
-                self.ident(),
-                self.worker.leftovers()
-            );
+        if self.releasing {
+            if self.may_release_again() {
+                tracing::error!("{} {how} while it gave up what it held: it is tried again", self.ident());
+                self.releasing = true;
+                self.restart_at = Some(Instant::now());
+                return;
+            }
+            self.failed_releases = 0;
+            let left = self.worker.leftovers();
+            tracing::error!("{} {how} while it gave up what it held: {left}", self.ident());
             return self.rest("and could not give up what it held");
         }
         if self.worker == Worker::Vrrp && settings.respawn && self.budget.spend(Instant::now()) {
@@ -198,10 +239,15 @@ impl Slot {
         }
     }
 
-    /// Sends a heartbeat; ends a process that left too many unanswered.
+    /// Sends a heartbeat; ends a process that left too many unanswered, or that was told to stop and is stopped.
     pub fn on_beat(&mut self, number: u64, plans: &KeptPlans, limits: &Limits) {
         let (ident, worker) = (self.ident(), self.worker);
-        let Some(child) = self.child.as_mut().filter(|child| child.end == End::No) else { return };
+        let Some(child) = self.child.as_mut() else { return };
+        match child.end {
+            End::No => {}
+            End::Asked { .. } if child.is_stopped() => return child.kill_stopped(ident),
+            End::Asked { .. } | End::Ending { .. } | End::Killed => return,
+        }
         // A process that has not yet taken its first plan holds nothing, and may be slow to start.
         let patience = match child.generation {
             Some(_) => worker.silent_beats(plans, limits),

@@ -3,7 +3,7 @@
 use super::appointment;
 use super::compiler::compile;
 use super::control::ControlSocket;
-use super::kept::KeptPlans;
+use super::guard;
 use super::life;
 use super::pidfile::PidLock;
 use super::privileges;
@@ -13,7 +13,7 @@ use super::settings::Settings;
 use super::signals;
 use super::upgrade::{self, Successor};
 use crate::cli::{Invocation, Options, genhash, signal_number, version, wants_genhash};
-use crate::link::Compiled;
+use crate::link::kept::CompileAnswer;
 use crate::plan::Generation;
 use crate::role::{self, Role, logging, namespace};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
@@ -168,6 +168,9 @@ fn daemon(settings: Settings) -> ExitCode {
         return ExitCode::from(EXIT_FATAL);
     }
     logging::init(&settings.launcher.log, "holdfast");
+    if !guard::stand() {
+        return ExitCode::SUCCESS;
+    }
     ExitCode::from(supervise(settings))
 }
 
@@ -179,7 +182,10 @@ pub fn supervise(settings: Settings) -> u8 {
     };
     upgrade::settle_in();
     let detached = settings.detach;
-    let (status, successor) = match runtime.block_on(live(settings)) {
+    // As a task of its own: what wakes it from this thread then costs no system call, which a root future's waker does.
+    let life = async { tokio::spawn(live(settings)).await };
+    let ended = runtime.block_on(life).unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+    let (status, successor) = match ended {
         Ok(ended) => ended,
         Err(status) => {
             drop(runtime);
@@ -229,6 +235,7 @@ async fn live(mut settings: Settings) -> Result<(u8, Option<Successor>), u8> {
             None
         }
     };
+    guard::dismiss();
     if settings.detach {
         leave_terminal();
     }
@@ -273,6 +280,7 @@ async fn first_configuration(
         tokio::select! {
             answer = &mut compiling => break answer,
             Some(asks) = signals.recv() => if asks == Asks::Stop {
+                guard::dismiss();
                 tracing::info!("told to stop while reading the configuration");
                 return Err(0);
             },
@@ -280,26 +288,17 @@ async fn first_configuration(
     };
     match answer {
         Err(reason) => Err(complain(settings, &reason, EXIT_PROGRAM_ERROR)),
-        Ok(Compiled { plans: Some(plans), diagnostics, errors, .. }) => {
+        Ok(CompileAnswer { plans: Some(plans), diagnostics, errors, .. }) => {
             log_diagnostics(&diagnostics);
             match privileges::missing(&plans).filter(|_| settings.need_privileges) {
                 Some(lacking) => {
                     let sentence = format!("nothing was started: this needs {lacking}; run holdfast as root");
                     Err(complain(settings, &sentence, EXIT_NO_PRIVILEGES))
                 }
-                None => {
-                    let generation = plans.vrrp.generation.max(plans.lvs.generation);
-                    match KeptPlans::new(plans) {
-                        Ok(plans) => Ok(Configuration { plans, generation, errors }),
-                        Err(error) => {
-                            let sentence = format!("the plans cannot be handed to the roles: {error}");
-                            Err(complain(settings, &sentence, EXIT_PROGRAM_ERROR))
-                        }
-                    }
-                }
+                None => Ok(Configuration { generation: plans.generation(), plans, errors }),
             }
         }
-        Ok(Compiled { plans: None, diagnostics, status, errors }) => {
+        Ok(CompileAnswer { plans: None, diagnostics, status, errors, .. }) => {
             for diagnostic in &diagnostics {
                 complain(settings, diagnostic, status);
             }

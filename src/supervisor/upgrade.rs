@@ -1,9 +1,11 @@
 //! `holdfastctl upgrade`: the supervisor becomes another image of itself. Its roles see their links end and wait for the
 //! new supervisor, which takes over from them by resume; the process keeps its id.
 
+use super::guard;
 use super::run::Supervisor;
 use crate::link::control::Answer;
 use crate::plan::process::IpvsNamespace;
+use crate::role::options::upgrade_variables::{GUARDED_BY, GUARDS, INHERITED, PREVIOUS};
 use crate::sys::process::close_on_exec;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -17,11 +19,8 @@ use std::process::Command;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// In the environment of the new image: the processes that are its children without its knowing, with commas between.
-pub(super) const INHERITED: &str = "HOLDFAST_INHERITED";
-
-/// The image to go back to if the new one cannot begin.
-pub(super) const PREVIOUS: &str = "HOLDFAST_PREVIOUS";
+/// Our own image, even if its file was replaced since we started.
+const OWN: &str = "/proc/self/exe";
 
 /// Where a process finds its own open files.
 const DESCRIPTORS: &str = "/proc/self/fd/";
@@ -47,7 +46,8 @@ impl Supervisor {
         reply.send(Answer::Begun(Vec::new())).ok();
         tracing::info!("becoming {}", binary.display());
         let pids = self.slots.iter().filter_map(|slot| slot.child.as_ref()).map(|child| child.pid);
-        self.successor = Some(Successor { binary, children: pids.collect() });
+        let socket = self.settings.socket.clone();
+        self.successor = Some(Successor { binary, children: pids.collect(), socket });
     }
 }
 
@@ -56,13 +56,17 @@ impl Supervisor {
 pub struct Successor {
     binary: PathBuf,
     children: Vec<u32>,
+    /// Where it will answer.
+    socket: PathBuf,
 }
 
 impl Successor {
     /// Becomes it. If that cannot be, becomes its own image again; returns only if not even that can be.
     pub fn begin(self, detached: bool) {
-        let Successor { binary, children } = self;
-        let own = match File::open("/proc/self/exe") {
+        let Successor { binary, mut children, socket } = self;
+        let guard = guard::post(command(Path::new(OWN), detached), &socket);
+        children.extend(guard);
+        let own = match File::open(OWN) {
             Ok(file) => Some(file).filter(|file| fcntl(file, FcntlArg::F_SETFD(FdFlag::empty())).is_ok()),
             Err(_) => None,
         };
@@ -72,9 +76,12 @@ impl Successor {
         if let Some(previous) = &previous {
             command.env(PREVIOUS, previous);
         }
+        if let Some(guard) = guard {
+            command.env(GUARDED_BY, guard.to_string());
+        }
         let error = command.exec();
         tracing::error!("{} cannot be run: {error}; this program goes on", binary.display());
-        go_back(Path::new("/proc/self/exe"), &children, detached);
+        go_back(Path::new(OWN), &children, guard, detached);
     }
 }
 
@@ -82,7 +89,7 @@ impl Successor {
 pub fn roll_back(detached: bool) -> bool {
     let Some(previous) = std::env::var_os(PREVIOUS) else { return false };
     tracing::error!("this program cannot begin: the one before it goes on");
-    go_back(Path::new(&previous), &inherited(), detached);
+    go_back(Path::new(&previous), &inherited(), guard::of_this_process(), detached);
     false
 }
 
@@ -116,8 +123,13 @@ pub async fn bury_inherited() {
     }
 }
 
-fn go_back(image: &Path, children: &[u32], detached: bool) {
-    let error = command(image, detached).env(INHERITED, list(children)).env_remove(PREVIOUS).exec();
+fn go_back(image: &Path, children: &[u32], guard: Option<u32>, detached: bool) {
+    let mut command = command(image, detached);
+    command.env(INHERITED, list(children)).env_remove(PREVIOUS);
+    if let Some(guard) = guard {
+        command.env(GUARDED_BY, guard.to_string());
+    }
+    let error = command.exec();
     tracing::error!("{} cannot be run either: {error}", image.display());
 }
 
@@ -125,6 +137,7 @@ fn go_back(image: &Path, children: &[u32], detached: bool) {
 fn command(image: &Path, detached: bool) -> Command {
     let mut words = std::env::args_os();
     let mut command = Command::new(image);
+    command.env_remove(GUARDS).env_remove(GUARDED_BY);
     if let Some(name) = words.next() {
         command.arg0(name);
     }

@@ -1,10 +1,10 @@
 //! The roles that live as long as the daemon, and what travels on their links, under common names.
 
-use super::kept::KeptPlans;
 use super::settings::Limits;
 use crate::check::held::HeldVerdict;
 use crate::link::control::Answer;
 use crate::link::frame::{Decoder, FrameError, encode};
+use crate::link::kept::KeptPlans;
 use crate::link::{
     Claimed, FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp,
 };
@@ -15,6 +15,7 @@ use crate::plan::track::{Sample, TrackerKey};
 use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, TrafficOutcome, VrrpStatus};
 use crate::role::Role;
 use crate::vrrp::{ClaimId, ClaimOrder, Transition};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A long-lived role.
@@ -69,6 +70,8 @@ pub enum Report {
     Transition(Transition),
     /// What is known of a tracker, for the vrrp role.
     Tracker(TrackerKey, Option<Sample>),
+    /// Why the next one is as it is.
+    TrackerWords(TrackerKey, String),
     /// Other news of the vrrp role.
     News(crate::vrrp::News),
     /// News of the checker role.
@@ -297,6 +300,7 @@ impl Worker {
                 FromScripts::Snapshot(number, status) => Report::Snapshot(number, Snapshot::Scripts(status)),
                 FromScripts::Alive(_) => Report::Alive,
                 FromScripts::Tracker(key, sample) => Report::Tracker(key, sample),
+                FromScripts::TrackerWords(key, words) => Report::TrackerWords(key, words),
                 FromScripts::Claimed(claimed) => Report::Claimed(claimed),
                 FromScripts::Ran(report) => Report::Ran(report),
                 FromScripts::Stopped => Report::Stopped,
@@ -313,12 +317,16 @@ impl Worker {
     }
 }
 
-/// What tells the vrrp role of trackers: several frames in one piece.
+/// What tells the vrrp role of trackers, each behind the words about it: several frames in one piece.
 pub fn tracker_frames<'a>(
     samples: impl Iterator<Item = (&'a TrackerKey, &'a Option<Sample>)>,
+    words: &BTreeMap<TrackerKey, String>,
 ) -> Result<Vec<u8>, FrameError> {
     let mut frames = Vec::new();
     for (key, sample) in samples {
+        if let Some(words) = words.get(key) {
+            frames.extend(encode(&ToVrrp::TrackerWords(key.clone(), words.clone()))?);
+        }
         frames.extend(encode(&ToVrrp::Tracker(key.clone(), *sample))?);
     }
     Ok(frames)

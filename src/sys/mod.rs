@@ -8,6 +8,7 @@ pub mod calendar;
 pub mod capabilities;
 pub mod child;
 pub mod clock;
+pub mod closing;
 pub mod edges;
 pub mod landlock;
 pub mod link_state;

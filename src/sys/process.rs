@@ -102,9 +102,56 @@ pub fn set_processors(processors: &BTreeSet<u16>) -> io::Result<()> {
 /// When the process was started, in clock ticks since boot (proc_pid_stat(5), field 22); `None` if it is gone. Together
 /// with its id it names a process for ever.
 pub fn born(process: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name before it is in parentheses and may hold anything; the state behind it is field 3.
-    stat.rsplit_once(") ")?.1.split(' ').nth(22 - 3)?.parse().ok()
+    Stat::of(process)?.started()
+}
+
+/// What the kernel says of a process in one line (proc_pid_stat(5)).
+pub struct Stat(String);
+
+impl Stat {
+    /// `None`: there is none, or this process may not see it.
+    pub fn of(process: u32) -> Option<Stat> {
+        std::fs::read_to_string(format!("/proc/{process}/stat")).ok().map(Stat)
+    }
+
+    /// What ps calls it, 15 octets at most.
+    pub fn name(&self) -> &str {
+        let from = self.0.split_once('(').map_or("", |(_, rest)| rest);
+        from.rsplit_once(") ").map_or(from, |(name, _)| name)
+    }
+
+    /// A letter: R, S, D, T, t, Z, X and others.
+    pub fn state(&self) -> char {
+        self.field(3).and_then(|state| state.chars().next()).unwrap_or_default()
+    }
+
+    /// It works no more, although it may stay as a zombie for long, where process 1 is slow to collect what is left to it
+    /// (containers).
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state(), 'Z' | 'X')
+    }
+
+    /// It has begun to end: one that was killed takes a moment.
+    pub fn is_ending(&self) -> bool {
+        const EXITING: u32 = 0x4; // PF_EXITING
+        self.field(9).and_then(|flags| flags.parse::<u32>().ok()).is_some_and(|flags| flags & EXITING != 0)
+    }
+
+    /// When it was started, in clock ticks since boot.
+    pub fn started(&self) -> Option<u64> {
+        self.field(22)?.parse().ok()
+    }
+
+    /// Fields count from 1; the first that can be asked for is 3. The name before it is in parentheses and may hold anything.
+    fn field(&self, number: usize) -> Option<&str> {
+        self.0.rsplit_once(") ")?.1.split_ascii_whitespace().nth(number - 3)
+    }
+}
+
+impl From<String> for Stat {
+    fn from(line: String) -> Stat {
+        Stat(line)
+    }
 }
 
 /// Has a descriptor that came with this image closed when the process becomes another program, or starts one. EBADF: it
@@ -200,6 +247,16 @@ pub fn return_large_blocks() {
     // SAFETY: mallopt takes numbers only.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+    }
+}
+
+/// All threads take memory from one place, which grows in steps of 128 KiB. That of a second thread grows by one page at a
+/// time, with a system call for each. To be called before one starts, in a process whose threads rarely allocate at once.
+pub fn share_one_arena() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt takes numbers only.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }
 

@@ -6,7 +6,8 @@ use libc::{c_long, sock_filter};
 use std::io;
 
 /// Calls that start programs or look into other processes, change the kernel or the tree of file systems, open new ways
-/// into the kernel, or set the machine's clocks and names. Those above 423 have one number on every architecture.
+/// into the kernel, change whose a file is and who may use it (Landlock does not judge that: /bin/sh could be made setuid),
+/// or set the machine's clocks and names. Those above 423 have one number on every architecture.
 const REFUSED: &[c_long] = &[
     libc::SYS_execve,
     libc::SYS_execveat,
@@ -49,6 +50,19 @@ const REFUSED: &[c_long] = &[
     443, // quotactl_fd
     libc::SYS_open_by_handle_at,
     libc::SYS_fanotify_init,
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    452, // fchmodat2
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    463, // setxattrat
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    466, // removexattrat
     libc::SYS_unshare,
     libc::SYS_settimeofday,
     libc::SYS_clock_settime,
@@ -62,7 +76,14 @@ const REFUSED: &[c_long] = &[
 
 /// Calls of this architecture alone.
 #[cfg(target_arch = "x86_64")]
-const REFUSED_HERE: &[c_long] = &[libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_modify_ldt];
+const REFUSED_HERE: &[c_long] = &[
+    libc::SYS_iopl,
+    libc::SYS_ioperm,
+    libc::SYS_modify_ldt,
+    libc::SYS_chmod,
+    libc::SYS_chown,
+    libc::SYS_lchown,
+];
 #[cfg(not(target_arch = "x86_64"))]
 const REFUSED_HERE: &[c_long] = &[];
 
@@ -201,6 +222,7 @@ pub fn refuse_foreign_business(allowed: Allowed) -> io::Result<bool> {
 mod tests {
     use super::*;
     use crate::sys::capabilities::no_new_privileges;
+    use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::{UnixDatagram, UnixStream};
     use std::process::{Command, Stdio};
 
@@ -287,7 +309,10 @@ mod tests {
     #[test]
     fn a_thread_with_the_filter_runs_and_starts_threads_but_no_program() {
         // A thread of its own: the others of the test program keep their calls.
-        let outcome = std::thread::spawn(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("file");
+        std::fs::write(&file, "x").expect("written");
+        let outcome = std::thread::spawn(move || {
             no_new_privileges().expect("always allowed");
             if !refuse_foreign_business(Allowed::default()).expect("a filter that the kernel takes") {
                 return None;
@@ -295,18 +320,23 @@ mod tests {
             let program = Command::new("/bin/true").stdin(Stdio::null()).status().err();
             let namespace = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).err();
             let service = UnixStream::connect("/nowhere").err();
+            // A file is root's own: without the filter no capability is needed to let everybody write it.
+            let mode = std::fs::set_permissions(&file, PermissionsExt::from_mode(0o666)).err();
+            let owner = std::os::unix::fs::chown(&file, Some(0), None).err();
             let pair = UnixStream::pair().is_ok() && UnixDatagram::unbound().is_ok();
             let thread = std::thread::spawn(|| 7).join().ok();
             Some((
                 program.map(|error| error.kind()),
                 namespace,
                 service.map(|error| error.kind()),
+                [mode, owner].map(|error| error.map(|error| error.kind())),
                 pair,
                 thread,
             ))
         });
         let Some(outcome) = outcome.join().expect("it ends") else { return };
         let denied = Some(io::ErrorKind::PermissionDenied);
-        assert_eq!(outcome, (denied, Some(nix::errno::Errno::EPERM), denied, true, Some(7)));
+        let refused = (denied, Some(nix::errno::Errno::EPERM), denied, [denied; 2], true, Some(7));
+        assert_eq!(outcome, refused);
     }
 }

@@ -230,6 +230,16 @@ mod tests {
         std::fs::write(&path, [0; 64]).expect("written");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("set");
         assert!(SharedWords::open(&path, 4).is_err(), "others may read it");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("set");
+        let second = path.with_extension("second");
+        std::fs::hard_link(&path, &second).expect("linked");
+        assert!(SharedWords::open(&path, 4).is_err(), "it has a second name");
+        std::fs::remove_file(&second).expect("removed");
+        drop(SharedWords::open(&path, 4).expect("ours alone"));
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(65534), None).expect("root may");
+            assert!(SharedWords::open(&path, 4).is_err(), "somebody else's");
+        }
         std::fs::remove_dir_all(path.parent().expect("it has one")).expect("removed");
     }
 }

@@ -12,7 +12,7 @@ use crate::time::Instant;
 use crate::wire::ah::Sealed;
 use crate::wire::discard::Discard;
 use crate::wire::trailer::Sequence;
-use crate::wire::vrrp::{Advertisement, Expectation, Path, decode, peek_vrid, split_trailer};
+use crate::wire::vrrp::{Advertisement, Expectation, Path, decode, peek_interval, peek_vrid, split_trailer};
 use std::net::IpAddr;
 
 /// A packet taken apart as far as the IP layer goes.
@@ -80,29 +80,8 @@ impl Core {
             peek_vrid(packet.bytes).and_then(|vrid| self.receivers.find((interface, family, vrid), meant));
         match id {
             Some(id) => self.with_router(id, now, actions, |router, ctx| router.receive(packet, ctx)),
-            None => {
-                self.unknown_router += 1;
-                self.note_unknown(interface, packet, family, actions);
-            }
+            None => self.hear_stranger((interface, family), packet, now, actions),
         }
-    }
-
-    /// `log_unknown_vrids`: once for each VRID on each interface.
-    fn note_unknown(
-        &mut self,
-        interface: u32,
-        packet: Inbound<'_>,
-        family: AddressFamily,
-        actions: &mut Vec<Action>,
-    ) {
-        let Some(vrid) = peek_vrid(packet.bytes) else { return };
-        let first = self.heard.note((interface, family), vrid);
-        let Some(name) = self.interfaces.name(interface).filter(|_| first && self.log_unknown) else {
-            return;
-        };
-        let source = packet.source;
-        let what = format!("{source} advertises {family} VRID {vrid} on {name}: no router here has it");
-        actions.push(Action::Log(LogLevel::Info, what));
     }
 }
 
@@ -126,17 +105,27 @@ impl Router {
         });
         match judged {
             Ok(accepted) => {
+                self.end_refused(packet.source);
                 self.remember(packet, &accepted, ctx);
                 Some(accepted.advert)
             }
             Err(reason) => {
                 self.stats.discard(reason);
-                let quiet = matches!(reason, Discard::NotListening | Discard::OwnPacket | Discard::Owner);
-                if !quiet && self.said.first(reason as u32) {
-                    ctx.log(LogLevel::Warning, discard_sentence(&self.plan.name, packet, reason));
+                if !matches!(reason, Discard::NotListening | Discard::OwnPacket | Discard::Owner) {
+                    self.refuse(packet, reason, ctx);
                 }
                 None
             }
+        }
+    }
+
+    /// One that somebody should look at.
+    fn refuse(&mut self, packet: Inbound<'_>, reason: Discard, ctx: &mut Context) {
+        let interval = peek_interval(packet.bytes);
+        let begins = self.note_refused(packet.source, reason, packet.into(), interval, ctx.now);
+        let first = self.said.first(reason as u32);
+        if self.may_say_odds(begins, first, ctx.now) {
+            ctx.log(LogLevel::Warning, discard_sentence(&self.plan.name, packet, reason));
         }
     }
 

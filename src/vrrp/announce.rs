@@ -50,17 +50,21 @@ impl Router {
         self.pair_of_bursts(policy.repeat, policy.delay, ctx);
     }
 
-    /// A weaker router spoke: switches and hosts may have learned its address.
-    pub(super) fn announce_again(&mut self, ctx: &mut Context) {
+    /// A weaker router spoke: switches and hosts may have learned its address. False where the configuration wants none of
+    /// that.
+    pub(super) fn announce_again(&mut self, ctx: &mut Context) -> bool {
         let policy = self.plan.announce;
         let interval = self.own_interval().duration();
-        let Phase::Master(master) = &mut self.phase else { return };
-        if policy.lower_priority_repeat == 0 || ctx.now < master.quiet_until || master.unspoken {
-            return;
+        let Phase::Master(master) = &mut self.phase else { return false };
+        if policy.lower_priority_repeat == 0 || master.unspoken {
+            return false;
         }
         // One pair of bursts for each of the other's intervals, not for each packet of a flood.
-        master.quiet_until = ctx.now + interval / 2;
-        self.pair_of_bursts(policy.lower_priority_repeat, policy.lower_priority_delay, ctx);
+        if ctx.now >= master.quiet_until {
+            master.quiet_until = ctx.now + interval / 2;
+            self.pair_of_bursts(policy.lower_priority_repeat, policy.lower_priority_delay, ctx);
+        }
+        true
     }
 
     /// Every address now, and again after `delay`.

@@ -22,6 +22,8 @@ pub(super) struct Context<'a> {
     pub heard: &'a Heard,
     /// `vrrp_startup_delay` is not over.
     pub asleep: bool,
+    /// Addresses may be on two nodes for a moment (not with `no_handover`).
+    pub overlaps: bool,
     /// There are so many routers that they speak in convoys.
     pub crowded: bool,
     pub operations: &'a mut Operations,

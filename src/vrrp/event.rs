@@ -96,6 +96,13 @@ pub enum Event {
     Paused,
     /// What the process before this one noted of its routers: before the first plan.
     Resume(Vec<Remembered>),
+    /// What became of [`Action::Silence`] with addresses: questions for them are not answered any more, or that cannot be.
+    Silenced {
+        /// Whose.
+        router: RouterId,
+        /// Are they?
+        done: bool,
+    },
 }
 
 /// A packet as the socket delivered it.
@@ -213,7 +220,7 @@ pub enum Action {
     /// End that attempt, if it still runs; no answer is needed.
     Unclaim(ClaimId),
     /// Answer no ARP request and no neighbour solicitation for these addresses: somebody else answers already. An empty
-    /// list ends that. Where it cannot be done, nothing else is.
+    /// list ends that. Answer with [`Event::Silenced`] unless the list is empty.
     Silence {
         /// Whose.
         router: RouterId,
@@ -450,6 +457,11 @@ pub enum TransitionCause {
     Fault(Vec<String>),
     /// What was missing is back: the reasons for FAULT that are no longer true, a sentence each.
     Recovered(Vec<String>),
+    /// The virtual interface that a Master spoke through was gone for less than its peers wait.
+    LinkRemade {
+        /// Time without an advertisement of ours, in milliseconds.
+        silence_ms: u64,
+    },
     /// An address of ours was removed by somebody else.
     AddressLost {
         /// The address.

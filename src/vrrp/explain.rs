@@ -41,7 +41,15 @@ impl fmt::Display for TransitionCause {
             }
             TransitionCause::Waiting(reasons) => write!(f, "waits: {}", reasons.join("; ")),
             TransitionCause::Fault(reasons) => f.write_str(&reasons.join("; ")),
-            TransitionCause::Recovered(reasons) => write!(f, "no longer: {}", reasons.join("; ")),
+            TransitionCause::Recovered(reasons) => {
+                write!(f, "FAULT is over; its cause was: {}", reasons.join("; "))
+            }
+            TransitionCause::LinkRemade { silence_ms } => {
+                write!(
+                    f,
+                    "its virtual interface is back, {silence_ms} ms after its last advertisement: its peers still wait"
+                )
+            }
             TransitionCause::AddressLost { cidr } => write!(f, "somebody else removed {cidr}"),
             TransitionCause::RoutingLost { what } => write!(f, "somebody else removed {what}"),
             TransitionCause::Removed => f.write_str("removed by the reload"),
@@ -89,59 +97,146 @@ fn seconds(ms: u64) -> String {
     if ms < 1000 { format!("{ms} ms") } else { format!("{}.{:03} s", ms / 1000, ms % 1000) }
 }
 
-/// Why a packet was not acted upon, and what to look at.
-pub(super) fn discard_sentence(name: &str, packet: Inbound<'_>, reason: Discard) -> String {
-    let Inbound { source, destination, hop_limit, bytes, sealed } = packet;
-    let what = match reason {
-        Discard::Length => format!("its length, {} octets, is wrong", bytes.len()),
-        Discard::HopLimit => format!("its TTL is {hop_limit}, not 255: it crossed a router or is forged"),
-        Discard::Version => {
-            format!("it speaks VRRP version {}", bytes.first().map_or(0, |first| first >> 4))
+/// What is worth saying of a packet that was refused; the packet itself is gone by the time it is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Looks {
+    destination: IpAddr,
+    hop_limit: u8,
+    /// Octets.
+    length: usize,
+    /// Of VRRP, as its first octet has it.
+    version: u8,
+    /// Behind an authentication header.
+    sealed: bool,
+}
+
+impl From<Inbound<'_>> for Looks {
+    fn from(packet: Inbound<'_>) -> Looks {
+        let Inbound { source: _, destination, hop_limit, bytes, sealed } = packet;
+        let version = bytes.first().map_or(0, |first| first >> 4);
+        Looks { destination, hop_limit, length: bytes.len(), version, sealed: sealed.is_some() }
+    }
+}
+
+/// Why a packet was not acted upon.
+pub(super) fn refusal(looks: Looks, reason: Discard) -> String {
+    let Looks { destination, hop_limit, length, version, sealed } = looks;
+    let words = match reason {
+        Discard::Length => return format!("its length, {length} octets, is wrong"),
+        Discard::HopLimit => {
+            return format!("its TTL is {hop_limit}, not 255: it crossed a router or is forged");
         }
-        Discard::HeaderPresence if sealed.is_some() => {
-            "it comes behind an authentication header (auth_type AH), and ours have none".to_owned()
+        Discard::Version => return format!("it speaks VRRP version {version}"),
+        Discard::PeerHopLimit => {
+            return format!("its TTL, {hop_limit}, is outside min_ttl and max_ttl of that peer");
         }
-        Discard::HeaderPresence => "it has no authentication header (auth_type AH)".to_owned(),
-        Discard::TrailerMissing => "it is not signed (auth_hmac)".to_owned(),
-        Discard::TrailerMalformed => "its signature is of an unknown type (auth_hmac)".to_owned(),
-        Discard::TrailerKey => "it is signed with a key that is not configured here (auth_hmac)".to_owned(),
+        Discard::Destination => {
+            return format!("it was sent to {destination}, where this router does not listen");
+        }
+        Discard::HeaderPresence if sealed => {
+            "it comes behind an authentication header (auth_type AH), and ours have none"
+        }
+        Discard::HeaderPresence => "it has no authentication header (auth_type AH)",
+        Discard::TrailerMissing => "it is not signed (auth_hmac)",
+        Discard::TrailerMalformed => "its signature is of an unknown type (auth_hmac)",
+        Discard::TrailerKey => "it is signed with a key that is not configured here (auth_hmac)",
         Discard::TrailerStale => {
-            "it was signed too long ago or in the future: compare the clocks (auth_hmac time_window)".to_owned()
+            "it was signed too long ago or in the future: compare the clocks (auth_hmac time_window)"
         }
-        Discard::TrailerHmac => "its signature is wrong: another key, or a forgery (auth_hmac)".to_owned(),
-        Discard::TrailerReplay => "it was sent before: a replay (auth_hmac)".to_owned(),
-        Discard::HeaderIndex => "the index in its authentication header is not its sender".to_owned(),
+        Discard::TrailerHmac => "its signature is wrong: another key, or a forgery (auth_hmac)",
+        Discard::TrailerReplay => "it was sent before: a replay (auth_hmac)",
+        Discard::HeaderIndex => "the index in its authentication header is not its sender",
         Discard::HeaderReplay => {
             "the sequence number of its authentication header was used before: a replay, or its sender began anew"
-                .to_owned()
         }
         Discard::HeaderValue => {
-            "the check value of its authentication header is wrong: another password, or a forgery".to_owned()
+            "the check value of its authentication header is wrong: another password, or a forgery"
         }
-        Discard::Owner => "this router owns the addresses and listens to nobody".to_owned(),
-        Discard::Sender => "its sender is not one of our unicast peers".to_owned(),
-        Discard::PeerHopLimit => {
-            format!("its TTL, {hop_limit}, is outside min_ttl and max_ttl of that peer")
-        }
-        Discard::AuthType => "its authentication type is not ours".to_owned(),
-        Discard::AuthMismatch => "its password is not ours".to_owned(),
-        Discard::Interval => "its advertisement interval is not ours".to_owned(),
-        Discard::Type => "it is no advertisement".to_owned(),
-        Discard::Checksum => "its checksum is wrong".to_owned(),
-        Discard::Destination => format!("it was sent to {destination}, where this router does not listen"),
-        Discard::OwnPacket => "it is our own".to_owned(),
-        Discard::NotListening => "this router does not take part now".to_owned(),
-        Discard::UnknownRouter => "no router here has its VRID".to_owned(),
+        Discard::Owner => "this router owns the addresses and listens to nobody",
+        Discard::Sender => "its sender is not one of our unicast peers",
+        Discard::AuthType => "its authentication type is not ours",
+        Discard::AuthMismatch => "its password is not ours",
+        Discard::Interval => "its advertisement interval is not ours",
+        Discard::Type => "it is no advertisement",
+        Discard::Checksum => "its checksum is wrong",
+        Discard::OwnPacket => "it is our own",
+        Discard::NotListening => "this router does not take part now",
+        Discard::UnknownRouter => "no router here has its VRID",
     };
+    words.to_owned()
+}
+
+/// What to do about advertisements that are refused for this reason.
+pub(super) fn remedy(reason: Discard) -> &'static str {
+    match reason {
+        Discard::Version => "give both nodes the same vrrp_version (or version of the instance)",
+        Discard::AuthType | Discard::AuthMismatch | Discard::HeaderPresence | Discard::HeaderValue => {
+            "make the authentication blocks of both nodes alike"
+        }
+        Discard::TrailerMissing | Discard::TrailerMalformed | Discard::TrailerKey | Discard::TrailerHmac => {
+            "make the auth_hmac blocks of both nodes alike"
+        }
+        Discard::TrailerStale => "set the clocks of both nodes",
+        Discard::Interval => "give both nodes the same advert_int",
+        Discard::Checksum => {
+            "compare version, v3_checksum_as_v2 and old_unicast_checksum of both nodes; else something on the way damages packets"
+        }
+        Discard::Length => {
+            "compare version and auth_hmac of both nodes; else something on the way damages packets"
+        }
+        Discard::Destination => "give both nodes a unicast_peer, or neither; with multicast the same group",
+        Discard::Sender => "add it to unicast_peer here, or take this node out of its own",
+        Discard::PeerHopLimit => "compare min_ttl and max_ttl of that peer with the way to it",
+        Discard::HopLimit
+        | Discard::Type
+        | Discard::HeaderIndex
+        | Discard::HeaderReplay
+        | Discard::TrailerReplay
+        | Discard::Owner
+        | Discard::OwnPacket
+        | Discard::NotListening
+        | Discard::UnknownRouter => "find out who sends it",
+    }
+}
+
+/// Why a packet was not acted upon, and what to look at.
+pub(super) fn discard_sentence(name: &str, packet: Inbound<'_>, reason: Discard) -> String {
+    let (from, what) = (packet.source, refusal(packet.into(), reason));
     let consequence = if splits_the_router(reason) {
         "; this node does not hear that Master: both may come to hold the addresses; make the configurations agree"
     } else {
         ""
     };
-    format!("({name}) advertisement from {source} discarded: {what}{consequence}")
+    format!("({name}) advertisement from {from} discarded: {what}{consequence}")
 }
 
-/// Another list of addresses than ours: which, and whether the sender is another virtual router altogether.
+/// Another list of addresses than ours.
+pub(super) struct Difference {
+    /// Which.
+    pub what: String,
+    /// Is the sender another virtual router altogether?
+    pub stranger: bool,
+}
+
+impl Difference {
+    /// Between what we advertise and what somebody else does.
+    pub fn of(ours: &[IpAddr], theirs: &[IpAddr]) -> Difference {
+        let extra: Vec<&IpAddr> = theirs.iter().filter(|address| !ours.contains(address)).collect();
+        let missing: Vec<&IpAddr> = ours.iter().filter(|address| !theirs.contains(address)).collect();
+        if !theirs.is_empty() && extra.len() == theirs.len() && !ours.is_empty() {
+            return Difference { what: list(&extra), stranger: true };
+        }
+        let what = match (extra.is_empty(), missing.is_empty()) {
+            (false, false) => format!("advertises also {} and not {}", list(&extra), list(&missing)),
+            (false, true) => format!("advertises also {}", list(&extra)),
+            (true, false) => format!("does not advertise {}", list(&missing)),
+            (true, true) => "advertises some address twice".to_owned(),
+        };
+        Difference { what, stranger: false }
+    }
+}
+
+/// The same for the log; `free` is a VRID that nobody uses.
 pub(super) fn difference_sentence(
     plan: &KeptPlan,
     from: IpAddr,
@@ -150,21 +245,20 @@ pub(super) fn difference_sentence(
     free: Option<VirtualRouterId>,
 ) -> String {
     let (name, KeptKey { interface, vrid, .. }) = (&plan.name, &plan.key);
-    let extra: Vec<&IpAddr> = theirs.iter().filter(|address| !ours.contains(address)).collect();
-    let missing: Vec<&IpAddr> = ours.iter().filter(|address| !theirs.contains(address)).collect();
-    if !theirs.is_empty() && extra.len() == theirs.len() && !ours.is_empty() {
-        let free = free.map_or(String::new(), |vrid| format!("; VRID {vrid} is free as far as was heard"));
+    let Difference { what, stranger } = Difference::of(ours, theirs);
+    if stranger {
+        let free = is_free(free);
         return format!(
-            "({name}) {from} uses VRID {vrid} on {interface} for none of our addresses but {}: it seems to be another \
-             virtual router, and only one of the two can be Master; give one of them another VRID{free}",
-            list(&extra)
+            "({name}) {from} uses VRID {vrid} on {interface} for none of our addresses but {what}: it seems to be another \
+             virtual router, and only one of the two can be Master; give one of them another VRID{free}"
         );
     }
-    let also = if extra.is_empty() { String::new() } else { format!(" also {}", list(&extra)) };
-    let lacks = if missing.is_empty() { String::new() } else { format!(" not {}", list(&missing)) };
-    let both = if also.is_empty() || lacks.is_empty() { "" } else { " and" };
-    let what = if also.is_empty() && lacks.is_empty() { " some address twice" } else { "" };
-    format!("({name}) {from} advertises{also}{both}{lacks}{what}: compare the configurations")
+    format!("({name}) {from} {what}: compare the configurations")
+}
+
+/// `; VRID 7 is free as far as was heard`.
+pub(super) fn is_free(free: Option<VirtualRouterId>) -> String {
+    free.map_or(String::new(), |vrid| format!("; VRID {vrid} is free as far as was heard"))
 }
 
 fn list(addresses: &[&IpAddr]) -> String {
@@ -176,7 +270,7 @@ fn list(addresses: &[&IpAddr]) -> String {
 }
 
 /// Does every advertisement of the sender meet this fate? Then two routers of one VRID do not hear each other.
-fn splits_the_router(reason: Discard) -> bool {
+pub(super) fn splits_the_router(reason: Discard) -> bool {
     match reason {
         Discard::Version
         | Discard::AuthType
@@ -191,6 +285,7 @@ fn splits_the_router(reason: Discard) -> bool {
         | Discard::Sender
         | Discard::PeerHopLimit
         | Discard::Checksum
+        | Discard::Destination
         | Discard::Interval => true,
         Discard::Length
         | Discard::HeaderIndex
@@ -199,7 +294,6 @@ fn splits_the_router(reason: Discard) -> bool {
         | Discard::Owner
         | Discard::HopLimit
         | Discard::Type
-        | Discard::Destination
         | Discard::OwnPacket
         | Discard::NotListening
         | Discard::UnknownRouter => false,

@@ -76,7 +76,9 @@ impl Core {
         if let Some((index, by)) = self.alarmed.take() {
             let others = self.groups.get(index).map(|group| group.members.clone()).unwrap_or_default();
             for id in others.into_iter().filter(|id| *id != by) {
-                self.with_router(id, now, actions, |router, ctx| router.announce_again(ctx));
+                self.with_router(id, now, actions, |router, ctx| {
+                    router.announce_again(ctx);
+                });
             }
         }
         if self.life == super::Life::Leaving {

@@ -229,9 +229,7 @@ impl Router {
         if shares_mac {
             return self.let_go(ctx);
         }
-        self.silent = true;
-        let addresses = self.vips.iter().map(|vip| vip.address.cidr.address()).collect();
-        ctx.actions.push(Action::Silence { router: self.id, addresses });
+        self.hush(ctx);
     }
 
     /// The end of a handover, if it is time.
@@ -308,6 +306,7 @@ impl Router {
         };
         let over = match self.phase {
             Phase::Leaving(_) => false,
+            Phase::Backup(_) if self.linger_at().is_some() => false,
             Phase::Master(_) => true,
             Phase::Initialize | Phase::Backup(_) | Phase::Fault => gone(),
         };

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// Our VRIDs by the interface's name, and those of others by its index. Bounded: 255 VRIDs, two families.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    own: BTreeMap<(String, AddressFamily), Vrids>,
+    own: BTreeMap<String, [Vrids; 2]>,
     others: BTreeMap<(u32, AddressFamily), Vrids>,
 }
 
@@ -39,7 +39,8 @@ impl Heard {
     pub fn own<'a>(&mut self, keys: impl Iterator<Item = &'a KeptKey>) {
         self.own.clear();
         for key in keys {
-            self.own.entry((key.interface.to_string(), key.family)).or_default().insert(key.vrid);
+            let own = self.own.entry(key.interface.to_string()).or_default();
+            own[key.family as usize].insert(key.vrid); // one of two
         }
     }
 
@@ -48,9 +49,14 @@ impl Heard {
         self.others.entry(at).or_default().insert(vrid)
     }
 
+    /// Has a router of ours that VRID on `interface`, or on a virtual one that lives on it?
+    pub fn is_own(&self, interface: &str, family: AddressFamily, vrid: VirtualRouterId) -> bool {
+        self.own.get(interface).is_some_and(|own| own[family as usize].contains(vrid)) // one of two
+    }
+
     /// The lowest VRID that nobody was heard to use.
     pub fn free(&self, key: &KeptKey, link: Option<u32>) -> Option<VirtualRouterId> {
-        let own = self.own.get(&(key.interface.to_string(), key.family));
+        let own = self.own.get(&*key.interface).map(|own| &own[key.family as usize]); // one of two
         let others = link.and_then(|link| self.others.get(&(link, key.family)));
         (1..=255)
             .filter_map(VirtualRouterId::new)

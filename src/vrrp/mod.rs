@@ -16,6 +16,7 @@ mod accept;
 mod advert;
 mod announce;
 mod answers;
+mod at_odds;
 mod claim;
 mod context;
 mod debounce;
@@ -29,6 +30,7 @@ mod heard;
 mod held;
 mod interfaces;
 mod kept;
+mod linger;
 mod names;
 mod news;
 mod pause;
@@ -49,6 +51,7 @@ mod state;
 mod statics;
 mod stats;
 mod story;
+mod strangers;
 mod track;
 mod transition;
 mod upkeep;
@@ -72,6 +75,7 @@ mod testing;
 #[cfg(test)]
 mod wakeups;
 
+pub use at_odds::AtOddsView;
 pub use claim::{ClaimId, ClaimOrder, ClaimView};
 pub use election::patience;
 pub use event::{
@@ -108,6 +112,7 @@ use samples::Samples;
 use sources::Sources;
 use statics::STATICS;
 use std::collections::{BTreeMap, BTreeSet};
+use strangers::Strangers;
 
 /// All virtual routers of this node.
 #[derive(Debug, Default)]
@@ -148,7 +153,7 @@ pub struct Core {
     maintenance: Maintenance,
     /// Masters that stop in order hand over (not with `no_handover`).
     handover: bool,
-    unknown_router: u64,
+    strangers: Strangers,
     /// What the process before this one left, until the first plan.
     memories: resume::Memories,
     /// Time of day less monotonic time, in nanoseconds.
@@ -267,8 +272,9 @@ impl Core {
             }
             (Life::Running, Event::Maintenance(maintenance)) => self.maintain(maintenance, now, actions),
             (Life::Running, Event::Paused) => self.listen_after_pause(now, actions),
+            (Life::Running, Event::Silenced { router, done }) => self.silenced(router, done, now, actions),
             (_, Event::Resume(all)) => self.remember(all),
-            (_, Event::Command(Command::Stop { release: false })) => self.stopped(actions),
+            (_, Event::Command(Command::Stop { release: false })) => self.stop_as_it_is(now, actions),
             (Life::Leaving | Life::Stopping, _) => {}
         }
     }
@@ -374,11 +380,6 @@ impl Core {
     /// Announcements that were left out because too many waited for their gap (`garp_interval`).
     pub fn dropped_announcements(&self) -> u64 {
         self.gaps.dropped()
-    }
-
-    /// Packets that were for no router of ours.
-    pub fn unknown_router_packets(&self) -> u64 {
-        self.unknown_router
     }
 
     /// Has the order to stop been carried out?
@@ -527,6 +528,7 @@ impl Core {
                 gaps,
                 heard,
                 asleep,
+                overlaps: self.handover,
                 crowded,
                 operations,
                 actions,

@@ -69,7 +69,7 @@ fn record() -> super::Remembered {
 }
 
 /// The table in which an event stands. A new one has to be decided for every state: put it into a table here, in
-/// `pairs` or in `pairs_handover`.
+/// `pairs`, in `pairs_handover` or in `linger`.
 fn table_of(event: &Event) -> &'static str {
     match event {
         Event::Tracker(..)
@@ -90,6 +90,7 @@ fn table_of(event: &Event) -> &'static str {
         | Event::KernelDone { .. }
         | Event::Command(Command::Stop { .. }) => "pairs",
         Event::Failover { .. } | Event::Maintenance(_) => "pairs_handover",
+        Event::Silenced { .. } => "linger",
     }
 }
 

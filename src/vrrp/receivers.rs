@@ -18,6 +18,12 @@ impl Receivers {
         }
     }
 
+    /// A router that listens on that interface, whatever it listens to.
+    pub fn any_on(&self, interface: u32) -> Option<RouterId> {
+        let from = self.0.partition_point(|((link, ..), _)| *link < interface);
+        self.0.get(from).filter(|((link, ..), _)| *link == interface).map(|(_, id)| *id)
+    }
+
     /// It no longer does.
     pub fn remove(&mut self, key: Key, router: RouterId) {
         if let Ok(at) = self.0.binary_search(&(key, router)) {
@@ -56,6 +62,7 @@ mod tests {
         receivers.insert(key, RouterId(1));
         receivers.insert(key, RouterId(1));
         assert_eq!(receivers.find(key, |_| false), Some(RouterId(1)));
+        assert_eq!([1, 2, 3].map(|link| receivers.any_on(link)), [None, Some(RouterId(1)), None]);
         receivers.insert(key, RouterId(2));
         assert_eq!(receivers.find(key, |id| id == RouterId(2)), Some(RouterId(2)));
         assert_eq!(receivers.find(key, |_| false), Some(RouterId(1)));

@@ -1,6 +1,10 @@
 //! A virtual MAC is where the switch saw it last. A Master that resigned, or that is preempted, lets go at our first
 //! advertisement; an answer of its that was already on its way crosses what we say, and moves the MAC back to it, where
 //! nobody serves any more. So we say it again, a few times within a moment, instead of with the next advertisement.
+//!
+//! A Master that fell silent may be a dead daemon on a living kernel, which has interface and addresses still and answers
+//! whoever it is asked by, until their lease ends (`vip_lease`): each answer moves the MAC back. Nobody knows when that is,
+//! so we say it at regular times for as long as both may have the addresses.
 
 use super::announce::announcement;
 use super::context::Context;
@@ -16,22 +20,34 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_millis(10);
 
 /// Repetitions: 10, 30, 70, 150 and 310 ms after the first advertisement. A node that needs longer is not merely late.
-const TIMES: u32 = 5;
+const TIMES: u8 = 5;
+
+/// After a silent Master: between two repetitions. Clients wait at most so long once its lease has ended.
+const REGULAR: Duration = Duration::from_millis(100);
+
+/// And how often: for two seconds, by when the lease of a node that died has ended.
+const REGULAR_TIMES: u8 = 20;
 
 /// What is still to be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reclaim {
     at: Instant,
     pause: Duration,
+    /// Each pause is so many times as long as the one before.
+    growth: u32,
+    left: u8,
 }
 
 impl Router {
     /// Just spoken for the first time as Master: will an answer of the one before cross?
     pub(super) fn begin_reclaim(&mut self, ctx: &Context) {
-        let from_living =
-            matches!(self.cause, TransitionCause::MasterResigned { .. } | TransitionCause::Preempted { .. });
-        if from_living && self.plan.announce.repeat > 0 && self.shares_mac() {
-            self.rare().reclaim = Some(Reclaim { at: ctx.now + FIRST, pause: FIRST });
+        let (pause, growth, left) = match self.cause {
+            TransitionCause::MasterResigned { .. } | TransitionCause::Preempted { .. } => (FIRST, 2, TIMES),
+            TransitionCause::MasterDown { last: Some(_), .. } => (REGULAR, 1, REGULAR_TIMES),
+            _ => return,
+        };
+        if self.plan.announce.repeat > 0 && self.shares_mac() {
+            self.rare().reclaim = Some(Reclaim { at: ctx.now + pause, pause, growth, left });
         }
     }
 
@@ -54,9 +70,10 @@ impl Router {
         if reclaim.at > ctx.now {
             return;
         }
-        let pause = reclaim.pause * 2;
-        let again = matches!(self.phase, Phase::Master(_)) && pause < FIRST * (1 << TIMES);
-        self.rare().reclaim = again.then(|| Reclaim { at: ctx.now + pause, pause });
+        let Reclaim { pause, growth, left, .. } = reclaim;
+        let (pause, left) = (pause * growth, left.saturating_sub(1));
+        let again = matches!(self.phase, Phase::Master(_)) && left > 0;
+        self.rare().reclaim = again.then(|| Reclaim { at: ctx.now + pause, pause, growth, left });
         let own = &self.plan.key.interface;
         let mut told = BTreeSet::new();
         let held = self.vips.iter().filter(|vip| self.has_virtual_mac(vip.interface(own)));
@@ -160,11 +177,30 @@ mod tests {
         assert_eq!(repetitions(&mut preempted), [10, 30, 70, 150, 310]);
     }
 
+    /// Its kernel may answer until the lease of its addresses has ended.
+    #[test]
+    fn the_successor_of_a_silent_master_announces_a_virtual_mac_for_two_seconds() {
+        let mut bench = backup(with_virtual_mac(150));
+        bench.feed(heard(200, BELOW));
+        take_over(&mut bench);
+        let began = bench.now;
+        let regular: Vec<u128> = (1..10).map(|times| times * 100).collect();
+        assert_eq!(repetitions(&mut bench), regular);
+        let mut last = bench.now;
+        while bench.now.saturating_duration_since(began) < Duration::from_secs(5) {
+            let words = bench.timeout();
+            if words.contains(&"announce".to_owned()) {
+                last = bench.now;
+            }
+        }
+        assert_eq!(last.saturating_duration_since(began), Duration::from_secs(2));
+    }
+
     #[test]
     fn other_successors_do_not() {
-        let mut of_the_dead = backup(with_virtual_mac(150));
-        take_over(&mut of_the_dead);
-        assert_eq!(repetitions(&mut of_the_dead), [] as [u128; 0]);
+        let mut of_nobody = backup(with_virtual_mac(150));
+        take_over(&mut of_nobody);
+        assert_eq!(repetitions(&mut of_nobody), [] as [u128; 0]);
         let mut without = successor(router_plan(150));
         assert_eq!(repetitions(&mut without), [] as [u128; 0]);
         let mut quiet = with_virtual_mac(150);

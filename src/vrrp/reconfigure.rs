@@ -83,6 +83,7 @@ impl Core {
         for name in looks_new {
             self.reevaluate_watchers(&name, now, actions);
         }
+        self.warn_of_missing_sources(first_new, actions);
         if !memories.is_empty() {
             self.recall_groups();
         }
@@ -269,6 +270,7 @@ impl Router {
             // Let go soon; what it drops it has dropped above.
             Phase::Leaving(_) => {}
             Phase::Initialize | Phase::Backup(_) | Phase::Fault => {
+                self.end_linger();
                 self.withdraw_routing(ctx);
                 self.withdraw_addresses(ctx);
             }

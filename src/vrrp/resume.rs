@@ -183,11 +183,16 @@ pub(super) fn only_whole_groups(
     }
 }
 
+/// Is an advertisement that is sent now with the most impatient peer before its patience ends?
+pub(super) fn is_patient(silence: Duration, interval: Duration, patience: Duration) -> bool {
+    silence + interval / MARGIN_PART < patience
+}
+
 impl Remembered {
     /// How long it was silent, if that is less than its peers wait. `interval`: the one that it will keep.
     fn silence(&self, now: Instant, interval: Duration) -> Option<Duration> {
         let silence = now.saturating_duration_since(self.spoke_at?);
-        (silence + interval / MARGIN_PART < self.patience).then_some(silence)
+        is_patient(silence, interval, self.patience).then_some(silence)
     }
 }
 

@@ -1,13 +1,16 @@
 //! Two Masters that hear each other: a split that ended, or a switch that lost packets. Both say with whom and for how
 //! long, and count it.
 
+use super::at_odds::{AtOdds, AtOddsView};
 use super::context::Context;
 use super::event::{LogLevel, State, TransitionCause};
+use super::linger::Linger;
 use super::reclaim::Reclaim;
 use super::router::Router;
 use super::state::Phase;
 use super::upkeep::Upkeep;
 use crate::net::Priority;
+use crate::plan::vrrp::Transport;
 use crate::time::Instant;
 use std::net::IpAddr;
 
@@ -20,6 +23,7 @@ pub(super) struct Rival {
     address: IpAddr,
     first: Instant,
     last: Instant,
+    times: u64,
 }
 
 /// What most routers never need.
@@ -43,6 +47,12 @@ pub(super) struct Rare {
     pub weaker_said_at: Option<Instant>,
     /// As Master with a virtual MAC: when the switch is told of it again.
     pub reclaim: Option<Reclaim>,
+    /// As Backup that was Master: how long it holds its addresses still.
+    pub linger: Option<Linger>,
+    /// Who is refused, or differs.
+    pub at_odds: Option<Box<AtOdds>>,
+    /// A Master whose virtual interface is gone: when it spoke last.
+    pub cut_off_at: Option<Instant>,
 }
 
 impl Router {
@@ -67,12 +77,41 @@ impl Router {
             return;
         }
         match &mut self.rare().rival {
-            Some(rival) if rival.address == address => rival.last = ctx.now,
+            Some(rival) if rival.address == address => {
+                rival.last = ctx.now;
+                rival.times += 1;
+            }
             rival => {
-                *rival = Some(Rival { address, first: ctx.now, last: ctx.now });
+                *rival = Some(Rival { address, first: ctx.now, last: ctx.now, times: 1 });
                 self.stats.split_brains = self.stats.split_brains.saturating_add(1);
             }
         }
+    }
+
+    /// A second Master that is heard now, for people.
+    pub(super) fn rival_view(&self, now: Instant) -> Option<AtOddsView> {
+        let Rival { address, first, last, times } = self.rare.as_deref()?.rival?;
+        if now >= last + self.own_interval().duration() * SILENCE {
+            return None;
+        }
+        let advice = match &self.plan.transport {
+            Transport::Unicast { peers, .. } if !peers.contains(&address) => {
+                "this node does not send to it: add it to unicast_peer here"
+            }
+            _ => {
+                "look for what keeps our advertisements from it: a switch, a filter, or other settings of that instance there"
+            }
+        };
+        Some(AtOddsView {
+            from: address,
+            counter: "split_brains",
+            what: format!("it is Master too, and weaker than this node, of VRID {}", self.plan.key.vrid),
+            meaning: "both hold the addresses; if this goes on, it does not hear this node".to_owned(),
+            advice: advice.to_owned(),
+            times,
+            first,
+            last,
+        })
     }
 
     /// Looked at whenever an advertisement is due: has the other one yielded?
@@ -84,7 +123,7 @@ impl Router {
             return;
         }
         self.rare().rival = None;
-        let Rival { address, first, last } = rival;
+        let Rival { address, first, last, times: _ } = rival;
         let lasted = last.saturating_duration_since(first).as_millis();
         let ours = first.saturating_duration_since(self.since).as_millis();
         let name = &self.plan.name;

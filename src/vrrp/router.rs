@@ -6,7 +6,6 @@ use super::claim::Claim;
 use super::context::Context;
 use super::election::{Timing, Wait, outranks};
 use super::event::{Action, LogLevel, RouterId, State, TransitionCause};
-use super::explain::difference_sentence;
 use super::held::HeldList;
 use super::kept::{KeptPlan, Planned};
 use super::news::{News, WeakerHeard};
@@ -17,10 +16,10 @@ use super::state::{ActiveRouter, Backup, Phase};
 use super::stats::Stats;
 use super::story::Story;
 use super::vips::Vip;
-use crate::net::{AddressFamily, Priority};
+use crate::net::Priority;
 use crate::plan::vrrp::{TrackedInterface, TrackedObject};
 use crate::time::{Instant, Interval};
-use crate::wire::vrrp::{Addresses, Advertisement, Version};
+use crate::wire::vrrp::Version;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,8 +107,8 @@ impl Said {
 /// Bits of [`Said`] above those of the discards.
 pub(super) const SAID_FLOOD: u32 = 28;
 const SAID_TWO_OWNERS: u32 = 29;
-const SAID_ADDRESSES: u32 = 30;
-const SAID_INTERVAL: u32 = 31;
+pub(super) const SAID_ADDRESSES: u32 = 30;
+pub(super) const SAID_INTERVAL: u32 = 31;
 
 /// An accepted advertisement, as far as the election cares.
 #[derive(Clone, Copy, Debug)]
@@ -199,6 +198,11 @@ impl Router {
         }
     }
 
+    /// The interval by which it waits for its Master: in version 3 what that one advertises, else its own.
+    pub fn master_interval(&self) -> Interval {
+        self.timing().master_interval
+    }
+
     /// Its counters.
     pub fn stats(&self) -> &Stats {
         &self.stats
@@ -220,7 +224,13 @@ impl Router {
             .flatten()
             .min(),
         };
-        let others = [self.next_retry, self.routing.next_retry(), self.claim_deadline(), self.reclaim_at()];
+        let others = [
+            self.next_retry,
+            self.routing.next_retry(),
+            self.claim_deadline(),
+            self.reclaim_at(),
+            self.linger_at(),
+        ];
         others.into_iter().chain([phase]).flatten().min()
     }
 
@@ -300,7 +310,9 @@ impl Router {
     pub(super) fn recover(&mut self, ctx: &mut Context) {
         let cause = TransitionCause::Recovered(self.faults.clone());
         self.announce_source(ctx);
-        if self.priority.is_owner() {
+        if let Some(silence_ms) = self.was_cut_off_for(ctx.now) {
+            self.become_master(TransitionCause::LinkRemade { silence_ms }, ctx);
+        } else if self.priority.is_owner() {
             self.become_master(cause, ctx);
         } else {
             self.become_backup(Wait::Down, cause, ctx);
@@ -309,6 +321,7 @@ impl Router {
 
     /// Something the router needs is missing.
     pub(super) fn fail(&mut self, faults: Vec<String>, ctx: &mut Context) {
+        self.note_cut_off(&faults, ctx);
         self.transition(Phase::Fault, TransitionCause::Fault(faults), ctx);
     }
 
@@ -317,6 +330,7 @@ impl Router {
         if self.phase != Phase::Fault {
             self.fail(faults, ctx);
         } else if faults != *self.faults {
+            self.note_cut_off(&faults, ctx);
             let reasons = faults.join("; ");
             ctx.log(LogLevel::Warning, format!("({}) still in FAULT: {reasons}", self.plan.name));
             self.cause = TransitionCause::Fault(faults.clone());
@@ -414,6 +428,7 @@ impl Router {
         self.announce_due(ctx);
         self.reclaim_due(ctx);
         self.claim_due(ctx);
+        self.linger_due(ctx);
         self.retry_addresses(ctx);
         if let Some(routing) = self.routing.there() {
             routing.retry(self.id, ctx);
@@ -543,12 +558,14 @@ impl Router {
     //= RFC9568 6.4.3 M-74
     //= RFC9568 6.4.3 M-76
     fn yield_to(&mut self, heard: Heard, ctx: &mut Context) {
-        if self.plan.answer_higher_priority && !self.is_unspoken() {
+        let master_interval =
+            if self.plan.version == Version::V3 { heard.interval } else { self.own_interval() };
+        // One that promises the next sooner than the stronger one speaks would make a third router take over again and again.
+        let promises_too_much = self.own_interval() < master_interval;
+        if self.plan.answer_higher_priority && !self.is_unspoken() && !promises_too_much {
             self.send_advertisement(ctx);
         }
         self.note_stronger(heard.from, heard.priority, ctx);
-        let master_interval =
-            if self.plan.version == Version::V3 { heard.interval } else { self.own_interval() };
         let timing = Timing { master_interval, ..self.timing() };
         let mut backup = Backup::new(Wait::Down, timing, ctx.now);
         backup.active = Some(ActiveRouter { address: heard.from, priority: heard.priority, at: ctx.now });
@@ -564,7 +581,7 @@ impl Router {
         let answered = self.plan.answer_lower_priority && self.answer(ctx);
         self.note_rival(heard.from, ctx);
         self.tell_of_weaker(heard, ctx);
-        self.announce_again(ctx);
+        let announces = self.announce_again(ctx);
         self.alarmed = true;
         let said_at = self.rare().weaker_said_at;
         if said_at.is_none_or(|at| ctx.now >= at + WEAKER_LOG_GAP) {
@@ -572,11 +589,16 @@ impl Router {
             let Heard { from, priority, .. } = heard;
             let (name, ours) = (&self.plan.name, self.priority);
             let answer = if answered { "told it so" } else { "not answered" };
+            let again = if announces {
+                "this node announces its addresses again until the other is silent"
+            } else {
+                "the addresses are not announced again (garp_lower_prio_repeat 0)"
+            };
             let why = if priority == ours { " and the lower address" } else { "" };
             ctx.log(
                 LogLevel::Warning,
                 format!(
-                    "({name}) a second Master, {from}, has priority {priority}{why}, ours is {ours}: {answer}"
+                    "({name}) a second Master, {from}, has priority {priority}{why}, ours is {ours}: {answer}; {again}"
                 ),
             );
         }
@@ -601,56 +623,6 @@ impl Router {
             by: heard.from,
             theirs: heard.priority,
         })));
-    }
-
-    /// Differences that are only counted and mentioned, as keepalived does (RFC 9568 7.1).
-    //= RFC9568 7.1 M-38
-    //= RFC9568 7.1 M-40
-    pub(super) fn note_differences(&mut self, advert: &Advertisement, from: IpAddr, ctx: &mut Context) {
-        if !self.carries_our_addresses(advert.addresses()) {
-            self.stats.address_list_mismatch += 1;
-            if self.said.first(SAID_ADDRESSES) {
-                let theirs: Vec<IpAddr> = addresses_of(advert.addresses());
-                let ours: Vec<IpAddr> = self.advertised().collect();
-                let free = ctx.heard.free(&self.plan.key, self.link);
-                ctx.log(LogLevel::Warning, difference_sentence(&self.plan, from, &ours, &theirs, free));
-            }
-        }
-        if advert.interval() != self.own_interval() {
-            self.stats.interval_mismatch += 1;
-            if self.said.first(SAID_INTERVAL) {
-                let (name, theirs, ours) =
-                    (&self.plan.name, advert.interval().duration(), self.own_interval().duration());
-                ctx.log(
-                    LogLevel::Info,
-                    format!("({name}) {from} advertises every {theirs:?}, we would every {ours:?}"),
-                );
-            }
-        }
-    }
-
-    /// The same list in the same order? The order is compared first because it nearly always fits.
-    fn carries_our_addresses(&self, theirs: &Addresses) -> bool {
-        let mut theirs: Vec<IpAddr> = match (theirs, self.plan.key.family) {
-            (Addresses::V4(_), AddressFamily::V4) | (Addresses::V6(_), AddressFamily::V6) => {
-                addresses_of(theirs)
-            }
-            _ => return false,
-        };
-        if theirs.iter().copied().eq(self.advertised()) {
-            return true;
-        }
-        let mut ours: Vec<IpAddr> = self.advertised().collect();
-        theirs.sort_unstable();
-        ours.sort_unstable();
-        theirs == ours
-    }
-}
-
-fn addresses_of(list: &Addresses) -> Vec<IpAddr> {
-    match list {
-        Addresses::V4(list) => list.iter().copied().map(IpAddr::V4).collect(),
-        Addresses::V6(list) => list.iter().copied().map(IpAddr::V6).collect(),
     }
 }
 

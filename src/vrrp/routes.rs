@@ -43,6 +43,9 @@ impl Router {
     /// Somebody removed a route or rule. keepalived resigns and lets the election decide, as for an address; with
     /// `no_track` it does nothing (seen with 2.2.7).
     pub(super) fn routing_gone(&mut self, gone: &RoutingGone, ctx: &mut Context) {
+        if self.linger_at().is_some() {
+            return; // all of them go in a moment
+        }
         let Some(routing) = self.routing.there() else { return };
         let Loss::Missing(slot) = routing.gone(gone, self.id, ctx) else { return };
         let Some(held) = self.routing.items.get(slot) else { return };

@@ -1,10 +1,12 @@
-//! `track_src_ip`: a router whose configured source address is nowhere on this node does not take part.
+//! A configured source address that is nowhere on this node: with `track_src_ip` the router does not take part; without it a
+//! unicast router speaks, and nobody's answer reaches it.
 
 use super::Core;
-use super::event::{Action, RouterId};
+use super::event::{Action, LogLevel, RouterId, State};
 use super::interfaces::Interfaces;
 use super::kept::KeptPlan;
 use super::router::Router;
+use crate::plan::vrrp::Transport;
 use crate::time::Instant;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -45,6 +47,28 @@ impl Core {
         let routers: Vec<RouterId> = self.routers.values().filter(concerned).map(Router::id).collect();
         for id in routers {
             self.with_router(id, now, actions, Router::reevaluate);
+        }
+    }
+
+    /// The source address of a unicast router that takes part although no interface has it (keepalived 2.2.7 is in FAULT
+    /// then, 2.4.3 only with `track_src_ip`).
+    pub fn missing_source(&self, router: &Router) -> Option<IpAddr> {
+        let Transport::Unicast { source: Some(source), .. } = router.plan.transport else { return None };
+        let takes_part = matches!(router.state(), State::Backup | State::Master);
+        (takes_part && !self.interfaces.has(source)).then_some(source)
+    }
+
+    /// Says so of those that a plan brought, `first` and later.
+    pub(super) fn warn_of_missing_sources(&self, first: RouterId, actions: &mut Vec<Action>) {
+        for router in self.routers.values().filter(|router| router.id() >= first) {
+            if let Some(source) = self.missing_source(router) {
+                let what = format!(
+                    "({}) no interface has {source} (unicast_src_ip): what peers send to it does not arrive, and this node may become Master \
+                     beside theirs. Add the address, or correct it; with track_src_ip the instance is in FAULT meanwhile",
+                    router.plan.name
+                );
+                actions.push(Action::Log(LogLevel::Error, what));
+            }
         }
     }
 }

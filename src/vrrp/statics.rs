@@ -133,6 +133,7 @@ impl Core {
                 gaps,
                 heard,
                 asleep,
+                overlaps: self.handover,
                 crowded: false,
                 operations,
                 actions,

@@ -1,9 +1,11 @@
 //! Any sequence of events whatever: no panic, and the promises of the core hold after each.
 
 use super::testing::{ABOVE, BELOW, advert, facts, plan, router_plan, vip};
-use super::{Action, AddressOp, ClaimOrder, Command, Core, Event, KernelError, OpId, Received, State};
+use super::{
+    Action, AddressOp, ClaimOrder, Command, Core, Event, KernelError, OpId, Received, RouterId, State,
+};
 use crate::net::{IpCidr, Priority};
-use crate::plan::vrrp::{ClaimPlan, RouterPlan, TrackedInterface, VirtualAddress};
+use crate::plan::vrrp::{ClaimPlan, RouterPlan, TrackedInterface, VirtualAddress, VrrpPlan};
 use crate::time::{Instant, Interval};
 use proptest::prelude::*;
 use std::collections::{BTreeSet, VecDeque};
@@ -35,6 +37,8 @@ struct World {
     core: Core,
     now: Instant,
     queue: VecDeque<(OpId, AddressOp)>,
+    /// Who is to be silent.
+    silences: VecDeque<RouterId>,
     held: BTreeSet<(u32, IpCidr)>,
     /// Operations at the head of the queue whose interface is gone.
     in_vain: usize,
@@ -49,6 +53,7 @@ impl World {
             core: Core::new(),
             now: Instant(1_000_000_000),
             queue: VecDeque::new(),
+            silences: VecDeque::new(),
             held: BTreeSet::new(),
             in_vain: 0,
             stopped: 0,
@@ -122,6 +127,9 @@ impl World {
                     let before = self.claim.take();
                     assert_eq!(before.map(|order| order.claim), Some(claim));
                 }
+                Action::Silence { router, addresses } if !addresses.is_empty() => {
+                    self.silences.push_back(router);
+                }
                 Action::Transmit(..)
                 | Action::Notify(_)
                 | Action::News(_)
@@ -134,6 +142,9 @@ impl World {
     }
 
     fn kernel(&mut self, refuse: bool) {
+        if let Some(router) = self.silences.pop_front() {
+            self.feed(Event::Silenced { router, done: !refuse });
+        }
         let Some((op, order)) = self.queue.pop_front() else { return };
         let in_vain = self.in_vain > 0;
         self.in_vain = self.in_vain.saturating_sub(1);
@@ -192,7 +203,11 @@ fn any_plan() -> impl Strategy<Value = Event> {
             let interface = "eth1".to_owned();
             router.track_interfaces = vec![TrackedInterface { interface, weight, reverse: preempt }];
         }
-        plan(if none && priority % 4 == 0 { vec![] } else { vec![router] })
+        let handover = priority % 2 == 0;
+        match plan(if none && priority % 4 == 0 { vec![] } else { vec![router] }) {
+            Event::Plan(plan) => Event::Plan(VrrpPlan { handover, ..plan }),
+            other => other,
+        }
     })
 }
 
@@ -276,6 +291,8 @@ proptest! {
         }
         if end {
             world.feed(Event::Command(Command::Stop { release: true }));
+            // Longer than any handover.
+            world.step(&Step::Pass(Duration::from_secs(31)));
             world.step(&Step::Kernel(world.queue.len(), false));
             prop_assert_eq!(world.stopped, 1);
             prop_assert!(world.held.is_empty(), "{:?} left behind", world.held);

@@ -118,7 +118,7 @@ impl Router {
         };
         let count = u64::try_from(held.len()).unwrap_or(u64::MAX).max(1);
         let (number, each) =
-            if count > 1 && sent % count == 0 { (sent / count, " each") } else { (sent, "") };
+            if count > 1 && sent.is_multiple_of(count) { (sent / count, " each") } else { (sent, "") };
         match number {
             0 => String::new(),
             1 => format!("; announced with 1 {kind}{each}"),

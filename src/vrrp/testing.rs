@@ -83,11 +83,19 @@ pub(super) struct Bench {
     /// Operations that wait for [`Bench::answer`] while `holds`.
     pub waiting: Vec<OpId>,
     pub holds: bool,
+    /// What becomes of a wish for silence, at once; `None` for no answer.
+    pub silences: Option<bool>,
 }
 
 impl Bench {
     pub fn new() -> Bench {
-        Bench { core: Core::new(), now: Instant(1_000_000_000), waiting: Vec::new(), holds: false }
+        Bench {
+            core: Core::new(),
+            now: Instant(1_000_000_000),
+            waiting: Vec::new(),
+            holds: false,
+            silences: Some(true),
+        }
     }
 
     /// Feed one event; what came out, in short words.
@@ -117,15 +125,23 @@ impl Bench {
     fn settle(&mut self, actions: Vec<Action>) -> Vec<String> {
         let mut words = Vec::new();
         let mut ops = Vec::new();
+        let mut silenced = Vec::new();
         for action in actions {
-            if let Action::Kernel(op, _) | Action::Routing(op, _) = &action {
-                ops.push(*op);
+            match &action {
+                Action::Kernel(op, _) | Action::Routing(op, _) => ops.push(*op),
+                Action::Silence { router, addresses } if !addresses.is_empty() => silenced.push(*router),
+                _ => {}
             }
             words.push(short(&action));
         }
         self.waiting.extend(ops);
         if !self.holds {
             words.extend(self.answer());
+        }
+        if let Some(done) = self.silences {
+            for router in silenced {
+                words.extend(self.feed(Event::Silenced { router, done }));
+            }
         }
         words
     }

@@ -5,13 +5,14 @@ use super::event::{Action, State};
 use super::interfaces::Interfaces;
 use super::kept::KeptPlan;
 use super::news::{News, PriorityNews};
-use super::router::Router;
+use super::router::{Router, Shared};
 use super::routes::routing_faults;
 use super::samples::Effect;
 use super::sources::source_fault;
 use super::state::Phase;
 use super::virtual_mac;
 use crate::net::{AddressFamily, Priority};
+use crate::plan::track::{TrackedObject, TrackerKind};
 use crate::plan::vrrp::{TrackedInterface, Transport};
 use std::net::IpAddr;
 
@@ -44,9 +45,7 @@ impl Outlook {
             _ => own.and_then(|interface| interface.source(plan.key.family)),
         };
         let mut faults = Vec::new();
-        if plan.wire.lacks_peers {
-            faults.push("no unicast peer is configured (unicast_fault_no_peer)".to_owned());
-        }
+        faults.extend(plan.wire.unfit.map(|unfit| unfit.sentence().to_owned()));
         let name = &plan.key.interface;
         match own {
             None => faults.push(no_interface(plan)),
@@ -63,12 +62,12 @@ impl Outlook {
         faults.extend(source_fault(plan, interfaces));
         faults.extend(address_faults(router, interfaces));
         faults.extend(routing_faults(plan, interfaces));
-        let watched = || plan.track_interfaces.iter().chain(&shared.interfaces);
+        let watched = || watched(plan, shared);
         faults.extend(watched().filter_map(|tracked| tracker_fault(tracked, interfaces)));
         let mut added: Vec<i32> =
             watched().map(|tracked| contribution(tracked, is_up(&tracked.interface, interfaces))).collect();
         let (mut pending, mut unknown) = (Vec::new(), false);
-        for tracked in plan.trackers.iter().chain(&shared.trackers) {
+        for tracked in trackers(plan, shared) {
             match ctx.samples.effect(tracked) {
                 Effect::Adds(number) => added.push(number),
                 Effect::Fault(sentence) => faults.push(sentence),
@@ -175,6 +174,22 @@ fn effective_priority(base: Priority, added: &[i32]) -> Priority {
     Priority(u8::try_from(total.clamp(1, 254)).expect("it was brought into 1..=254"))
 }
 
+/// The router's interfaces, and those of its sync group: what it tracks itself counts once, by its own line.
+fn watched<'a>(plan: &'a KeptPlan, shared: &'a Shared) -> impl Iterator<Item = &'a TrackedInterface> {
+    let own = &plan.track_interfaces;
+    let known = |theirs: &&TrackedInterface| own.iter().any(|own| own.interface == theirs.interface);
+    own.iter().chain(shared.interfaces.iter().filter(move |theirs| !known(theirs)))
+}
+
+/// The router's trackers, and those of its sync group, likewise; but for a BFD session both lines count (keepalived 2.2.7).
+fn trackers<'a>(plan: &'a KeptPlan, shared: &'a Shared) -> impl Iterator<Item = &'a TrackedObject> {
+    let own = &plan.trackers;
+    let known = |theirs: &&TrackedObject| {
+        theirs.tracker.kind != TrackerKind::Bfd && own.iter().any(|own| own.tracker == theirs.tracker)
+    };
+    own.iter().chain(shared.trackers.iter().filter(move |theirs| !known(theirs)))
+}
+
 /// Up adds a positive weight, down a negative one; `reverse` negates what is added.
 fn contribution(tracked: &TrackedInterface, up: bool) -> i32 {
     let weight = i32::from(tracked.weight);
@@ -197,7 +212,8 @@ fn tracker_fault(tracked: &TrackedInterface, interfaces: &Interfaces) -> Option<
     })
 }
 
-/// Interfaces that hold virtual addresses are needed as much as the router's own.
+/// Interfaces that hold virtual addresses are needed as much as the router's own. For one with `no_track` it must be
+/// there, and may be down (keepalived 2.2.7).
 fn address_faults(router: &Router, interfaces: &Interfaces) -> Vec<String> {
     let plan = &router.plan;
     let mut faults = Vec::new();
@@ -210,8 +226,12 @@ fn address_faults(router: &Router, interfaces: &Interfaces) -> Vec<String> {
         if told || seen.contains(&name) || is_up(name, interfaces) {
             continue;
         }
+        let missing = interfaces.get(name).is_none();
+        if !missing && !address.tracked() {
+            continue;
+        }
         seen.push(name);
-        let trouble = if interfaces.get(name).is_none() { "does not exist" } else { "is down" };
+        let trouble = if missing { "does not exist" } else { "is down" };
         faults.push(format!("interface {name}, which is to hold {}, {trouble}", address.cidr));
     }
     faults
@@ -242,6 +262,9 @@ fn is_up(name: &str, interfaces: &Interfaces) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::track::{Sample, TrackerKey};
+    use crate::plan::vrrp::{RouterPlan, VrrpPlan};
+    use crate::vrrp::event::Event;
 
     //= RFC9568 5.2.4 M-13
     /// keepalived: the total is kept in 1..=254, the owner is left alone.
@@ -271,5 +294,40 @@ mod tests {
         for (weight, reverse, up, expected) in table {
             assert_eq!(contribution(&tracked(weight, reverse), up), expected, "{weight} {reverse} {up}");
         }
+    }
+
+    #[test]
+    fn what_a_member_tracks_as_its_group_does_counts_once_by_its_own_line() {
+        use crate::plan::vrrp::SyncGroupPlan;
+        use crate::vrrp::testing::{Bench, plan, router_plan};
+
+        let tracked = |kind, weight| {
+            let tracker = TrackerKey { kind, name: "x".to_owned() };
+            TrackedObject { tracker, weight, reverse: false }
+        };
+        let all = |weight| {
+            [TrackerKind::Script, TrackerKind::Process, TrackerKind::Bfd]
+                .map(|kind| tracked(kind, weight))
+                .to_vec()
+        };
+        let link = |weight| vec![TrackedInterface { interface: "eth9".to_owned(), weight, reverse: false }];
+        let priority = |own: Vec<TrackedObject>, own_link: Vec<TrackedInterface>| {
+            let router = RouterPlan { trackers: own, track_interfaces: own_link, ..router_plan(100) };
+            let group = SyncGroupPlan {
+                name: "G".to_owned(),
+                members: vec![router.key.clone()],
+                track_interfaces: link(-2),
+                trackers: all(-10),
+            };
+            let Event::Plan(plan) = plan(vec![router]) else { unreachable!("plan() makes a plan") };
+            let mut bench = Bench::new();
+            bench.feed(Event::Plan(VrrpPlan { groups: vec![group], ..plan }));
+            for tracked in all(0) {
+                bench.feed(Event::Tracker(tracked.tracker, Some(Sample::Down)));
+            }
+            bench.core.routers().next().expect("the plan has one").priority.0
+        };
+        assert_eq!(priority(Vec::new(), Vec::new()), 68, "the lines of the group");
+        assert_eq!(priority(all(-1), link(-1)), 86, "the own lines, and the group's for the BFD session");
     }
 }

@@ -12,7 +12,7 @@ impl Router {
     /// Leaving Master: resign if the others should not wait, then remove the addresses. Entering Master:
     /// the advertisement first, then the addresses (RFC 9568 6.4.2, keepalived), routes and rules; each address is
     /// announced when the kernel has it. Over a weaker Master that lives, the addresses first (`prepare`). Entering any
-    /// other state removes what an earlier run may have left.
+    /// other state removes what an earlier run may have left, yielding to a stronger Master a moment later (`linger`).
     //= RFC9568 6.4.2 M-55
     //= RFC9568 6.4.2 M-64
     pub(super) fn transition(&mut self, to: Phase, cause: TransitionCause, ctx: &mut Context) {
@@ -30,6 +30,8 @@ impl Router {
             }
         }
         let handed_over = matches!(self.phase, Phase::Leaving(_));
+        let lingers = self.may_linger(&to, &cause, ctx);
+        let lingered = self.end_linger();
         self.phase = to;
         if handed_over {
             self.note_rest();
@@ -52,6 +54,12 @@ impl Router {
             }
             self.begin_claim(ctx);
             self.take_up(ctx);
+            if lingered {
+                // The kernel has no answer to wait for: they are there, and somebody else's word was the last one.
+                self.announce_held(ctx);
+            }
+        } else if lingers {
+            self.linger(ctx);
         } else {
             self.withdraw_routing(ctx);
             self.withdraw_addresses(ctx);
@@ -66,12 +74,13 @@ impl Router {
             at: ctx.now,
             priority: self.priority,
         }));
-        self.begin_story(from == State::Master, announced, ctx);
+        self.begin_story(from == State::Master || lingered, announced, ctx);
     }
 
-    /// Is the interface up?
+    /// Is the interface up, and with a virtual MAC the one that lives on it?
     pub(super) fn can_send(&self, ctx: &Context) -> bool {
-        ctx.interfaces.get(&self.plan.key.interface).is_some_and(|interface| interface.up)
+        let up = |name| ctx.interfaces.get(name).is_some_and(|interface| interface.up);
+        up(&self.plan.key.interface) && up(self.plan.advert_interface())
     }
 }
 
@@ -97,6 +106,7 @@ fn resigns(cause: &TransitionCause) -> bool {
         | TransitionCause::Outranked { .. }
         | TransitionCause::Preempted { .. }
         | TransitionCause::Recovered(_)
+        | TransitionCause::LinkRemade { .. }
         | TransitionCause::Resumed { .. }
         | TransitionCause::Paused { .. } => false,
     }

@@ -291,13 +291,14 @@ impl Router {
             vip.address.cidr == cidr && vip.interface(own) == interface && vip.state == VipState::Installed
         });
         let Some(slot) = found else { return false };
+        let lingers = self.linger_at().is_some();
         let Some(vip) = self.vips.get_mut(slot) else { return false };
-        if ctx.now.saturating_duration_since(vip.wanted_since) < ECHO_WINDOW {
+        if !lingers && ctx.now.saturating_duration_since(vip.wanted_since) < ECHO_WINDOW {
             self.install(slot, ctx);
             return false;
         }
         // Who hands over asks for nothing now, and lets go soon: a lease of it that was being renewed brings it back.
-        let leaves = matches!(self.phase, Phase::Leaving(_));
+        let leaves = lingers || matches!(self.phase, Phase::Leaving(_));
         vip.state = if leaves { VipState::Unknown } else { VipState::Absent };
         vip.address.tracked() && matches!(self.phase, Phase::Master(_))
     }

@@ -1,8 +1,13 @@
 //! A router that speaks through an interface of its own (`use_vmac`): the source address is the base's, frames
 //! leave and enter by the virtual interface, and the addresses are held there.
 
+use super::context::Context;
 use super::interfaces::Interface;
 use super::kept::KeptPlan;
+use super::resume::is_patient;
+use super::router::Router;
+use super::state::Phase;
+use crate::time::Instant;
 
 /// Why the router cannot speak; nothing for a router that speaks through its own interface, which is looked at
 /// elsewhere, and nothing while that one is what is missing: a virtual interface lives on it.
@@ -13,6 +18,40 @@ pub(super) fn link_fault(plan: &KeptPlan, link: Option<&Interface>) -> Option<St
         None => Some(format!("virtual interface {name} does not exist")),
         Some(link) if plan.track_primary && !link.up => Some(format!("virtual interface {name} is down")),
         Some(_) => None,
+    }
+}
+
+impl Router {
+    /// It fails for these reasons. A Master that nothing is wrong with but its virtual interface could not even resign: it
+    /// may go on when that is made again before its peers have missed it. keepalived begins anew, and is silent for its
+    /// down interval (3.4 s). A member of a sync group resigns by the others' interfaces: it begins anew too.
+    pub(super) fn note_cut_off(&mut self, faults: &[String], ctx: &Context) {
+        let link = ctx.interfaces.get(self.plan.advert_interface());
+        let alone = self.shared.group.is_none() && !self.can_send(ctx);
+        let only_that = alone && link_fault(&self.plan, link).is_some_and(|fault| *faults == [fault]);
+        match &self.phase {
+            Phase::Master(master) if only_that && !master.unspoken => {
+                let interval = self.own_interval().duration();
+                let spoke_at = master.next_advertisement.before(interval);
+                self.rare().cut_off_at = Some(spoke_at);
+            }
+            Phase::Fault if only_that => {}
+            _ => self.forget_cut_off(),
+        }
+    }
+
+    pub(super) fn forget_cut_off(&mut self) {
+        if let Some(rare) = self.rare.as_deref_mut() {
+            rare.cut_off_at = None;
+        }
+    }
+
+    /// For how many milliseconds nothing was heard of a Master that was cut off, if its peers still wait.
+    pub(super) fn was_cut_off_for(&mut self, now: Instant) -> Option<u64> {
+        let spoke_at = self.rare.as_deref_mut()?.cut_off_at.take()?;
+        let silence = now.saturating_duration_since(spoke_at);
+        let patient = is_patient(silence, self.own_interval().duration(), self.plan.least_patience());
+        patient.then(|| u64::try_from(silence.as_millis()).unwrap_or(u64::MAX))
     }
 }
 

@@ -7,6 +7,7 @@ pub use crate::wire::discard::Discard;
 use crate::wire::trailer;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 /// IP protocol number of VRRP.
 pub const PROTOCOL: u8 = 112;
@@ -27,6 +28,8 @@ const AUTH_PASSWORD: u8 = 1;
 const AUTH_HEADER: u8 = 2;
 /// Where a message says for which virtual router it is.
 pub(super) const VRID_OFFSET: usize = 1;
+/// Where it says how many addresses it carries.
+const COUNT_OFFSET: usize = 3;
 
 /// The protocol version an instance speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,7 +144,7 @@ impl Advertisement {
         addresses: Vec<Ipv4Addr>,
     ) -> Result<Advertisement, Unsayable> {
         let centiseconds = interval.centiseconds();
-        if centiseconds % 100 != 0 || centiseconds > 25_500 {
+        if !centiseconds.is_multiple_of(100) || centiseconds > 25_500 {
             return Err(Unsayable::Interval(centiseconds));
         }
         let addresses = Addresses::V4(addresses);
@@ -289,6 +292,27 @@ pub struct Expectation<'a> {
 /// The VRID of a message, to find the router it is for; `None` if it is too short or the field is 0.
 pub fn peek_vrid(bytes: &[u8]) -> Option<VirtualRouterId> {
     bytes.get(VRID_OFFSET).and_then(|&vrid| VirtualRouterId::new(vrid))
+}
+
+/// The interval that a message claims, as its version has it; nothing of a message that is too short. It is not looked at
+/// otherwise: whose fault a refused packet is does not matter here.
+pub fn peek_interval(bytes: &[u8]) -> Duration {
+    let [first, _, _, _, high, low, ..] = *bytes else { return Duration::ZERO };
+    if first >> 4 == Version::V2.number() {
+        Duration::from_secs(u64::from(low))
+    } else {
+        Duration::from_millis(u64::from(u16::from_be_bytes([high & 0x0f, low])) * 10)
+    }
+}
+
+/// The addresses that a message of that family carries, unjudged: as many as are there whole.
+pub fn peek_addresses(bytes: &[u8], family: AddressFamily) -> impl Iterator<Item = IpAddr> + Clone + '_ {
+    let count = usize::from(bytes.get(COUNT_OFFSET).copied().unwrap_or(0));
+    let octets = bytes.get(HEADER_LEN..).unwrap_or_default();
+    octets.chunks_exact(address_len(family)).take(count).filter_map(|octets| match octets.len() {
+        4 => <[u8; 4]>::try_from(octets).ok().map(IpAddr::from),
+        _ => <[u8; 16]>::try_from(octets).ok().map(IpAddr::from),
+    })
 }
 
 /// The message and its HMAC trailer, recognised by the length alone: 28 octets more than the count of addresses says.

@@ -3,7 +3,7 @@
 use holdfast::lvs::sync::SyncDaemon;
 use holdfast::lvs::table::{Table, TableOp};
 use holdfast::plan::lvs::{ServiceRules, SyncRole, Timeouts};
-use holdfast::role::ipvs_worker::{StoreError, TableStore};
+use holdfast::role::ipvs_worker::{Standing, StoreError, TableStore};
 
 /// A table that takes everything and shows nothing.
 pub struct Nowhere;
@@ -37,7 +37,7 @@ impl TableStore for Nowhere {
         Ok(())
     }
 
-    fn set_rules(&mut self, _: &ServiceRules, _: Option<&str>) -> Result<(), StoreError> {
+    fn set_rules(&mut self, _: &ServiceRules, _: &mut Standing) -> Result<(), StoreError> {
         Ok(())
     }
 

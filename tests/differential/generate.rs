@@ -17,7 +17,7 @@ impl Dice {
 
     /// Once in `n`.
     fn once_in(&mut self, n: u64) -> bool {
-        self.roll() % n == 0
+        self.roll().is_multiple_of(n)
     }
 
     fn of<'a>(&mut self, list: &[&'a str]) -> &'a str {

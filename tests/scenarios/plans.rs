@@ -48,6 +48,7 @@ pub(super) fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
         "claim",
         "track_source",
         "late",
+        "vmac",
     ])?;
     let vips = words.cidrs("vips")?;
     let excluded = words.cidrs("excluded")?;
@@ -101,6 +102,7 @@ pub(super) fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
         claim: words.time("claim")?.map(|timeout| ClaimPlan { timeout }),
         track_source: words.flag("track_source"),
         listens_when_late: words.get("late")?.map(Priority),
+        advert_link: words.value("vmac").map(str::to_owned),
         ..RouterPlan::new(name.to_owned(), key)
     })
 }
@@ -108,7 +110,7 @@ pub(super) fn router_plan(name: &str, words: &Words) -> Outcome<RouterPlan> {
 fn virtual_addresses(cidrs: Vec<IpCidr>, words: &Words) -> Vec<VirtualAddress> {
     let address = |cidr| VirtualAddress {
         cidr,
-        interface: words.value("vip_iface").map(str::to_owned),
+        interface: words.value("vip_iface").or(words.value("vmac")).map(str::to_owned),
         label: words.value("label").map(str::to_owned),
         tracked: !words.flag("vip_untracked"),
         ..VirtualAddress::new(cidr)

@@ -9,6 +9,7 @@ use holdfast::net::{AddressFamily, IpCidr, MacAddr, Priority, VirtualRouterId};
 use holdfast::plan::Generation;
 use holdfast::plan::track::Sample;
 use holdfast::plan::vrrp::{AnnounceGap, Authentication, SyncGroupPlan, Version, VrrpPlan};
+use holdfast::report::AtOddsStatus;
 use holdfast::report::vrrp::snapshot;
 use holdfast::time::{Instant, Interval};
 use holdfast::vrrp::{
@@ -34,6 +35,8 @@ pub struct World {
     interfaces: BTreeMap<String, InterfaceFacts>,
     refused: BTreeSet<IpCidr>,
     held: Option<Vec<(OpId, Order)>>,
+    /// What becomes of a wish for silence; `None` for no answer.
+    silences: Option<bool>,
     /// Claim scripts that run.
     claims: Vec<ClaimOrder>,
 }
@@ -82,6 +85,7 @@ impl World {
             interfaces: BTreeMap::new(),
             refused: BTreeSet::new(),
             held: None,
+            silences: Some(true),
             claims: Vec::new(),
         }
     }
@@ -156,6 +160,14 @@ impl World {
             }
             "orphaned" => self.feed(Event::Command(Command::Orphaned), &mut said),
             "handover" => self.plan.handover = true,
+            "silence" => {
+                self.silences = match first {
+                    "works" => Some(true),
+                    "fails" => Some(false),
+                    "hangs" => None,
+                    other => return Err(format!("silence {other}: it works, fails or hangs")),
+                };
+            }
             "failover" => {
                 words.only(&[first, "hold"])?;
                 let routers = if first.contains('=') { Vec::new() } else { vec![first.to_owned()] };
@@ -234,6 +246,7 @@ impl World {
 
     fn perform_actions(&mut self, actions: Vec<Action>, said: &mut Vec<String>) {
         let mut orders = Vec::new();
+        let mut silenced = Vec::new();
         for action in actions {
             let what = match action {
                 Action::Transmit(id, frame) => format!("{} {}", self.name(id), self.show_frame(id, &frame)),
@@ -272,6 +285,7 @@ impl World {
                     let whom = if list.is_empty() {
                         "again".to_owned()
                     } else {
+                        silenced.push(router);
                         format!("nobody about {}", list.join(","))
                     };
                     format!("{} answers {whom}", self.name(router))
@@ -283,6 +297,11 @@ impl World {
             match &mut self.held {
                 Some(held) => held.push((op, order)),
                 None => self.answer(op, &order, said),
+            }
+        }
+        if let Some(done) = self.silences {
+            for router in silenced {
+                self.feed(Event::Silenced { router, done }, said);
             }
         }
     }
@@ -367,7 +386,8 @@ impl World {
     }
 
     fn status(&self, said: &mut Vec<String>) {
-        for router in snapshot(&self.core, self.now).routers {
+        let status = snapshot(&self.core, self.now);
+        for router in status.routers {
             let heard = router.master.map(|master| {
                 format!(
                     "; listens to {} ({}), {} ms left",
@@ -405,6 +425,15 @@ impl World {
             for (name, value) in router.counters.into_iter().filter(|(_, value)| *value > 0) {
                 said.push(format!("  {name} {value}"));
             }
+            for sender in router.at_odds {
+                let AtOddsStatus { from, what, meaning, advice, times, for_seconds, .. } = sender;
+                said.push(format!(
+                    "  at odds: {from}, {times} in {for_seconds} s: {what}; {meaning}; {advice}"
+                ));
+            }
+        }
+        for (name, value) in status.counters.into_iter().filter(|(_, value)| *value > 0) {
+            said.push(format!("{name} {value}"));
         }
     }
 

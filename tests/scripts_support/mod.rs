@@ -6,7 +6,7 @@ use holdfast::plan::Generation;
 use holdfast::plan::scripts::{CommandPlan, ScriptsPlan, TrackedScript, Unrunnable};
 use holdfast::plan::track::{Sample, TrackerKey, TrackerKind};
 use holdfast::report::{ScriptsStatus, TrackerStatus};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -24,6 +24,9 @@ pub struct Lab {
     link: UnixStream,
     decoder: Decoder,
     samples: VecDeque<(TrackerKey, Option<Sample>)>,
+    /// What was said of each tracker, last.
+    #[allow(dead_code, reason = "each test program uses what it needs")]
+    pub words: BTreeMap<TrackerKey, String>,
     role: Option<JoinHandle<ExitCode>>,
     generation: u64,
     asked: u64,
@@ -50,6 +53,7 @@ impl Lab {
             link: ours,
             decoder: Decoder::default(),
             samples: VecDeque::new(),
+            words: BTreeMap::new(),
             role: Some(role),
             generation: 0,
             asked: 0,
@@ -103,6 +107,9 @@ impl Lab {
     fn hear(&mut self) -> FromScripts {
         loop {
             if let Some(message) = self.decoder.message().expect("well formed") {
+                if let FromScripts::TrackerWords(key, words) = &message {
+                    self.words.insert(key.clone(), words.clone());
+                }
                 return message;
             }
             let mut octets = [0; 4096];

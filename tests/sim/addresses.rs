@@ -17,8 +17,9 @@ pub(super) type Spot = (RouterKey, u8, String, IpCidr);
 const OPERATIONS: u64 = 20;
 
 impl Invariants {
-    /// In quiet: no address is on two live, connected nodes for longer than a contest and a handover take, and with a
-    /// healthy node none is nowhere for longer than an election takes.
+    /// In quiet: no two live, connected nodes share an address for longer than a contest and a handover take (who is preempted
+    /// while another serves on for it begins anew with its own successor), and with a healthy node none is nowhere for
+    /// longer than an election takes.
     pub(super) fn observe_addresses(
         &mut self,
         now: u64,
@@ -29,7 +30,7 @@ impl Invariants {
     ) -> Result<(), String> {
         let sides = sides(key, nodes, network);
         let lan = model::lan_of(&key.interface);
-        let mut present = BTreeSet::new();
+        let (mut shared, mut missing) = (BTreeSet::new(), BTreeSet::new());
         for (interface, cidr) in all_addresses(key, nodes) {
             for (side, members) in &sides {
                 let spot = (key.clone(), *side, interface.clone(), cidr);
@@ -42,14 +43,14 @@ impl Invariants {
                 let wanted = members.iter().all(|n| wants(&nodes[*n], key, &interface, &cidr));
                 let obeyed = |n: &usize| !nodes[*n].awry && nodes[*n].kernel.backlog_until < now;
                 let healthy = members.iter().all(obeyed) && !self.grouped.contains(key);
-                if live.len() > 1 {
+                for pair in pairs(&live) {
                     let late = if now < start + 2 * WILD_DELAY { WILD_DELAY } else { 0 };
                     let limit = by_slow_clock(self.longest[key] + ANNOUNCING) + SLACK + late;
-                    let since = *self.on_many.entry(spot.clone()).or_insert(now);
+                    let since = *self.on_many.entry((spot.clone(), pair)).or_insert(now);
                     within(now - since.max(start), limit, || {
-                        format!("{}: {cidr} is on {live:?}", label(key))
+                        format!("{}: {cidr} is on nodes {pair:?}", label(key))
                     })?;
-                    present.insert((spot.clone(), true));
+                    shared.insert((spot.clone(), pair));
                 }
                 if holders.is_empty() && wanted && healthy {
                     let limit = by_slow_clock(self.longest_down(key, nodes))
@@ -60,12 +61,12 @@ impl Invariants {
                     within(now - since.max(start), limit, || {
                         format!("{}: {cidr} is on none of {members:?}", label(key))
                     })?;
-                    present.insert((spot, false));
+                    missing.insert(spot);
                 }
             }
         }
-        self.on_many.retain(|spot, _| spot.0 != *key || present.contains(&(spot.clone(), true)));
-        self.on_none.retain(|spot, _| spot.0 != *key || present.contains(&(spot.clone(), false)));
+        self.on_many.retain(|place, _| place.0.0 != *key || shared.contains(place));
+        self.on_none.retain(|spot, _| spot.0 != *key || missing.contains(spot));
         Ok(())
     }
 
@@ -85,6 +86,10 @@ fn all_addresses(key: &RouterKey, nodes: &[Node]) -> BTreeSet<(String, IpCidr)> 
     nodes.iter().filter_map(|node| node.router(key)).flat_map(model::addresses).collect()
 }
 
+fn pairs(nodes: &[usize]) -> impl Iterator<Item = (usize, usize)> + '_ {
+    nodes.iter().enumerate().flat_map(|(at, one)| nodes[at + 1..].iter().map(|other| (*one, *other)))
+}
+
 fn wants(node: &Node, key: &RouterKey, interface: &str, cidr: &IpCidr) -> bool {
     node.router(key)
         .is_some_and(|plan| model::addresses(plan).any(|(name, own)| name == interface && own == *cidr))
@@ -96,5 +101,8 @@ fn is_sound(node: &Node, interface: &str, cidr: &IpCidr) -> bool {
     node.runs() && !node.awry && !node.has_news() && !orphan()
 }
 
-/// Since when each spot is on too many or on no node.
+/// Since when each spot is on no node.
 pub(super) type Spots = BTreeMap<Spot, u64>;
+
+/// Since when two nodes share a spot.
+pub(super) type Shared = BTreeMap<(Spot, (usize, usize)), u64>;

@@ -5,6 +5,7 @@ use super::groups;
 use super::handover;
 use super::invariants::{Invariants, may_be_early};
 use super::kernel::{Interface, own_address};
+use super::linger;
 use super::model::{self, label};
 use super::node::Node;
 use super::prepare;
@@ -26,8 +27,12 @@ impl Invariants {
         before: &BTreeMap<RouterKey, State>,
     ) -> Result<(), String> {
         if let Some(Event::Plan(plan)) = event {
-            self.learn_intervals(plan);
-            take_plan(number, node, plan, actions)?;
+            if !node.ends {
+                self.learn_intervals(plan);
+                take_plan(number, node, plan, actions)?;
+            } else if !actions.is_empty() {
+                return Err(format!("n{number}: a plan for a process that stops did {actions:?}"));
+            }
         }
         self.touched |= actions.iter().any(|action| matches!(action, Action::Notify(_)));
         self.note_strength(now, number, node, event);
@@ -36,13 +41,14 @@ impl Invariants {
         prepare::follow(now, node, actions);
         stop_is_obeyed(number, node, event, actions)?;
         groups::agree(number, node)?;
+        linger::follow(now, number, node, event, actions)?;
         handover::follow(now, number, node, event, actions)?;
         let mut speaking = BTreeSet::new();
         for action in actions {
-            if let Action::Transmit(_, frame @ Frame::Advertisement { .. }) = action {
-                if let Some(key) = check_advertisement(number, node, frame, before)? {
-                    speaking.insert(key);
-                }
+            if let Action::Transmit(_, frame @ Frame::Advertisement { .. }) = action
+                && let Some(key) = check_advertisement(number, node, frame, before)?
+            {
+                speaking.insert(key);
             }
         }
         for key in speaking {
@@ -141,16 +147,18 @@ fn take_plan(number: usize, node: &mut Node, plan: &VrrpPlan, actions: &[Action]
 
 fn stop_is_obeyed(
     number: usize,
-    node: &Node,
+    node: &mut Node,
     event: Option<&Event>,
     actions: &[Action],
 ) -> Result<(), String> {
     let Some(Event::Command(Command::Stop { release })) = event else { return Ok(()) };
+    node.ends = true;
     if node.stopping != Some(*release) {
         return Ok(()); // it was stopping already
     }
     let touched = actions.iter().any(|a| matches!(a, Action::Transmit(..) | Action::Kernel(..)));
-    if !release && touched {
+    let allowed = event.is_some_and(|event| linger::lets_go_only(node, event, actions));
+    if !release && touched && !allowed {
         return Err(format!("n{number}: stopped without release, did {actions:?}"));
     }
     Ok(())

@@ -212,6 +212,7 @@ impl World {
                 if self.nodes[node].process == Process::Paused {
                     self.nodes[node].process = Process::Running;
                     self.nodes[node].departures.values_mut().for_each(|departure| departure.paused = true);
+                    self.nodes[node].lingering.values_mut().for_each(|one| one.paused = true);
                     self.run_node(node);
                 }
             }
@@ -346,8 +347,9 @@ impl World {
         let (name, cidr) = self.faults.pick(&held).clone();
         let lan = lan_of(&name);
         // A core that waits to ask for the address again lets its wait run on.
-        // One that hands over asks for nothing any more: what is stolen then stays away.
-        self.nodes[node].awry |= self.nodes[node].may_try_again || !self.nodes[node].departures.is_empty();
+        // One that hands over, or has yielded, asks for nothing any more: what is stolen then stays away.
+        let it = &mut self.nodes[node];
+        it.awry |= it.may_try_again || !it.departures.is_empty() || !it.lingering.is_empty();
         self.take_off(node, lan, |held| *held == cidr);
         self.tell_facts(node, lan);
     }

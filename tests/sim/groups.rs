@@ -64,7 +64,8 @@ pub fn united(key: &RouterKey, nodes: &[Node], network: &Network) -> bool {
 /// After each call of a core: members agree. One that a reload brought listens first, beside Masters.
 pub fn agree(number: usize, node: &mut Node) -> Result<(), String> {
     // Members that hand over at a stop let go one by one, each when its own successor has had its time.
-    if node.stopping == Some(true) && node.applied.handover {
+    // So it is when it is told to leave the rest as it is meanwhile.
+    if node.stopping.is_some() && node.applied.handover {
         return Ok(());
     }
     let mut joining = false;

@@ -258,7 +258,10 @@ fn silence_is_fair(number: usize, node: &Node) -> Result<(), String> {
         let key = &router.plan().key.to_key();
         let silenced = node.silenced.get(&router.id());
         let departure = node.departures.get(key);
+        // Whom it heard on an interface that has just vanished, and it does not know, nobody can tell any more.
+        let there = node.kernel.interfaces.iter().any(|i| i.exists && i.name == key.interface);
         if node.state(key) == State::Master
+            && there
             && silenced.is_some()
             && departure.is_none_or(|d| d.heard.is_none())
         {
@@ -266,6 +269,7 @@ fn silence_is_fair(number: usize, node: &Node) -> Result<(), String> {
         }
         let troubled = node.awry || node.may_try_again;
         let at_rest = node.state(key) != State::Master && !node.has_news() && !troubled;
+        let at_rest = at_rest && !node.lingering.contains_key(key);
         if at_rest && silenced.is_some() && node.stopping.is_none() {
             return Err(format!("n{number}: {} holds nothing and answers nobody still", label(key)));
         }

@@ -1,11 +1,12 @@
 //! What must hold. A dead process is not expected to release its addresses: its kernel keeps them until a new
 //! process removes what was left, or their leases end. A paused process may be Master beside another one until it wakes.
 
-use super::addresses::Spots;
+use super::addresses::{Shared, Spots};
 use super::clock::{MAX_PPM, MS, SECOND};
 use super::drill::Drill;
 use super::groups;
 use super::handover;
+use super::linger;
 use super::model::{self, down_interval, label};
 use super::network::{CALM_DELAY, Network, WILD_DELAY};
 use super::node::Node;
@@ -61,7 +62,7 @@ pub struct Invariants {
     pub(super) grouped: BTreeSet<RouterKey>,
     /// Something may have moved an address, or who answers for it.
     pub(super) touched: bool,
-    pub(super) on_many: Spots,
+    pub(super) on_many: Shared,
     pub(super) on_none: Spots,
 }
 
@@ -154,7 +155,9 @@ impl Invariants {
         let start = self.quiet.expect("quiet has begun");
         let settled = self.settled_at.values().max().map_or(0, |at| at - start);
         let retry = if nodes.iter().any(|n| n.awry) { RETRY } else { 0 };
-        settled + retry + WATCHED
+        // What a slow kernel was asked for before it healed is done at the old pace.
+        let backlogs = nodes.iter().map(|n| n.kernel.backlog_until.saturating_sub(start));
+        settled + retry + backlogs.max().unwrap_or(0) + WATCHED
     }
 
     /// After anything happened.
@@ -163,6 +166,7 @@ impl Invariants {
             addresses_follow_states(number, node)?;
             handover::end_in_time(now, number, node)?;
             prepare::end_in_time(now, number, node)?;
+            linger::end_in_time(now, number, node)?;
             self.stop_ends(now, number, node)?;
         }
         if let Some(drill) = &mut self.drill {

@@ -91,7 +91,9 @@ impl World {
                 continue;
             }
             let (now, it) = (self.now, &mut self.nodes[node]);
-            let handover = it.core.router(*id).and_then(|router| router.handover());
+            let master = it.core.router(*id).filter(|router| router.state() == State::Master);
+            let Some(master) = master else { continue };
+            let handover = master.handover();
             let rest = handover.map(|view| it.clock.world_time(view.let_go_at).saturating_sub(now));
             let Some(key) = key_of(it, *id) else { continue };
             let due = |term: &&mut Term| term.asked_at.is_none_or(|at| now + EARLY >= at + term.period);
@@ -156,10 +158,10 @@ impl World {
     /// The process hears of it.
     pub(super) fn note_renewal(&mut self, renewed: Renewed) {
         let it = &mut self.nodes[renewed.node];
-        if it.incarnation == renewed.incarnation {
-            if let Some(term) = it.terms.get_mut(&renewed.key) {
-                term.renewed_at = Some(renewed.asked_at);
-            }
+        if it.incarnation == renewed.incarnation
+            && let Some(term) = it.terms.get_mut(&renewed.key)
+        {
+            term.renewed_at = Some(renewed.asked_at);
         }
     }
 

@@ -17,6 +17,7 @@ pub mod handover;
 pub mod invariants;
 pub mod kernel;
 pub mod leases;
+pub mod linger;
 pub mod model;
 pub mod network;
 pub mod node;

@@ -98,7 +98,7 @@ pub fn addresses(plan: &RouterPlan) -> impl Iterator<Item = (String, IpCidr)> + 
     })
 }
 
-/// What a node must hold in the states its routers are in, sorted.
+/// What a node must hold in the states its routers are in, sorted; who has just yielded holds on for a moment.
 pub fn expected_addresses(node: &Node) -> Vec<(String, IpCidr)> {
     let mut expected: Vec<_> = node
         .applied
@@ -106,6 +106,7 @@ pub fn expected_addresses(node: &Node) -> Vec<(String, IpCidr)> {
         .iter()
         .filter(|plan| node.state(&plan.key) == State::Master)
         .flat_map(addresses)
+        .chain(node.lingering.values().flat_map(|one| one.held.clone()))
         .collect();
     expected.sort();
     expected

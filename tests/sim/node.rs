@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::handover::Departure;
 use super::kernel::Kernel;
 use super::leases::Terms;
+use super::linger::Lingering;
 use super::model;
 use holdfast::net::IpCidr;
 use holdfast::plan::vrrp::{RouterKey, RouterPlan, VrrpPlan};
@@ -64,10 +65,14 @@ pub struct Node {
     pub orphans: BTreeSet<(String, IpCidr)>,
     /// It was told to stop: `true` to give its addresses up.
     pub stopping: Option<bool>,
+    /// It knows that: no plan changes anything any more.
+    pub ends: bool,
     /// When it was told to stop and give them up.
     pub stop_asked_at: Option<u64>,
     /// Masters that have resigned and keep their addresses for a successor.
     pub departures: BTreeMap<RouterKey, Departure>,
+    /// Those that have yielded to a stronger one and serve on for a moment.
+    pub lingering: BTreeMap<RouterKey, Lingering>,
     /// Masters that have told nobody yet, and since when.
     pub preparing: BTreeMap<RouterKey, u64>,
     /// What each router answers nobody about.
@@ -117,8 +122,10 @@ impl Node {
             announced: BTreeMap::new(),
             orphans: BTreeSet::new(),
             stopping: None,
+            ends: false,
             stop_asked_at: None,
             departures: BTreeMap::new(),
+            lingering: BTreeMap::new(),
             preparing: BTreeMap::new(),
             silenced: BTreeMap::new(),
             held_back_until: 0,
@@ -190,8 +197,10 @@ impl Node {
         self.awry = false;
         self.may_try_again = false;
         self.stopping = None;
+        self.ends = false;
         self.stop_asked_at = None;
         self.departures.clear();
+        self.lingering.clear();
         self.preparing.clear();
         self.silenced.clear();
         self.held_back_until = 0;

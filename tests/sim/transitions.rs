@@ -87,11 +87,11 @@ impl Invariants {
             > model::priority(nodes[other].router(key).unwrap_or(plan), &nodes[other].kernel);
         let owner = plan.priority.is_owner();
         // Two Masters met, and the one that left spoke last: its interval is the learned one (RFC 9568 6.4.2), however
-        // slowly the one that stays speaks.
+        // slowly the one that stays speaks. With `preempt_delay` a weaker one that speaks is waited for, too.
+        let theirs = own_address(other, lan, key.family);
         let rival = match transition.cause {
-            TransitionCause::MasterDown { last: Some(last), .. } => {
-                last != own_address(other, lan, key.family)
-            }
+            TransitionCause::MasterDown { last: Some(last), .. } => last != theirs,
+            TransitionCause::Preempted { from, .. } => patience > 0 && from != theirs,
             _ => false,
         };
         if rival || owner || (strong && plan.preempt && by_slow_clock(waited) >= patience) {

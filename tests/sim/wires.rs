@@ -6,7 +6,7 @@ use super::node::{Process, SOCKET_BUFFER};
 use super::telling::hex;
 use super::world::{NEWS_DELAY, What, World};
 use holdfast::net::AddressFamily;
-use holdfast::vrrp::{AddressOp, Event, Frame, OpId, Received};
+use holdfast::vrrp::{AddressOp, Event, Frame, OpId, Received, RouterId};
 use std::net::IpAddr;
 
 impl World {
@@ -44,6 +44,17 @@ impl World {
             self.tell(node, Event::KernelDone { op, result: outcome.result });
             self.leave_if_done(node);
         }
+    }
+
+    /// The kernel is to answer nothing about some addresses: another thread than that of the addresses asks it, and it
+    /// may refuse, or take its time.
+    pub(super) fn be_silent(&mut self, node: usize, router: RouterId) {
+        let kernel = &self.nodes[node].kernel;
+        let (failing, stall) = (kernel.failing, kernel.stall);
+        let done = !self.kernels.chance(failing);
+        let at = self.now + self.kernels.between(20_000, NEWS_DELAY) + stall;
+        let incarnation = self.nodes[node].incarnation;
+        self.schedule(at, What::Silenced { node, incarnation, router, done });
     }
 
     /// News for the process, after those that are under way.

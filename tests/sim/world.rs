@@ -11,7 +11,9 @@ use super::scenario;
 use super::trace::Trace;
 use holdfast::net::IpCidr;
 use holdfast::plan::vrrp::{RouterKey, RouterPlan, VrrpPlan};
-use holdfast::vrrp::{Action, AddressOp, Command, Event, OpId, Received, State, Transition, TransitionCause};
+use holdfast::vrrp::{
+    Action, AddressOp, Command, Event, OpId, Received, RouterId, State, Transition, TransitionCause,
+};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -59,6 +61,13 @@ pub(super) enum What {
         node: usize,
         incarnation: u32,
         event: Event,
+    },
+    /// The kernel answers no questions any more, or cannot be told so.
+    Silenced {
+        node: usize,
+        incarnation: u32,
+        router: RouterId,
+        done: bool,
     },
     Wake {
         node: usize,
@@ -273,6 +282,11 @@ impl World {
                     self.hand_over(node, event);
                 }
             }
+            What::Silenced { node, incarnation, router, done } => {
+                if self.nodes[node].incarnation == incarnation {
+                    self.hand_over(node, Event::Silenced { router, done });
+                }
+            }
             What::Wake { node, number } => {
                 if self.nodes[node].wake == number && self.nodes[node].runs() {
                     self.run_node(node);
@@ -458,7 +472,12 @@ impl World {
                 self.nodes[node].since.insert(transition.key.clone(), self.now);
             }
             Action::Claim(_) | Action::Unclaim(_) => unreachable!("the simulated plans claim nothing"),
-            Action::Silence { router, addresses } => self.nodes[node].hush(*router, addresses),
+            Action::Silence { router, addresses } => {
+                self.nodes[node].hush(*router, addresses);
+                if !addresses.is_empty() {
+                    self.be_silent(node, *router);
+                }
+            }
             Action::News(_) | Action::Log(..) | Action::Stopped => {}
         }
     }

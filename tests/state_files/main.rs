@@ -132,6 +132,8 @@ fn router(plan: &RouterPlan, state: &str) -> RouterStatus {
         since_us: 4_000_000,
         wants_master: false,
         hands_over: false,
+        missing_source: None,
+        at_odds: Vec::new(),
     }
 }
 
@@ -152,6 +154,7 @@ impl Running {
             address: "192.0.2.2".parse().expect("an address"),
             priority: holdfast::net::Priority(200),
             down_in_ms: 900,
+            interval_ms: 1000,
         };
         let two = RouterStatus { master: Some(master), wants_master: true, ..router(two, "BACKUP") };
         let group = GroupStatus {

@@ -5,6 +5,7 @@
 
 use holdfast::check::held::HeldVerdict;
 use holdfast::link::frame::{Decoder, encode};
+use holdfast::link::kept::CompileAnswer;
 use holdfast::link::{
     Claimed, Compiled, FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp,
 };
@@ -98,7 +99,7 @@ impl Fake {
                     plans.scripts.generation = Generation(generation);
                     plans.bfd.generation = Generation(generation);
                 }
-                self.say(&compiled);
+                self.say(&CompileAnswer::try_from(compiled).expect("a small plan"));
             }
         }
         ExitCode::SUCCESS
@@ -226,7 +227,7 @@ impl Fake {
                 let server = ServerName { address: [10, 0, 0, 1].into(), port: None };
                 let number = self.overrides.0.len() as u32 + 1;
                 let hand = Hand::Drain { service: None, server };
-                self.overrides.0.push(Override { number, hand, given: Wall(1), until: None });
+                self.overrides.0.push(Override { number, hand, given: Wall(1), until: None, group: None });
             }
             Order::Drop(_) => self.overrides.0.clear(),
             _ => return self.say(&FromChecker::Traffic(number, Err("not by me".to_owned()))),
@@ -238,6 +239,7 @@ impl Fake {
             servers: Vec::new(),
             overrides: Vec::new(),
             trouble: Vec::new(),
+            table: None,
         };
         self.say(&FromChecker::Traffic(number, Ok(Box::new(outcome))));
     }
@@ -252,7 +254,10 @@ impl Fake {
                     fake.planned(plan.generation.0, plan.scripts.len());
                     fake.say(&FromScripts::Applied(plan.generation));
                     if fake.mode == "samples" {
+                        let words = "exit status 1".to_owned();
+                        fake.say(&FromScripts::TrackerWords(script("script1"), words.clone()));
                         fake.say(&FromScripts::Tracker(script("script1"), Some(Sample::Down)));
+                        fake.say(&FromScripts::TrackerWords(script("stranger"), words));
                         fake.say(&FromScripts::Tracker(script("stranger"), Some(Sample::Down)));
                         fake.say(&FromScripts::Tracker(script("script2"), Some(Sample::Up)));
                     }

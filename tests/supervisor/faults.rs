@@ -33,6 +33,12 @@ pub const TESTS: &[Test] = &[
     ),
     ("a_role_that_does_not_stop_is_killed", a_role_that_does_not_stop_is_killed),
     (
+        "what_a_hung_role_held_at_the_stop_is_given_up_by_another",
+        what_a_hung_role_held_at_the_stop_is_given_up_by_another,
+    ),
+    ("told_to_retain_nobody_gives_up_for_a_hung_role", told_to_retain_nobody_gives_up_for_a_hung_role),
+    ("a_release_that_hangs_is_tried_again", a_release_that_hangs_is_tried_again),
+    (
         "a_role_that_does_not_answer_leaves_the_rest_of_the_status",
         a_role_that_does_not_answer_leaves_the_rest_of_the_status,
     ),
@@ -74,7 +80,8 @@ fn a_vrrp_role_that_keeps_dying_gives_its_addresses_up() {
         trouble.contains("died 5 times within 60 s and could not give up what it held; started again in")
     });
     let plans = lab.orders().iter().filter(|line| *line == "vrrp plan 1 of 1").count();
-    assert_eq!(plans, 6, "{:?}", lab.orders());
+    assert!(lab.log().contains("while it gave up what it held: it is tried again"), "{}", lab.log());
+    assert_eq!(plans, 7, "{:?}", lab.orders());
     // A reload ends the wait.
     lab.behave("vrrp", "");
     assert!(lab.reload().accepted);
@@ -101,9 +108,9 @@ fn without_respawn_a_dead_role_ends_the_daemon() {
     let mut lab = Lab::start(&compiled(1, 1), &[("vrrp", "crash")], &["-R"]);
     assert_eq!(lab.wait_for_exit().code(), Some(1));
     assert!(lab.orders().contains(&"checker stop release=true".to_owned()), "{:?}", lab.orders());
-    // Started once more to give up what it held, it died again: what remains is said.
+    // Started once more to give up what it held, and then again, it died: what remains is said.
     let plans = lab.orders().iter().filter(|line| *line == "vrrp plan 1 of 1").count();
-    assert_eq!(plans, 2, "{:?}", lab.orders());
+    assert_eq!(plans, 3, "{:?}", lab.orders());
     assert!(lab.log().contains("virtual addresses may still be on this node"), "{}", lab.log());
 }
 
@@ -174,6 +181,62 @@ fn a_role_that_does_not_stop_is_killed() {
         lab.orders().contains(&"checker stop release=true".to_owned()),
         "the other one is stopped properly"
     );
+}
+
+/// Each of the three: it never answers the order; it is stopped before it; it is stopped while it carries it out.
+fn what_a_hung_role_held_at_the_stop_is_given_up_by_another() {
+    for (mode, stopped_before) in [("deaf", false), ("", true), ("deaf", true)] {
+        let mut lab = Lab::with(1, 1, &[("vrrp", mode)], &[]);
+        lab.wait_for_order("vrrp plan 1 of 1");
+        lab.behave("vrrp", "");
+        let pid = lab.pid("vrrp.pid").expect("it runs");
+        let freeze = || kill(Pid::from_raw(pid as i32), Signal::SIGSTOP).expect("it runs");
+        if stopped_before && mode.is_empty() {
+            freeze();
+        }
+        lab.signal(Signal::SIGTERM);
+        if stopped_before && !mode.is_empty() {
+            lab.wait_for_order("vrrp stop release=true");
+            freeze();
+        }
+        assert_eq!(lab.wait_for_exit().code(), Some(0));
+        let log = lab.log();
+        assert!(log.contains("is down; it is started once more, to give up what it held"), "{log}");
+        assert!(!log.contains("may still be"), "{log}");
+        let how = if stopped_before { "is stopped by a signal" } else { "did not stop in time" };
+        assert!(log.contains(how), "{log}");
+        let orders = lab.orders();
+        let vrrp: Vec<&String> = orders.iter().filter(|line| line.starts_with("vrrp")).collect();
+        assert_eq!(vrrp[vrrp.len() - 2..], ["vrrp plan 1 of 1", "vrrp stop release=true"], "{orders:?}");
+        assert_eq!(orders.last().map(String::as_str), Some("checker stop release=true"), "vrrp first");
+    }
+}
+
+fn told_to_retain_nobody_gives_up_for_a_hung_role() {
+    let mut lab = Lab::with(1, 0, &[], &["-V"]);
+    lab.wait_for_order("vrrp plan 1 of 1");
+    let pid = lab.pid("vrrp.pid").expect("it runs");
+    kill(Pid::from_raw(pid as i32), Signal::SIGSTOP).expect("it runs");
+    lab.signal(Signal::SIGTERM);
+    assert_eq!(lab.wait_for_exit().code(), Some(0));
+    assert_eq!(lab.orders(), ["vrrp plan 1 of 1"]);
+}
+
+/// It dies five times; the process that is to give up what they held hangs, the next one does it.
+fn a_release_that_hangs_is_tried_again() {
+    let lab = Lab::with(1, 0, &[], &[]);
+    for death in 1..=5 {
+        lab.wait_for("an answer", || lab.status().daemon.roles[1].generation.is_some());
+        let pid = lab.pid("vrrp.pid").expect("it runs");
+        lab.behave("vrrp", if death == 5 { "silent" } else { "" });
+        kill(Pid::from_raw(pid as i32), Signal::SIGKILL).expect("it runs");
+        lab.wait_for("the next one", || lab.pid("vrrp.pid").is_some_and(|next| next != pid));
+    }
+    lab.wait_for("its plan", || lab.orders().len() == 6);
+    lab.behave("vrrp", "");
+    lab.wait_for_log("while it gave up what it held: it is tried again");
+    lab.wait_for_log("died 5 times within 60 s and gave up what it held");
+    assert_eq!(lab.orders().last().map(String::as_str), Some("vrrp stop release=true"));
 }
 
 fn a_role_that_does_not_answer_leaves_the_rest_of_the_status() {

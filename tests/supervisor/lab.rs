@@ -245,7 +245,7 @@ pub fn tolerated(routers: usize, servers: usize, errors: usize) -> String {
     plans.lvs.virtual_servers = (1..=servers).map(virtual_server).collect();
     plans.global = GlobalPlan { not_yet: vec!["track_script: no script runs".to_owned()], ..plans.global };
     let diagnostics = vec!["test.conf:1: a warning".to_owned()];
-    json(&Compiled { plans: Some(plans), status: 5, diagnostics, errors })
+    json(&Compiled { plans: Some(plans), status: 5, diagnostics, errors, cannot_run: 0 })
 }
 
 /// What a configuration compiles to that names its instance.
@@ -253,7 +253,7 @@ pub fn named(routers: usize, instance: &str) -> String {
     let mut plans = Plans::default();
     plans.vrrp.routers = (1..=routers).map(router).collect();
     plans.global.daemon.instance = Some(instance.to_owned());
-    json(&Compiled { plans: Some(plans), status: 0, diagnostics: Vec::new(), errors: 0 })
+    json(&Compiled { plans: Some(plans), status: 0, diagnostics: Vec::new(), errors: 0, cannot_run: 0 })
 }
 
 /// What a configuration compiles to that tracks scripts and BFD sessions.
@@ -262,7 +262,7 @@ pub fn tracking(routers: usize, scripts: usize, sessions: usize) -> String {
     plans.vrrp.routers = (1..=routers).map(router).collect();
     plans.scripts.scripts = (1..=scripts).map(script).collect();
     plans.bfd.sessions = (1..=sessions).map(session).collect();
-    json(&Compiled { plans: Some(plans), status: 0, diagnostics: Vec::new(), errors: 0 })
+    json(&Compiled { plans: Some(plans), status: 0, diagnostics: Vec::new(), errors: 0, cannot_run: 0 })
 }
 
 /// What a configuration compiles to whose connection synchronisation follows the virtual router `instance`.
@@ -279,13 +279,13 @@ pub fn following(instance: &str) -> String {
         ttl: None,
     };
     plans.lvs.kernel.sync = Some(SyncPlan { instance: Some(instance.to_owned()), settings });
-    json(&Compiled { plans: Some(plans), status: 0, diagnostics: Vec::new(), errors: 0 })
+    json(&Compiled { plans: Some(plans), status: 0, diagnostics: Vec::new(), errors: 0, cannot_run: 0 })
 }
 
 /// What a bad configuration compiles to.
 pub fn broken(status: u8) -> String {
     let diagnostics = vec!["test.conf:3: first".to_owned(), "test.conf:4: second".to_owned()];
-    json(&Compiled { plans: None, status, diagnostics, errors: 2 })
+    json(&Compiled { plans: None, status, diagnostics, errors: 2, cannot_run: 0 })
 }
 
 fn json(compiled: &Compiled) -> String {

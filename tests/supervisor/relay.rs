@@ -90,16 +90,21 @@ fn a_reload_starts_and_stops_the_scripts_role() {
 
 fn samples_reach_the_vrrp_role_and_its_successor() {
     let lab = lab(2, 1, &[("scripts", "samples"), ("bfd", "samples")]);
-    let samples = ["tracker script script1 Some(Down)", "tracker script script2 Some(Up)"];
+    let samples = [
+        "words script script1 exit status 1",
+        "tracker script script1 Some(Down)",
+        "tracker script script2 Some(Up)",
+    ];
     let session = "tracker BFD session session1 Some(Up)";
     lab.wait_for("three samples", || {
         let vrrp = heard(&lab, "vrrp");
         samples.iter().chain([&session]).all(|line| vrrp.iter().any(|heard| heard == line))
     });
     end(&lab, "vrrp.pid");
-    lab.wait_for("them again", || heard(&lab, "vrrp").len() == 8);
+    lab.wait_for("them again", || heard(&lab, "vrrp").len() == 10);
     // Before its plan, so that a Master that goes on says the same priority. A tracker that nobody configured is none.
-    assert_eq!(heard(&lab, "vrrp")[4..], [samples[0], samples[1], session, "plan 1 of 1"]);
+    let all = [samples[0], samples[1], samples[2], session, "plan 1 of 1"];
+    assert_eq!(heard(&lab, "vrrp")[5..], all);
 }
 
 fn samples_are_held_while_the_scripts_role_is_dead() {
@@ -113,7 +118,7 @@ fn samples_are_held_while_the_scripts_role_is_dead() {
     });
     let held = ["held script script1 Down", "held script script2 Up", "plan 1 of 2"];
     assert_eq!(heard(&lab, "scripts")[1..], held);
-    assert_eq!(heard(&lab, "vrrp").len(), 3, "the vrrp role hears nothing of it: {:?}", heard(&lab, "vrrp"));
+    assert_eq!(heard(&lab, "vrrp").len(), 4, "the vrrp role hears nothing of it: {:?}", heard(&lab, "vrrp"));
 }
 
 fn samples_of_what_is_tracked_no_more_are_forgotten() {
@@ -123,8 +128,9 @@ fn samples_of_what_is_tracked_no_more_are_forgotten() {
     assert!(lab.reload().accepted);
     let before = heard(&lab, "vrrp").len();
     end(&lab, "vrrp.pid");
-    lab.wait_for("the sample that is left", || heard(&lab, "vrrp").len() >= before + 2);
-    assert_eq!(heard(&lab, "vrrp")[before..], ["tracker script script1 Some(Down)", "plan 2 of 1"]);
+    lab.wait_for("the sample that is left", || heard(&lab, "vrrp").len() >= before + 3);
+    let expected = ["words script script1 exit status 1", "tracker script script1 Some(Down)", "plan 2 of 1"];
+    assert_eq!(heard(&lab, "vrrp")[before..], expected);
 }
 
 fn claims_reach_the_scripts_role_and_its_answer_the_vrrp_role() {

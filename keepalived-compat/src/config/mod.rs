@@ -15,6 +15,7 @@ mod objects;
 mod route;
 mod sync;
 mod value;
+mod weights;
 
 pub(crate) use context::Context;
 pub(crate) use value::seconds as value_seconds;

@@ -97,7 +97,7 @@ pub(super) fn rule(cx: &mut Context, place: Place, statement: &Statement) -> Opt
         }
         (None, _) => {
             let title = "a rule without a preference";
-            let now = "one is made up, counting down from 16384, as in keepalived";
+            let now = "one is made up, counting down from 16384 in each family, as in keepalived";
             let diagnostic = Diagnostic::new(Code::Adjusted, statement.span(), title, now);
             cx.say(diagnostic.instead("preference NUMBER"));
         }

@@ -1,7 +1,7 @@
 //! `vrrp_sync_group`: its members must be instances, each in one group only.
 
-use super::setting::{Setting, Settings, Value};
-use super::{Config, Context};
+use super::setting::{Setting, Settings};
+use super::{Config, Context, weights};
 use crate::{Code, Diagnostic};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +44,7 @@ pub(super) fn groups(cx: &mut Context, config: &mut Config) {
             _ => {}
         }
     }
-    weights(cx, config, &member_of);
+    weights::check(cx, config, &member_of);
     let left_out: Vec<_> =
         empty.iter().filter_map(|index| config.others.get(*index)).map(|g| g.span).collect();
     config.scripts.without_groups(&left_out);
@@ -59,48 +59,4 @@ fn members(group: &Setting) -> &[Setting] {
 
 fn title(group: &Setting) -> String {
     format!("vrrp_sync_group {}", group.name().unwrap_or_default())
-}
-
-/// Weights of trackers do not go with a sync group, unless the group allows them.
-fn weights(cx: &mut Context, config: &Config, member_of: &BTreeMap<String, usize>) {
-    let default = |keyword: &str, name: &str| {
-        let block = match keyword {
-            "track_script" => "vrrp_script",
-            "track_process" => "vrrp_track_process",
-            "track_bfd" => "bfd_instance",
-            _ => "track_file",
-        };
-        let object = config.others.iter().find(|s| s.keyword == block && s.name() == Some(name));
-        // A file without a weight has 1.
-        object.map_or(0, |o| o.block.number("weight").unwrap_or(i64::from(block == "track_file")))
-    };
-    for instance in &config.instances {
-        let group = member_of.get(&instance.name.value).and_then(|index| config.others.get(*index));
-        let Some(group) = group else { continue };
-        if ["sync_group_tracking_weight", "global_tracking"].iter().any(|k| group.block.find(k).is_some()) {
-            continue;
-        }
-        let who = &instance.name.value;
-        let mut ignored = |span, what: &str| {
-            let title = format!("vrrp_instance {who}: the weight of {what} does not go with its sync group");
-            let diagnostic = Diagnostic::new(Code::Cleared, span, title, "it is ignored, as in keepalived");
-            cx.say(diagnostic.instead("sync_group_tracking_weight in the vrrp_sync_group"));
-        };
-        for tracked in instance.settings.track_interfaces.iter().filter(|t| t.weight != 0) {
-            ignored(tracked.interface.span, &tracked.interface.value);
-        }
-        for list in instance.settings.others.iter().filter(|s| s.keyword.starts_with("track_")) {
-            for line in &list.block {
-                let name = line.name().unwrap_or_default();
-                let own = line.block.find("weight").map(|w| w.value.clone());
-                let weight = match own {
-                    Some(Value::Number(weight) | Value::Weight(weight, _)) => weight,
-                    _ => default(list.keyword, name),
-                };
-                if weight != 0 {
-                    ignored(line.span, name);
-                }
-            }
-        }
-    }
 }

@@ -151,6 +151,14 @@ impl VrrpInstance {
 }
 
 impl Settings {
+    /// Does the instance own its addresses: priority 255, or `state MASTER` without one?
+    pub fn is_owner(&self) -> bool {
+        match self.priority {
+            Some(priority) => priority.value == u8::MAX,
+            None => self.master.is_some_and(|master| master.value),
+        }
+    }
+
     fn keyword(&mut self, cx: &mut Context, keyword: &'static Keyword, statement: &Statement) {
         let span = statement.span();
         let byte = |n: u64| u8::try_from(n).ok();

@@ -80,10 +80,11 @@ codes! {
     Undefined = 23, Hint, 0, "A $NAME that has no definition stays as written.";
     Default = 24, Hint, 5, "A default is used that keepalived mentions too.";
     ScriptSecurity = 25, Warning, 6, "Scripts are used without enable_script_security.";
-    ScriptMissing = 26, Warning, 5, "A script does not exist or is not executable; keepalived would not run it.";
+    ScriptMissing = 26, Error, 5, "A script cannot be run: it is missing, not executable, unsafe, or has no account; keepalived leaves it out.";
     MissingInterface = 27, Warning, 5, "An interface does not exist now; the daemon waits for it.";
     CommandMissing = 28, Warning, 0, "The program of a notification or check does not exist; keepalived leaves it out and says nothing.";
     DelayInterface = 29, Warning, 4, "A delay is for an interface that does not exist; keepalived's -t ends with status 4.";
+    TrackedTwice = 30, Warning, 0, "An instance and its sync group track the same thing; the line of the group counts.";
     AddressOutside = 100, Hint, 0, "A virtual address is in no network that its interface or another address has.";
     IntervalMismatch = 101, Warning, 0, "Members of a sync group advertise at different intervals.";
     ScriptWritable = 102, Warning, 0, "Others than root may change a script, or put another in its place.";

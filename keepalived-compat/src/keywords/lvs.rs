@@ -16,7 +16,7 @@ pub(super) const PLACES: &[(Place, &[Keyword])] = &[
 
 #[rustfmt::skip]
 const SSL: &[Keyword] = &[
-    later("password", 1, "STRING", "a key that is protected by a password is not read, and checks by SSL_GET cannot be made").takes(Text).lenient(),
+    works("password", 1, "STRING").takes(Text).lenient(),
     works("ca", 1, "PATH").takes(Text).lenient(),
     works("certificate", 1, "PATH").takes(Text).lenient(),
     works("key", 1, "PATH").takes(Text).lenient(),

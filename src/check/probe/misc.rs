@@ -68,6 +68,7 @@ mod tests {
             (true, RunEnd::Exited(2), "", weighed("exit status 2: weight 0", WeightChange::To(0))),
             (true, RunEnd::Exited(255), "", weighed("exit status 255: weight 253", WeightChange::To(253))),
             (true, RunEnd::TimedOut, "", failure("not done within 6 s")),
+            (false, RunEnd::TimedOut, "asks db1", failure("not done within 6 s, it said: asks db1")),
             (false, RunEnd::Signalled("SIGSEGV".into()), "", failure("killed by SIGSEGV")),
             (false, RunEnd::NoProcess("no memory".into()), "", not_run("no process: no memory")),
             (false, RunEnd::NotExecuted("no such file".into()), "", not_run("the program cannot be run: no such file")),

@@ -73,6 +73,8 @@ pub struct Sliding {
     found: bool,
     /// No match can begin any more.
     over: bool,
+    /// `$` may stand before a line feed that ends the body.
+    trims: bool,
 }
 
 /// The window is searched first when it holds this much, then each time it has doubled.
@@ -81,7 +83,9 @@ const FIRST: usize = 4 << 10;
 impl Sliding {
     fn new(regex: Regex, plan: &SearchPlan) -> Sliding {
         let plan = plan.clone();
-        Sliding { regex, plan, window: Vec::new(), base: 0, next: FIRST, found: false, over: false }
+        // Where the very end is wanted as well, a line feed must not be taken for it.
+        let trims = !plan.dollar_endonly && !wants_the_very_end(&plan.pattern);
+        Sliding { regex, plan, window: Vec::new(), base: 0, next: FIRST, found: false, over: false, trims }
     }
 
     /// Takes a piece of the body.
@@ -114,7 +118,7 @@ impl Sliding {
 
     fn look(&mut self, all: bool) {
         let from = self.offset(self.plan.min_offset);
-        let trimmed = self.window.strip_suffix(b"\n").filter(|_| all && !self.plan.dollar_endonly);
+        let trimmed = self.window.strip_suffix(b"\n").filter(|_| all && self.trims);
         // PCRE's `$` also stands before a line feed that ends the body.
         let haystacks = [Some(self.window.as_slice()), trimmed];
         for haystack in haystacks.into_iter().flatten().filter(|haystack| from <= haystack.len()) {
@@ -158,6 +162,18 @@ impl Sliding {
     }
 }
 
+/// Has the pattern a `\z`?
+fn wants_the_very_end(pattern: &str) -> bool {
+    let mut rest = pattern.chars();
+    // An escaped backslash is no beginning of it.
+    while let Some(c) = rest.next() {
+        if c == '\\' && rest.next() == Some('z') {
+            return true;
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +205,9 @@ mod tests {
         assert!(all(plan("ok$"), "is ok"));
         assert!(all(plan("ok$"), "is ok\n"), "$ stands before the last line feed");
         assert!(!all(SearchPlan { dollar_endonly: true, ..plan("ok$") }, "is ok\n"));
+        assert!(!all(plan("ok\\z"), "is ok\n"), "\\z does not");
+        assert!(all(plan("ok\\z"), "is ok") && all(plan("ok\n\\z"), "is ok\n"));
+        assert!(all(plan("ok\\\\z$"), "ok\\z\n"), "a backslash and a z");
         assert!(!all(plan("ok$"), "ok\nis"));
         assert!(all(SearchPlan { multiline: true, ..plan("ok$") }, "ok\nis"));
         assert!(all(SearchPlan { min_offset: 3, ..plan("a") }, "b b a"));

@@ -5,6 +5,8 @@ use super::page::{Ended, Page, ROOM};
 use crate::check::probe::http;
 use crate::plan::check::HttpUrl;
 use crate::role::any_certificate;
+#[cfg(feature = "openssl")]
+use crate::role::any_old_server;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
@@ -51,7 +53,6 @@ fn converse(asked: &Asked, mut connection: TcpStream, page: &mut Page) -> Result
     if !asked.tls {
         return talk(asked, &mut connection, page);
     }
-    const FAILED: &str = "SSL handshake/communication error connecting to";
     let named = asked.host.as_ref().filter(|_| asked.sni);
     let name = match named {
         Some(host) => ServerName::try_from(host.clone()).map_err(|_| FAILED)?,
@@ -60,9 +61,31 @@ fn converse(asked: &Asked, mut connection: TcpStream, page: &mut Page) -> Result
     let config = any_certificate().ok_or(FAILED)?;
     let mut session = ClientConnection::new(config, name).map_err(|_| FAILED)?;
     while session.is_handshaking() {
-        session.complete_io(&mut connection).map_err(|_| FAILED)?;
+        if session.complete_io(&mut connection).is_err() {
+            drop(connection);
+            return converse_in_old_tls(asked, named.map(String::as_str), page);
+        }
     }
     talk(asked, &mut StreamOwned::new(session, connection), page)
+}
+
+const FAILED: &str = "SSL handshake/communication error connecting to";
+
+/// As the checks: who does not speak to rustls is asked by OpenSSL, where there is one in this build.
+#[cfg(feature = "openssl")]
+fn converse_in_old_tls(asked: &Asked, name: Option<&str>, page: &mut Page) -> Result<(), &'static str> {
+    let connection = connect(asked)?;
+    let mut ssl = any_old_server().map_err(|_| FAILED)?;
+    if let Some(name) = name {
+        ssl.set_hostname(name).map_err(|_| FAILED)?;
+    }
+    let mut session = ssl.connect(connection).map_err(|_| FAILED)?;
+    talk(asked, &mut session, page)
+}
+
+#[cfg(not(feature = "openssl"))]
+fn converse_in_old_tls(_: &Asked, _: Option<&str>, _: &mut Page) -> Result<(), &'static str> {
+    Err(FAILED)
 }
 
 fn talk(asked: &Asked, connection: &mut (impl Read + Write), page: &mut Page) -> Result<(), &'static str> {

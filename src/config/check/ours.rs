@@ -3,7 +3,7 @@
 use super::Around;
 use crate::config::Diagnostics;
 use crate::plan::check::{
-    CheckKind, GrpcCheck, HttpRequest, HttpVersion, Schedule, TalkCheck, TlsCheck, TlsOptions,
+    CheckKind, GrpcCheck, HttpRequest, HttpVersion, Password, Schedule, TalkCheck, TlsCheck, TlsOptions,
 };
 use crate::plan::search::SearchPlan;
 use keepalived_compat::config::setting::{Setting, Settings as _, Value};
@@ -156,6 +156,7 @@ pub(super) fn tls(others: &[Setting], config: &Config) -> Option<Box<TlsOptions>
         expiry_warning_days: days,
         certificate: of_block("certificate"),
         key: of_block("key"),
+        password: of_block("password").filter(|_| own.text("certificate").is_some()).map(Password),
     };
     (options != TlsOptions::default()).then(|| Box::new(options))
 }

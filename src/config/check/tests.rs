@@ -1,7 +1,7 @@
 //! Keywords of holdfast, from the file to the plan.
 
 use crate::config::tests::lowered;
-use crate::plan::check::{CheckKind, GrpcCheck, HttpRequest, HttpVersion, Question, TlsOptions};
+use crate::plan::check::{CheckKind, GrpcCheck, HttpRequest, HttpVersion, Password, Question, TlsOptions};
 use crate::plan::lvs::VirtualServer;
 use keepalived_compat::Code;
 use std::time::Duration;
@@ -147,7 +147,14 @@ fn certificates_are_verified_and_shown_where_that_is_written() {
     };
     let lines = "verify\nca_file /own.pem\nserver_name www.example.org\nexpiry_warning 14";
     assert_eq!(of(block, lines), (Some(Box::new(own)), vec![]));
-    assert_eq!(of("SSL {\ncertificate /c.pem\npassword x\n}", "").1, [Code::NotYet]);
+    let locked = TlsOptions {
+        certificate: Some("/c.pem".into()),
+        password: Some(Password("x y".into())),
+        ..TlsOptions::default()
+    };
+    let block = "SSL {\ncertificate /c.pem\npassword \"x y\"\n}";
+    assert_eq!(of(block, ""), (Some(Box::new(locked)), vec![]));
+    assert_eq!(of("SSL {\npassword x\n}", ""), (None, vec![]), "it opens nothing");
 }
 
 #[test]

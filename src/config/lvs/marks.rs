@@ -8,9 +8,6 @@ use keepalived_compat::config::setting::Settings as _;
 use keepalived_compat::{Config, Span};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The first mark unless `nftables_ipvs_start_fwmark` says else, as in keepalived.
-const FIRST_MARK: u32 = 1000;
-
 /// The marks that are still free.
 pub(super) struct Marks {
     wanted: bool,
@@ -19,9 +16,7 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    pub(super) fn of(config: &Config) -> Marks {
-        let global = &config.global.others;
-        let first = global.number("nftables_ipvs_start_fwmark").and_then(|first| u32::try_from(first).ok());
+    pub(super) fn of(config: &Config, rules: &ServiceRules) -> Marks {
         let services = config.virtual_servers.iter().filter_map(|server| match server.service.value {
             Service::Fwmark(mark) => Some(mark),
             _ => None,
@@ -32,8 +27,8 @@ impl Marks {
             Entry::Address(..) => None,
         });
         Marks {
-            wanted: global.find("nftables_ipvs").is_some(),
-            next: first.unwrap_or(FIRST_MARK),
+            wanted: config.global.others.find("nftables_ipvs").is_some(),
+            next: rules.first_mark,
             taken: services.chain(entries).collect(),
         }
     }
@@ -57,6 +52,10 @@ pub(super) fn settings(config: &Config) -> ServiceRules {
             .number("nftables_ipvs_priority")
             .and_then(|priority| i32::try_from(priority).ok())
             .unwrap_or(default.priority),
+        first_mark: global
+            .number("nftables_ipvs_start_fwmark")
+            .and_then(|first| u32::try_from(first).ok())
+            .unwrap_or(default.first_mark),
         counters: global.find("nftables_counters").is_some(),
         ..ServiceRules::default()
     }
@@ -147,7 +146,7 @@ mod tests {
         );
         let rules = &plan.kernel.rules;
         assert_eq!((rules.table.as_str(), rules.priority, rules.counters), ("mine", -200, true));
-        assert_eq!(rules.marked[0].mark, 7);
+        assert_eq!((rules.first_mark, rules.marked[0].mark), (7, 7));
     }
 
     #[test]

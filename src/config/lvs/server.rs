@@ -27,7 +27,10 @@ impl Lowering<'_> {
         let mut seen = std::collections::BTreeSet::new();
         for server in &written.real_servers {
             let Some((span, plan)) = self.real_server(server, default, keys, family) else { continue };
-            if seen.insert(plan.endpoint) {
+            // What the kernel would see twice is there twice.
+            let method = plan.forwarding;
+            let first = keys.first().map_or(plan.endpoint, |key| method.destination(plan.endpoint, key));
+            if seen.insert(first) {
                 self.hooks.extend(notify::server(server, plan.endpoint, self.defaults));
                 servers.push(plan);
             } else {
@@ -86,8 +89,9 @@ impl Lowering<'_> {
         Some((endpoint.span, plan))
     }
 
-    /// The port in the kernel's table: none for marks, the service's for direct routing and tunnels (packets keep
-    /// theirs), the written one, else the service's, for NAT.
+    /// The port: for direct routing and tunnels (packets keep theirs) that of the service if there is one, and none for
+    /// marks; for NAT the written one, else the service's. Where the services of a group differ the written one names
+    /// the server, whatever the kernel gets.
     fn port(
         &mut self,
         what: &str,
@@ -103,9 +107,8 @@ impl Lowering<'_> {
         }
         let marks = keys.iter().all(|k| matches!(k, ServiceKey::FwMark { .. }));
         let service = if marks { Some(0) } else { common_port(keys) };
-        let fixed = marks || !translated;
         match (written, service) {
-            (Some(port), Some(service)) if fixed && port != service => {
+            (Some(port), Some(service)) if !translated && port != service => {
                 let why = if marks { "a mark has no port" } else { "packets keep the virtual server's port" };
                 let title = format!("virtual_server {}: {what} port {port} does not apply: {why}", self.name);
                 let now = format!("port {service} is used, as in keepalived");

@@ -20,19 +20,9 @@ impl<'a> Line<'a> {
         Line { line, options: &line.block, names, out }
     }
 
-    /// IPv4 or IPv6: as it says, else as its first address, else IPv4.
+    /// Its family.
     pub fn family(&self) -> AddressFamily {
-        if self.options.is_on("inet6") {
-            return AddressFamily::V6;
-        }
-        let of = |value: &Value| match value {
-            Value::Address(address) | Value::Prefix(Some((address, _))) => Some(AddressFamily::of(*address)),
-            _ => None,
-        };
-        let hops = self.options.iter().flat_map(|option| &option.block);
-        let mut values =
-            std::iter::once(&self.line.value).chain(self.options.iter().chain(hops).map(|o| &o.value));
-        values.find_map(of).unwrap_or(AddressFamily::V4)
+        family(self.line)
     }
 
     /// A prefix of the line; `default` and `any` are all addresses of its family.
@@ -115,6 +105,20 @@ impl<'a> Line<'a> {
         self.out.tell(Code::BadValue, self.line.span, title, "the line is left out");
         Err(())
     }
+}
+
+/// IPv4 or IPv6: as the line says, else as its first address, else IPv4.
+pub(super) fn family(line: &Setting) -> AddressFamily {
+    if line.block.is_on("inet6") {
+        return AddressFamily::V6;
+    }
+    let of = |value: &Value| match value {
+        Value::Address(address) | Value::Prefix(Some((address, _))) => Some(AddressFamily::of(*address)),
+        _ => None,
+    };
+    let hops = line.block.iter().flat_map(|option| &option.block);
+    let mut values = std::iter::once(&line.value).chain(line.block.iter().chain(hops).map(|o| &o.value));
+    values.find_map(of).unwrap_or(AddressFamily::V4)
 }
 
 fn described(kind: NameKind) -> (&'static str, &'static str) {

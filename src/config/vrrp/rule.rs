@@ -1,17 +1,19 @@
 //! Lines of `virtual_rules` and `static_rules` to [`RulePlan`].
 
-use super::line::Line;
+use super::line::{Line, family};
 use crate::config::Diagnostics;
 use crate::config::names::{NameKind, Names, number_of};
+use crate::net::AddressFamily;
 use crate::plan::route::{PROTOCOL_KEEPALIVED, RuleAction, RulePlan};
 use keepalived_compat::Span;
 use keepalived_compat::config::setting::{Setting, Settings as _, Value};
 use std::collections::BTreeMap;
 
-/// The first preference that keepalived makes up; each further one is lower.
+/// The first preference that keepalived makes up in a family; each further one is lower.
 const FIRST_MADE_UP: u32 = 16384;
 
-/// Preferences for rules that have none, by where they stand: in the order of the file, counting down.
+/// Preferences for rules that have none, by where they stand: in the order of the file, counting down, for each family by
+/// itself (keepalived 2.2.7).
 #[derive(Debug, Default)]
 pub(super) struct Preferences(BTreeMap<Span, u32>);
 
@@ -19,10 +21,12 @@ impl Preferences {
     /// Number all of `rules` that lack one.
     pub fn new<'a>(rules: impl Iterator<Item = &'a Setting>) -> Preferences {
         let lacking = rules.filter(|rule| written(&rule.block).is_none());
-        let mut places: Vec<Span> = lacking.map(|rule| rule.span).collect();
-        places.sort_unstable();
-        let numbers = (0..=FIRST_MADE_UP).rev();
-        Preferences(places.into_iter().zip(numbers).collect())
+        let mut places: Vec<(Span, AddressFamily)> = lacking.map(|rule| (rule.span, family(rule))).collect();
+        places.sort_unstable_by_key(|(span, _)| *span);
+        let of = |wanted| places.iter().filter(move |(_, family)| *family == wanted).map(|(span, _)| *span);
+        let numbers = || (0..=FIRST_MADE_UP).rev();
+        let (v4, v6) = (of(AddressFamily::V4).zip(numbers()), of(AddressFamily::V6).zip(numbers()));
+        Preferences(v4.chain(v6).collect())
     }
 }
 
@@ -113,5 +117,26 @@ fn ports(line: &mut Line, keyword: &str) -> Result<Option<(u16, u16)>, ()> {
     match (u16::try_from(first), u16::try_from(last)) {
         (Ok(first), Ok(last)) => Ok(Some((first, last))),
         _ => line.refuse(format!("`{keyword}`: ports are at most 65535")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::lowered;
+    use crate::plan::route::Item;
+
+    #[test]
+    fn preferences_that_are_made_up_count_down_in_each_family() {
+        let file = "vrrp_instance a {\ninterface eth0\nvirtual_router_id 51\nvirtual_ipaddress {\n10.0.0.100/24\n}\n\
+                    virtual_rules {\nfwmark 3 table 101\nfrom 2001:db8::/64 table 102\nfrom 10.0.0.0/8 table 103\n\
+                    from 10.0.0.1 table 104 priority 500\niif eth1 inet6 table 105\n}\n}\n\
+                    static_rules {\nto 10.1.0.0/16 table 106\n}\n";
+        let plan = lowered(file).0.vrrp;
+        let of = |items: &[Item]| -> Vec<u32> {
+            let rule = |item: &Item| if let Item::Rule(rule) = item { Some(rule.priority) } else { None };
+            items.iter().filter_map(rule).collect()
+        };
+        assert_eq!(of(&plan.routers[0].routing), [16384, 16384, 16383, 500, 16383]);
+        assert_eq!(of(&plan.statics), [16382]);
     }
 }

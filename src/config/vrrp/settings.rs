@@ -26,12 +26,24 @@ fn not_strict(instance: &VrrpInstance, what: &str, now: &str, out: &mut Diagnost
     out.tell(Code::Cleared, instance.name.span, title, now);
 }
 
-/// `state MASTER` says nothing about the first wait (everybody but the owner listens first); strict mode complains.
-pub(super) fn note_strict_state(instance: &VrrpInstance, priority: Priority, out: &mut Diagnostics) {
-    let master = instance.settings.master.is_some_and(|m| m.value);
-    if master && !priority.is_owner() && strict(instance) {
-        let title = "state MASTER without priority 255";
-        not_strict(instance, title, "it starts as BACKUP, as in keepalived", out);
+/// What strict mode takes away without another function seeing it. `state MASTER` says nothing about the first wait
+/// (everybody but the owner listens first); global settings are passed over in silence, as by keepalived.
+pub(super) fn note_strict(instance: &VrrpInstance, priority: Priority, out: &mut Diagnostics) {
+    if !strict(instance) {
+        return;
+    }
+    let settings = &instance.settings;
+    let garp = &settings.garp;
+    let master = settings.master.is_some_and(|m| m.value) && !priority.is_owner();
+    let taken = [
+        (master, "state MASTER without priority 255", "it starts as BACKUP"),
+        (garp.lower_prio_repeat.is_some_and(|n| n > 0), "garp_lower_prio_repeat", "0 is used"),
+        (garp.lower_prio_delay.is_some_and(|d| !d.is_zero()), "garp_lower_prio_delay", "0 is used"),
+        (settings.lower_prio_no_advert == Some(false), "an answer to weaker routers", "they get none"),
+        (settings.higher_prio_send_advert == Some(true), "higher_prio_send_advert", "it is off"),
+    ];
+    for (_, what, now) in taken.iter().filter(|(applies, ..)| *applies) {
+        not_strict(instance, what, &format!("{now}, as in keepalived"), out);
     }
 }
 
@@ -89,13 +101,13 @@ pub(super) fn check_addresses(
 pub(super) fn priority(settings: &Settings) -> Priority {
     match settings.priority {
         Some(priority) => Priority(priority.value),
-        None if settings.master.is_some_and(|m| m.value) => Priority::OWNER,
+        None if settings.is_owner() => Priority::OWNER,
         None => Priority::DEFAULT,
     }
 }
 
 /// Preempt or not, and after which delay. `nopreempt` is cleared by priority 255 and by state MASTER; the delay
-/// by state MASTER and by `nopreempt`.
+/// by state MASTER, by `nopreempt` and by strict mode.
 pub(super) fn preemption(
     instance: &VrrpInstance,
     priority: Priority,
@@ -103,7 +115,8 @@ pub(super) fn preemption(
 ) -> (bool, Duration) {
     let settings = &instance.settings;
     let name = &instance.name.value;
-    let master = settings.master.is_some_and(|m| m.value);
+    // In strict mode `state MASTER` is nothing to anybody but the owner (tried with 2.2.7).
+    let master = settings.master.is_some_and(|m| m.value) && (priority.is_owner() || !strict(instance));
     let mut nopreempt = settings.nopreempt;
     if let Some(span) = nopreempt
         && (priority.is_owner() || master)

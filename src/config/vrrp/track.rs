@@ -1,6 +1,7 @@
 //! `track_script`, `track_file`, `track_process`, `track_bfd`: which weight counts, and what a sync group takes away.
 
 use crate::plan::track::{TrackedObject, TrackerKey, TrackerKind};
+use crate::plan::vrrp::{RouterPlan, SyncGroupPlan};
 use keepalived_compat::Config;
 use keepalived_compat::config::setting::{Setting, Settings as _, Value};
 
@@ -53,15 +54,40 @@ fn tracked(tracker: TrackerKey, line: &Setting, object: Option<&Setting>) -> Tra
     TrackedObject { tracker, weight: i16::try_from(weight.clamp(-254, 254)).unwrap_or(0), reverse }
 }
 
-/// What is left of a member's trackers in a sync group that does not allow weights (keepalived 2.2.7, seen): scripts
-/// and BFD sessions with a weight are not tracked, a file becomes a condition, a process keeps its weight.
+/// What is left of the trackers of an instance that may have no weights, the owner of the addresses (priority 255) or a
+/// member of a sync group without `sync_group_tracking_weight` (keepalived 2.2.7, by what it does and not by its dump):
+/// scripts, files and BFD sessions with a weight are not tracked, a process keeps its weight. A file of weight 1, the
+/// one it has by itself, becomes a condition.
 pub(super) fn without_weights(trackers: &mut Vec<TrackedObject>) {
-    trackers.retain_mut(|tracked| match tracked.tracker.kind {
-        TrackerKind::Script | TrackerKind::Bfd => tracked.weight == 0,
-        TrackerKind::File => {
-            tracked.weight = 0;
-            true
+    for file in trackers.iter_mut().filter(|t| t.tracker.kind == TrackerKind::File) {
+        if i64::from(file.weight) == WEIGHT_OF_A_FILE {
+            file.weight = 0;
         }
-        TrackerKind::Process => true,
-    });
+    }
+    trackers.retain(|tracked| tracked.weight == 0 || tracked.tracker.kind == TrackerKind::Process);
+}
+
+/// The owner of the addresses has no weights; interfaces with one are not tracked either (keepalived 2.2.7).
+pub(super) fn of_an_owner(router: &mut RouterPlan) {
+    without_weights(&mut router.trackers);
+    router.track_interfaces.retain(|tracked| tracked.weight == 0);
+}
+
+/// What a member tracks and its sync group too has the weight of the group there, unless it is a condition for the
+/// member; the line of the group then passes the member by. Both lines count for a BFD session, and a process keeps
+/// its direction (all tried with keepalived 2.2.7).
+pub(super) fn weigh_as_the_group(router: &mut RouterPlan, group: &SyncGroupPlan) {
+    for own in router.track_interfaces.iter_mut().filter(|own| own.weight != 0) {
+        if let Some(theirs) = group.track_interfaces.iter().find(|t| t.interface == own.interface) {
+            (own.weight, own.reverse) = (theirs.weight, theirs.reverse);
+        }
+    }
+    for own in router.trackers.iter_mut().filter(|own| own.weight != 0) {
+        let theirs = group.trackers.iter().find(|t| t.tracker == own.tracker);
+        match theirs.map(|theirs| (own.tracker.kind, theirs)) {
+            None | Some((TrackerKind::Bfd, _)) => {}
+            Some((TrackerKind::Process, theirs)) => own.weight = theirs.weight,
+            Some((_, theirs)) => (own.weight, own.reverse) = (theirs.weight, theirs.reverse),
+        }
+    }
 }

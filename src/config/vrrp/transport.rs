@@ -4,7 +4,7 @@ use super::settings;
 use crate::config::Diagnostics;
 use crate::net::AddressFamily;
 use crate::plan::vrrp::{
-    HmacKey, HmacMode, HmacPolicy, OldChecksum, PeerLimits, Transport, Version, WirePolicy,
+    HmacKey, HmacMode, HmacPolicy, OldChecksum, PeerLimits, Transport, Unfit, Version, WirePolicy,
 };
 use keepalived_compat::config::setting::{Setting, Settings as _, Value};
 use keepalived_compat::config::vrrp as conf;
@@ -19,12 +19,8 @@ const LONGEST_WINDOW: u64 = 300;
 /// Hop limit of unicast IPv6 advertisements without `unicast_ttl`: keepalived leaves it to the kernel.
 const KERNEL_HOP_LIMIT: u8 = 64;
 
-/// Multicast or peers. `None` (said) when the instance must not be started.
-pub(super) fn transport(
-    instance: &VrrpInstance,
-    family: AddressFamily,
-    out: &mut Diagnostics,
-) -> Option<Transport> {
+/// Multicast or peers; also multicast where peers are lacking and the instance stays in FAULT (said), see [`lacks_peers`].
+pub(super) fn transport(instance: &VrrpInstance, family: AddressFamily, out: &mut Diagnostics) -> Transport {
     let settings = &instance.settings;
     let name = &instance.name.value;
     let mut fits = |what: &str, address: &Spanned<IpAddr>| {
@@ -42,34 +38,40 @@ pub(super) fn transport(
         settings.unicast_peers.iter().filter(|p| fits("peer", p)).map(|p| p.value).collect();
     let group = settings.mcast_group.filter(|g| fits("mcast_dst_ip", g));
     if !peers.is_empty() {
-        return Some(Transport::Unicast { source, peers });
+        return Transport::Unicast { source, peers };
     }
-    if settings.peers_written && !faults_without_peer(instance) {
-        let title = format!("vrrp_instance {name}: no line of its unicast_peer can be used");
-        let now = "the instance is not started: by multicast its peers would not hear it, and both would hold the addresses";
-        let span = settings.unicast.unwrap_or(instance.name.span);
-        out.tell(Code::BadValue, span, title, now);
-        return None;
-    }
-    if let Some(span) = unicast_without_peer(instance) {
-        let title = format!("vrrp_instance {name} has a unicast keyword but no peer");
-        if faults_without_peer(instance) {
-            let now = "it stays in FAULT, as in keepalived (unicast_fault_no_peer)";
-            out.tell(Code::Adjusted, span, title, now);
-        } else {
-            out.tell(Code::Deprecated, span, title, "it speaks multicast, as in keepalived");
+    let unicast = unicast_without_peer(instance);
+    let title = || format!("vrrp_instance {name} has a unicast keyword but no peer");
+    match (lacks_peers(instance), unicast) {
+        (Some(Unfit::NoUsablePeer), span) => {
+            let title = format!("vrrp_instance {name}: no line of its unicast_peer can be used");
+            let now = "it stays in FAULT: by multicast its peers would not hear it, and both would hold the addresses";
+            out.tell(Code::BadValue, span.unwrap_or(instance.name.span), title, now);
         }
+        (Some(_), Some(span)) => {
+            let now = "it stays in FAULT, as in keepalived (unicast_fault_no_peer)";
+            out.tell(Code::Adjusted, span, title(), now);
+        }
+        (None, Some(span)) => {
+            out.tell(Code::Deprecated, span, title(), "it speaks multicast, as in keepalived");
+        }
+        (_, None) => {}
     }
     let default = match family {
         AddressFamily::V4 => instance.defaults.group4,
         AddressFamily::V6 => instance.defaults.group6,
     };
     let group = group.or(default).map(|g| g.value);
-    Some(Transport::Multicast { source, group: group.filter(|g| *g != family.vrrp_group()) })
+    Transport::Multicast { source, group: group.filter(|g| *g != family.vrrp_group()) }
 }
 
-fn faults_without_peer(instance: &VrrpInstance) -> bool {
-    instance.settings.others.find("unicast_fault_no_peer").is_some()
+/// Why an instance without a peer that can be used is not to speak multicast.
+fn lacks_peers(instance: &VrrpInstance) -> Option<Unfit> {
+    let settings = &instance.settings;
+    match settings.others.find("unicast_fault_no_peer") {
+        Some(_) => Some(Unfit::NoPeer),
+        None => settings.peers_written.then_some(Unfit::NoUsablePeer),
+    }
 }
 
 /// Where a unicast keyword stands.
@@ -79,14 +81,14 @@ fn unicast_without_peer(instance: &VrrpInstance) -> Option<keepalived_compat::Sp
     settings.unicast.or(settings.unicast_source.map(|s| s.span)).or(flag)
 }
 
-/// All else about the wire. `None` (said) when the instance must not be started.
+/// All else about the wire.
 pub(super) fn wire_policy(
     instance: &VrrpInstance,
     family: AddressFamily,
     version: Version,
     transport: &Transport,
     out: &mut Diagnostics,
-) -> Option<WirePolicy> {
+) -> WirePolicy {
     let (settings, defaults) = (&instance.settings, &instance.defaults);
     let unicast = matches!(transport, Transport::Unicast { .. });
     let strict = settings::strict(instance);
@@ -99,20 +101,19 @@ pub(super) fn wire_policy(
         Some(_) if settings.others.text("old_unicast_checksum") == Some("never") => OldChecksum::Never,
         Some(_) => OldChecksum::Always,
     };
-    let hmac = match settings.hmac() {
-        Some(written) => Some(hmac(instance, &written, version, strict, out)?),
-        None => None,
-    };
-    Some(WirePolicy {
+    let written = settings.hmac();
+    let hmac = written.as_ref().and_then(|written| hmac(instance, written, version, strict, out));
+    let silent = (written.is_some() && hmac.is_none()).then_some(Unfit::NoKey);
+    WirePolicy {
         unicast_hop_limit: hop_limit(instance, family, unicast, out),
         check_source: unicast
             && (settings.others.find("check_unicast_src").is_some() || defaults.check_unicast_source),
         peer_limits: if unicast { peer_limits(&settings.peer_options) } else { Vec::new() },
         old_checksum,
         owner_ignores: owner_ignores && owner,
-        lacks_peers: !unicast && faults_without_peer(instance) && unicast_without_peer(instance).is_some(),
+        unfit: silent.or(lacks_peers(instance).filter(|_| !unicast)),
         hmac,
-    })
+    }
 }
 
 fn hop_limit(instance: &VrrpInstance, family: AddressFamily, unicast: bool, out: &mut Diagnostics) -> u8 {
@@ -146,7 +147,7 @@ fn peer_limits(options: &[Setting]) -> Vec<PeerLimits> {
 }
 
 /// `auth_hmac`; `None` (said by whoever read the block or the key's file) when it cannot sign: the instance would be
-/// deaf to its peers and they to it.
+/// deaf to its peers and they to it, and stays in FAULT.
 fn hmac(
     instance: &VrrpInstance,
     written: &AuthHmac,

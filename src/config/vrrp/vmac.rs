@@ -4,7 +4,7 @@ use super::settings::strict;
 use crate::config::Diagnostics;
 use crate::net::{AddressFamily, IpCidr, MacAddr, VirtualRouterId};
 use crate::plan::vmac::{FilterSettings, IpvlanMode, VirtualLinkKind, VirtualLinkPlan};
-use crate::plan::vrrp::{RouterPlan, Transport, Version, VirtualAddress};
+use crate::plan::vrrp::{RouterPlan, Transport, Unfit, Version, VirtualAddress};
 use keepalived_compat::config::setting::{Setting, Settings as _, Value};
 use keepalived_compat::config::vrrp::{IpvlanMode as Mode, VrrpInstance};
 use keepalived_compat::{Code, Config};
@@ -76,13 +76,14 @@ struct Written {
     group: Option<u32>,
 }
 
-/// Gives `router` its virtual interfaces and puts its addresses on them. False (said) when it must not be started.
+/// Gives `router` its virtual interfaces and puts its addresses on them. An ipvlan that it could not speak by is not
+/// made, as in keepalived.
 pub(super) fn virtual_links(
     instance: &VrrpInstance,
     router: &mut RouterPlan,
     links: &mut Links,
     out: &mut Diagnostics,
-) -> bool {
+) {
     let others = &instance.settings.others;
     let own = match (others.find("use_vmac"), others.find("use_ipvlan")) {
         (Some(setting), _) => {
@@ -102,10 +103,11 @@ pub(super) fn virtual_links(
     };
     let own = match own {
         None => None,
+        Some((_, kind, _)) if !source_of_ipvlan(router, kind) => {
+            router.wire.unfit = Some(Unfit::NoAddress);
+            None
+        }
         Some((written, kind, setting)) => {
-            if !source_of_ipvlan(router, kind) {
-                return false;
-            }
             let name = own_name(instance, router, links, written.name, setting, out);
             let link = VirtualLinkPlan {
                 name,
@@ -128,7 +130,6 @@ pub(super) fn virtual_links(
         it.is_some_and(|link| matches!(link.kind, VirtualLinkKind::Macvlan { .. }))
     });
     place_addresses(instance, router, holder.as_deref(), links);
-    true
 }
 
 /// `vmac_xmit_base`: always with unicast, never in strict mode.
@@ -286,9 +287,13 @@ pub(super) fn accept(instance: &VrrpInstance, router: &RouterPlan, out: &mut Dia
     }
 }
 
-/// `promote_secondaries`; a virtual interface always has it.
+/// `promote_secondaries`, where the interface itself holds addresses (with `use_ipvlan` it does); a virtual one always
+/// has it.
 pub(super) fn promote_secondaries(instance: &VrrpInstance, router: &RouterPlan) -> bool {
-    instance.settings.others.find("promote_secondaries").is_some() && router.virtual_links.is_empty()
+    let base = Some(&router.key.interface);
+    let mut held = router.addresses.iter().chain(&router.excluded_addresses);
+    instance.settings.others.find("promote_secondaries").is_some()
+        && held.any(|address| address.interface.is_none() || address.interface.as_ref() == base)
 }
 
 /// `nftables`, `nftables_priority`, `nftables_counters`.

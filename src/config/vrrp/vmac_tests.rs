@@ -4,7 +4,7 @@ use crate::config::lower;
 use crate::net::MacAddr;
 use crate::plan::Generation;
 use crate::plan::vmac::{IpvlanMode, VirtualLinkKind};
-use crate::plan::vrrp::{RouterPlan, Transport, VrrpPlan};
+use crate::plan::vrrp::{RouterPlan, Transport, Unfit, VrrpPlan};
 use keepalived_compat::{Code, Options, Reader, parse};
 
 struct Text(Vec<u8>);
@@ -129,10 +129,19 @@ fn an_ipvlan_speaks_with_its_own_address() {
     assert_eq!((router.advert_interface(), &router.addresses[0].interface), ("ipv", &None));
     let Transport::Multicast { source, .. } = router.transport else { panic!("multicast") };
     assert_eq!(source.map(|source| source.to_string()).as_deref(), Some("192.0.2.7"));
-    assert!(
-        plan(&instance("A", "use_ipvlan ipv", "192.0.2.1/24")).0.routers.is_empty(),
-        "without an address"
-    );
+}
+
+/// As keepalived 2.2.7, which makes no ipvlan for it: left out, the rest of its sync group would be Master without it.
+#[test]
+fn an_ipvlan_without_an_address_stays_in_the_plan_and_its_group() {
+    let group = "vrrp_sync_group G {\ngroup {\nA\nB\n}\n}\n";
+    let b = instance("B", "", "192.0.2.2/24").replace("51", "52");
+    let (plan, codes) = plan(&(group.to_owned() + &instance("A", "use_ipvlan ipv", "192.0.2.1/24") + &b));
+    assert_eq!(codes, [Code::BadValue]);
+    let lacking: Vec<_> = plan.routers.iter().map(|router| router.wire.unfit).collect();
+    assert_eq!(lacking, [Some(Unfit::NoAddress), None]);
+    assert_eq!((plan.groups[0].members.len(), links(&plan.routers[0])), (2, Vec::new()));
+    assert_eq!(router("use_ipvlan ipv 192.0.2.7/24").0.wire.unfit, None);
 }
 
 #[test]
@@ -140,4 +149,14 @@ fn the_filter_has_the_name_and_priority_that_are_written() {
     let (plan, _) = plan("global_defs {\nnftables mine\nnftables_priority -5\nnftables_counters\n}\n");
     assert_eq!((plan.filter.table.as_str(), plan.filter.priority, plan.filter.counters), ("mine", -5, true));
     assert_eq!(crate::plan::vmac::FilterSettings::default().table, "holdfast");
+}
+
+#[test]
+fn secondaries_are_promoted_where_addresses_are_on_the_interface_itself() {
+    let promotes = |lines: &str| router(&format!("promote_secondaries\n{lines}")).0.promote_secondaries;
+    assert!(promotes(""));
+    assert!(promotes("use_ipvlan 192.0.2.9/24"));
+    assert!(!promotes("use_vmac"), "its virtual interface has the setting");
+    assert!(promotes("use_vmac\nvirtual_ipaddress_excluded {\n192.0.2.2/24 dev eth0\n}"));
+    assert!(!router("").0.promote_secondaries);
 }

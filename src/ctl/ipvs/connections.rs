@@ -2,6 +2,7 @@
 
 use super::names::Names;
 use crate::net::TransportProtocol;
+use serde::Serialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The heads of the columns; `engines`: with what persistence engines keep.
@@ -15,29 +16,59 @@ pub fn heading(engines: bool) -> String {
     }
 }
 
-/// One connection; nothing for a line that is none.
-pub fn line(text: &str, engines: bool, names: &Names) -> Option<String> {
+/// A connection as the kernel lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Connection<'a> {
+    /// `TCP` and so on.
+    pub protocol: &'a str,
+    /// As the kernel calls it.
+    pub state: &'a str,
+    /// The client.
+    pub source: SocketAddr,
+    /// The service.
+    pub service: SocketAddr,
+    /// The server.
+    pub destination: SocketAddr,
+    /// Seconds that are left unless there are packets.
+    pub expires_seconds: u64,
+    /// What keeps it together with others, and its word for them.
+    pub persistence_engine: Option<(&'a str, &'a str)>,
+}
+
+/// One line of the kernel's list; nothing for a line that is no connection.
+pub fn read(text: &str) -> Option<Connection<'_>> {
     let mut words = text.split_whitespace();
     let mut word = || words.next();
     let protocol = word()?;
+    let mut end = || {
+        let address = address(word()?)?;
+        let port = u16::from_str_radix(word()?, 16).ok()?;
+        Some(SocketAddr::new(address, port))
+    };
+    let (source, service, destination) = (end()?, end()?, end()?);
+    let state = word()?;
+    let expires_seconds = word()?.parse().ok()?;
+    let persistence_engine = word().zip(word());
+    Some(Connection { protocol, state, source, service, destination, expires_seconds, persistence_engine })
+}
+
+/// One connection; nothing for a line that is none.
+pub fn line(text: &str, engines: bool, names: &Names) -> Option<String> {
+    let connection = read(text)?;
+    let Connection { protocol, state, expires_seconds: seconds, .. } = connection;
     let known = match protocol {
         "TCP" => Some(TransportProtocol::Tcp),
         "UDP" => Some(TransportProtocol::Udp),
         "SCTP" => Some(TransportProtocol::Sctp),
         _ => None,
     };
-    let mut end = || {
-        let address = address(word()?)?;
-        let port = u16::from_str_radix(word()?, 16).ok()?;
-        Some(names.endpoint(SocketAddr::new(address, port), known))
-    };
-    let (source, service, destination) = (end()?, end()?, end()?);
-    let state = word()?;
-    let seconds: u64 = word()?.parse().ok()?;
+    let end = |endpoint| names.endpoint(endpoint, known);
+    let (source, service) = (end(connection.source), end(connection.service));
+    let destination = end(connection.destination);
     let expire = format!("{:02}:{:02}", seconds / 60, seconds % 60);
     let columns = format!("{protocol:<3} {expire:<6} {state:<11} {source:<18} {service:<18}");
-    Some(match (engines, word(), word()) {
-        (true, Some(engine), Some(data)) => {
+    Some(match (engines, connection.persistence_engine) {
+        (true, Some((engine, data))) => {
             format!("{columns} {destination:<16} {engine:<18} {data}\n")
         }
         _ => format!("{columns} {destination}\n"),

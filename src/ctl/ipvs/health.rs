@@ -3,17 +3,19 @@
 use crate::ctl::status::checker;
 use crate::ctl::text::{clean, span};
 use crate::net::TransportProtocol;
-use crate::netlink::ipvs_raw::{RawDestination, RawService};
+use crate::netlink::ipvs_raw::{MASQUERADE, RawDestination, RawService};
 use crate::plan::lvs::ServiceKey;
 use crate::report::{CheckerStatus, RealServerStatus, VirtualServerStatus};
-use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
 
 /// Servers by service and endpoint.
 #[derive(Debug, Default)]
 pub struct Health<'a> {
     services: HashMap<ServiceKey, &'a VirtualServerStatus>,
     servers: HashMap<(ServiceKey, SocketAddr), &'a RealServerStatus>,
+    /// Those by address alone: packets that are not translated keep the service's port, whatever the server's is called.
+    addresses: HashMap<(ServiceKey, IpAddr), &'a RealServerStatus>,
 }
 
 impl<'a> Health<'a> {
@@ -25,6 +27,8 @@ impl<'a> Health<'a> {
                 health.services.insert(*key, server);
                 let servers = server.real_servers.iter().map(|real| ((*key, real.endpoint), real));
                 health.servers.extend(servers);
+                let addresses = server.real_servers.iter().map(|real| ((*key, real.endpoint.ip()), real));
+                health.addresses.extend(addresses);
             }
         }
         health
@@ -50,8 +54,7 @@ impl<'a> Health<'a> {
 
     /// The line of a destination, with why it is in or out.
     pub fn destination(&self, line: &str, service: &RawService, destination: &RawDestination) -> String {
-        let endpoint = SocketAddr::new(destination.address, destination.port);
-        let known = key_of(service).and_then(|key| self.servers.get(&(key, endpoint)));
+        let known = key_of(service).and_then(|key| self.server(key, destination));
         match known {
             Some(server) => format!("{}  [{}]\n", line.trim_end(), clean(&words(server))),
             None => line.to_owned(),
@@ -60,15 +63,21 @@ impl<'a> Health<'a> {
 
     /// Lines for the servers of a service that are not in the kernel's table.
     pub fn missing(&self, service: &RawService, there: &[RawDestination]) -> String {
-        let server = key_of(service).and_then(|key| self.services.get(&key));
-        let is_there = |endpoint: &SocketAddr| {
-            there.iter().any(|have| SocketAddr::new(have.address, have.port) == *endpoint)
-        };
-        let servers = server.iter().flat_map(|server| &server.real_servers);
+        let Some(key) = key_of(service) else { return String::new() };
+        let known: HashSet<SocketAddr> =
+            there.iter().filter_map(|have| self.server(key, have)).map(|real| real.endpoint).collect();
+        let servers = self.services.get(&key).into_iter().flat_map(|server| &server.real_servers);
         servers
-            .filter(|real| !is_there(&real.endpoint))
+            .filter(|real| !known.contains(&real.endpoint))
             .map(|real| format!("  -x {:<28} not in the table  [{}]\n", real.endpoint, clean(&words(real))))
             .collect()
+    }
+
+    fn server(&self, key: ServiceKey, destination: &RawDestination) -> Option<&'a RealServerStatus> {
+        let endpoint = SocketAddr::new(destination.address, destination.port);
+        let by_address = || self.addresses.get(&(key, endpoint.ip()));
+        let named = self.servers.get(&(key, endpoint));
+        named.or_else(|| by_address().filter(|_| destination.forwarding != MASQUERADE)).copied()
     }
 }
 
@@ -107,6 +116,7 @@ fn key_of(service: &RawService) -> Option<ServiceKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::netlink::ipvs_raw::DIRECT;
     use crate::report::CheckerDetail;
 
     fn server(last: u8, up: bool) -> RealServerStatus {
@@ -178,9 +188,15 @@ mod tests {
             health.missing(&service, &there),
             "  -x 10.0.0.2:80                  not in the table  [DOWN for 1 min 15 s: TCP_CHECK 10.0.0.2:80: connection ?refused]\n"
         );
-        let foreign = RawService { port: 81, ..service };
+        let foreign = RawService { port: 81, ..service.clone() };
         assert!(health.service("x\n", &foreign).contains("not of this daemon"));
         assert_eq!(health.destination("  -> x \n", &foreign, &there[0]), "  -> x \n");
         assert_eq!(health.missing(&foreign, &there), "");
+        // Direct routing: the service's port, whatever the server's is called. With NAT another port is another server.
+        let routed = |forwarding| RawDestination { port: 81, forwarding, ..there[0].clone() };
+        assert!(health.destination("  -> x \n", &service, &routed(DIRECT)).contains("drained by hand"));
+        assert!(!health.missing(&service, &[routed(DIRECT)]).contains("10.0.0.1:80"));
+        assert_eq!(health.destination("  -> x \n", &service, &routed(MASQUERADE)), "  -> x \n");
+        assert!(health.missing(&service, &[routed(MASQUERADE)]).contains("10.0.0.1:80"));
     }
 }

@@ -2,16 +2,25 @@
 
 use std::fmt::Write;
 
-/// The version: whose program this stands for, and what it is.
-pub fn version((major, minor, patch): (u8, u8, u8)) -> String {
-    format!(
-        "ipvsadm v1.31 (holdfast {} in its place, IPVS v{major}.{minor}.{patch})\n",
-        env!("CARGO_PKG_VERSION")
-    )
+/// What `--version` says, or with `help` what `--help` says; `whole`: with what there is beyond ipvsadm.
+pub fn answer(help: bool, program: &str, kernel: Option<(u8, u8, u8)>, whole: bool) -> String {
+    let mut answer = version(kernel);
+    if help {
+        answer += &text(program);
+        answer += if whole { MORE } else { "" };
+    }
+    answer
+}
+
+/// The version: whose program this stands for, and what it is. `kernel`: that of IPVS, if there is one.
+fn version(kernel: Option<(u8, u8, u8)>) -> String {
+    let kernel =
+        kernel.map_or(String::new(), |(major, minor, patch)| format!(", IPVS v{major}.{minor}.{patch}"));
+    format!("ipvsadm v1.31 (holdfast {} in its place{kernel})\n", env!("CARGO_PKG_VERSION"))
 }
 
 /// The help, for a program called `program`.
-pub fn text(program: &str) -> String {
+fn text(program: &str) -> String {
     let mut text = String::from("Usage:\n");
     for form in [
         "-A|-E SERVICE [-s SCHEDULER] [-p [SECONDS]] [-M MASK] [--pe ENGINE] [-b FLAGS] [-o]",
@@ -35,6 +44,17 @@ pub fn text(program: &str) -> String {
     }
     text + HELP
 }
+
+/// What `holdfastctl ipvs` has beyond ipvsadm.
+const MORE: &str = "
+Beyond ipvsadm:
+  --json             a listing as JSON
+  --health           beside each line what the daemon knows, and the servers that are out
+  --watch[=SPAN]     the same again and again, with rates; --times=N ends it
+  -R                 changes nothing unless every line makes sense and the kernel takes it
+  -R --partial       does the lines that it can
+  -S                 also writes thresholds, and every mark so that it can be read again
+";
 
 const HELP: &str = "
 SERVICE    -t, -u or --sctp-service HOST[:PORT], or -f MARK [-6]

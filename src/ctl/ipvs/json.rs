@@ -1,8 +1,8 @@
 //! What ipvsadm lists, as JSON. Services are written as they are read, so that a large table is never held as text.
 
 use super::grammar::{Format, Subject};
-use super::perform::{Failure, Stage};
-use super::{listing, sort};
+use super::perform::{Failure, Stage, connection_lines};
+use super::{connections, listing, sort};
 use crate::netlink::ipvs_codec::Stats;
 use crate::netlink::ipvs_raw::{
     LOCAL, MASQUERADE, ONE_PACKET, PERSISTENT, RawDestination, RawService, TUNNEL,
@@ -60,7 +60,15 @@ pub fn list(stage: &mut Stage<'_>, subject: &Subject, format: &Format) -> Result
             writeln!(out, "{}", Value::from(values))?;
         }
         Subject::Connections => {
-            return Err(Failure::Said("connections are not listed as JSON".to_owned(), 2));
+            let mut separator = "[";
+            for text in connection_lines()? {
+                let text = text?;
+                if let Some(connection) = connections::read(&text) {
+                    write!(out, "{separator}\n  {}", json!(connection))?;
+                    separator = ",";
+                }
+            }
+            writeln!(out, "{}\n]", if separator == "[" { "[" } else { "" })?;
         }
     }
     out.flush()?;

@@ -18,6 +18,7 @@ mod refusal;
 mod restore;
 mod save;
 mod sort;
+mod undo;
 mod values;
 mod watch;
 
@@ -63,7 +64,8 @@ pub fn ipvsadm(program: &str, words: impl Iterator<Item = OsString>) -> ExitCode
 pub(super) fn tool(words: &[OsString], socket: &Path) -> Outcome {
     let mut extras = Extras::default();
     let mut rest = Vec::new();
-    for word in words.iter().map(|word| word.to_string_lossy().into_owned()) {
+    let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    for word in watch::join(words) {
         match word.as_str() {
             "--json" => extras.json = true,
             "--partial" => extras.partial = true,
@@ -76,6 +78,10 @@ pub(super) fn tool(words: &[OsString], socket: &Path) -> Outcome {
                 }
             },
         }
+    }
+    if let Some(Live { every: None, times: Some(_), .. }) = extras.live {
+        complain("holdfastctl: --times counts what --watch draws, and there is no --watch");
+        return INVALID;
     }
     // Ways to list need no command before them.
     if !rest.is_empty() && listing_only(&rest) {
@@ -97,6 +103,10 @@ fn run(program: &str, words: &[String], extras: Option<&Extras>) -> Outcome {
     let mut ipvs = match RawIpvs::open().and_then(|mut ipvs| ipvs.info().map(|_| ipvs)) {
         Ok(ipvs) => ipvs,
         Err(error) if extras.is_some() => {
+            if let Some(answer) = without_table(program, words) {
+                crate::ctl::text::print(&answer);
+                return 0;
+            }
             let why = match error.errno {
                 libc::ENOENT => "this kernel has no IPVS; load ip_vs".to_owned(),
                 _ => error.to_string(),
@@ -144,6 +154,16 @@ fn run(program: &str, words: &[String], extras: Option<&Extras>) -> Outcome {
     }
 }
 
+/// Help and version, which need no table.
+fn without_table(program: &str, words: &[String]) -> Option<String> {
+    match parse(words, &Names::default(), false) {
+        Ok(command @ (Command::Help | Command::Version)) => {
+            Some(help::answer(command == Command::Help, program, None, true))
+        }
+        _ => None,
+    }
+}
+
 fn end(command: &Command, done: Result<(), Failure>) -> Outcome {
     match done {
         Ok(()) | Err(Failure::NoReader) => 0,
@@ -173,5 +193,25 @@ fn fault(fault: Fault, program: &str) -> Outcome {
             complain(&format!("{}: {}", bad.word, bad.why));
             REFUSED
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_and_version_need_no_table() {
+        let answer = |word: &str| without_table("holdfastctl ipvs", &[word.to_owned()]);
+        for word in ["--help", "-h"] {
+            let help = answer(word).expect("there is help");
+            assert!(
+                help.contains("\n  holdfastctl ipvs -D SERVICE\n") && help.contains("--health"),
+                "{help}"
+            );
+        }
+        let version = answer("--version").expect("there is a version");
+        assert!(version.ends_with("in its place)\n"), "{version}");
+        assert_eq!(answer("-L"), None);
     }
 }

@@ -30,8 +30,12 @@ pub enum Failure {
 }
 
 impl From<io::Error> for Failure {
-    fn from(_: io::Error) -> Failure {
-        Failure::NoReader
+    fn from(error: io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::NoReader,
+            // Half a table in a file that somebody saves must not look like a whole one.
+            _ => Failure::Said(format!("standard output cannot be written: {error}"), NO_LISTING),
+        }
     }
 }
 
@@ -76,11 +80,9 @@ impl Stage<'_> {
 
     fn tell(&mut self, command: &Command) -> Result<(), Failure> {
         let version = self.ipvs.info().map(|info| info.version).unwrap_or_default();
-        let mut out = io::stdout().lock();
-        write!(out, "{}", help::version(version))?;
-        if *command == Command::Help {
-            write!(out, "{}", help::text(self.program))?;
-        }
+        let asked_for_help = *command == Command::Help;
+        let answer = help::answer(asked_for_help, self.program, Some(version), self.whole);
+        io::stdout().lock().write_all(answer.as_bytes())?;
         Ok(())
     }
 
@@ -159,7 +161,7 @@ impl Stage<'_> {
         let names = if format.numeric { &numbers } else { self.names };
         let mut out = BufWriter::with_capacity(OUTPUT_BUFFER, io::stdout().lock());
         for service in self.services(format).map_err(refused)? {
-            out.write_all(save::service_line(&service, names).as_bytes())?;
+            out.write_all(save::service_line(&service, names, self.whole).as_bytes())?;
             for destination in self.destinations(&service, format)? {
                 let line = save::destination_line(&destination, &service, names, self.whole);
                 out.write_all(line.as_bytes())?;
@@ -195,14 +197,21 @@ impl Stage<'_> {
     }
 }
 
+/// The kernel's connections, line by line.
+pub fn connection_lines() -> Result<impl Iterator<Item = Result<String, Failure>>, Failure> {
+    let file = File::open(CONNECTIONS)
+        .map_err(|_| Failure::Said(format!("cannot open file {CONNECTIONS}"), NO_LISTING))?;
+    let lines = BufReader::new(file).lines();
+    Ok(lines.map(|line| line.map_err(|error| Failure::Said(error.to_string(), NO_LISTING))))
+}
+
 fn list_connections(format: &Format, names: Option<&Names>, out: &mut dyn Write) -> Result<(), Failure> {
     let numbers = Names::default();
     let names = names.unwrap_or(&numbers);
-    let file = File::open(CONNECTIONS)
-        .map_err(|_| Failure::Said(format!("cannot open file {CONNECTIONS}"), NO_LISTING))?;
+    let lines = connection_lines()?;
     out.write_all(connections::heading(format.persistent).as_bytes())?;
-    for text in BufReader::new(file).lines() {
-        let text = text.map_err(|error| Failure::Said(error.to_string(), NO_LISTING))?;
+    for text in lines {
+        let text = text?;
         if let Some(line) = connections::line(&text, format.persistent, names) {
             out.write_all(line.as_bytes())?;
         }

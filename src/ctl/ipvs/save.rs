@@ -6,9 +6,10 @@ use crate::net::{AddressFamily, TransportProtocol};
 use crate::netlink::ipvs_raw::{MASQUERADE, ONE_PACKET, PERSISTENT, RawDestination, RawService, TUNNEL};
 use std::net::SocketAddr;
 
-/// The line that adds a service.
-pub fn service_line(service: &RawService, names: &Names) -> String {
-    let mut line = format!("-A {} -s {}", name(service, names), service.scheduler);
+/// The line that adds a service. `whole`: such that it can be read again; ipvsadm writes large marks as negative numbers,
+/// which it does not read.
+pub fn service_line(service: &RawService, names: &Names, whole: bool) -> String {
+    let mut line = format!("-A {} -s {}", name(service, names, whole), service.scheduler);
     if service.flags & PERSISTENT != 0 {
         line += &format!(" -p {}", service.timeout);
         if let Some(mask) = mask(service) {
@@ -28,12 +29,12 @@ pub fn service_line(service: &RawService, names: &Names) -> String {
     line + "\n"
 }
 
-/// The line that adds a destination. `thresholds`: with them, which ipvsadm forgets.
+/// The line that adds a destination. `whole`: as above, and with thresholds, which ipvsadm forgets.
 pub fn destination_line(
     destination: &RawDestination,
     service: &RawService,
     names: &Names,
-    thresholds: bool,
+    whole: bool,
 ) -> String {
     let endpoint = names.endpoint(SocketAddr::new(destination.address, destination.port), protocol(service));
     let method = match destination.forwarding {
@@ -42,8 +43,8 @@ pub fn destination_line(
         _ => "-g",
     };
     let weight = signed(destination.weight);
-    let mut line = format!("-a {} -r {endpoint} {method} -w {weight}", name(service, names));
-    if thresholds && (destination.upper_threshold, destination.lower_threshold) != (0, 0) {
+    let mut line = format!("-a {} -r {endpoint} {method} -w {weight}", name(service, names, whole));
+    if whole && (destination.upper_threshold, destination.lower_threshold) != (0, 0) {
         line += &format!(" -x {} -y {}", destination.upper_threshold, destination.lower_threshold);
     }
     if destination.forwarding == TUNNEL {
@@ -66,11 +67,12 @@ fn signed(number: u32) -> i32 {
     i32::from_ne_bytes(number.to_ne_bytes())
 }
 
-fn name(service: &RawService, names: &Names) -> String {
+fn name(service: &RawService, names: &Names, whole: bool) -> String {
     if service.mark != 0 {
+        let mark = if whole { i64::from(service.mark) } else { i64::from(signed(service.mark)) };
         return match service.family {
-            AddressFamily::V4 => format!("-f {}", signed(service.mark)),
-            AddressFamily::V6 => format!("-f {} -6", signed(service.mark)),
+            AddressFamily::V4 => format!("-f {mark}"),
+            AddressFamily::V6 => format!("-f {mark} -6"),
         };
     }
     let protocol = protocol(service);
@@ -105,11 +107,20 @@ mod tests {
         ] {
             let words: Vec<String> = line.split(' ').map(String::from).collect();
             let written = match parse(&words, &names, true) {
-                Ok(Command::AddService(service)) => service_line(&service, &names),
+                Ok(Command::AddService(service)) => service_line(&service, &names, false),
                 Ok(Command::AddServer(service, server)) => destination_line(&server, &service, &names, false),
                 other => panic!("{line}: {other:?}"),
             };
             assert_eq!(written, format!("{line}\n"));
         }
+    }
+
+    #[test]
+    fn a_large_mark_is_ipvsadms_or_one_that_can_be_read() {
+        let names = Names::default();
+        let words: Vec<String> = "-A -f 4000000000 -s rr".split(' ').map(String::from).collect();
+        let Ok(Command::AddService(service)) = parse(&words, &names, true) else { panic!("it is one") };
+        assert_eq!(service_line(&service, &names, false), "-A -f -294967296 -s rr\n");
+        assert_eq!(service_line(&service, &names, true), "-A -f 4000000000 -s rr\n");
     }
 }

@@ -45,7 +45,11 @@ pub fn place(text: &str, protocol: Option<TransportProtocol>, names: &dyn Resolv
         };
     }
     match text.rsplit_once(':') {
-        None => Some(Place { address: host_address(text, names)?.into(), port: None }),
+        // A number alone is more likely a port than 0.0.0.80.
+        None if !text.bytes().all(|octet| octet.is_ascii_digit()) => {
+            Some(Place { address: host_address(text, names)?.into(), port: None })
+        }
+        None => None,
         Some((host, port)) => {
             let address = host_address(host, names)?.into();
             Some(Place { address, port: Some(port_number(port, protocol, names)?) })

@@ -8,6 +8,7 @@ use crate::ctl::client::ask;
 use crate::ctl::text::clean;
 use crate::link::control::{Answer, Request};
 use crate::report::CheckerStatus;
+use crate::role::namespace::is_here;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -47,10 +48,28 @@ impl Live {
                 Ok(count) => live.get_or_insert_with(none).times = Some(count),
                 Err(_) => return Some(Err(format!("{count} is no number of times"))),
             },
+            ("--times", None) => return Some(Err("--times needs a number".to_owned())),
             _ => return None,
         }
         Some(Ok(()))
     }
+}
+
+/// `--watch 5s` and `--times 3` as one word each.
+pub fn join(words: Vec<String>) -> Vec<String> {
+    let mut joined: Vec<String> = Vec::with_capacity(words.len());
+    for word in words {
+        match joined.last_mut() {
+            Some(last)
+                if matches!(last.as_str(), "--watch" | "--times")
+                    && word.starts_with(|c: char| c.is_ascii_digit()) =>
+            {
+                *last = format!("{last}={word}");
+            }
+            _ => joined.push(word),
+        }
+    }
+    joined
 }
 
 /// Lists as `command` says, until told to end.
@@ -70,7 +89,7 @@ pub fn run(stage: &mut Stage<'_>, command: &Command, live: &Live) -> Result<(), 
         let status = health(live)?;
         let mut page = Vec::new();
         if status.is_none() {
-            page.extend_from_slice(b"no daemon answers: without health\n");
+            page.extend_from_slice(b"no daemon answers here: without health\n");
         }
         draw(stage, subject, &format, status.as_ref(), &mut page)?;
         show(&String::from_utf8_lossy(&page), screen)?;
@@ -112,6 +131,9 @@ fn health(live: &Live) -> Result<Option<CheckerStatus>, Failure> {
     };
     match ask(&live.socket, Request::Status) {
         Ok(Answer::Status(status)) => match status.checker {
+            Some(CheckerStatus { table: Some(home), .. }) if !is_here(&home) => {
+                failed(format!("the daemon's table is in another network namespace, {}", home.path), 1)
+            }
             Some(checker) => Ok(Some(checker)),
             None => failed("the checker role says nothing (holdfastctl status says why)".to_owned(), 1),
         },
@@ -140,9 +162,17 @@ mod tests {
             socket: socket.to_owned(),
         };
         assert_eq!(live, Some(wanted));
-        for word in ["--watch=x", "--times=-1"] {
+        for word in ["--watch=x", "--times=-1", "--times"] {
             assert!(matches!(Live::take(&mut live, word, socket), Some(Err(_))), "{word}");
         }
         assert_eq!(Live::take(&mut live, "--stats", socket), None);
+    }
+
+    #[test]
+    fn a_value_may_be_a_word_of_its_own() {
+        let join = |line: &str| join(line.split(' ').map(String::from).collect()).join(" ");
+        assert_eq!(join("-Ln --watch 5s --times 3"), "-Ln --watch=5s --times=3");
+        assert_eq!(join("--watch -t 192.0.2.1:80"), "--watch -t 192.0.2.1:80");
+        assert_eq!(join("--watch=5s 3"), "--watch=5s 3");
     }
 }

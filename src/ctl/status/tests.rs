@@ -1,7 +1,7 @@
 use super::*;
 use crate::net::Priority;
 use crate::plan::Generation;
-use crate::report::{BfdSessionStatus, BfdStatus, Rights, RoleStatus, VERSION, VrrpStatus};
+use crate::report::{BfdSessionStatus, BfdStatus, ClaimStatus, Rights, RoleStatus, VERSION, VrrpStatus};
 
 fn role(name: &str, trouble: Option<&str>) -> RoleStatus {
     RoleStatus {
@@ -35,6 +35,12 @@ fn status() -> Status {
         bfd: None,
         transitions: Vec::new(),
     }
+}
+
+/// The kernel took what the router wants.
+fn nothing_refused(status: &mut Status) {
+    let router = &mut status.vrrp.as_mut().expect("it is set").routers[0];
+    (router.addresses, router.routing) = (Vec::new(), Vec::new());
 }
 
 /// A server without checks that is up.
@@ -88,7 +94,7 @@ fn virtual_server(up: bool, sorry_server_in_use: bool) -> VirtualServerStatus {
 #[test]
 fn the_screen_of_a_healthy_backup() {
     let mut status = status();
-    status.vrrp.as_mut().expect("set above").routers[0].addresses.clear();
+    nothing_refused(&mut status);
     assert_eq!(
         render(&status),
         "holdfast 0.1.0, pid 10, up 1 min 30 s, configuration 2 from /etc/keepalived/keepalived.conf\n\
@@ -134,7 +140,7 @@ fn it_says_what_each_role_may_do() {
 #[test]
 fn the_second_line_says_what_is_wrong() {
     let mut status = status();
-    status.vrrp.as_mut().expect("set above").routers[0].addresses.clear();
+    nothing_refused(&mut status);
     status.checker = Some(CheckerStatus {
         virtual_servers: vec![virtual_server(true, false)],
         ..CheckerStatus::default()
@@ -153,6 +159,17 @@ fn every_trouble_is_listed_worst_first() {
     let router = &mut status.vrrp.as_mut().expect("set above").routers[0];
     router.state = "FAULT".to_owned();
     router.reason = "eth0 is down".to_owned();
+    router.missing_source = Some("10.0.0.9".parse().expect("an address"));
+    router.at_odds = vec![crate::ctl::vrrp::tests::at_odds()];
+    router.claim =
+        Some(ClaimStatus { granted: false, has_failed: true, words: "WAITING for notify_claim".to_owned() });
+    let refused = RoutingStatus {
+        what: "route 10.0.0.0/8".to_owned(),
+        installed: false,
+        error: Some("no such device".to_owned()),
+    };
+    router.routing = vec![refused.clone()];
+    status.vrrp.as_mut().expect("set above").statics = vec![refused];
     status.checker = Some(CheckerStatus {
         table_latency: None,
         ipvs_error: Some("this kernel has no ip_vs".to_owned()),
@@ -169,7 +186,14 @@ fn every_trouble_is_listed_worst_first() {
         [
             "TROUBLE:",
             "  router web is in FAULT: eth0 is down",
+            "  router web: no interface has 10.0.0.9 (unicast_src_ip): it does not hear its peers, and may be Master beside them; \
+             add the address, or correct it",
+            "  router web: 10.0.0.9: its advertisements are refused; both hold the addresses; make them alike \
+             (12 advertisements in 11 s, the last 0.4 s ago)",
             "  router web cannot hold 192.0.2.80/32: no such device",
+            "  router web cannot set route 10.0.0.0/8: no such device",
+            "  router web is Master without its addresses: WAITING for notify_claim",
+            "  static route 10.0.0.0/8 cannot be set: no such device",
             "  the IPVS table cannot be programmed: this kernel has no ip_vs",
             "  192.0.2.80:80 is served by its sorry server: 2 of 2 servers down",
             "  192.0.2.80:80 is down: 2 of 2 servers down",
@@ -177,6 +201,23 @@ fn every_trouble_is_listed_worst_first() {
             "  the last reload was refused, the old configuration goes on: k.conf:3: bad",
         ]
     );
+}
+
+#[test]
+fn a_router_that_does_not_begin_is_trouble_after_a_while() {
+    let mut status = status();
+    nothing_refused(&mut status);
+    let mut second_line = |seconds, reason: &str| {
+        let router = &mut status.vrrp.as_mut().expect("it is set").routers[0];
+        (router.state, router.since_seconds, router.reason) = ("INIT".to_owned(), seconds, reason.to_owned());
+        render(&status).lines().nth(1).unwrap_or_default().to_owned()
+    };
+    let waits = "waits: script chk has no result yet";
+    assert_eq!(second_line(9, waits), "all is well: master of 0 of 1 virtual router");
+    let trouble = "TROUBLE: router web has not begun for 10 s: waits: script chk has no result yet";
+    assert_eq!(second_line(10, waits), trouble);
+    let delayed = "waits: vrrp_startup_delay is not over";
+    assert_eq!(second_line(60, delayed), "all is well: master of 0 of 1 virtual router");
 }
 
 #[test]
@@ -260,7 +301,7 @@ fn trackers_are_shown_with_their_last_result() {
     for line in [
         "  script good  up          1 min 1 s  exit status 0\n",
         "  script bad   down        1 min 1 s  exit status 3 (it said: no route)\n",
-        "script none: cannot run: /x: No such file\n",
+        "script none: cannot run: /x: No such file; it checks nothing\n",
     ] {
         assert!(page.contains(line), "{line:?} in\n{page}");
     }
@@ -269,7 +310,7 @@ fn trackers_are_shown_with_their_last_result() {
 #[test]
 fn servers_that_are_kept_although_they_fail_are_trouble() {
     let mut status = status();
-    status.vrrp.as_mut().expect("set above").routers[0].addresses.clear();
+    nothing_refused(&mut status);
     let mut server = VirtualServerStatus { min_alive: 2, ..virtual_server(true, false) };
     server.real_servers[0].kept = true;
     status.checker = Some(CheckerStatus { virtual_servers: vec![server], ..CheckerStatus::default() });
@@ -282,7 +323,7 @@ fn servers_that_are_kept_although_they_fail_are_trouble() {
 #[test]
 fn a_check_that_cannot_be_made_is_trouble() {
     let mut status = status();
-    status.vrrp.as_mut().expect("set above").routers[0].addresses.clear();
+    nothing_refused(&mut status);
     let mut server = virtual_server(true, false);
     let real = &mut server.real_servers[0];
     real.up = true;

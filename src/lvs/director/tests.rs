@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::net::TransportProtocol;
-use crate::plan::check::{CheckKind, Schedule, Target};
+use crate::plan::check::{CheckKind, CheckerPlan, HttpCheck, HttpUrl, HttpVersion, Schedule, Target};
 use crate::plan::lvs::{ForwardingMethod, SorryServer};
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +75,7 @@ fn kernel(destinations: &[(u8, u32)]) -> Table {
     let destinations =
         destinations.iter().map(|&(n, weight)| (address(&format!("192.0.2.{n}:80")), destination(weight)));
     let service = Service { settings: settings(&server), destinations: destinations.collect() };
-    Table { services: [(key(), service)].into() }
+    Table { services: [(key(), service.into())].into() }
 }
 
 /// A director with the events it has reported.
@@ -181,6 +181,42 @@ fn alpha_servers_wait_for_their_first_success() {
     assert_eq!(bench.up(2).serving(), "2:1");
     assert_eq!(bench.up(1).serving(), "1:1 2:1");
     assert_eq!(bench.said()[1], "web: quorum gained: live weight 1, 1 wanted");
+}
+
+/// As keepalived: its first failure is told of, though nothing changes; that of a web check is not.
+#[test]
+fn the_first_failure_of_a_server_that_waits_is_told_once() {
+    let mut server = virtual_server(vec![real(1, 1), real(2, 1), real(3, 1)]);
+    for real in &mut server.real_servers {
+        real.checkers[0].alpha = true;
+    }
+    let web = HttpCheck {
+        version: HttpVersion::V1_0,
+        urls: vec![HttpUrl::new("/")],
+        tls: None,
+        fast_recovery: false,
+    };
+    server.real_servers[2].checkers[0].kind = CheckKind::Http(web);
+    let of_web = server.real_servers[2].checkers[0].question.clone();
+    let mut bench = Bench::new(server);
+    bench.said();
+    bench.down(1);
+    bench.director.verdict(&of_web, Err("status 503".into()), &mut bench.events);
+    assert_eq!(
+        bench.said(),
+        ["web: real server 192.0.2.1:80 is down: TCP_CHECK of 192.0.2.1:80: connection refused"]
+    );
+    assert_eq!(bench.director.cause(0, 2), Some("HTTP_GET of 192.0.2.3:80: status 503"));
+    bench.down(1).down(2).up(2);
+    let said = bench.said();
+    assert!(said[0].starts_with("web: real server 192.0.2.2:80 is down: "), "{said:?}");
+    assert_eq!(said[1], "web: real server 192.0.2.2:80 is up: all its checks succeed");
+    // One that an earlier run took out was told of then.
+    let mut alpha = virtual_server(vec![real(1, 1), real(2, 1)]);
+    alpha.real_servers[1].checkers[0].alpha = true;
+    let mut adopted = Bench::on(alpha, &kernel(&[(1, 1)]));
+    adopted.said();
+    assert_eq!(adopted.down(2).said(), [""; 0]);
 }
 
 #[test]
@@ -452,4 +488,32 @@ fn a_reload_lets_the_old_plan_go_and_keeps_what_was_known() {
     bench.reload(virtual_server(vec![real(1, 1)]));
     assert_eq!(Arc::strong_count(&question), 1);
     assert!(!bench.director.server_up(0, 0));
+}
+
+/// A group of two ports and a mark: NAT goes to the server's port everywhere, the others keep the service's.
+#[test]
+fn what_is_not_translated_has_the_port_of_each_service() {
+    let keys = [
+        key(),
+        ServiceKey::Endpoint { protocol: TransportProtocol::Tcp, address: address(VIP).ip(), port: 443 },
+        ServiceKey::FwMark { family: crate::net::AddressFamily::V4, mark: 7 },
+    ];
+    let routed = RealServer { forwarding: ForwardingMethod::DirectRouting, ..real(2, 1) };
+    let server = VirtualServer { keys: keys.to_vec(), ..virtual_server(vec![real(1, 1), routed]) };
+    let director = Director::start(plan(server.clone()), &Table::default(), &mut Vec::new());
+    let ports = |table: &Table, key: &ServiceKey| -> Vec<String> {
+        table.services[key].destinations.keys().map(SocketAddr::to_string).collect()
+    };
+    let mut table = director.desired().clone();
+    for (key, port) in keys.iter().zip([80, 443, 0]) {
+        assert_eq!(ports(&table, key), ["192.0.2.1:80".to_owned(), format!("192.0.2.2:{port}")]);
+    }
+    // What an earlier run left is recognised.
+    for service in table.services.values_mut() {
+        let destinations = &mut Arc::make_mut(service).destinations;
+        destinations.retain(|endpoint, _| endpoint.ip() == address("192.0.2.2:80").ip());
+    }
+    let adopted = Director::start(plan(server), &table, &mut Vec::new());
+    assert_eq!([adopted.server_up(0, 0), adopted.server_up(0, 1)], [false, true]);
+    assert_eq!(adopted.desired(), &table);
 }

@@ -1,9 +1,10 @@
 //! Orders of an operator: checked against the plan in force, they become overrides. Pure.
 
-use super::resolve::{real_server, server_name, unknown_server, unknown_set, virtual_server};
+use super::resolve::{name, real_server, server_name, unknown_server, unknown_set, virtual_server};
 use super::{Hand, MAX_OVERRIDES, Override, Overrides, Ramp, ServerName, Traffic, Wall};
 use crate::lvs::director::Director;
-use crate::plan::lvs::{ServiceKey, VirtualServer};
+use crate::net::TransportProtocol;
+use crate::plan::lvs::{LvsPlan, ServiceKey, VirtualServer};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -12,6 +13,9 @@ const MOST_WEIGHT: u32 = 2_147_483_647;
 
 /// The longest ramp, in milliseconds: a month.
 const LONGEST_RAMP_MS: u64 = 31 * 86_400_000;
+
+/// Virtual servers that a refusal names; more would fill the screen.
+const MAX_NAMED: usize = 20;
 
 /// What an operator wants. Servers are named as he wrote them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,11 +90,18 @@ pub struct Touched {
     pub services: Vec<ServiceKey>,
     /// The server.
     pub endpoint: SocketAddr,
+    /// With `nftables_ipvs`: the protocol that the mark stands for.
+    #[serde(default)]
+    pub protocol: Option<TransportProtocol>,
 }
 
 impl Touched {
-    fn of(plan: &VirtualServer, endpoint: SocketAddr) -> Touched {
-        Touched { virtual_server: plan.name.clone(), services: plan.keys.clone(), endpoint }
+    fn of(plan: &LvsPlan, server: &VirtualServer, endpoint: SocketAddr) -> Touched {
+        // Of marks that the file has beside ours nothing is known.
+        let ours_alone = !server.marked.is_empty()
+            && server.keys.iter().filter(|key| key.protocol().is_none()).count() == 1;
+        let protocol = server.protocol().filter(|_| ours_alone);
+        Touched { virtual_server: name(plan, server), services: server.keys.clone(), endpoint, protocol }
     }
 }
 
@@ -128,6 +139,11 @@ fn count(servers: usize) -> String {
     if servers == 1 { "1 server".to_owned() } else { format!("{servers} servers") }
 }
 
+/// The service that an override names its virtual server by.
+fn name_of(plan: &VirtualServer) -> ServiceKey {
+    plan.known_as().next().copied().unwrap_or(plan.keys[0]) // a plan has one at least
+}
+
 /// An order on its way.
 struct Desk<'a> {
     director: &'a Director,
@@ -157,7 +173,8 @@ impl<'a> Desk<'a> {
                 continue;
             }
             let found = virtual_server.real_servers.iter().filter(|real| server.names(&real.endpoint));
-            let found: Vec<Touched> = found.map(|real| Touched::of(virtual_server, real.endpoint)).collect();
+            let found: Vec<Touched> =
+                found.map(|real| Touched::of(plan, virtual_server, real.endpoint)).collect();
             if let Some(persistence) = virtual_server.persistence.filter(|_| !found.is_empty()) {
                 self.warnings.push(format!(
                     "{} is persistent: its clients come back to the drained server until their {} s are over, unless \
@@ -170,10 +187,16 @@ impl<'a> Desk<'a> {
         if self.touched.is_empty() {
             return Err(unknown_server(plan, &server));
         }
-        let service = at.map(|index| self.plan(index).keys[0]); // a plan has one at least
-        let same = |hand: &Hand| matches!(hand, Hand::Drain { service: s, server: n } if *s == service && *n == server);
-        self.overrides.0.retain(|over| !same(&over.hand));
-        self.say(Hand::Drain { service, server }, until)?;
+        let of = at.map(|index| self.plan(index));
+        let service = of.map(name_of);
+        let same = |over: &Override| match &over.hand {
+            Hand::Drain { service: s, server: n } if *n == server => {
+                s.is_some() == of.is_some() && of.is_none_or(|of| over.is_about(of))
+            }
+            _ => false,
+        };
+        self.overrides.0.retain(|over| !same(over));
+        self.say(Hand::Drain { service, server }, of, until)?;
         self.said.push(format!("{server} is drained at {}: no new connections", self.places()));
         Ok(())
     }
@@ -193,16 +216,16 @@ impl<'a> Desk<'a> {
         let plan = self.director.plan();
         let wanted = server_name(word)?;
         let at = at.map(|word| virtual_server(plan, word)).transpose()?;
-        let keys = at.map(|index| self.plan(index).keys.as_slice());
+        let of = at.map(|index| self.plan(index));
         let meant = |server: &ServerName| {
             server.address == wanted.address && (wanted.port.is_none() || wanted.port == server.port)
         };
         let mut everywhere = false;
         let before = self.overrides.0.len();
         self.overrides.0.retain(|over| match &over.hand {
-            Hand::Drain { service, server } if meant(server) => match (keys, service) {
+            Hand::Drain { service, server } if meant(server) => match (of, service) {
                 (None, _) => false,
-                (Some(keys), Some(service)) => !keys.contains(service),
+                (Some(of), Some(_)) => !over.is_about(of),
                 (Some(_), None) => {
                     everywhere = true;
                     true
@@ -250,13 +273,15 @@ impl<'a> Desk<'a> {
         let position = real_server(plan, index, word)?;
         let of = self.plan(index);
         let server = &of.real_servers[position]; // found there
-        let (keys, endpoint, name) = (of.keys.clone(), server.endpoint, of.name.clone());
+        let (endpoint, name) = (server.endpoint, name(plan, of));
         let from = self.director.weight(index, position);
         let drained = self.director.traffic().drained(of, &endpoint).is_some();
-        self.touched.push(Touched::of(of, endpoint));
-        let same = |hand: &Hand| matches!(hand, Hand::Weight { service, endpoint: e, .. } if keys.contains(service) && *e == endpoint);
+        self.touched.push(Touched::of(plan, of, endpoint));
+        let same = |over: &Override| {
+            matches!(over.hand, Hand::Weight { endpoint: e, .. } if e == endpoint) && over.is_about(of)
+        };
         let before = self.overrides.0.len();
-        self.overrides.0.retain(|over| !same(&over.hand));
+        self.overrides.0.retain(|over| !same(over));
         let Some(weight) = weight else {
             if before == self.overrides.0.len() {
                 return Err(format!("the weight of {endpoint} at {name} is not given by hand"));
@@ -273,7 +298,10 @@ impl<'a> Desk<'a> {
         }
         let ramp =
             (ramp_ms > 0 && from != weight).then_some(Ramp { from, begun: self.now, lasts_ms: ramp_ms });
-        self.say(Hand::Weight { service: keys[0], endpoint, weight, ramp }, until)?; // a plan has one at least
+        if until.zip(ramp).is_some_and(|(until, ramp)| until < ramp.end()) {
+            return Err("its end comes before the ramp has arrived: give it a later --until".to_owned());
+        }
+        self.say(Hand::Weight { service: name_of(of), endpoint, weight, ramp }, Some(of), until)?;
         self.said.push(match ramp {
             Some(_) => format!("{endpoint} at {name}: weight {from}, on its way to {weight}"),
             None => format!("{endpoint} at {name} has weight {weight}"),
@@ -293,16 +321,15 @@ impl<'a> Desk<'a> {
         let plan = self.director.plan();
         let index = virtual_server(plan, at)?;
         let of = self.plan(index);
-        let (keys, name) = (of.keys.clone(), of.name.clone());
+        let name = name(plan, of);
         self.touched = of
             .real_servers
             .iter()
             .filter(|server| server.set.is_some())
-            .map(|server| Touched::of(of, server.endpoint))
+            .map(|server| Touched::of(plan, of, server.endpoint))
             .collect();
         let before = self.overrides.0.len();
-        let same = |hand: &Hand| matches!(hand, Hand::Set { service, .. } if keys.contains(service));
-        self.overrides.0.retain(|over| !same(&over.hand));
+        self.overrides.0.retain(|over| !matches!(over.hand, Hand::Set { .. }) || !over.is_about(of));
         let Some(set) = set else {
             if before == self.overrides.0.len() {
                 return Err(format!("the set of {name} is not chosen by hand"));
@@ -315,7 +342,6 @@ impl<'a> Desk<'a> {
             self.said.push(format!("{name}: the configuration chooses again: {now}"));
             return Ok(());
         };
-        let of = self.plan(index);
         let members =
             of.real_servers.iter().enumerate().filter(|(_, server)| server.set.as_deref() == Some(set));
         let members: Vec<usize> = members.map(|(position, _)| position).collect();
@@ -326,7 +352,7 @@ impl<'a> Desk<'a> {
         if down > 0 {
             self.warnings.push(format!("{down} of {} of set {set} down", count(members.len())));
         }
-        self.say(Hand::Set { service: keys[0], set: set.to_owned() }, until)?; // a plan has one at least
+        self.say(Hand::Set { service: name_of(of), set: set.to_owned() }, Some(of), until)?;
         self.said.push(format!(
             "{name}: set {set} serves, {}; the others take no new connections",
             count(members.len())
@@ -350,7 +376,8 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    fn say(&mut self, hand: Hand, until: Option<Wall>) -> Result<(), String> {
+    /// `at`: the virtual server, unless all of them are meant.
+    fn say(&mut self, hand: Hand, at: Option<&VirtualServer>, until: Option<Wall>) -> Result<(), String> {
         if self.overrides.0.len() >= MAX_OVERRIDES {
             return Err(format!(
                 "there are {MAX_OVERRIDES} overrides already: drop some (holdfastctl overrides)"
@@ -361,13 +388,15 @@ impl<'a> Desk<'a> {
         }
         let number =
             (1..).find(|n| self.overrides.0.iter().all(|over| over.number != *n)).unwrap_or(u32::MAX);
-        self.overrides.0.push(Override { number, hand, given: self.now, until });
+        let group = at.and_then(|plan| plan.group()).map(str::to_owned);
+        self.overrides.0.push(Override { number, hand, given: self.now, until, group });
         Ok(())
     }
 
     /// Refuses what costs a quorum, unless it is meant.
     fn decided(mut self, force: bool) -> Result<Decided, String> {
         let after = Traffic::new(self.overrides.clone(), self.now).arrived();
+        let mut losses = Vec::new();
         for (index, plan) in self.director.plan().virtual_servers.iter().enumerate() {
             let touched = self.touched.iter().any(|touched| touched.services == plan.keys);
             if !touched || !self.director.quorum_up(index) || self.director.would_keep_quorum(index, &after) {
@@ -380,15 +409,23 @@ impl<'a> Desk<'a> {
                 (None, 0) => "nobody takes new connections".to_owned(),
                 (None, _) => "the others go on serving".to_owned(),
             };
-            let loss = format!(
+            losses.push(format!(
                 "{} loses its quorum: live weight {left}, at least {needed} needed; {then}",
                 plan.name
-            );
-            if !force {
-                return Err(format!("{loss}. Nothing is changed; --force does it in spite of that"));
-            }
-            self.warnings.push(loss);
+            ));
         }
+        if !force && !losses.is_empty() {
+            let more = losses.len().saturating_sub(MAX_NAMED);
+            losses.truncate(MAX_NAMED);
+            if more > 0 {
+                losses.push(format!("So do {more} more virtual servers"));
+            }
+            return Err(format!(
+                "{}. Nothing is changed; --force does it in spite of that",
+                losses.join(". ")
+            ));
+        }
+        self.warnings.extend(losses);
         let Desk { overrides, said, warnings, touched, .. } = self;
         Ok(Decided { overrides, said, warnings, touched })
     }

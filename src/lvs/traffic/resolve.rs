@@ -1,6 +1,7 @@
 //! Names that people write, to virtual servers and real servers of the plan. Pure.
 
 use super::ServerName;
+use crate::net::{AddressFamily, TransportProtocol};
 use crate::plan::lvs::{LvsPlan, ServiceKey, VirtualServer};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -15,31 +16,56 @@ const NEAR: usize = 2;
 const COMPARED: usize = 10_000;
 
 /// The virtual server that `word` names, by position: its name in the configuration, `group`'s name alone, `ADDRESS:PORT`,
-/// `tcp ADDRESS:PORT`, an address that one virtual server has, `fwmark N` or `N`.
+/// `tcp ADDRESS:PORT` and `tcp group NAME`, an address that one virtual server has, `fwmark N` or `N`. With `nftables_ipvs`
+/// also an address that a mark stands for.
 pub fn virtual_server(plan: &LvsPlan, word: &str) -> Result<usize, String> {
     let word = word.split_whitespace().collect::<Vec<_>>().join(" ");
     let servers = &plan.virtual_servers;
-    if let Some(index) = servers.iter().position(|server| server.name == word) {
-        return Ok(index);
-    }
-    let fits = |server: &VirtualServer| {
-        server.name.strip_prefix("group ") == Some(&word) || server.keys.iter().any(|key| names(&word, key))
+    let all = |fits: &dyn Fn(&VirtualServer) -> bool| -> Vec<usize> {
+        (0..servers.len()).filter(|index| fits(&servers[*index])).collect()
     };
-    let found: Vec<usize> = (0..servers.len()).filter(|index| fits(&servers[*index])).collect();
+    let (said, group) = protocol_and_place(&word);
+    let of_group = |server: &VirtualServer| {
+        let named =
+            server.group().is_some_and(|name| group == name || group.strip_prefix("group ") == Some(name));
+        named && said.is_none_or(|said| server.protocol().is_some_and(|protocol| is_called(said, protocol)))
+    };
+    let mut found = all(&|server| server.name == word);
+    if found.is_empty() {
+        found = all(&|server| {
+            of_group(server) || server.marked.iter().chain(&server.keys).any(|key| names(&word, key))
+        });
+    }
     match found.as_slice() {
         [index] => Ok(*index),
         [] => {
             let known = servers.iter().flat_map(|server| {
-                std::iter::once(server.name.clone()).chain(server.keys.iter().map(written))
+                std::iter::once(server.name.clone()).chain(server.known_as().map(written))
             });
             let shown = servers.iter().map(|server| server.name.clone());
             Err(format!("there is no virtual server {word}{}", hint(&word, known, shown)))
         }
         several => {
-            let keys =
-                several.iter().flat_map(|index| servers[*index].keys.first()).map(ServiceKey::to_string);
-            Err(format!("{word} may be any of {}", listed(keys)))
+            let names = several.iter().map(|index| {
+                let server = &servers[*index]; // found there
+                match server.group() {
+                    Some(_) => name(plan, server),
+                    None => server.known_as().next().map_or(server.name.clone(), ServiceKey::to_string),
+                }
+            });
+            Err(format!("{word} may be any of {}", listed(names)))
         }
+    }
+}
+
+/// A virtual server's name; where others have it too (a group for TCP and UDP), with its protocol before it.
+pub fn name(plan: &LvsPlan, server: &VirtualServer) -> String {
+    let others = |other: &VirtualServer| other.name == server.name && other.keys != server.keys;
+    match server.protocol().filter(|_| server.group().is_some()) {
+        Some(protocol) if plan.virtual_servers.iter().any(others) => {
+            format!("{} {}", protocol.to_string().to_lowercase(), server.name)
+        }
+        _ => server.name.clone(),
     }
 }
 
@@ -108,20 +134,36 @@ pub fn unknown_set(plan: &LvsPlan, index: usize, word: &str) -> String {
 /// Does the word name this service?
 fn names(word: &str, key: &ServiceKey) -> bool {
     match key {
-        ServiceKey::FwMark { mark, .. } => {
-            word.strip_prefix("fwmark ").unwrap_or(word).parse::<u32>().is_ok_and(|said| said == *mark)
+        ServiceKey::FwMark { mark, family } => {
+            // As the configuration writes it, and as listings do.
+            let number = word.strip_prefix("fwmark ").or(word.strip_prefix("FWM ")).unwrap_or(word);
+            let v6 = number.strip_suffix(" IPv6");
+            let fits = v6.is_none() || *family == AddressFamily::V6;
+            fits && v6.unwrap_or(number).parse::<u32>().is_ok_and(|said| said == *mark)
         }
         ServiceKey::Endpoint { protocol, address, port } => {
-            let (said, place) = match word.split_once(' ') {
-                Some((said, place)) if said.chars().all(char::is_alphabetic) => (Some(said), place),
-                _ => (None, word),
-            };
-            if said.is_some_and(|said| !said.eq_ignore_ascii_case(&protocol.to_string())) {
+            let (said, place) = protocol_and_place(word);
+            if said.is_some_and(|said| !is_called(said, *protocol)) {
                 return false;
             }
             server_name(place).is_ok_and(|name| name.names(&SocketAddr::new(*address, *port)))
         }
     }
+}
+
+/// `tcp` and the rest, if the word begins with the name of a protocol.
+fn protocol_and_place(word: &str) -> (Option<&str>, &str) {
+    let protocols = [TransportProtocol::Tcp, TransportProtocol::Udp, TransportProtocol::Sctp];
+    match word.split_once(' ') {
+        Some((said, place)) if protocols.into_iter().any(|known| is_called(said, known)) => {
+            (Some(said), place)
+        }
+        _ => (None, word),
+    }
+}
+
+fn is_called(said: &str, protocol: TransportProtocol) -> bool {
+    said.eq_ignore_ascii_case(&protocol.to_string())
 }
 
 /// As a person would write it.

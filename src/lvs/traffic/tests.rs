@@ -9,6 +9,8 @@ use crate::plan::check::{CheckKind, CheckerPlan, Question, Schedule, Target, Wei
 use crate::plan::lvs::{ForwardingMethod, LvsPlan, SorryServer};
 use std::time::Duration;
 
+mod groups;
+
 const NOW: Wall = Wall(1_000_000);
 
 fn endpoint(n: u8) -> SocketAddr {
@@ -199,7 +201,7 @@ fn a_weight_of_0_that_nobody_gave_still_waits_for_its_checks() {
         one_packet: false,
     };
     let destinations = [(endpoint(1), one), (endpoint(2), two)].into();
-    let observed = Table { services: [(key(80), Service { settings, destinations })].into() };
+    let observed = Table { services: [(key(80), Service { settings, destinations }.into())].into() };
     let plan = plan(vec![web(80, vec![real(1, 1, None), real(2, 2, None)])]);
     let director = Director::start(plan, &observed, &mut Vec::new());
     assert_eq!(weights(&director, 80), [(2, 2)]);
@@ -328,6 +330,38 @@ fn a_quorum_is_lost_by_hand_only_if_that_is_meant() {
 }
 
 #[test]
+fn a_refusal_names_every_virtual_server_that_loses_its_quorum() {
+    let ports: Vec<u16> = (80..105).collect();
+    let one = |port: &u16| web(*port, vec![real(1, 1, None)]);
+    let two = decide(&director(ports[..2].iter().map(one).collect()), &drain("10.0.0.1"), NOW);
+    assert_eq!(
+        two.expect_err("nobody is left"),
+        "192.0.2.1 80 loses its quorum: live weight 0, at least 1 needed; nobody takes new connections. \
+         192.0.2.1 81 loses its quorum: live weight 0, at least 1 needed; nobody takes new connections. \
+         Nothing is changed; --force does it in spite of that"
+    );
+    let all = decide(&director(ports.iter().map(one).collect()), &drain("10.0.0.1"), NOW);
+    let all = all.expect_err("nobody is left");
+    assert_eq!(all.matches("loses its quorum").count(), 20);
+    assert!(all.contains(". So do 5 more virtual servers. Nothing is changed"), "{all}");
+}
+
+#[test]
+fn a_ramp_arrives_before_its_end() {
+    let mut director = two();
+    let ramp = |until: u64| match weigh("10.0.0.1", 9, 10_000) {
+        Order::Weight { virtual_server, server, weight, ramp_ms, force, .. } => {
+            let until = Some(Wall(NOW.0 + until));
+            Order::Weight { virtual_server, server, weight, ramp_ms, until, force }
+        }
+        other => other,
+    };
+    let refused = decide(&director, &ramp(3000), NOW).expect_err("it would never get there");
+    assert_eq!(refused, "its end comes before the ramp has arrived: give it a later --until");
+    obey(&mut director, &ramp(10_000));
+}
+
+#[test]
 fn drained_servers_keep_their_connections_when_the_sorry_server_serves() {
     let sorry = endpoint(99);
     let mut server = web(80, vec![real(1, 1, None), real(2, 1, None)]);
@@ -417,7 +451,7 @@ fn numbers_name_overrides_and_the_list_has_an_end() {
     assert_eq!(numbers, [2, 1]);
     let hand =
         Hand::Drain { service: None, server: ServerName { address: [10, 9, 9, 9].into(), port: None } };
-    let one = |number| Override { number, hand: hand.clone(), given: NOW, until: None };
+    let one = |number| Override { number, hand: hand.clone(), given: NOW, until: None, group: None };
     let full = Overrides((1..=MAX_OVERRIDES as u32).map(one).collect());
     director.set_traffic(Traffic::new(full, NOW), &mut Vec::new());
     assert!(decide(&director, &drain("10.0.0.1"), NOW).is_err());

@@ -1,6 +1,7 @@
 use super::*;
-use crate::net::{AddressFamily, Priority, TransportProtocol};
+use crate::net::{AddressFamily, Priority, TransportProtocol, VirtualRouterId};
 use crate::plan::notify::MailPlan;
+use crate::plan::vrrp::{RouterPlan, SyncGroupPlan, VrrpPlan};
 use std::time::Duration;
 
 fn command(word: &str) -> Option<CommandPlan> {
@@ -238,17 +239,57 @@ mail VRRP Instance VI_1 - Entering FAULT state
     assert_eq!(told(&mut notifier, &instance("VI_1", Standing::Deleted)), expected);
 }
 
+/// The plan with these instances (name and VRID) and groups, whose states a reload tells.
+fn telling(instances: &[(&str, u8)], groups: &[&str]) -> NotifyPlan {
+    let key = |vrid| {
+        let vrid = VirtualRouterId::new(vrid).expect("not 0");
+        RouterKey::new("eth0".into(), AddressFamily::V4, vrid)
+    };
+    let mut vrrp = VrrpPlan::default();
+    let routers = instances.iter().map(|(name, vrid)| RouterPlan::new((*name).into(), key(*vrid)));
+    vrrp.routers = routers.collect();
+    let group = |name: &&str| SyncGroupPlan {
+        name: (*name).into(),
+        members: Vec::new(),
+        track_interfaces: Vec::new(),
+        trackers: Vec::new(),
+    };
+    vrrp.groups = groups.iter().map(group).collect();
+    let mut plan = NotifyPlan { states_on_reload: true, ..plan() };
+    plan.know(&vrrp);
+    plan
+}
+
+fn lines_at(notifier: &mut Notifier, plan: &NotifyPlan) -> Vec<String> {
+    let text = |(_, line)| String::from_utf8(line).expect("names of this test");
+    notifier.plan(plan).into_iter().map(text).collect()
+}
+
 #[test]
 fn a_reload_may_write_the_states_again() {
-    let again = NotifyPlan { states_on_reload: true, ..plan() };
+    let again = telling(&[("VI_1", 51), ("VI_2", 52)], &["G"]);
     let mut notifier = notifier(&again);
     notifier.hear(&instance("VI_1", Standing::Master));
     notifier.hear(&instance("VI_2", Standing::Deleted));
     notifier.hear(&News::Group { name: "G".into(), to: Standing::Master, cause: String::new() });
-    let lines: Vec<_> = notifier.plan(&again).into_iter().map(|(_, line)| String::from_utf8(line)).collect();
-    assert_eq!(
-        lines,
-        [Ok("INSTANCE \"VI_1\" MASTER 150\n".to_owned()), Ok("GROUP \"G\" MASTER 0\n".to_owned())]
-    );
+    let all = ["INSTANCE \"VI_1\" MASTER 150\n", "GROUP \"G\" MASTER 0\n"];
+    assert_eq!(lines_at(&mut notifier, &again), all);
     assert!(notifier.plan(&plan()).is_empty());
+    // Asked for again by a reload: what stands is known all the same.
+    assert_eq!(lines_at(&mut notifier, &again), all);
+}
+
+/// keepalived 2.2.7 tells no old name either, and nothing of what left but its end.
+#[test]
+fn a_reload_tells_the_states_under_the_names_of_today() {
+    let mut notifier = notifier(&telling(&[("A", 51), ("B", 52), ("C", 53)], &["G"]));
+    notifier.hear(&instance("A", Standing::Master));
+    notifier.hear(&instance("B", Standing::Backup));
+    notifier.hear(&instance("C", Standing::Fault));
+    notifier.hear(&News::Group { name: "G".into(), to: Standing::Master, cause: String::new() });
+    // A has another name, B's name is another router's, C and the group have left.
+    let renamed = telling(&[("A2", 51), ("B", 54)], &["G2"]);
+    for _ in 0..2 {
+        assert_eq!(lines_at(&mut notifier, &renamed), ["INSTANCE \"A2\" MASTER 150\n"]);
+    }
 }

@@ -50,7 +50,8 @@ pub(super) fn compare(old: &LvsPlan, new: &LvsPlan, changes: &mut Vec<Change>) {
 
 /// Settings that are of no virtual server. Exhaustive on purpose.
 fn globals(old: &LvsPlan, new: &LvsPlan, changes: &mut Vec<Change>) {
-    let LvsPlan { generation: _, virtual_servers: _, flush_at_start, init_notifies: _, kernel } = old;
+    let LvsPlan { generation: _, virtual_servers: _, flush_at_start, init_notifies: _, kernel, untold: _ } =
+        old;
     let KernelSettings { timeouts, sync, flush_at_stop, rules } = kernel;
     let state = |on: bool| if on { "on" } else { "off" }.to_owned();
     let kernel = &new.kernel;
@@ -71,7 +72,7 @@ fn globals(old: &LvsPlan, new: &LvsPlan, changes: &mut Vec<Change>) {
 
 /// The packet filter's part; `before` tells apart what would read alike.
 fn words_of(rules: &ServiceRules, before: Option<&ServiceRules>) -> String {
-    let ServiceRules { table, priority, counters, marked, translated } = rules;
+    let ServiceRules { table, priority, first_mark: _, counters, marked, translated } = rules;
     let (marked, translated) = (marked.len(), translated.len());
     let words = |rules: &ServiceRules| (rules.marked.len(), rules.translated.len());
     let others = before.is_some_and(|before| before != rules && words(before) == words(rules));
@@ -119,6 +120,7 @@ impl Pair<'_> {
             ha_suspend,
             active_set,
             min_alive,
+            marked: _,
         } = self.old;
         let new = self.new;
         use Weight::{Quiet, Shifts};

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 /// Exhaustive on purpose: a setting that is added to the plan must be thought of here.
 pub(super) fn compare(old: &NotifyPlan, new: &NotifyPlan, changes: &mut Vec<Change>) {
-    let NotifyPlan { fifos, instances, groups, services, mail, router_id: _, states_on_reload } = old;
+    let NotifyPlan { fifos, instances, groups, services, mail, router_id: _, states_on_reload, known: _ } =
+        old;
     let mut say = |who: String, happens| {
         changes.push(Change::new(Weight::Quiet, What::Notify { who, happens }));
     };

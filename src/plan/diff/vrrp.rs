@@ -6,8 +6,8 @@ use crate::plan::route::Item;
 use crate::plan::vmac::FilterSettings;
 use crate::plan::vrrp::{
     Authentication, ChecksumDialect, ClaimPlan, HmacPolicy, OldChecksum, PeerLimits, RouterKey, RouterPlan,
-    TrackedInterface, TrackedObject, Transport, Version, VirtualAddress, VirtualLinkKind, VirtualLinkPlan,
-    VrrpPlan, WirePolicy,
+    TrackedInterface, TrackedObject, Transport, Unfit, Version, VirtualAddress, VirtualLinkKind,
+    VirtualLinkPlan, VrrpPlan, WirePolicy,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -382,15 +382,8 @@ fn links(router: &RouterPlan) -> String {
 
 /// What advertisements are believed, and how unicast ones are sent. Exhaustive on purpose.
 fn wire_policy(old: &WirePolicy, new: &WirePolicy, to: &mut Fields) {
-    let WirePolicy {
-        unicast_hop_limit,
-        check_source,
-        peer_limits,
-        old_checksum,
-        owner_ignores,
-        lacks_peers,
-        hmac,
-    } = old;
+    let WirePolicy { unicast_hop_limit, check_source, peer_limits, old_checksum, owner_ignores, unfit, hmac } =
+        old;
     use Weight::{MayFailOver, Quiet};
     if *unicast_hop_limit != new.unicast_hop_limit {
         let meaning = "a peer with min_ttl or max_ttl may refuse the advertisements";
@@ -421,9 +414,10 @@ fn wire_policy(old: &WirePolicy, new: &WirePolicy, to: &mut Fields) {
         let meaning = "counts for the owner of the addresses (priority 255)";
         to.say(Quiet, "owner_ignore_adverts", on(*owner_ignores), on(new.owner_ignores), meaning);
     }
-    if *lacks_peers != new.lacks_peers {
-        let meaning = "without a peer the router is in FAULT";
-        to.say(MayFailOver, "unicast_fault_no_peer", on(*lacks_peers), on(new.lacks_peers), meaning);
+    if *unfit != new.unfit {
+        let word = |unfit: Option<Unfit>| unfit.map_or("nothing", Unfit::sentence).to_owned();
+        let meaning = "for as long as something is lacking the router is in FAULT";
+        to.say(MayFailOver, "what it lacks", word(*unfit), word(new.unfit), meaning);
     }
     if *hmac != new.hmac {
         let word = |hmac: &Option<HmacPolicy>| match hmac {

@@ -8,7 +8,7 @@ use crate::plan::notify::Listens;
 use crate::plan::process::{IpvsNamespace, LifeScript, ProcessPlan};
 use std::collections::BTreeMap;
 
-/// How keepalived writes a number that was not given.
+/// How keepalived writes a number that was not given, in processes that do not need it.
 const NOT_GIVEN: &str = "4294967295";
 
 /// keepalived's limit of time in real time, in microseconds, and its delay of `max_auto_priority`.
@@ -243,12 +243,16 @@ impl<'a> Lines<'a> {
     fn vrrp(&mut self) {
         self.value("VRRP IPv4 mcast group", "vrrp_mcast_group4", "224.0.0.18");
         self.value("VRRP IPv6 mcast group", "vrrp_mcast_group6", "ff02::12");
-        self.value("Gratuitous ARP delay", "vrrp_garp_master_delay", "5");
-        self.value("Gratuitous ARP repeat", "vrrp_garp_master_repeat", "5");
+        let delay = self.get("vrrp_garp_master_delay").unwrap_or("5");
+        let repeat = self.get("vrrp_garp_master_repeat").unwrap_or("5");
+        self.text.head("Gratuitous ARP delay", delay);
+        self.text.head("Gratuitous ARP repeat", repeat);
         self.value("Gratuitous ARP refresh timer", "vrrp_garp_master_refresh", "0");
         self.value("Gratuitous ARP refresh repeat", "vrrp_garp_master_refresh_repeat", "1");
-        self.value("Gratuitous ARP lower priority delay", "vrrp_garp_lower_prio_delay", NOT_GIVEN);
-        self.value("Gratuitous ARP lower priority repeat", "vrrp_garp_lower_prio_repeat", NOT_GIVEN);
+        let (delay, repeat) =
+            if self.writer == Writer::Vrrp { (delay, repeat) } else { (NOT_GIVEN, NOT_GIVEN) };
+        self.value("Gratuitous ARP lower priority delay", "vrrp_garp_lower_prio_delay", delay);
+        self.value("Gratuitous ARP lower priority repeat", "vrrp_garp_lower_prio_repeat", repeat);
         self.value("Num adverts before down", "vrrp_down_timer_adverts", "3");
         let extra =
             self.get("vrrp_garp_extra_if").or_else(|| self.get("vrrp_vmac_garp_intvl")).unwrap_or("0");
@@ -352,5 +356,32 @@ impl<'a> Lines<'a> {
         }
         self.given("VMAC prefix", "vmac_prefix");
         self.given("VMAC address prefix", "vmac_addr_prefix");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// keepalived 2.2.7: what is said for weaker Masters, else for all, else 5; its other processes write no default.
+    #[test]
+    fn what_weaker_masters_are_answered_with_has_the_defaults_of_the_others() {
+        let shown_by = |writer, written: &[(&str, &str)]| {
+            let mut plans = Plans::default();
+            let written = written.iter().map(|(keyword, value)| ((*keyword).to_owned(), (*value).to_owned()));
+            plans.global.written = written.collect();
+            let mut text = Text::default();
+            globals(&mut text, &plans, writer);
+            let numbers = text.0.lines().filter_map(|line| line.trim().strip_prefix("Gratuitous ARP lower "));
+            numbers.collect::<Vec<_>>().join(", ")
+        };
+        let shown = |written: &[(&str, &str)]| shown_by(Writer::Vrrp, written);
+        let parent = shown_by(Writer::Parent, &[]);
+        assert_eq!(parent, "priority delay = 4294967295, priority repeat = 4294967295");
+        assert_eq!(shown(&[]), "priority delay = 5, priority repeat = 5");
+        let all = [("vrrp_garp_master_delay", "0"), ("vrrp_garp_master_repeat", "1")];
+        assert_eq!(shown(&all), "priority delay = 0, priority repeat = 1");
+        let own = [("vrrp_garp_master_delay", "0"), ("vrrp_garp_lower_prio_delay", "2")];
+        assert_eq!(shown(&own), "priority delay = 2, priority repeat = 5");
     }
 }

@@ -159,11 +159,13 @@ impl Looks {
     }
 
     /// Checks that are not there any more are forgotten.
-    pub fn forget(&mut self, is_there: impl Fn(&Question, CheckId) -> bool) {
+    pub fn forget(&mut self, is_there: impl Fn(CheckId) -> bool) {
+        self.traces.retain(|id, _| is_there(*id));
+        self.outputs.retain(|id, _| is_there(*id));
         for round in &mut self.rounds {
             let report = &mut round.report;
             round.waiting.retain(|id, wanted| {
-                let stays = is_there(&wanted.question, *id);
+                let stays = is_there(*id);
                 if !stays {
                     report.left_out.push(format!("{} left the configuration meanwhile", wanted.question));
                 }
@@ -191,5 +193,23 @@ impl Looks {
             .map(|wanted| format!("{} has not ended within {} s", wanted.question, PATIENCE.as_secs()));
         report.left_out.extend(late);
         Some(FromChecker::CheckedNow(number, report))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_forgets_what_programs_of_checks_that_left_printed() {
+        let (stays, goes) = (CheckId(1), CheckId(2));
+        let mut looks = Looks::default();
+        for check in [stays, goes] {
+            looks.keep(check, "no database".into());
+            looks.traces.insert(check, Trace::begin());
+        }
+        looks.forget(|id| id == stays);
+        assert_eq!((looks.output(stays), looks.output(goes)), (Some("no database"), None));
+        assert_eq!((looks.outputs.len(), looks.traces.len()), (1, 1));
     }
 }

@@ -8,6 +8,9 @@ use crate::lvs::notify;
 use crate::plan::check::Question;
 use crate::sys::clock::since_boot;
 
+/// Verdicts in one message: some 50 KB.
+const AT_ONCE: usize = 500;
+
 impl State {
     /// The director begins with the verdicts of the process before this one, so that what it first wants of the kernel is
     /// what is there. What those verdicts say is no news.
@@ -35,14 +38,28 @@ impl State {
 
     /// The supervisor holds these from now on, and no others.
     pub(super) fn hold_all(&mut self) {
+        self.unheld.clear();
         let list = self.checks.all_held(self.now(), since_boot());
         self.outbox.send(&FromChecker::Verdicts { all: true, list });
     }
 
-    /// And this one.
+    /// And this one, told with others at the end of this turn.
     pub(super) fn remember(&mut self, question: &Question) {
-        if let Some(held) = self.checks.held(question, self.now(), since_boot()) {
-            self.outbox.send(&FromChecker::Verdicts { all: false, list: vec![held] });
+        self.unheld.extend(self.checks.id(question));
+    }
+
+    /// Some of those that the supervisor is still to hold.
+    pub(super) fn next_unheld(&mut self) -> Option<FromChecker> {
+        let (now, mut list) = (self.now(), Vec::new());
+        if self.unheld.is_empty() {
+            return None;
         }
+        let boot = since_boot();
+        while list.len() < AT_ONCE
+            && let Some(check) = self.unheld.pop_first()
+        {
+            list.extend(self.checks.held(check, now, boot));
+        }
+        Some(FromChecker::Verdicts { all: false, list })
     }
 }

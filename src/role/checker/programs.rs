@@ -52,7 +52,9 @@ impl Programs {
                 None => match timeout(check.timeout + GRACE, told).await {
                     Ok(Ok(report)) => {
                         let outcome = misc::outcome(&check, &report.end, &report.output);
-                        output = report.output;
+                        if matches!(outcome, Outcome::Failure(_)) {
+                            output = report.output;
+                        }
                         outcome
                     }
                     _ => Outcome::NotRun("the scripts role did not say how the program ended".into()),

@@ -20,6 +20,9 @@ const LOOK: Duration = Duration::from_secs(30);
 /// Orders that may wait for an answer; the supervisor waits for each before long.
 const MAX_ANSWERS: usize = 1024;
 
+/// Overrides that end together and are named in the log one by one; nobody reads more.
+const MAX_NAMED: usize = 50;
+
 /// What is said by hand, beside the director.
 #[derive(Debug, Default)]
 pub struct Desk {
@@ -46,10 +49,11 @@ impl Desk {
         let (count, now) = (held.0.len(), wall());
         let traffic = Traffic::new(held, now);
         if count > 0 {
-            info!(
-                "{} things said of traffic by hand still hold (holdfastctl overrides)",
-                traffic.overrides().0.len()
-            );
+            let hold = match traffic.overrides().0.len() {
+                1 => "1 thing said of traffic by hand still holds".to_owned(),
+                many => format!("{many} things said of traffic by hand still hold"),
+            };
+            info!("{hold} (holdfastctl overrides)");
         }
         if traffic.overrides().0.len() != count {
             self.tell(traffic.overrides().clone());
@@ -122,7 +126,8 @@ impl State {
         self.set_traffic(Traffic::new(overrides, now));
         let overrides = self.director.as_ref().map(|director| traffic::overrides(director, now));
         let overrides = overrides.unwrap_or_default();
-        Ok(TrafficOutcome { said, warnings, servers: touched, overrides, trouble })
+        let table = crate::role::namespace::table();
+        Ok(TrafficOutcome { said, warnings, servers: touched, overrides, trouble, table })
     }
 
     /// Time until something changes by itself.
@@ -145,9 +150,14 @@ impl State {
             return;
         }
         let new = old.at(now);
-        let over = old.overrides().0.len() - new.overrides().0.len();
-        if over > 0 {
-            info!("{over} things said of traffic by hand have come to their end");
+        let ended = traffic::ended(director, &new);
+        for over in ended.iter().take(MAX_NAMED) {
+            info!("said by hand, and over now: {over}");
+        }
+        if ended.len() > MAX_NAMED {
+            info!("{} more things said by hand are over now", ended.len() - MAX_NAMED);
+        }
+        if !ended.is_empty() {
             self.desk.tell(new.overrides().clone());
         }
         self.set_traffic(new);
@@ -159,9 +169,6 @@ impl State {
         director.set_traffic(traffic, &mut events);
         self.tell(&events);
         super::say(events);
-        let changes = self.changes();
-        if !changes.is_empty() {
-            self.worker.want(changes);
-        }
+        self.settle();
     }
 }

@@ -38,7 +38,7 @@ fn read_key(setting: &mut Setting) -> Option<Diagnostic> {
         }
         Err(why) => {
             let title = format!("the key file {path} {why}");
-            let now = "the key neither signs nor checks; an instance that signs with it is not run";
+            let now = "the key neither signs nor checks; an instance that signs with it stays in FAULT";
             Some(Diagnostic::new(Code::BadValue, span, title, now))
         }
     }

@@ -1,7 +1,9 @@
 //! Scripts that a configuration names: are they there, and does it say that they must be safe?
 
 use super::verdict::{DEFAULT_ACCOUNT, PATH};
+use crate::plan::scripts::{ScriptsPlan, Unrunnable};
 use keepalived_compat::config::setting::Settings as _;
+use keepalived_compat::source::Span;
 use keepalived_compat::{Code, Config, Diagnostic};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -43,6 +45,41 @@ pub(super) fn diagnose(config: &Config) -> Vec<Diagnostic> {
         diagnostics.push(diagnostic.instead("enable_script_security in global_defs"));
     }
     diagnostics
+}
+
+/// Where the commands of `vrrp_script` blocks are written, by the block's name.
+pub(super) fn tracked(config: &Config) -> BTreeMap<String, Span> {
+    let blocks = config.others.iter().filter(|setting| setting.keyword == "vrrp_script");
+    let places =
+        blocks.filter_map(|block| Some((block.name()?.to_owned(), block.block.find("script")?.span)));
+    // The first of that name counts.
+    places.rev().collect()
+}
+
+/// A tracked script was judged as it would be run: what is said of it takes the place of what its text alone gave.
+pub(super) fn judged(plan: &ScriptsPlan, tracked: &BTreeMap<String, Span>, said: &mut Vec<Diagnostic>) {
+    for script in &plan.scripts {
+        let (Some(why), Some(place)) = (&script.command.cannot_run, tracked.get(&script.name)) else {
+            continue;
+        };
+        said.retain(|one| {
+            let there = one
+                .span
+                .is_some_and(|at| at.file == place.file && (place.start..place.end).contains(&at.start));
+            !there || one.code == Code::ScriptSecurity
+        });
+        let title = format!("vrrp_script {} cannot run: {why}", script.name);
+        let now = match plan.unrunnable {
+            Unrunnable::Dropped => "nothing is checked and nobody hears of a failure, as in keepalived",
+            Unrunnable::Fault => "it counts as failed (unrunnable_script fault)",
+        };
+        let diagnostic = Diagnostic::new(Code::ScriptMissing, *place, title, now);
+        said.push(
+            diagnostic.instead(
+                "a program that is there, is executable, and with enable_script_security root's alone",
+            ),
+        );
+    }
 }
 
 /// Says which tracked files are in a directory that does not exist: nothing can watch them.

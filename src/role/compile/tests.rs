@@ -73,6 +73,31 @@ fn statuses_are_keepalived_s() {
     }
 }
 
+/// At a start and at a reload the same: an error that is counted by itself and refuses nothing.
+#[test]
+fn a_tracked_script_that_cannot_run_is_an_error_that_refuses_no_reload() {
+    let files = directory(&[("open", "#!/bin/sh\n"), ("plain", "x\n")]);
+    let open = files.path().join("open");
+    std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("changed");
+    let [open, plain] = [open, files.path().join("plain")].map(|path| path.display().to_string());
+    let missing = "/no/such/script".to_owned();
+    for (program, why) in
+        [(missing, "No such file"), (plain, "is not executable"), (open, "others than root")]
+    {
+        let instance = INSTANCE.replace("interface eth0", "interface eth0\ntrack_script {\nx\n}");
+        let script = format!("vrrp_script x {{\ninterval 1\nscript {program}\n}}\n");
+        let text =
+            format!("global_defs {{\nenable_script_security\nscript_user root\n}}\n{script}{instance}");
+        let directory = directory(&[("k.conf", &text)]);
+        let compiled = compile(&request(&directory.path().join("k.conf")));
+        assert_eq!((compiled.errors, compiled.cannot_run, compiled.status), (0, 1, 5), "{program}");
+        assert!(compiled.plans.is_some(), "{program}");
+        let [said] = compiled.diagnostics.as_slice() else { panic!("{:?}", compiled.diagnostics) };
+        let begins = said.starts_with("error[HF0026]: vrrp_script x cannot run: ");
+        assert!(begins && said.contains(why) && said.contains("k.conf:7:"), "{said}");
+    }
+}
+
 #[test]
 fn a_missing_file_is_said_and_is_no_plan() {
     let directory = directory(&[]);
@@ -148,8 +173,9 @@ fn the_role_sends_one_frame_and_ends() {
     theirs.read_to_end(&mut octets).expect("read to the end");
     let mut decoder = Decoder::default();
     decoder.push(&octets);
-    assert_eq!(decoder.message::<Compiled>().expect("a frame"), Some(compile(&request)));
-    assert_eq!(decoder.message::<Compiled>().expect("nothing more"), None);
+    let answer = CompileAnswer::try_from(compile(&request)).expect("it is short");
+    assert_eq!(decoder.message::<CompileAnswer>().expect("a frame"), Some(answer));
+    assert_eq!(decoder.message::<CompileAnswer>().expect("nothing more"), None);
     // Nobody listens: said by the exit status, not by a signal.
     let (ours, theirs) = UnixStream::pair().expect("a pair");
     drop(theirs);

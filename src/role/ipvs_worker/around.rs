@@ -1,9 +1,26 @@
 //! What belongs to IPVS beside its table: timeouts, synchronisation daemons, the packet filter's part.
 
-use super::{StoreError, TableStore};
+use super::{Standing, StoreError, TableStore};
 use crate::lvs::sync::{self, SyncOp};
 use crate::plan::lvs::{KernelSettings, ServiceRules, Timeouts};
 use tracing::{error, info, warn};
+
+/// What it means that timeouts or synchronisation are not as wanted.
+const NOT_AFFECTED: &str = "the services are not affected";
+
+/// What it means that the packet filter's part is not as wanted.
+fn without(rules: &ServiceRules) -> &'static str {
+    match (rules.marked.is_empty(), rules.translated.is_empty()) {
+        (true, true) => "what it did goes on",
+        (false, true) => "the addresses of groups (nftables_ipvs) lead nowhere until it is there",
+        (true, false) => {
+            "FULLNAT does not work until it is there: servers see the client, and answers get lost"
+        }
+        (false, false) => {
+            "until it is there FULLNAT does not work, and the addresses of groups (nftables_ipvs) lead nowhere"
+        }
+    }
+}
 
 /// What is wanted, and what came of it.
 #[derive(Debug, Default)]
@@ -18,8 +35,8 @@ pub(super) struct Around {
     rules_due: bool,
     /// A plan has come: what an earlier run left in the packet filter has been seen to.
     planned: bool,
-    /// The table that the packet filter has of us.
-    table: Option<String>,
+    /// What the packet filter has of us.
+    standing: Standing,
     /// Why it is not as it should be.
     pub(super) trouble: Option<String>,
 }
@@ -53,16 +70,16 @@ impl Around {
         if self.timeouts_due {
             match store.set_timeouts(&self.settings.timeouts) {
                 Ok(()) => self.timeouts_due = false,
-                Err(StoreError(why)) => wrong.push(why),
+                Err(StoreError(why)) => wrong.push(format!("{why}; {NOT_AFFECTED}")),
             }
         }
         if self.syncs
             && let Err(why) = self.synchronise(store)
         {
-            wrong.extend(why);
+            wrong.extend(why.into_iter().map(|why| format!("{why}; {NOT_AFFECTED}")));
         }
         if let Err(StoreError(why)) = self.filter(store) {
-            wrong.push(why);
+            wrong.push(format!("{why}; {}", without(&self.settings.rules)));
         }
         self.say((!wrong.is_empty()).then(|| wrong.join("; ")))
     }
@@ -84,14 +101,15 @@ impl Around {
             if rules.is_empty() || store.has_rules(rules)? {
                 return Ok(());
             }
-            warn!("the nftables table {} was removed by somebody else; repairing", rules.table);
+            warn!("the nftables table {} was changed by somebody else; repairing", rules.table);
         }
         // Not done until it is.
         self.rules_due = true;
-        store.set_rules(rules, self.table.as_deref())?;
+        let before = self.standing.table.clone();
+        store.set_rules(rules, &mut self.standing)?;
         self.rules_due = false;
-        let now = (!rules.is_empty()).then(|| rules.table.clone());
-        if now != self.table || now.is_some() {
+        self.standing.table = (!rules.is_empty()).then(|| rules.table.clone());
+        if self.standing.table != before || self.standing.table.is_some() {
             let ServiceRules { marked, translated, table, .. } = rules;
             info!(
                 "nftables table {table}: {} addresses marked, {} servers behind FULLNAT",
@@ -99,7 +117,6 @@ impl Around {
                 translated.len()
             );
         }
-        self.table = now;
         Ok(())
     }
 
@@ -134,8 +151,8 @@ impl Around {
             return false;
         }
         match &trouble {
-            Some(why) => error!("IPVS: {why}; the services are not affected, trying again"),
-            None => info!("IPVS: timeouts and synchronisation are as they should be again"),
+            Some(why) => error!("IPVS: {why}; trying again"),
+            None => info!("IPVS: timeouts, synchronisation and nftables are as they should be again"),
         }
         self.trouble = trouble;
         true

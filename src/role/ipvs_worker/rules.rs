@@ -5,7 +5,7 @@
 
 use super::StoreError;
 use crate::net::AddressFamily;
-use crate::netlink::service_rules::{RulesSocket, families};
+use crate::netlink::service_rules::{RulesSocket, count};
 use crate::plan::lvs::ServiceRules;
 use std::fs;
 use std::io;
@@ -15,53 +15,80 @@ use tracing::{info, warn};
 /// Makes IPVS keep the kernel's connection tracking.
 const CONNTRACK: &str = "/proc/sys/net/ipv4/vs/conntrack";
 
-/// There once nf_tables is loaded: where it is not, there is nothing of ours to remove.
+/// There once nf_tables is loaded, as a module.
 const LOADED: &str = "/sys/module/nf_tables";
 
-/// Sets the rules; a table called `before` goes if it has another name.
-pub(super) fn set(rules: &ServiceRules, before: Option<&str>) -> Result<(), StoreError> {
-    if rules.is_empty() && before.is_none() && !Path::new(LOADED).exists() {
+/// What the kernel is called that has its modules in a folder of this name.
+const RELEASE: &str = "/proc/sys/kernel/osrelease";
+
+/// What the packet filter has of us, as far as this process knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Name of the table.
+    pub table: Option<String>,
+    /// What `net.ipv4.vs.conntrack` was before we set it. The table's comment says it too, but somebody may have taken that away.
+    pub conntrack_was: Option<String>,
+}
+
+/// Sets the rules; a table that stands goes if it has another name.
+pub(super) fn set(rules: &ServiceRules, standing: &mut Standing) -> Result<(), StoreError> {
+    let before = standing.table.as_deref();
+    if rules.is_empty() && before.is_none() && !is_loaded() {
         return Ok(());
     }
     let mut socket = RulesSocket::open()?;
-    let mut was = None;
+    let mut was = standing.conntrack_was.clone();
     if let Some(old) = before.filter(|old| *old != rules.table) {
-        was = socket.find(old)?.conntrack_was;
+        was = was.or(socket.find(old)?.conntrack_was);
         let nothing = ServiceRules { table: old.to_owned(), ..ServiceRules::default() };
         socket.replace(&nothing, None)?;
     }
     let found = socket.find(&rules.table)?;
     if found.foreign {
         if rules.is_empty() {
-            return Ok(());
+            return put_back(was);
         }
         return Err(StoreError(format!(
-            "there is an nftables table {} which holdfast did not make: it is left alone, and what needs it does not \
-             work; give nftables_ipvs another name",
+            "there is an nftables table {} which holdfast did not make, and which is left alone: give nftables_ipvs \
+             another name",
             rules.table
         )));
     }
     was = was.or(found.conntrack_was);
-    if rules.is_empty() && found.ours == 0 {
-        return put_back(was);
-    }
     if rules.translated.is_empty() {
-        socket.replace(rules, None)?;
-        return put_back(was);
+        if !rules.is_empty() || found.ours > 0 {
+            socket.replace(rules, None)?;
+        }
+        put_back(was)?;
+        standing.conntrack_was = None;
+        return Ok(());
     }
     let now = read(CONNTRACK).map_err(no_tracking)?;
     let was = was.unwrap_or(now);
     socket.replace(rules, Some(&was))?;
+    standing.conntrack_was = Some(was);
     write(CONNTRACK, "1").map_err(no_tracking)?;
     warn_of_forwarding(rules);
     Ok(())
 }
 
-/// Is our table there for every family that has something to do?
+/// Where nf_tables is a module that is not loaded there is nothing of ours to remove, and asking would load it.
+fn is_loaded() -> bool {
+    let release = read(RELEASE).unwrap_or_default();
+    let built_in = fs::read_to_string(format!("/lib/modules/{release}/modules.builtin"));
+    Path::new(LOADED).exists() || is_built_in(built_in.ok().as_deref())
+}
+
+/// One that is built in need not be in /sys. Without a list of what is there are no modules that could be loaded either.
+fn is_built_in(list: Option<&str>) -> bool {
+    list.is_none_or(|list| list.lines().any(|line| line.ends_with("/nf_tables.ko")))
+}
+
+/// Are our tables there, with all of their rules?
 pub(super) fn are_there(rules: &ServiceRules) -> Result<bool, StoreError> {
     let found = RulesSocket::open()?.find(&rules.table)?;
     let tracked = rules.translated.is_empty() || read(CONNTRACK).is_ok_and(|value| value == "1");
-    Ok(found.ours == families(rules) && tracked)
+    Ok(found.rules == count(rules) && tracked)
 }
 
 fn put_back(was: Option<String>) -> Result<(), StoreError> {
@@ -80,7 +107,7 @@ fn no_tracking(error: io::Error) -> StoreError {
         io::ErrorKind::NotFound => "this kernel's IPVS has no connection tracking (CONFIG_IP_VS_NFCT)".into(),
         _ => error.to_string(),
     };
-    StoreError(format!("FULLNAT needs net.ipv4.vs.conntrack, which cannot be set: {why}; answers get lost"))
+    StoreError(format!("FULLNAT needs net.ipv4.vs.conntrack, which cannot be set: {why}"))
 }
 
 /// Answers of real servers are routed on to the client.
@@ -106,4 +133,18 @@ fn write(path: &str, value: &str) -> io::Result<()> {
         return Ok(());
     }
     fs::write(path, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_in_is_asked() {
+        assert!(is_built_in(Some(
+            "kernel/net/netfilter/nf_conntrack.ko\nkernel/net/netfilter/nf_tables.ko\n"
+        )));
+        assert!(!is_built_in(Some("kernel/net/netfilter/nf_conntrack.ko\n")), "a module, and not loaded");
+        assert!(is_built_in(None), "no modules at all");
+    }
 }

@@ -1,10 +1,11 @@
 //! Servers that rustls cannot talk to, by the system's OpenSSL (feature `openssl`): TLS older than 1.2, a key exchange without
 //! (EC)DHE or with DHE alone, old ciphers. Any certificate will do, as for keepalived: `verify` never comes here.
 
-use super::{cannot_connect, how_it_broke, is_our_own, talk, tcp_socket};
+use super::{cannot_connect, how_it_broke, is_our_own, open_stream, talk, trust};
 use crate::check::probe::{Outcome, Probe, words};
 use crate::plan::check::{Target, TlsOptions};
-use openssl::ssl::{Ssl, SslContext, SslFiletype, SslMethod, SslOptions, SslVerifyMode};
+use openssl::pkey::PKey;
+use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslVerifyMode};
 use rustls::pki_types::ServerName;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_openssl::SslStream;
 
@@ -120,7 +121,8 @@ impl Session {
 }
 
 async fn connect(target: &Target, limit: Duration) -> Result<TcpStream, Outcome> {
-    let socket = tcp_socket(target).map_err(Outcome::NotRun)?;
+    let socket = open_stream(target).map_err(Outcome::NotRun)?;
+    let socket = TcpSocket::from_std_stream(socket.into());
     match timeout(limit, socket.connect(target.endpoint)).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) if is_our_own(&error) => Err(Outcome::NotRun(cannot_connect(target, &error))),
@@ -130,10 +132,9 @@ async fn connect(target: &Target, limit: Duration) -> Result<TcpStream, Outcome>
 }
 
 async fn session(name: &ServerName<'_>, options: Option<&TlsOptions>) -> Result<Ssl, String> {
-    let certificate = options.and_then(|options| options.certificate.clone());
-    let key = options.and_then(|options| options.key.clone());
+    let options = options.cloned().unwrap_or_default();
     // Reads the library's settings and our certificate, which may lie on a disk that hangs.
-    let made = tokio::task::spawn_blocking(move || context(certificate.as_deref(), key.as_deref())).await;
+    let made = tokio::task::spawn_blocking(move || context(&options)).await;
     let context = made.map_err(|error| format!("certificates cannot be read: {error}"))??;
     let no_session = |error: openssl::error::ErrorStack| format!("OpenSSL: {error}");
     let mut ssl = Ssl::new(&context).map_err(no_session)?;
@@ -143,16 +144,24 @@ async fn session(name: &ServerName<'_>, options: Option<&TlsOptions>) -> Result<
     Ok(ssl)
 }
 
-fn context(certificate: Option<&str>, key: Option<&str>) -> Result<SslContext, String> {
+/// What a connection to any old server begins with, without name or certificate of ours.
+pub fn any_server() -> Result<Ssl, String> {
+    let context = context(&TlsOptions::default())?;
+    Ssl::new(&context).map_err(|error| format!("OpenSSL: {error}"))
+}
+
+fn context(options: &TlsOptions) -> Result<SslContext, String> {
     let no_context = |error: openssl::error::ErrorStack| format!("OpenSSL: {error}");
     let mut builder = SslContext::builder(SslMethod::tls_client()).map_err(no_context)?;
     builder.set_min_proto_version(None).map_err(no_context)?;
     builder.set_cipher_list(CIPHERS).map_err(no_context)?;
     builder.set_verify(SslVerifyMode::NONE);
     builder.set_options(LEGACY_SERVER_CONNECT | SslOptions::IGNORE_UNEXPECTED_EOF);
-    if let Some(path) = certificate {
+    if let Some(path) = &options.certificate {
+        // Read by us: the library would ask whoever sits at the terminal for a password.
+        let key = trust::private_key(options)?;
         let shown = builder.set_certificate_chain_file(path).and_then(|()| {
-            builder.set_private_key_file(key.unwrap_or(path), SslFiletype::PEM)?;
+            builder.set_private_key(&*PKey::private_key_from_der(key.secret_der())?)?;
             builder.check_private_key()
         });
         shown.map_err(|error| format!("certificate {path} of the SSL block cannot be used: {error}"))?;

@@ -95,8 +95,8 @@ fn ping_socket(target: &Target) -> Result<PingSocket, String> {
     socket.set_nonblocking(true).map_err(|error| format!("no ICMP socket: {error}"))?;
     prepare(SockRef::from(&socket), target)?;
     if let Some(local) = target.bind_address {
-        let bound = socket.bind(&SocketAddr::new(local, 0).into());
-        bound.map_err(|error| cannot_bind(local, &error))?;
+        let local = SocketAddr::new(local, 0);
+        socket.bind(&local.into()).map_err(|error| cannot_bind(local, &error))?;
     }
     // To send, receive and poll, any datagram socket is alike.
     let socket = UdpSocket::from_std(socket.into()).map_err(|error| format!("no ICMP socket: {error}"))?;

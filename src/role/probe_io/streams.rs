@@ -4,11 +4,12 @@
 //! refused already (a server on this machine or next to it); only the others are handed to the kernel to be watched, once.
 //! The deadlines of all conversations, and that of whoever drives this, share one timer.
 
-use super::{HEARD, MAX_STEPS, Trace, end, how_it_broke, no_connection, open_stream, opening};
+use super::{HEARD, MAX_STEPS, Trace, end, how_it_broke, not_answered, not_begun, open_stream, opening};
 use crate::check::CheckId;
 use crate::check::probe::{Mark, Outcome, Probe, ProbeInput, ProbeStep, conversation, words};
 use crate::plan::check::{CheckKind, HttpVersion, Question};
 use crate::sys::clock::Stopwatch;
+use crate::sys::closing::close_all;
 use crate::sys::edges::{Edge, Edges, ready_now};
 use crate::sys::readable::Readable;
 use crate::sys::timer::Timer;
@@ -16,7 +17,7 @@ use crate::time::Instant;
 use socket2::Socket;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub struct Streams {
     /// There may be more to read at once; each gets its turn.
     again: Vec<CheckId>,
     ended: VecDeque<Ended>,
+    /// Of conversations that are over, to be closed together.
+    done: Vec<OwnedFd>,
     watched: Edges,
     seen: Vec<Edge>,
     readable: Readable,
@@ -83,6 +86,7 @@ impl Streams {
             fresh_since: Instant::ZERO,
             again: Vec::new(),
             ended: VecDeque::new(),
+            done: Vec::new(),
             readable: Readable::new(&watched)?,
             watched,
             seen: Vec::new(),
@@ -122,7 +126,7 @@ impl Streams {
         match socket.connect(&target.endpoint.into()) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => {
                 let took = self.clock.now().saturating_duration_since(started);
-                let outcome = no_connection(target, &error, took, &mut *probe);
+                let outcome = not_begun(target, &error, took, &mut *probe);
                 return self.ended.push_back(ended(question, outcome));
             }
             _ => {}
@@ -147,12 +151,17 @@ impl Streams {
         self.talks.insert(check, Box::new(talk));
         self.fresh.push(check);
         if self.fresh.len() >= TOGETHER {
-            self.settle();
+            self.look();
         }
     }
 
     /// Looks once at the connections begun last: those that stand go on, the others are watched from now on.
     pub fn settle(&mut self) {
+        self.look();
+        self.close();
+    }
+
+    fn look(&mut self) {
         let mut fresh = std::mem::take(&mut self.fresh);
         fresh.retain(|check| self.talks.contains_key(check));
         if fresh.is_empty() {
@@ -232,7 +241,14 @@ impl Streams {
             self.happened(check, Edge::default(), now);
         }
         self.expire(now);
+        self.close();
         Ok(())
+    }
+
+    fn close(&mut self) {
+        if !self.done.is_empty() {
+            close_all(std::mem::take(&mut self.done));
+        }
     }
 
     fn happened(&mut self, check: CheckId, edge: Edge, now: Instant) {
@@ -260,8 +276,14 @@ impl Streams {
     fn end(&mut self, check: CheckId, outcome: Outcome, now: Instant) {
         let Some(talk) = self.talks.remove(&check) else { return };
         self.deadlines.remove(&(talk.alarm, check));
-        let latency = now.saturating_duration_since(talk.started);
-        self.ended.push_back(Ended { check, question: talk.question, outcome, latency });
+        let Talk { socket, question, started, .. } = *talk;
+        let latency = now.saturating_duration_since(started);
+        // Another conversation may want the same local port at once.
+        match question.target.bind_port {
+            0 => self.done.push(socket.into()),
+            _ => drop(socket),
+        }
+        self.ended.push_back(Ended { check, question, outcome, latency });
     }
 
     fn expire(&mut self, now: Instant) {
@@ -476,7 +498,7 @@ impl Talk {
 
     fn not_connected(&mut self, error: &io::Error, now: Instant) -> Outcome {
         let took = now.saturating_duration_since(self.started);
-        no_connection(&self.question.target, error, took, &mut *self.probe)
+        not_answered(&self.question.target, error, took, &mut *self.probe)
     }
 
     /// The kernel is to say when it can go on.

@@ -5,6 +5,7 @@ use super::*;
 use crate::check::CheckId;
 use crate::plan::check::{
     HttpCheck, HttpRequest, HttpUrl, HttpVersion, Schedule, SmtpCheck, TalkCheck, TlsCheck, TlsOptions,
+    UdpCheck,
 };
 use crate::sys::clock::Stopwatch;
 use rustls::pki_types::pem::PemObject;
@@ -137,9 +138,14 @@ fn certificates_are_verified_where_that_is_wanted() {
     let unnamed = TlsOptions { server_name: None, ..verify("ca.pem", "") };
     let words = "certificate is not of 127.0.0.1, it is of DnsName(\"www.example.org\")";
     assert_eq!(ask_with(good, unnamed), failure(words), "the address counts where no name is written");
-    match ask_with(old, verify("expired.pem", "expired.example")) {
-        Outcome::Failure(words) => assert!(words.starts_with("certificate "), "{words}"),
-        other => panic!("{other}"),
+    for ca in ["ca.pem", "expired.pem"] {
+        assert_eq!(ask_with(old, verify(ca, "expired.test")), failure("certificate expired"));
+    }
+    // As `openssl req -x509` makes them: signed by itself, and one of a CA.
+    let own = server("rsa", false);
+    for ca in ["ca.pem", "rsa.pem"] {
+        let Outcome::Failure(words) = ask_with(own, verify(ca, "old.example")) else { panic!("no server's") };
+        assert!(words.starts_with("certificate is that of a CA (CA:TRUE"), "{words}");
     }
     let missing = TlsOptions { ca_file: Some("/does/not/exist".into()), ..verify("ca.pem", "x") };
     let Outcome::NotRun(why) = ask_with(good, missing) else { panic!("our own trouble") };
@@ -327,6 +333,67 @@ fn servers_that_lie_or_break_off_are_told_apart() {
     let words = "the whole answer came but the server did not close within 300 ms";
     assert_eq!(ask_web(open, None, Duration::from_millis(300)), failure(words));
     drop(stay);
+}
+
+#[test]
+fn tls_servers_that_misbehave_are_told_apart() {
+    // By `verify`, so that no other library is asked for a second opinion.
+    let limit = Duration::from_millis(300);
+    let asking = |endpoint, connect_timeout| {
+        let tls =
+            TlsCheck { options: Some(Box::new(verify("ca.pem", "www.example.org"))), ..TlsCheck::default() };
+        ask_web(endpoint, Some(tls), connect_timeout)
+    };
+    let failure = |words: &str| Outcome::Failure(words.into());
+    let closes = misbehaving(|_socket| {});
+    assert_eq!(asking(closes, PATIENT), failure("closed during the TLS handshake"));
+    let resets = misbehaving(|socket| {
+        let linger = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+        linger.expect("a socket");
+    });
+    assert_eq!(asking(resets, PATIENT), failure("connection reset by the server during the TLS handshake"));
+    let plain =
+        misbehaving(|socket| endless(socket, b"HTTP/1.0 200 OK\r\n", &[b'x'; 1 << 16], Duration::ZERO));
+    assert_eq!(asking(plain, PATIENT), failure("what the server says is no TLS"));
+    let (stay, end) = std::sync::mpsc::channel::<()>();
+    let mute = misbehaving(move |_socket| {
+        // Until the test is over.
+        let _over = end.recv();
+    });
+    assert_eq!(asking(mute, limit), failure("no TLS handshake within 300 ms"));
+    drop(stay);
+    // A ServerHello of 16 KiB in records of one octet; then one whose length has no end.
+    let slow = misbehaving(|socket| {
+        endless(socket, &[22, 3, 3, 0, 4, 2, 0, 64, 0], &[22, 3, 3, 0, 1, 0], Duration::from_millis(10))
+    });
+    assert_eq!(asking(slow, limit), failure("no TLS handshake within 300 ms"));
+    let long = misbehaving(|socket| {
+        let record = [&[22, 3, 3, 64, 0][..], &[0; 1 << 14]].concat();
+        endless(socket, &[22, 3, 3, 0, 4, 2, 255, 255, 255], &record, Duration::ZERO)
+    });
+    assert_eq!(asking(long, PATIENT), failure("what the server says is no TLS"));
+}
+
+/// Answers the first datagram with `answer`.
+fn answering(answer: Vec<u8>) -> SocketAddr {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let endpoint = socket.local_addr().expect("a bound socket");
+    std::thread::spawn(move || {
+        let (_, peer) = socket.recv_from(&mut [0; 1024]).expect("the check comes");
+        socket.send_to(&answer, peer).expect("the check listens");
+    });
+    endpoint
+}
+
+#[test]
+fn long_answers_to_datagrams_have_their_whole_length() {
+    let asked = |length: usize| {
+        let check = UdpCheck { payload: None, reply: Some(vec![(b'x', 0xff)]), reply_length: 5000..=5000 };
+        ask_any(question(CheckKind::Udp(check), answering(vec![b'x'; length]), PATIENT))
+    };
+    assert_eq!(asked(5000), Outcome::Success("the wanted answer, 5000 octets".into()));
+    let words = "an answer of 5001 octets, wanted 5000 to 5000";
+    assert_eq!(asked(5001), Outcome::Failure(words.into()));
 }
 
 #[test]

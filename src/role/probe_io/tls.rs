@@ -305,6 +305,10 @@ fn certificate_words(error: &CertificateError) -> String {
         }
         UnknownIssuer => "certificate is signed by nobody that is trusted (ca_file)".into(),
         Revoked => "certificate is revoked".into(),
+        // The library has this one in an error of its own.
+        Other(inner) if format!("{inner:?}").contains("CaUsedAsEndEntity") => {
+            "certificate is that of a CA (CA:TRUE, as `openssl req -x509` makes them), not of a server".into()
+        }
         other => format!("certificate is not trusted: {other}"),
     }
 }

@@ -3,9 +3,11 @@
 
 use super::tls::{self, AnyCertificate};
 use crate::plan::check::TlsOptions;
+use pkcs8::EncryptedPrivateKeyInfoRef;
+use pkcs8::der::SecretDocument;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use std::collections::HashMap;
 use std::fs::File;
@@ -67,7 +69,7 @@ fn load(options: &TlsOptions) -> Result<ClientConfig, String> {
         None => builder.with_no_client_auth(),
         Some(path) => {
             let chain = certificates(path)?;
-            let key = private_key(options.key.as_deref().unwrap_or(path))?;
+            let key = private_key(options)?;
             let shown = builder.with_client_auth_cert(chain, key);
             shown.map_err(|error| format!("certificate {path} of the SSL block cannot be used: {error}"))?
         }
@@ -97,12 +99,49 @@ fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-fn private_key(path: &str) -> Result<PrivateKeyDer<'static>, String> {
+/// The key that belongs to the certificate, opened with `password` if it is locked; one that is not needs none.
+pub(super) fn private_key(options: &TlsOptions) -> Result<PrivateKeyDer<'static>, String> {
+    let path = options.key.as_ref().or(options.certificate.as_ref()).ok_or("no key is configured")?;
     let octets = read(path)?;
-    if octets.windows(9).any(|part| part == b"ENCRYPTED") {
-        return Err(format!("the key in {path} is protected by a password: write it without one"));
+    if let Some(locked) = locked_key(&octets) {
+        let password = options.password.as_ref().map(|password| password.0.as_str());
+        let password = password.ok_or_else(|| {
+            format!("the key in {path} is protected by a password: write `password` in the SSL block")
+        })?;
+        return open_key(locked, password).map_err(|why| format!("the key in {path} {why}"));
+    }
+    // The form of OpenSSL 0.9: its cipher hangs on one round of MD5.
+    if octets.windows(OLD_LOCK.len()).any(|part| part == OLD_LOCK) {
+        return Err(format!(
+            "the key in {path} is locked in a form that is not read: openssl pkcs8 -topk8 -in {path} writes one that is"
+        ));
     }
     PrivateKeyDer::from_pem_slice(&octets).map_err(|error| format!("{path} holds no private key: {error}"))
+}
+
+/// How a locked key begins and ends (RFC 7468 11).
+const LOCKED: [&str; 2] = ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "-----END ENCRYPTED PRIVATE KEY-----"];
+
+/// In a key that is locked in the older form (RFC 1421 4.6.1.1).
+const OLD_LOCK: &[u8] = b"Proc-Type: 4,ENCRYPTED";
+
+/// The locked key of a file, which may hold certificates as well.
+fn locked_key(octets: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(octets).ok()?;
+    let from = text.find(LOCKED[0])?;
+    let length = text.get(from..)?.find(LOCKED[1])? + LOCKED[1].len();
+    text.get(from..from + length)
+}
+
+/// Why not, as what is said of the key.
+fn open_key(locked: &str, password: &str) -> Result<PrivateKeyDer<'static>, String> {
+    let document = SecretDocument::from_pem(locked);
+    let (_, document) = document.map_err(|error| format!("is not in PEM form: {error}"))?;
+    let info = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes());
+    let info = info.map_err(|error| format!("is not in PKCS #8 form: {error}"))?;
+    let opened = info.decrypt(password);
+    let opened = opened.map_err(|error| format!("is not opened by `password` of the SSL block: {error}"))?;
+    Ok(PrivatePkcs8KeyDer::from(opened.as_bytes().to_vec()).into())
 }
 
 fn read(path: &str) -> Result<Vec<u8>, String> {
@@ -114,6 +153,7 @@ fn read(path: &str) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::check::Password;
 
     fn why(options: TlsOptions) -> String {
         load(&options).map(|_| ()).expect_err("it cannot be loaded")
@@ -132,10 +172,39 @@ mod tests {
         assert!(load(&verify(&certificate)).is_ok());
         let whole = TlsOptions { key: Some(key), ..show(&certificate) };
         assert!(load(&whole).is_ok(), "certificate and key may lie in two files");
+    }
+
+    #[test]
+    fn a_locked_key_is_opened_by_its_password() {
+        let data = |name: &str| format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"));
+        let with = |key: &str, password: Option<&str>| TlsOptions {
+            certificate: Some(data("expired.pem")),
+            key: Some(key.to_owned()),
+            password: password.map(|password| Password(password.to_owned())),
+            ..TlsOptions::default()
+        };
+        let locked = data("locked.key");
+        assert!(load(&with(&locked, Some("wolf"))).is_ok(), "rustls takes a key of the certificate only");
+        assert!(load(&with(&data("expired.key"), Some("wolf"))).is_ok(), "one that needs no password");
+        let protected = "is protected by a password: write `password` in the SSL block";
+        assert!(why(with(&locked, None)).ends_with(protected));
+        assert!(why(with(&locked, Some("lamb"))).contains("is not opened by `password` of the SSL block: "));
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("key").to_str().expect("plain").to_owned();
-        std::fs::write(&path, "-----BEGIN ENCRYPTED PRIVATE KEY-----\n").expect("written");
-        let locked = TlsOptions { key: Some(path), ..show(&certificate) };
-        assert!(why(locked).ends_with("is protected by a password: write it without one"));
+        let write = |text: &str| std::fs::write(&path, text).expect("written");
+        write("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n");
+        assert!(
+            why(with(&path, Some("wolf"))).contains("is locked in a form that is not read: openssl pkcs8")
+        );
+        write(&format!("{}\n%%%%\n{}\n", LOCKED[0], LOCKED[1]));
+        assert!(why(with(&path, Some("wolf"))).contains("is not in PEM form"));
+        let both = format!("{}{}", read_text(&data("expired.pem")), read_text(&locked));
+        write(&both);
+        let whole = TlsOptions { certificate: Some(path.clone()), ..with(&path, Some("wolf")) };
+        assert!(load(&whole).is_ok(), "certificate and key in one file");
+    }
+
+    fn read_text(path: &str) -> String {
+        std::fs::read_to_string(path).expect("test data")
     }
 }

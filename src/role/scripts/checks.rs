@@ -1,6 +1,6 @@
 //! Programs that run for health checks: the checker role never starts a process itself.
 
-use super::runner::{self, Push};
+use super::runner::{self, Printed, Push};
 use crate::check::MAX_PROGRAMS;
 use crate::plan::scripts::{RunEnd, RunOrder, RunReport};
 use crate::track::scripts::{Ending, GRACE};
@@ -110,12 +110,13 @@ async fn run(
         let took = started.elapsed();
         report.try_send(RunReport { number, end, output, took }).ok();
     };
-    let running = runner::run(&order.command, pushed);
+    let printed = Printed::default();
+    let running = runner::run_showing(&order.command, pushed, printed.clone());
     tokio::pin!(running);
     if let Ok((ending, output)) = timeout(order.timeout, &mut running).await {
         return say(end(ending), output);
     }
-    say(RunEnd::TimedOut, String::new());
+    say(RunEnd::TimedOut, printed.text());
     push.try_send(Push::Terminate).ok();
     if timeout(GRACE, &mut running).await.is_err() {
         push.try_send(Push::Kill).ok();
@@ -150,7 +151,8 @@ mod tests {
             let long = Duration::from_secs(60);
             runs.order(order(1, "exit 0", long));
             runs.order(order(2, "echo no disk; exit 7", long));
-            runs.order(order(3, "exec sleep 600", Duration::from_millis(200)));
+            // It has printed before the time is over, however slow this machine is.
+            runs.order(order(3, "echo no answer; exec sleep 600", Duration::from_secs(2)));
             runs.order(order(4, "kill -9 $$", long));
             let missing = CommandPlan { words: vec!["/does/not/exist".into()], ..CommandPlan::default() };
             runs.order(RunOrder { number: 5, command: missing, timeout: long });
@@ -161,7 +163,7 @@ mod tests {
             }
             assert_eq!(seen[&1], (RunEnd::Exited(0), String::new()));
             assert_eq!(seen[&2], (RunEnd::Exited(7), "no disk".into()));
-            assert_eq!(seen[&3].0, RunEnd::TimedOut);
+            assert_eq!(seen[&3], (RunEnd::TimedOut, "no answer".into()));
             assert_eq!(seen[&4].0, RunEnd::Signalled("SIGKILL".into()));
             assert!(matches!(seen[&5].0, RunEnd::NotExecuted(_)), "{:?}", seen[&5]);
             // The one that was too slow goes, and so does what still runs at the end.

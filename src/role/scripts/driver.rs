@@ -123,8 +123,9 @@ impl Driver {
             }
             self.watch_processes();
             self.state.timeouts();
-            for (key, sample) in self.state.samples.drain(..) {
-                self.link.sample(key, sample);
+            for (key, sample) in std::mem::take(&mut self.state.samples) {
+                let words = self.words(&key, sample);
+                self.link.sample(key, sample, words);
             }
             let Driver { link, files, processes, claims, state, .. } = &mut self;
             claims.answers().for_each(|claimed| link.claimed(claimed));
@@ -138,6 +139,24 @@ impl Driver {
         let claims = std::mem::take(&mut self.claims);
         let mut checks = std::mem::take(&mut self.checks);
         tokio::join!(self.end_runs(), checks.end(LAST_MOMENT), notify.stop(), claims.stop());
+    }
+
+    /// Why a script or process fails; empty when it does not.
+    fn words(&self, key: &TrackerKey, sample: Option<Sample>) -> Option<String> {
+        let fails = sample? == Sample::Down;
+        let words = match key.kind {
+            TrackerKind::Script => {
+                let script =
+                    self.state.scripts.scripts().iter().find(|script| script.plan.name == key.name)?;
+                script.last_result.clone()
+            }
+            TrackerKind::Process => {
+                let watched = self.processes.core().processes();
+                Some(watched.iter().find(|process| process.plan.name == key.name)?.words())
+            }
+            TrackerKind::File | TrackerKind::Bfd => return None,
+        };
+        Some(words.filter(|_| fails).unwrap_or_default())
     }
 
     /// Time until something is due.

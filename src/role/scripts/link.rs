@@ -36,7 +36,8 @@ pub struct ScriptsLink {
     alive: Option<u64>,
     applied: Option<Generation>,
     snapshot: Option<u64>,
-    samples: BTreeMap<TrackerKey, Option<Sample>>,
+    /// With the words that go before it.
+    samples: BTreeMap<TrackerKey, (Option<Sample>, Option<String>)>,
     /// One for each attempt that the vrrp role waits for, at most.
     claimed: VecDeque<Claimed>,
     ran: VecDeque<RunReport>,
@@ -114,9 +115,9 @@ impl ScriptsLink {
         self.snapshot = Some(number);
     }
 
-    /// A tracker's sample changed.
-    pub fn sample(&mut self, key: TrackerKey, sample: Option<Sample>) {
-        self.samples.insert(key, sample);
+    /// A tracker's sample changed; and why, if that is known.
+    pub fn sample(&mut self, key: TrackerKey, sample: Option<Sample>, words: Option<String>) {
+        self.samples.insert(key, (sample, words));
     }
 
     /// A claim script has ended.
@@ -140,7 +141,10 @@ impl ScriptsLink {
                 FromScripts::Alive(number)
             } else if let Some(claimed) = self.claimed.pop_front() {
                 FromScripts::Claimed(claimed)
-            } else if let Some((key, sample)) = self.samples.pop_first() {
+            } else if let Some((key, (sample, words))) = self.samples.pop_first() {
+                if let Some(words) = words {
+                    self.send(&FromScripts::TrackerWords(key.clone(), words));
+                }
                 FromScripts::Tracker(key, sample)
             } else if let Some(report) = self.ran.pop_front() {
                 FromScripts::Ran(report)

@@ -1,6 +1,7 @@
 //! One run of a program: its process, its end, the beginning of what it prints.
 
 use crate::plan::scripts::CommandPlan;
+use crate::role::options::upgrade_variables;
 use crate::sys::child::{self, Credentials};
 use crate::track::scripts::Ending;
 use nix::fcntl::OFlag;
@@ -9,6 +10,7 @@ use nix::unistd::{Pid, pipe2};
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
@@ -38,9 +40,39 @@ pub enum Push {
     Kill,
 }
 
+/// What a program has printed so far, at most [`KEPT_OUTPUT`] octets, for who does not wait for its end.
+#[derive(Clone, Debug, Default)]
+pub struct Printed(Arc<Mutex<Vec<u8>>>);
+
+impl Printed {
+    /// As text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.octets()).trim_end().to_owned()
+    }
+
+    fn octets(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, octets: &[u8]) {
+        let mut kept = self.octets();
+        let room = KEPT_OUTPUT.saturating_sub(kept.len()).min(octets.len());
+        kept.extend_from_slice(&octets[..room]); // room is at most its length
+    }
+}
+
 /// Runs the program until its process is gone. Signals that come over `pushes` go to its process group.
-pub async fn run(command: &CommandPlan, mut pushes: mpsc::Receiver<Push>) -> (Ending, String) {
-    let (mut process, mut output) = match start(command) {
+pub async fn run(command: &CommandPlan, pushes: mpsc::Receiver<Push>) -> (Ending, String) {
+    run_showing(command, pushes, Printed::default()).await
+}
+
+/// The same; what it prints is in `printed` as it comes.
+pub async fn run_showing(
+    command: &CommandPlan,
+    mut pushes: mpsc::Receiver<Push>,
+    printed: Printed,
+) -> (Ending, String) {
+    let (mut process, mut output) = match start(command, printed.clone()) {
         Ok(started) => started,
         Err(ending) => return (ending, String::new()),
     };
@@ -69,9 +101,8 @@ pub async fn run(command: &CommandPlan, mut pushes: mpsc::Receiver<Push>) -> (En
     if ending != Ending::Exited(0) {
         output.read_rest().await;
     }
-    let text = String::from_utf8_lossy(&output.kept).trim_end().to_owned();
     output.linger();
-    (ending, text)
+    (ending, printed.text())
 }
 
 fn send(group: Pid, push: Push) {
@@ -85,7 +116,7 @@ fn send(group: Pid, push: Push) {
     }
 }
 
-fn start(plan: &CommandPlan) -> Result<(tokio::process::Child, Output), Ending> {
+fn start(plan: &CommandPlan, printed: Printed) -> Result<(tokio::process::Child, Output), Ending> {
     let Some((program, arguments)) = plan.words.split_first() else {
         return Err(Ending::NotExecuted("there is no program".to_owned()));
     };
@@ -94,7 +125,7 @@ fn start(plan: &CommandPlan) -> Result<(tokio::process::Child, Output), Ending> 
     let second = theirs.try_clone().map_err(no_process)?;
     let mut command = std::process::Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(theirs).stderr(second).process_group(0);
-    for name in REMOVED {
+    for name in REMOVED.into_iter().chain(upgrade_variables::ALL) {
         command.env_remove(name);
     }
     child::prepare(
@@ -108,7 +139,7 @@ fn start(plan: &CommandPlan) -> Result<(tokio::process::Child, Output), Ending> 
     let pipe = pipe::Receiver::from_owned_fd(ours).map_err(no_process)?;
     let spawned = tokio::process::Command::from(command).spawn();
     let process = spawned.map_err(|error| refusal(&error))?;
-    Ok((process, Output { pipe, kept: Vec::new(), open: true }))
+    Ok((process, Output { pipe, printed, open: true }))
 }
 
 /// Does it lie with the program, or with this machine?
@@ -134,7 +165,7 @@ fn ending(status: ExitStatus) -> Ending {
 /// What a program prints.
 struct Output {
     pipe: pipe::Receiver,
-    kept: Vec<u8>,
+    printed: Printed,
     open: bool,
 }
 
@@ -145,10 +176,7 @@ impl Output {
         let readable = self.pipe.readable().await;
         match readable.and_then(|()| self.pipe.try_read(&mut octets)) {
             Ok(0) => self.open = false,
-            Ok(count) => {
-                let room = KEPT_OUTPUT.saturating_sub(self.kept.len()).min(count);
-                self.kept.extend_from_slice(&octets[..room]); // room is at most count, count at most the buffer
-            }
+            Ok(count) => self.printed.take(&octets[..count]), // try_read() counts within the buffer
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => self.open = false,
         }
@@ -156,7 +184,7 @@ impl Output {
 
     /// Takes what is still in the pipe of a process that is gone, as far as it is kept.
     async fn read_rest(&mut self) {
-        while self.open && self.kept.len() < KEPT_OUTPUT {
+        while self.open && self.printed.octets().len() < KEPT_OUTPUT {
             if tokio::time::timeout(LAST_OCTETS, self.read()).await.is_err() {
                 return;
             }

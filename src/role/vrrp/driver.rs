@@ -3,6 +3,7 @@
 mod leasing;
 mod links;
 mod survival;
+mod tidying;
 
 use super::breath::Breath;
 use super::kernel::{self, Done, KernelWorker};
@@ -65,10 +66,6 @@ const DAY_DRIFT: Duration = Duration::from_millis(50);
 /// Rounds of hearing before time is looked at: a flood must not stop the clock.
 const MAX_HEARINGS: usize = 8;
 
-/// After the last change of the kernel's addresses, routes and rules: their announcements are out by then (the second
-/// burst five seconds later by default), and what a thousand takeovers needed is free.
-const TRIM_AFTER: Duration = Duration::from_secs(8);
-
 /// The same complaint about sending is repeated no sooner than this.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -90,6 +87,8 @@ pub struct Driver {
     placing: Placing,
     /// A plan whose virtual interfaces are being made.
     waiting_plan: Option<VrrpPlan>,
+    /// Told to stop before any plan was in force: what the first one names may be there, left by an earlier process.
+    stops_with_plan: bool,
     /// A plan has come into force: what it does not need can go once the last words are sent.
     settle: bool,
     /// Leave everything as it is at the end.
@@ -106,7 +105,7 @@ pub struct Driver {
     ready: Vec<Readiness>,
     breath: Breath,
     /// Freed memory goes back to the kernel then.
-    trim_at: Option<Instant>,
+    tidy_at: Option<Instant>,
     /// What routers of the plan listen to: interface name, kind of packet, groups.
     listeners: BTreeSet<(String, Speaks, Option<IpAddr>)>,
     /// Groups that a base interface must be a member of, because its virtual interface says nothing to switches.
@@ -151,6 +150,7 @@ impl Driver {
             linkbeat: None,
             placing: Placing::default(),
             waiting_plan: None,
+            stops_with_plan: false,
             settle: false,
             keep: false,
             memberships: BTreeMap::new(),
@@ -162,7 +162,7 @@ impl Driver {
             link_interest: Interest::Read,
             ready: Vec::new(),
             breath: Breath::default(),
-            trim_at: None,
+            tidy_at: None,
             listeners: BTreeSet::new(),
             spoken_for: Vec::new(),
             day_offset: None,
@@ -195,6 +195,7 @@ impl Driver {
         loop {
             self.feed();
             self.let_time_pass();
+            let decided = !self.actions.is_empty();
             self.perform();
             self.close_surplus_sockets();
             if std::mem::take(&mut self.settle) {
@@ -211,6 +212,7 @@ impl Driver {
                 self.link.farewell(&FromVrrp::Stopped);
                 return Ok(());
             }
+            self.tidy(decided);
             self.arm()?;
             if let Some(pause) = self.breath.take(monotonic_now(), self.armed) {
                 thread::sleep(pause);
@@ -311,7 +313,10 @@ impl Driver {
             self.hear_monitor()?;
         }
         self.routing.read(&mut self.events)?;
-        self.trim_at = Some(monotonic_now() + TRIM_AFTER);
+        // With leases something is renewed each second: that leaves nothing behind.
+        if finished.iter().any(|done| !matches!(done, Done::Renewed(..))) {
+            self.tidy_after_changes();
+        }
         for done in finished {
             match done {
                 Done::Change(op, result) => {
@@ -341,7 +346,10 @@ impl Driver {
 
     /// What was made is news of the kernel: the core hears that first, then the plan that waited for it.
     fn hear_surroundings(&mut self) -> io::Result<()> {
-        if !self.surroundings.collect()? {
+        let made = self.surroundings.collect()?;
+        let silenced = self.surroundings.take_silenced().into_iter();
+        self.events.extend(silenced.map(|(router, done)| Event::Silenced { router, done }));
+        if !made {
             return Ok(());
         }
         if !self.dumping {
@@ -359,6 +367,19 @@ impl Driver {
             && let Some(plan) = self.waiting_plan.take()
         {
             self.start_plan(plan);
+            if std::mem::take(&mut self.stops_with_plan) {
+                self.take_stop(true);
+            }
+        }
+    }
+
+    fn take_stop(&mut self, release: bool) {
+        self.keep = !release;
+        let begins = self.waiting_plan.is_some() && self.core.generation() == Generation::default();
+        if release && begins {
+            self.stops_with_plan = true;
+        } else {
+            self.events.push(Event::Command(Command::Stop { release }));
         }
     }
 
@@ -392,10 +413,7 @@ impl Driver {
         match message {
             ToVrrp::Process(plan) => self.scheduling.adopt(plan),
             ToVrrp::Plan(plan) => self.take_plan(plan),
-            ToVrrp::Stop { release } => {
-                self.keep = !release;
-                self.events.push(Event::Command(Command::Stop { release }));
-            }
+            ToVrrp::Stop { release } => self.take_stop(release),
             ToVrrp::Tracker(key, sample) => self.events.push(Event::Tracker(key, sample)),
             ToVrrp::TrackerWords(key, words) => self.events.push(Event::TrackerWords(key, words)),
             ToVrrp::Claimed(Claimed { router, claim, result }) => {
@@ -480,7 +498,7 @@ impl Driver {
         for renewal in self.leases.follow(vip_lease, &self.core, monotonic_now()) {
             self.kernel.renew(renewal);
         }
-        process::release_free_memory();
+        self.tidy_after_plan();
         self.link.send(&FromVrrp::Applied(generation));
     }
 
@@ -520,11 +538,6 @@ impl Driver {
         if let Some(due) = self.core.next_timeout().filter(|due| *due <= self.believed) {
             let late = now.saturating_duration_since(due);
             self.scheduling.woke(late);
-            if late >= LATE {
-                let (ms, cause) = (late.as_millis(), self.lateness.explain(late));
-                let sentence = format!("woke {ms} ms late, and advertisements with it: {cause}");
-                self.complain("late".to_owned(), &sentence);
-            }
             self.core.handle_timeout(now, &mut self.actions);
         }
         if self.retry_at.is_some_and(|at| at <= now) {
@@ -534,11 +547,6 @@ impl Driver {
             }
             self.open_sockets();
             self.mend_surroundings();
-        }
-        if self.trim_at.is_some_and(|at| now >= at) {
-            self.trim_at = None;
-            self.core.tidy();
-            process::release_free_memory();
         }
         self.look_for_supervisor(now);
     }
@@ -587,6 +595,7 @@ impl Driver {
                 Action::Stopped => self.stopped = true,
             }
         }
+        self.surroundings.hush();
     }
 
     fn tell(&mut self, transition: Transition) {
@@ -650,6 +659,10 @@ impl Driver {
             self.link_interest = interest;
         }
         Ok(())
+    }
+
+    fn has_complained(&self, about: &str, now: Instant) -> bool {
+        self.complained.get(about).is_some_and(|at| now < *at + COMPLAINT_INTERVAL)
     }
 
     /// Logs a warning, but the same one not again within a minute.

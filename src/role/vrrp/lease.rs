@@ -166,8 +166,9 @@ impl Leases {
 
     /// A router's advertisement was sent: its leases, if it is time. Who hands over speaks no more, and holds what it has
     /// until its successor has it: its leases last for so long, from priority 0 on, and from its successor's first word.
+    /// Who has yielded renews nothing, and may be Master again with the leases that it has.
     pub fn spoke(&mut self, id: RouterId, core: &Core, now: Instant) -> Option<Renewal> {
-        let router = core.router(id)?;
+        let router = core.router(id).filter(|router| router.state() == State::Master)?;
         let leaves = router.handover().map(|view| view.let_go_at.saturating_duration_since(now));
         let term = self.terms.get_mut(&id).filter(|term| leaves.is_some() || term.is_due(now))?;
         term.asked_at = Some(now);
@@ -444,6 +445,18 @@ mod tests {
         node.now += SECOND * 5;
         let mut events = vec![Event::AddressRemoved { index: 2, cidr: cidr(101) }];
         assert_eq!(node.leases.take_expired(&mut events, &node.core, node.now).0, [], "by hand");
+    }
+
+    #[test]
+    fn what_a_backup_wishes_renews_nothing() {
+        let mut node = Node::new(&[], Outcome::Done);
+        node.speak();
+        let before = node.leases.terms.clone();
+        node.now += SECOND;
+        let order = Event::Failover { routers: Vec::new(), hold: SECOND };
+        node.core.handle(order, node.now, &mut Vec::new());
+        assert!(node.speak().is_none());
+        assert_eq!(node.leases.terms, before, "it is due when it is Master again");
     }
 
     /// Each operation takes longer than a lease: no renewal has been answered yet.

@@ -13,21 +13,23 @@ pub struct Silencer {
 }
 
 impl Silencer {
-    /// Answer no questions for these addresses, and again for all others. What cannot be done is said once: the
-    /// successor's own announcements decide then.
-    pub fn silence(&mut self, addresses: &BTreeSet<IpAddr>) {
+    /// Answer no questions for these addresses, and again for all others. False if that cannot be, which is said once:
+    /// the successor's own announcements decide then.
+    pub fn silence(&mut self, addresses: &BTreeSet<IpAddr>) -> bool {
         if addresses.is_empty() {
             self.held = None; // the tables go with their socket
-            return;
+            return true;
         }
-        if let Err(error) = self.keep(addresses) {
-            if !self.complained {
-                self.complained = true;
-                tracing::warn!(
-                    "{error}: until the addresses are gone here too, this node may answer for them beside its successor"
-                );
-            }
+        let kept = self.keep(addresses);
+        if let Err(error) = &kept
+            && !self.complained
+        {
+            self.complained = true;
+            tracing::warn!(
+                "{error}: until the addresses are gone here too, this node may answer for them beside its successor"
+            );
         }
+        kept.is_ok()
     }
 
     fn keep(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), NetlinkError> {

@@ -72,16 +72,24 @@ enum Job {
     Prepare(Box<Needs>, BTreeSet<String>),
     /// Remove what the last needs do not name.
     Settle,
-    /// Answer no questions for these addresses, and again for all others.
-    Silence(BTreeSet<IpAddr>),
+    /// Answer no questions for these addresses, and again for all others. With the number of the request.
+    Silence(u64, BTreeSet<IpAddr>),
     /// Remove everything.
     TearDown,
+}
+
+/// What the thread has done.
+enum Done {
+    /// Made what is needed, or removed everything.
+    Made,
+    /// The kernel does what the request with this number, and all before it, ask; or cannot.
+    Silent(u64, bool),
 }
 
 /// The driver's end.
 pub struct Surroundings {
     jobs: Sender<Job>,
-    done: Receiver<()>,
+    done: Receiver<Done>,
     waker: Arc<Waker>,
     needs: Needs,
     /// Nothing was prepared yet: an earlier run may have left things.
@@ -89,6 +97,13 @@ pub struct Surroundings {
     outstanding: usize,
     /// Addresses that somebody else answers for, by router.
     silent: BTreeMap<RouterId, Vec<IpAddr>>,
+    /// They, or the list of them, changed since the last request.
+    silence_changed: bool,
+    /// Number of that request.
+    silence_requests: u64,
+    /// Routers that wait for one.
+    unconfirmed: Vec<(u64, RouterId)>,
+    confirmed: Vec<(RouterId, bool)>,
 }
 
 impl Surroundings {
@@ -107,6 +122,10 @@ impl Surroundings {
             fresh: true,
             outstanding: 0,
             silent: BTreeMap::new(),
+            silence_changed: false,
+            silence_requests: 0,
+            unconfirmed: Vec::new(),
+            confirmed: Vec::new(),
         })
     }
 
@@ -140,14 +159,30 @@ impl Surroundings {
         self.submit(Job::Settle);
     }
 
-    /// Answer no questions for these addresses of a router; an empty list ends that.
+    /// Answer no questions for these addresses of a router; an empty list ends that. It begins with the next
+    /// [`Surroundings::hush`], for all at once: a thousand routers may yield in one moment.
     pub fn silence(&mut self, router: RouterId, addresses: Vec<IpAddr>) {
+        self.silence_changed = true;
         if addresses.is_empty() {
             self.silent.remove(&router);
         } else {
             self.silent.insert(router, addresses);
+            self.unconfirmed.push((self.silence_requests + 1, router));
         }
-        self.submit(Job::Silence(self.silent.values().flatten().copied().collect()));
+    }
+
+    /// Ask for what has changed.
+    pub fn hush(&mut self) {
+        if std::mem::take(&mut self.silence_changed) {
+            self.silence_requests += 1;
+            let all = self.silent.values().flatten().copied().collect();
+            self.submit(Job::Silence(self.silence_requests, all));
+        }
+    }
+
+    /// Routers that are, or cannot be, silent, since the last call.
+    pub fn take_silenced(&mut self) -> Vec<(RouterId, bool)> {
+        std::mem::take(&mut self.confirmed)
     }
 
     /// Is nothing being made?
@@ -166,7 +201,18 @@ impl Surroundings {
     /// Take note of what was made. True if something was.
     pub fn collect(&mut self) -> io::Result<bool> {
         self.waker.consume()?;
-        let finished = self.done.try_iter().count();
+        let mut finished = 0;
+        for done in self.done.try_iter() {
+            match done {
+                Done::Made => finished += 1,
+                Done::Silent(number, well) => {
+                    // They stand in the order of their requests.
+                    let answered = self.unconfirmed.partition_point(|(request, _)| *request <= number);
+                    let answered = self.unconfirmed.drain(..answered);
+                    self.confirmed.extend(answered.map(|(_, router)| (router, well)));
+                }
+            }
+        }
         self.outstanding = self.outstanding.saturating_sub(finished);
         Ok(finished > 0)
     }
@@ -174,15 +220,20 @@ impl Surroundings {
     /// Remove everything and wait for it, but not for ever.
     pub fn tear_down(mut self) {
         self.submit(Job::TearDown);
-        for _ in 0..=self.outstanding {
-            if self.done.recv_timeout(TEAR_DOWN_LIMIT).is_err() {
-                tracing::error!(
-                    "the kernel did not take virtual interfaces and filter back in time: the next start removes them"
-                );
-                return;
+        // The last answer is that to tearing down.
+        self.outstanding += 1;
+        while self.outstanding > 0 {
+            match self.done.recv_timeout(TEAR_DOWN_LIMIT) {
+                Ok(Done::Made) => self.outstanding -= 1,
+                Ok(Done::Silent(..)) => {}
+                Err(_) => {
+                    tracing::error!(
+                        "the kernel did not take virtual interfaces and filter back in time: the next start removes them"
+                    );
+                    return;
+                }
             }
         }
-        self.outstanding = 0;
     }
 
     fn submit(&self, job: Job) {
@@ -197,23 +248,33 @@ impl AsFd for Surroundings {
 }
 
 /// Ends when either end of the channels is dropped. Settling is not reported: nobody waits for it.
-fn work(inbox: &Receiver<Job>, outbox: &Sender<()>, wake: &Waker) {
+fn work(inbox: &Receiver<Job>, outbox: &Sender<Done>, wake: &Waker) {
     let mut workshop = Workshop::default();
     let mut silencer = Silencer::default();
-    while let Ok(job) = inbox.recv() {
-        match job {
-            Job::Prepare(needs, kept) => workshop.prepare(*needs, kept),
+    let mut next = None;
+    while let Some(job) = next.take().or_else(|| inbox.recv().ok()) {
+        let done = match job {
+            Job::Prepare(needs, kept) => {
+                workshop.prepare(*needs, kept);
+                Done::Made
+            }
             Job::Settle => {
                 workshop.settle();
                 continue;
             }
-            Job::Silence(addresses) => {
-                silencer.silence(&addresses);
-                continue;
+            Job::Silence(number, addresses) => {
+                next = inbox.try_recv().ok();
+                if matches!(next, Some(Job::Silence(..))) {
+                    continue; // only the last one counts
+                }
+                Done::Silent(number, silencer.silence(&addresses))
             }
-            Job::TearDown => workshop.tear_down(),
-        }
-        if outbox.send(()).is_err() || wake.wake().is_err() {
+            Job::TearDown => {
+                workshop.tear_down();
+                Done::Made
+            }
+        };
+        if outbox.send(done).is_err() || wake.wake().is_err() {
             return;
         }
     }

@@ -9,6 +9,7 @@ use crate::netlink::route::RouteSocket;
 use crate::netlink::virtual_link::{LinkChange, NewLink};
 use crate::netlink::{Link, NetlinkError};
 use crate::plan::vmac::{Filter, FilterSettings, VirtualLinkKind, VirtualLinkPlan};
+use crate::sys::process::Stat;
 use crate::vrrp::AddressOp;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -411,14 +412,19 @@ fn is_gone(process: u32) -> bool {
     if process == std::process::id() {
         return false;
     }
-    match std::fs::read_to_string(format!("/proc/{process}/comm")) {
-        Ok(name) => !name.starts_with("holdfast"),
+    match Stat::of(process) {
+        Some(stat) => !is_live_role(&stat),
         // It may be there and be hidden from this process (hidepid= of proc(5)).
-        Err(_) => match i32::try_from(process) {
+        None => match i32::try_from(process) {
             Ok(process) if process > 0 => kill(Pid::from_raw(process), None) == Err(Errno::ESRCH),
             _ => true,
         },
     }
+}
+
+/// A role that still works.
+fn is_live_role(stat: &Stat) -> bool {
+    stat.name().starts_with("holdfast") && !stat.has_ended() && !stat.is_ending()
 }
 
 /// Is it what the plan would make?
@@ -479,5 +485,26 @@ mod tests {
     fn this_process_is_not_gone() {
         assert!(!is_gone(std::process::id()));
         assert!(is_gone(u32::MAX));
+    }
+
+    #[test]
+    fn a_zombie_and_a_process_that_ends_are_gone() {
+        let line = |state: &str, flags: u32| {
+            is_live_role(&format!("70 (holdfast_vrrp) {state} 1 70 70 0 -1 {flags} 150 0").into())
+        };
+        assert!(line("S", 0x0040_0140) && line("T", 0x0040_0140));
+        assert!(!line("Z", 0x0040_0140) && !line("X", 0) && !line("R", 0x0040_0144));
+        assert!(!is_live_role(&"70 (nginx) S 1 70 70 0 -1 4194560 150 0".to_owned().into()));
+        // A real process, under a name of ours: alive, then a zombie until it is waited for.
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let stat = format!("/proc/{}/stat", child.id());
+        let lives =
+            || is_live_role(&std::fs::read_to_string(&stat).unwrap().replacen('(', "(holdfast ", 1).into());
+        assert!(lives());
+        child.kill().unwrap();
+        while lives() {
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
     }
 }

@@ -201,7 +201,7 @@ pub(in crate::config) fn complete(cx: &mut Context, setting: &Setting) {
         }
         _ => return,
     };
-    let now = "the instance is not run: its peers would not take its advertisements";
+    let now = "the instance stays in FAULT: its peers would not take its advertisements";
     cx.say(
         Diagnostic::new(Code::BadValue, setting.span, title, now)
             .instead("auth_hmac { key 1 VALUE  active_key 1 }"),

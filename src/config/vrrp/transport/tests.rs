@@ -82,8 +82,18 @@ fn an_old_checksum_is_detected_always_or_never() {
 #[test]
 fn without_a_demanded_peer_it_is_multicast_in_fault() {
     let (wire, codes) = policy("", "unicast_fault_no_peer\nunicast_peer { }");
-    assert_eq!((wire.lacks_peers, codes), (true, vec![Code::Adjusted]));
-    assert!(!policy("", &format!("unicast_fault_no_peer\n{PEER}")).0.lacks_peers);
+    assert_eq!((wire.unfit, codes), (Some(Unfit::NoPeer), vec![Code::Adjusted]));
+    assert_eq!(policy("", &format!("unicast_fault_no_peer\n{PEER}")).0.unfit, None);
+}
+
+/// It stays in the plan: left out, the other members of its sync group would be Master without it.
+#[test]
+fn who_has_only_unusable_peers_or_cannot_sign_is_in_fault() {
+    let (wire, codes) = policy("", "unicast_peer { 2001:db8::9 }");
+    assert_eq!((wire.unfit, codes), (Some(Unfit::NoUsablePeer), vec![Code::BadValue, Code::BadValue]));
+    assert_eq!(policy("", "unicast_peer {\n2001:db8::9\n192.0.2.7\n}").0.unfit, None);
+    let (wire, codes) = policy("", "auth_hmac {\nkey 1 0123456789abcdef0123456789abcdef\nactive_key 2\n}");
+    assert_eq!((wire.unfit, wire.hmac, codes), (Some(Unfit::NoKey), None, vec![Code::BadValue]));
 }
 
 #[test]

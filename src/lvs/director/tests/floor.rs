@@ -23,6 +23,7 @@ fn by_hand(bench: &mut Bench, hands: &[Hand]) {
         hand: hand.clone(),
         given: Wall(0),
         until: None,
+        group: None,
     });
     let traffic = Traffic::new(Overrides(said.collect()), Wall(0));
     bench.director.set_traffic(traffic, &mut bench.events);

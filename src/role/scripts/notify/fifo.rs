@@ -14,8 +14,9 @@ use std::path::Path;
 use tokio::net::unix::pipe::Sender;
 use tracing::{info, warn};
 
-/// Whoever is told may read, only the owner may write (keepalived).
-const MODE: u32 = 0o644;
+/// Its owner and its group read. Anybody else who did would take lines from those whom they are for: keepalived 2.4 lets them,
+/// 2.2 did not.
+const MODE: u32 = 0o640;
 
 /// With so many octets waiting the FIFO is full, and not only waited for by the runtime for a moment.
 const FULL: usize = 16 << 10;
@@ -57,8 +58,9 @@ impl Fifo {
             // The umask took bits away.
             let bits = Mode::from_bits_truncate(MODE);
             nix::sys::stat::fchmod(&file, bits).map_err(|error| fail("keeps its mode", &error))?;
-            if let Some(owner) = &plan.owner {
-                nix::unistd::fchown(&file, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))
+            let (user, group) = accounts(&plan);
+            if (meta.uid(), meta.gid()) != (user, group) {
+                nix::unistd::fchown(&file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))
                     .map_err(|error| fail("keeps its owner", &error))?;
             }
         }
@@ -125,6 +127,15 @@ impl Fifo {
             info!("{} is left behind: {error}", self.plan.path);
         }
     }
+}
+
+/// Whose it is when it is made here: user and group. A reader of ours that is not that user reads it by its group.
+fn accounts(plan: &FifoPlan) -> (u32, u32) {
+    let own = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    let (user, group) = plan.owner.as_ref().map_or(own, |owner| (owner.uid, owner.gid));
+    let reader = plan.script.as_ref().and_then(|script| script.identity.as_ref());
+    let other = reader.filter(|reader| reader.uid != user && reader.uid != 0);
+    (user, other.map_or(group, |reader| reader.gid))
 }
 
 /// Open for reading too, as keepalived does it: so the first line needs no reader, and none is told that nobody writes.

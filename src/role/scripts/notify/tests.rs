@@ -137,7 +137,7 @@ async fn a_fifo_is_made_read_and_taken_away() {
     driver.plan(NotifyPlan { fifos: vec![fifo(path.clone(), None)], ..NotifyPlan::default() });
     let meta = std::fs::metadata(&path).expect("the FIFO is there");
     assert!(meta.file_type().is_fifo());
-    assert_eq!(meta.permissions().mode() & 0o777, 0o644);
+    assert_eq!(meta.permissions().mode() & 0o777, 0o640, "nobody else takes lines from its reader");
     // Before anybody reads.
     driver.news(&entered("VI 1", Standing::Master));
     until(&mut driver, "it is written", |driver| !driver.fifos[0].waits()).await;
@@ -223,6 +223,24 @@ async fn a_reader_gets_the_path_lives_on_through_a_reload_and_is_ended() {
     let process = format!("/proc/{pid}/stat");
     let gone = std::fs::read_to_string(process).map_or(true, |stat| stat.contains(") Z "));
     assert!(gone, "the reader {pid} still runs");
+}
+
+#[tokio::test]
+async fn a_reader_of_another_account_may_read_it() {
+    if !nix::unistd::geteuid().is_root() {
+        return; // nobody else may become somebody
+    }
+    let room = Room::new("stranger");
+    std::fs::set_permissions(&room.0, PermissionsExt::from_mode(0o777)).expect("a mode");
+    let identity = crate::plan::scripts::Identity { uid: 65534, gid: 65533, groups: Vec::new() };
+    let script = room.script("reader", "read line < $1; echo $line > $OUT");
+    let script = CommandPlan { identity: Some(identity), ..script };
+    let mut driver = NotifyDriver::default();
+    let fifos = vec![fifo(room.path("fifo"), Some(script))];
+    driver.plan(NotifyPlan { fifos, ..NotifyPlan::default() });
+    driver.news(&entered("A", Standing::Backup));
+    until(&mut driver, "it was read", |_| room.out() == "INSTANCE \"A\" BACKUP 150\n").await;
+    driver.stop().await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::super::kernel::Done;
 use super::super::lease::expired_sentence;
-use super::Driver;
+use super::{Driver, LATE};
 use crate::sys::clock::monotonic_now;
 use crate::time::Instant;
 use crate::vrrp::{Action, Event, Frame, KernelError, RouterId};
@@ -15,11 +15,19 @@ const PAUSE: Duration = Duration::from_millis(100);
 const RETAIN_LIMIT: Duration = Duration::from_secs(2);
 
 impl Driver {
-    /// With leases: a loop that comes back from a pause tells the core so before anything that was said meanwhile.
+    /// A loop that comes back from a pause says so, whatever the core makes of what was said meanwhile. With leases the core
+    /// hears of it before that.
     pub(super) fn notice_pause(&mut self) {
         let now = monotonic_now();
-        let late = self.core.next_timeout().map(|due| now.saturating_duration_since(due));
-        if self.leases.is_on() && late.is_some_and(|late| late >= PAUSE) {
+        let late = self.core.next_timeout().map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
+        if late >= LATE && !self.has_complained("late", now) {
+            let (ms, cause) = (late.as_millis(), self.lateness.explain(late));
+            self.complain(
+                "late".to_owned(),
+                &format!("woke {ms} ms late, and what was due with it: {cause}"),
+            );
+        }
+        if self.leases.is_on() && late >= PAUSE {
             self.core.handle(Event::Paused, now, &mut self.actions);
         }
     }

@@ -119,9 +119,13 @@ fn who_resigned_does_not_go_on() {
 
 #[test]
 fn another_version_or_machine_or_garbage_is_not_believed() {
-    for (index, value) in
-        [(header::VERSION, VERSION + 1), (header::BOOT, 1), (header::NAMESPACE, 1), (header::MAGIC, 7)]
-    {
+    for (index, value) in [
+        (header::VERSION, VERSION + 1),
+        (header::VERSION, VERSION - 1),
+        (header::BOOT, 1),
+        (header::NAMESPACE, 1),
+        (header::MAGIC, 7),
+    ] {
         let path = place(&format!("other-{index}"));
         drop(Role::start(&path, &[51]));
         crate::sys::shared_words::Peek::open(&path)

@@ -1,0 +1,154 @@
+//! Virtual servers of groups: what names them stays when addresses and marks change.
+
+use super::super::resolve::virtual_server;
+use super::*;
+use crate::net::AddressFamily;
+
+fn at(protocol: TransportProtocol, last: u8) -> ServiceKey {
+    ServiceKey::Endpoint { protocol, address: [192, 0, 2, last].into(), port: 80 }
+}
+
+/// `group NAME` for a protocol, with these addresses, and servers 1 and 2 of weight 5.
+fn of_group(name: &str, protocol: TransportProtocol, addresses: &[u8]) -> VirtualServer {
+    let keys = addresses.iter().map(|last| at(protocol, *last)).collect();
+    VirtualServer::new(format!("group {name}"), keys, vec![real(1, 5, Some("a")), real(2, 5, Some("b"))])
+}
+
+/// The same behind a mark of ours.
+fn marked(mark: u32, server: VirtualServer) -> VirtualServer {
+    let ours = ServiceKey::FwMark { family: AddressFamily::V4, mark };
+    VirtualServer { marked: server.keys, keys: vec![ours], ..server }
+}
+
+/// Weights of the destinations behind each service of virtual server number `index`; all alike.
+fn weights_of(director: &Director, index: usize) -> Vec<u32> {
+    let keys = &director.plan().virtual_servers[index].keys;
+    let weights =
+        |key| director.desired().services[key].destinations.values().map(|have| have.weight).collect();
+    let first: Vec<u32> = weights(&keys[0]);
+    assert!(keys.iter().all(|key| weights(key) == first), "the services of a group differ");
+    first
+}
+
+fn orders(word: &str) -> [Order; 3] {
+    let (at, until, force) = (word.to_owned(), None, false);
+    [
+        Order::Drain { server: "10.0.0.1".into(), virtual_server: Some(at.clone()), until, force },
+        Order::Weight {
+            virtual_server: at.clone(),
+            server: "10.0.0.1".into(),
+            weight: Some(9),
+            ramp_ms: 0,
+            until,
+            force,
+        },
+        Order::Switch { virtual_server: at, set: Some("a".into()), until, force },
+    ]
+}
+
+#[test]
+fn what_was_said_of_a_group_holds_when_its_addresses_change() {
+    use TransportProtocol::{Tcp, Udp};
+    for (order, said) in orders("tcp group WEB").iter().zip([[0, 5], [9, 5], [5, 0]]) {
+        let mut director = director(vec![of_group("WEB", Tcp, &[1, 2]), of_group("WEB", Udp, &[1, 2])]);
+        let decided = obey(&mut director, order);
+        assert!(decided.said[0].contains("tcp group WEB"), "{:?}", decided.said);
+        // The address that was the first is now another group's.
+        let after =
+            vec![of_group("API", Tcp, &[1]), of_group("WEB", Tcp, &[2, 3]), of_group("WEB", Udp, &[2])];
+        director.reload(plan(after), &mut Vec::new());
+        let weights: Vec<_> = (0..3).map(|index| weights_of(&director, index)).collect();
+        assert_eq!(weights, [vec![5, 5], said.to_vec(), vec![5, 5]], "{order:?}");
+        let over = &director.traffic().overrides().0[0];
+        let about: Vec<bool> =
+            director.plan().virtual_servers.iter().map(|plan| over.is_about(plan)).collect();
+        assert_eq!(about, [false, true, false]);
+    }
+}
+
+#[test]
+fn a_mark_that_goes_to_another_group_takes_nothing_with_it() {
+    let group = |name, last| of_group(name, TransportProtocol::Tcp, &[last]);
+    for (order, said) in orders("WEB").iter().zip([[0, 5], [9, 5], [5, 0]]) {
+        let mut director = director(vec![marked(1000, group("WEB", 1))]);
+        obey(&mut director, order);
+        assert_eq!(weights_of(&director, 0), said);
+        // A group that stands before it in the file has its mark now.
+        let after = vec![marked(1000, group("NEW", 7)), marked(1001, group("WEB", 1))];
+        director.reload(plan(after), &mut Vec::new());
+        assert_eq!(
+            (weights_of(&director, 0), weights_of(&director, 1)),
+            (vec![5, 5], said.to_vec()),
+            "{order:?}"
+        );
+    }
+}
+
+/// A quorum that was lost stays with its group, not with its mark.
+#[test]
+fn states_stay_with_the_group_when_marks_change() {
+    let group = |name, last| VirtualServer {
+        quorum: 2,
+        hysteresis: 1,
+        real_servers: vec![real(1, 1, None), real(2, 1, None)],
+        ..of_group(name, TransportProtocol::Tcp, &[last])
+    };
+    let mut director = director(vec![marked(1000, group("WEB", 1))]);
+    for n in [1, 2] {
+        director.verdict(&question(n), Err("refused".into()), &mut Vec::new());
+    }
+    director.verdict(&question(1), Ok(()), &mut Vec::new());
+    assert!(!director.quorum_up(0), "one of two is enough to keep a quorum, not to gain it");
+    let mut events = Vec::new();
+    let other = VirtualServer { real_servers: vec![real(8, 1, None), real(9, 1, None)], ..group("NEW", 7) };
+    director.reload(plan(vec![marked(1000, other), marked(1001, group("WEB", 1))]), &mut events);
+    assert_eq!((director.quorum_up(0), director.quorum_up(1), events), (true, false, vec![]));
+}
+
+#[test]
+fn who_waits_knows_what_a_mark_of_ours_stands_for() {
+    use TransportProtocol::{Tcp, Udp};
+    let theirs = ServiceKey::FwMark { family: AddressFamily::V4, mark: 7 };
+    let mut both = marked(1002, of_group("BOTH", Tcp, &[4]));
+    both.keys.push(theirs);
+    let bare = VirtualServer { keys: vec![theirs], ..of_group("BARE", Tcp, &[5]) };
+    for (server, protocol) in [
+        (marked(1000, of_group("WEB", Tcp, &[1])), Some(Tcp)),
+        (marked(1001, of_group("DNS", Udp, &[2])), Some(Udp)),
+        (both, None),
+        (bare, None),
+    ] {
+        let decided = obey(&mut director(vec![server]), &drain("10.0.0.1"));
+        assert_eq!(decided.touched.iter().map(|one| one.protocol).collect::<Vec<_>>(), [protocol]);
+    }
+}
+
+#[test]
+fn a_group_is_named_by_protocol_by_address_and_by_mark() {
+    use TransportProtocol::{Tcp, Udp};
+    let plan = plan(vec![
+        marked(1000, of_group("WEB", Tcp, &[1, 2])),
+        marked(1001, of_group("WEB", Udp, &[1, 2])),
+        of_group("API", Tcp, &[7]),
+    ]);
+    for (word, index) in [
+        ("tcp group WEB", 0),
+        ("UDP WEB", 1),
+        ("tcp 192.0.2.2:80", 0),
+        ("udp 192.0.2.1", 1),
+        ("fwmark 1001", 1),
+        ("FWM 1000", 0),
+        ("group API", 2),
+        ("192.0.2.7:80", 2),
+        ("tcp API", 2),
+    ] {
+        assert_eq!(virtual_server(&plan, word), Ok(index), "{word}");
+    }
+    let ambiguous = "may be any of tcp group WEB, udp group WEB";
+    for word in ["group WEB", "WEB", "192.0.2.1:80", "192.0.2.2"] {
+        assert_eq!(virtual_server(&plan, word), Err(format!("{word} {ambiguous}")));
+    }
+    for word in ["udp API", "sctp group WEB", "FWM 1000 IPv6", "192.0.2.9:80"] {
+        assert!(virtual_server(&plan, word).is_err(), "{word}");
+    }
+}

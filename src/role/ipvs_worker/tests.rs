@@ -1,0 +1,146 @@
+//! What the thread does with a kernel that refuses, step by step and without clocks.
+
+use super::*;
+use crate::lvs::table::{Destination, ServiceSettings};
+use crate::net::TransportProtocol;
+use crate::plan::lvs::ForwardingMethod;
+
+/// A kernel that refuses some rows.
+#[derive(Clone, Default)]
+struct Kernel(Arc<Mutex<Shared>>);
+
+#[derive(Default)]
+struct Shared {
+    table: Table,
+    refused: BTreeSet<Row>,
+    /// Every change that was tried.
+    tried: Vec<Row>,
+}
+
+impl Kernel {
+    fn with<T>(&self, look: impl FnOnce(&mut Shared) -> T) -> T {
+        look(&mut self.0.lock().expect("no test panics while it looks"))
+    }
+}
+
+impl TableStore for Kernel {
+    fn dump(&mut self) -> Result<Table, StoreError> {
+        Ok(self.with(|kernel| kernel.table.clone()))
+    }
+
+    fn apply(&mut self, ops: &[TableOp]) -> Vec<Result<(), StoreError>> {
+        let change = |kernel: &mut Shared, op: &TableOp| {
+            kernel.tried.push(row(op));
+            if kernel.refused.contains(&row(op)) {
+                return Err(StoreError("refused".into()));
+            }
+            reconcile::apply(&mut kernel.table, op);
+            Ok(())
+        };
+        self.with(|kernel| ops.iter().map(|op| change(kernel, op)).collect())
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn set_timeouts(&mut self, _: &Timeouts) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn daemons(&mut self) -> Result<Vec<SyncDaemon>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn start_daemon(&mut self, _: &SyncDaemon) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn stop_daemon(&mut self, _: SyncRole) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn set_rules(&mut self, _: &ServiceRules, _: &mut Standing) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn has_rules(&mut self, _: &ServiceRules) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+}
+
+fn server(last: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, last], 80))
+}
+
+fn key(port: u16) -> ServiceKey {
+    ServiceKey::Endpoint { protocol: TransportProtocol::Tcp, address: [192, 0, 2, 1].into(), port }
+}
+
+fn service(servers: &[u8]) -> Arc<Service> {
+    let settings = ServiceSettings {
+        scheduler: "rr".into(),
+        scheduler_flags: 0,
+        persistence: None,
+        persistence_engine: None,
+        one_packet: false,
+    };
+    let destination = Destination {
+        forwarding: ForwardingMethod::Masquerade,
+        weight: 1,
+        upper_threshold: 0,
+        lower_threshold: 0,
+    };
+    Arc::new(Service {
+        settings,
+        destinations: servers.iter().map(|last| (server(*last), destination)).collect(),
+    })
+}
+
+fn worker(kernel: &Kernel) -> (Worker, mpsc::Receiver<Report>) {
+    let (reports, heard) = mpsc::channel(64);
+    let kernel = kernel.clone();
+    let opener: Opener = Box::new(move || Ok(Box::new(kernel.clone()) as Box<dyn TableStore>));
+    (Worker::new(opener, Arc::new(Mailbox::default()), reports), heard)
+}
+
+/// While one server is refused, and a whole service, the others are looked after as ever, and the refused ones are left to
+/// the next retry.
+#[test]
+fn a_refused_row_holds_up_no_other_one() {
+    let kernel = Kernel::default();
+    kernel.with(|kernel| kernel.refused = [(key(80), Some(server(1))), (key(443), None)].into());
+    let (mut worker, mut heard) = worker(&kernel);
+    let wanted = [(key(80), Some(service(&[1, 2]))), (key(443), Some(service(&[3])))];
+    worker.note(wanted.into_iter().collect());
+    worker.settle(&[key(80), key(443)].into());
+    assert!(worker.retry_at.is_some());
+    let trouble = Report::Trouble(Some("refused; refused".into()));
+    assert_eq!(heard.try_recv(), Ok(trouble));
+
+    // Somebody takes the other server out.
+    kernel.with(|kernel| {
+        let service = kernel.table.services.get_mut(&key(80)).expect("it was added");
+        Arc::make_mut(service).destinations.clear();
+        kernel.tried.clear();
+    });
+    worker.audit();
+    kernel.with(|kernel| {
+        assert_eq!(kernel.table.services[&key(80)], service(&[2]));
+        assert_eq!(std::mem::take(&mut kernel.tried), [(key(80), Some(server(2)))]);
+    });
+
+    // A verdict on the same service.
+    worker.note([(key(80), Some(service(&[1, 4])))].into());
+    worker.settle(&[key(80)].into());
+    kernel.with(|kernel| {
+        assert_eq!(kernel.table.services[&key(80)], service(&[4]));
+        assert_eq!(std::mem::take(&mut kernel.tried).len(), 2);
+        kernel.refused.clear();
+    });
+    assert!(worker.retry_at.is_some() && heard.try_recv().is_err());
+
+    worker.settle_all();
+    kernel.with(|kernel| assert_eq!(kernel.table, worker.desired));
+    assert_eq!((worker.retry_at, heard.try_recv()), (None, Ok(Report::Trouble(None))));
+}
