@@ -41,9 +41,12 @@ pub fn follow(
     if let Some(Event::AddressRemoved { index, cidr }) = event
         && let Some(at) = node.kernel.by_index(*index)
     {
-        // By somebody else: it is not asked to bring it back.
-        let name = node.kernel.interfaces[at].name.clone();
-        node.lingering.values_mut().for_each(|one| one.held.retain(|held| *held != (name.clone(), *cidr)));
+        // By somebody else: it is not asked to bring it back, and serves nobody once all are gone.
+        let gone = (node.kernel.interfaces[at].name.clone(), *cidr);
+        node.lingering.retain(|_, one| {
+            one.held.retain(|held| *held != gone);
+            !one.held.is_empty()
+        });
     }
     for action in actions {
         if let Action::Notify(transition) = action {
