@@ -31,6 +31,8 @@ pub enum News {
         to: Standing,
         /// Why, one sentence.
         cause: String,
+        /// Known from now on, told to nobody.
+        quiet: bool,
     },
     /// The effective priority of an instance changed while it stayed in its state.
     Priority {
@@ -157,6 +159,7 @@ impl News {
                 },
                 name: group.name,
                 cause: group.cause,
+                quiet: group.quiet,
             },
             Told::Priority(news) => {
                 News::Priority { name: news.name, state: news.state, priority: news.priority }

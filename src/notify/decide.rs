@@ -128,7 +128,11 @@ impl Notifier {
     fn decide(&mut self, news: &News) -> Told {
         match news {
             News::Instance { name, to, priority, cause, .. } => self.instance(name, *to, priority.0, cause),
-            News::Group { name, to, cause } => self.group(name, *to, cause),
+            News::Group { name, to, quiet: true, .. } => {
+                self.remember(Subject::Group(name.clone()), *to, 0);
+                Told::default()
+            }
+            News::Group { name, to, cause, .. } => self.group(name, *to, cause),
             News::Priority { name, state, priority } => self.priority(name, *state, priority.0),
             News::MasterRxLowerPri { name, priority } => self.weaker(name, priority.0),
             News::VirtualServer { service, up, cause } => self.virtual_server(service, *up, cause),

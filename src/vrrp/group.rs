@@ -21,6 +21,8 @@ pub struct Group {
     pub(super) cause: String,
     /// Before its first state: the one that a process before this one told last.
     pub(super) told: Option<State>,
+    /// Its next state, if it is this one, is for the journal only: its members go on as they were.
+    pub(super) quiet: Option<State>,
 }
 
 /// What the members' wishes and troubles come to.
@@ -40,7 +42,8 @@ enum Verdict {
 impl Group {
     /// A group before its first state.
     pub(super) fn new(plan: SyncGroupPlan, members: Vec<RouterId>, now: Instant) -> Group {
-        Group { plan, members, state: State::Initialize, since: now, cause: String::new(), told: None }
+        let state = State::Initialize;
+        Group { plan, members, state, since: now, cause: String::new(), told: None, quiet: None }
     }
 
     /// Its name.
@@ -272,8 +275,9 @@ impl Core {
         if group.told.take() == Some(to) {
             return;
         }
+        let quiet = group.quiet.take() == Some(to);
         let name = group.plan.name.clone();
-        actions.push(Action::News(News::Group(GroupTransition { name, from, to, cause, at: now })));
+        actions.push(Action::News(News::Group(GroupTransition { name, from, to, cause, at: now, quiet })));
     }
 }
 

@@ -33,6 +33,9 @@ pub struct GroupTransition {
     pub cause: String,
     /// When.
     pub at: Instant,
+    /// A reload made the group or took it away, and its members go on as they were: kept in the journal, told to no
+    /// script, FIFO or mailbox (keepalived 2.2.7 says nothing of it).
+    pub quiet: bool,
 }
 
 /// An effective priority changed.

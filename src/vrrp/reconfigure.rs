@@ -115,6 +115,9 @@ impl Core {
     }
 
     /// The new plan's groups; a group that keeps its name keeps its state. What each router shares with its group.
+    ///
+    /// As with keepalived 2.2.7 nobody is told of a group that goes, nor of a new one whose members are Master already.
+    //= keepalived M-111
     fn arrange_groups(
         &mut self,
         plans: Vec<SyncGroupPlan>,
@@ -127,8 +130,9 @@ impl Core {
             false => routers.iter().map(|router| (router.plan.key.to_key(), router.id)).collect(),
         };
         for index in 0..self.groups.len() {
-            let gone = self.groups.get(index).is_some_and(|g| plans.iter().all(|p| p.name != g.plan.name));
-            if gone {
+            let Some(group) = self.groups.get_mut(index) else { continue };
+            if plans.iter().all(|plan| plan.name != group.plan.name) {
+                group.quiet = Some(State::Initialize);
                 self.change_group(index, State::Initialize, "removed by the reload".to_owned(), now, actions);
             }
         }
@@ -145,7 +149,13 @@ impl Core {
             let known = old.iter().position(|known| known.plan.name == plan.name);
             self.groups.push(match known.map(|at| old.swap_remove(at)) {
                 Some(known) => Group { plan, members, ..known },
-                None => Group::new(plan, members, now),
+                None => {
+                    let is_master = |id: &RouterId| {
+                        self.routers.get(id).is_some_and(|router| router.state() == State::Master)
+                    };
+                    let quiet = members.iter().any(is_master).then_some(State::Master);
+                    Group { quiet, ..Group::new(plan, members, now) }
+                }
             });
         }
         shared

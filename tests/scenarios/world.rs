@@ -581,7 +581,10 @@ fn parse<T: std::str::FromStr>(text: &str) -> Outcome<T> {
 
 fn show_news(news: News) -> String {
     match news {
-        News::Group(g) => format!("group {} {} -> {}: {}", g.name, g.from, g.to, g.cause),
+        News::Group(g) => {
+            let quiet = if g.quiet { " (told to nobody)" } else { "" };
+            format!("group {} {} -> {}: {}{quiet}", g.name, g.from, g.to, g.cause)
+        }
         News::Priority(p) => format!("{} tells priority {} as {}", p.name, p.priority, p.state),
         News::WeakerHeard(w) => format!("{} tells of the weaker {} ({})", w.name, w.by, w.theirs),
     }

@@ -87,6 +87,10 @@ fn instance(name: &str, to: Standing) -> News {
     }
 }
 
+fn group(to: Standing) -> News {
+    News::Group { name: "G".into(), to, cause: "why".into(), quiet: false }
+}
+
 /// The commands, the line and the mail's title.
 fn told(notifier: &mut Notifier, news: &News) -> String {
     let Told { commands, line, letter, .. } = notifier.hear(news);
@@ -110,7 +114,7 @@ fn everything_about_instances_and_groups() {
         text.push_str(&told(&mut notifier, &instance("VI_1", to)));
     }
     for to in [Standing::Master, Standing::Stop] {
-        text.push_str(&told(&mut notifier, &News::Group { name: "G".into(), to, cause: "why".into() }));
+        text.push_str(&told(&mut notifier, &group(to)));
     }
     for state in [State::Master, State::Backup, State::Fault] {
         let news = News::Priority { name: "VI_1".into(), state, priority: Priority(90) };
@@ -271,12 +275,23 @@ fn a_reload_may_write_the_states_again() {
     let mut notifier = notifier(&again);
     notifier.hear(&instance("VI_1", Standing::Master));
     notifier.hear(&instance("VI_2", Standing::Deleted));
-    notifier.hear(&News::Group { name: "G".into(), to: Standing::Master, cause: String::new() });
+    notifier.hear(&group(Standing::Master));
     let all = ["INSTANCE \"VI_1\" MASTER 150\n", "GROUP \"G\" MASTER 0\n"];
     assert_eq!(lines_at(&mut notifier, &again), all);
     assert!(notifier.plan(&plan()).is_empty());
     // Asked for again by a reload: what stands is known all the same.
     assert_eq!(lines_at(&mut notifier, &again), all);
+}
+
+/// A group that a reload made of Masters, or took away: later its state is known.
+#[test]
+fn quiet_news_are_known_and_told_to_nobody() {
+    let mut notifier = notifier(&telling(&[], &["G"]));
+    let quiet = |to| News::Group { name: "G".into(), to, cause: "why".into(), quiet: true };
+    assert_eq!(notifier.hear(&quiet(Standing::Master)), Told::default());
+    assert_eq!(lines_at(&mut notifier, &telling(&[], &["G"])), ["GROUP \"G\" MASTER 0\n"]);
+    assert_eq!(notifier.hear(&quiet(Standing::Stop)), Told::default());
+    assert!(lines_at(&mut notifier, &telling(&[], &["G"])).is_empty());
 }
 
 /// keepalived 2.2.7 tells no old name either, and nothing of what left but its end.
@@ -286,7 +301,7 @@ fn a_reload_tells_the_states_under_the_names_of_today() {
     notifier.hear(&instance("A", Standing::Master));
     notifier.hear(&instance("B", Standing::Backup));
     notifier.hear(&instance("C", Standing::Fault));
-    notifier.hear(&News::Group { name: "G".into(), to: Standing::Master, cause: String::new() });
+    notifier.hear(&group(Standing::Master));
     // A has another name, B's name is another router's, C and the group have left.
     let renamed = telling(&[("A2", 51), ("B", 54)], &["G2"]);
     for _ in 0..2 {
