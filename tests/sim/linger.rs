@@ -20,7 +20,9 @@ pub struct Lingering {
     router: RouterId,
     since: u64,
     silent: bool,
-    /// What it holds.
+    /// What it held when it yielded, and asks the kernel to remove when its time is over.
+    kept: Vec<(String, IpCidr)>,
+    /// What of that nobody else has removed.
     pub held: Vec<(String, IpCidr)>,
     /// Its process stood still meanwhile.
     pub paused: bool,
@@ -41,12 +43,9 @@ pub fn follow(
     if let Some(Event::AddressRemoved { index, cidr }) = event
         && let Some(at) = node.kernel.by_index(*index)
     {
-        // By somebody else: it is not asked to bring it back, and serves nobody once all are gone.
+        // By somebody else: it is not asked to bring it back.
         let gone = (node.kernel.interfaces[at].name.clone(), *cidr);
-        node.lingering.retain(|_, one| {
-            one.held.retain(|held| *held != gone);
-            !one.held.is_empty()
-        });
+        node.lingering.values_mut().for_each(|one| one.held.retain(|held| *held != gone));
     }
     for action in actions {
         if let Action::Notify(transition) = action {
@@ -100,7 +99,8 @@ fn begins(
     if !matches!(outranked, TransitionCause::Outranked { .. }) || !node.applied.handover {
         return Err(format!("n{number}: {} serves on after {cause:?}", label(key)));
     }
-    let one = Lingering { router: *router, since: now, silent: false, held, paused: false };
+    let one =
+        Lingering { router: *router, since: now, silent: false, kept: held.clone(), held, paused: false };
     node.lingering.insert(key.clone(), one);
     Ok(())
 }
@@ -115,7 +115,7 @@ fn ends(
 ) -> Result<(), String> {
     let told =
         |key: &RouterKey| actions.iter().any(|action| matches!(action, Action::Notify(t) if t.key == *key));
-    let over = |key: &RouterKey, one: &Lingering| told(key) || removes(node, actions, &one.held);
+    let over = |key: &RouterKey, one: &Lingering| told(key) || removes(node, actions, &one.kept);
     let over: Vec<RouterKey> =
         node.lingering.iter().filter(|(key, one)| over(key, one)).map(|(key, _)| key.clone()).collect();
     for key in over {
@@ -123,7 +123,7 @@ fn ends(
         // A group decides when its members have: one whose time is over at that very moment lets go first.
         let grouped = node.applied.groups.iter().any(|group| group.members.contains(&key));
         let at_once = grouped && event.is_none();
-        if node.state(&key) == State::Master && removes(node, actions, &one.held) && !at_once {
+        if node.state(&key) == State::Master && removes(node, actions, &one.kept) && !at_once {
             return Err(format!("n{number}: {} is Master again and lets go: {actions:?}", label(&key)));
         }
         let least = if one.silent { ANNOUNCING } else { CONFIRMING };
@@ -154,7 +154,7 @@ fn removes(node: &Node, actions: &[Action], held: &[(String, IpCidr)]) -> bool {
 /// Told to leave everything as it is, it may still let go of what somebody else holds by now.
 pub fn lets_go_only(node: &Node, event: &Event, actions: &[Action]) -> bool {
     let keeps = matches!(event, Event::Command(Command::Stop { release: false }));
-    let held: Vec<(String, IpCidr)> = node.lingering.values().flat_map(|one| one.held.clone()).collect();
+    let held: Vec<(String, IpCidr)> = node.lingering.values().flat_map(|one| one.kept.clone()).collect();
     let others = |action: &&Action| {
         !matches!(action, Action::Kernel(..)) || !removes(node, &[(*action).clone()], &held)
     };
