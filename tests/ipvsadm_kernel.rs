@@ -6,7 +6,7 @@
 mod ipvs_support;
 
 use holdfast::net::IpCidr;
-use holdfast::netlink::ipvs_raw::{RawDestination, RawIpvs, RawService, RawTimeouts};
+use holdfast::netlink::ipvs_raw::{RawDaemon, RawDestination, RawIpvs, RawService, RawTimeouts};
 use holdfast::netlink::route::RouteSocket;
 use holdfast::plan::vrrp::VirtualAddress;
 use holdfast::vrrp::AddressOp;
@@ -24,26 +24,41 @@ const TABLES: u64 = 100;
 /// For counters that the kernel sums now and then, in a guest that may be ten times slower than its host.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Those that show everything the raw rows do not: asked of every table.
-const TELLING: [&str; 2] = ["-Ln --tun-info", "-Sn"];
-
-/// The others have their turn at each third table: a guest takes a tenth of a second to start a program.
-const TURNS: u64 = 3;
-
-/// The ways to list.
-const LISTINGS: [&str; 11] = [
-    "-Ln",
+/// The ways to list, each asked of every table. A guest takes a tenth of a second to start a program, so one process of
+/// each program lists them all, as lines of `-R`; one of them in turn is a command line of its own as well.
+const LISTINGS: [&str; 27] = [
     "-L",
-    "-Ln --stats",
-    "-Ln --rate --exact",
-    "-Ln --thresholds",
-    "-Ln --persistent-conn",
-    "-Ln --tun-info",
+    "-L -n",
+    "-Ln --sort",
     "-Ln --nosort",
+    "-L --stats",
+    "-Ln --stats",
+    "-Ln --stats --exact",
+    "-Ln --stats --nosort",
+    "-L --rate",
+    "-Ln --rate",
+    "-Ln --rate --exact --nosort",
+    "-L --thresholds",
+    "-Ln --thresholds",
+    "-Ln --thresholds --nosort",
+    "-L --persistent-conn",
+    "-Ln --persistent-conn",
+    "-L --tun-info",
+    "-Ln --tun-info",
+    "-Ln --tun-info --nosort",
     "-L --tun-info --nosort --stats",
+    "-Ln --exact",
+    "-L --timeout",
+    "-L --daemon",
+    "-L -c",
+    "-Ln -c --persistent-conn",
     "-S",
     "-Sn",
 ];
+
+/// Of the first service alone. Last: where it is not there, a listing that is refused ends the run.
+const OF_ONE: [&str; 5] =
+    ["-Ln --stats", "-Ln --rate --exact", "-Ln --thresholds", "-L --persistent-conn", "-Ln --tun-info"];
 
 /// What a program said, and its status.
 #[derive(Debug, PartialEq, Eq)]
@@ -136,6 +151,19 @@ impl Differences {
     fn compare<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, theirs: &T, ours: &T) {
         if theirs != ours {
             writeln!(self.0, "== {what}\n theirs {theirs:#?}\n ours   {ours:#?}").expect("text grows");
+        }
+    }
+}
+
+impl Differences {
+    /// Of listings that are equally long only the lines that differ.
+    fn listings(&mut self, what: &str, theirs: &Said, ours: &Said) {
+        self.compare(what, &(&theirs.err, theirs.status), &(&ours.err, ours.status));
+        if theirs.out.lines().count() != ours.out.lines().count() {
+            return self.compare(what, &theirs.out, &ours.out);
+        }
+        for (number, (wanted, had)) in (1..).zip(theirs.out.lines().zip(ours.out.lines())) {
+            self.compare(&format!("{what}, line {number}"), &wanted, &had);
         }
     }
 }
@@ -236,18 +264,27 @@ fn restores_that_fail_fail_alike() {
             "-D -t 10.9.9.9:80",
             "-L -n",
             "-L -n -t 10.9.9.9:80",
+            "-a -t 10.3.0.9:80 -r 10.1.0.1",
+            "-a -t 10.3.0.1:80 -r 224.0.0.1",
+            "-d -t 10.3.0.1:80 -r 10.1.0.1\n",
+            "-E -t 10.9.9.9:80\n-L -n -t 10.3.0.1:80",
+            "-A -t 10.3.0.3:80 -s nosuch\nipvsadm",
+            "--stop-daemon backup",
             "-S -n",
             "-R",
             "-n -A",
             "-C",
         ] {
-            let input = format!("-A -t 10.3.0.1:80 -s rr\n{middle}\n-A -t 10.3.0.2:80 -s wrr\n");
-            let mut results = Vec::new();
-            for program in [&theirs, &ours] {
-                wipe(&mut ipvs);
-                results.push((program.run(&words("-R"), &input), table(&mut ipvs)));
+            let first = format!("-A -t 10.3.0.1:80 -s rr\n{middle}\n");
+            // The status is that of the last line.
+            for input in [format!("{first}-A -t 10.3.0.2:80 -s wrr\n"), first] {
+                let mut results = Vec::new();
+                for program in [&theirs, &ours] {
+                    wipe(&mut ipvs);
+                    results.push((program.run(&words("-R"), &input), table(&mut ipvs)));
+                }
+                differences.compare(&input, &results[0], &results[1]);
             }
-            differences.compare(middle, &results[0], &results[1]);
         }
         wipe(&mut ipvs);
         let unfinished = "-A -t 10.3.0.1:80 -s rr";
@@ -256,17 +293,21 @@ fn restores_that_fail_fail_alike() {
     });
 }
 
+/// The interface hf0.
+fn link_for_daemons() {
+    for line in ["link add hf0 type dummy", "link set hf0 up multicast on", "address add 10.0.0.5/24 dev hf0"]
+    {
+        let done = Command::new("/sbin/ip").args(line.split(' ')).status().expect("ip starts");
+        assert!(done.success(), "ip {line}");
+    }
+}
+
 #[test]
 fn synchronisation_daemons_are_started_and_listed_alike() {
     in_namespace(|_| {
         let (theirs, ours) = (Program::theirs(), Program::ours());
         let mut ipvs = RawIpvs::open().expect("IPVS");
-        let made = Command::new("/sbin/ip").args(["link", "add", "hf0", "type", "dummy"]).status();
-        assert!(made.expect("ip starts").success());
-        let up = Command::new("/sbin/ip").args(["link", "set", "hf0", "up", "multicast", "on"]).status();
-        assert!(up.expect("ip starts").success());
-        let address = Command::new("/sbin/ip").args(["addr", "add", "10.0.0.5/24", "dev", "hf0"]).status();
-        assert!(address.expect("ip starts").success());
+        link_for_daemons();
         let mut differences = Differences::default();
         for line in [
             "--start-daemon master --mcast-interface hf0",
@@ -315,6 +356,15 @@ impl Random {
 fn random_table(seed: u64) -> String {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut text = String::new();
+    if random.below(3) == 0 {
+        let [tcp, fin, udp] = [3000, 200, 400].map(|bound| random.below(bound));
+        writeln!(text, "--set {tcp} {fin} {udp}").expect("text grows");
+    }
+    if random.below(4) == 0 {
+        let role = random.one_of(&["master", "backup"]);
+        let id = random.below(256);
+        writeln!(text, "--start-daemon {role} --mcast-interface hf0 --syncid {id}").expect("text grows");
+    }
     for _ in 0..random.below(12) {
         let six = random.below(3) == 0;
         let port = [80, 443, 53, 5060, 8080, 65_535][random.below(6) as usize];
@@ -388,37 +438,57 @@ fn random_table(seed: u64) -> String {
     text
 }
 
+/// Every listing there is, as lines of `-R`.
+fn every_listing(table: &str) -> String {
+    let mut lines = LISTINGS.join("\n") + "\n";
+    let services = table.lines().filter_map(|line| line.strip_prefix("-A ")?.split(" -s ").next());
+    for service in services.take(1) {
+        OF_ONE.iter().for_each(|options| writeln!(lines, "{options} {service}").expect("text grows"));
+    }
+    lines
+}
+
+/// Timeouts and daemons beside the rows.
+fn everything(ipvs: &mut RawIpvs) -> (Rows, RawTimeouts, Vec<RawDaemon>) {
+    let around = (ipvs.timeouts().expect("listed"), ipvs.daemons().expect("listed"));
+    (table(ipvs), around.0, around.1)
+}
+
 #[test]
 fn random_tables_are_restored_and_listed_alike_by_both() {
     in_namespace(|_| {
         let (theirs, ours) = (Program::theirs(), Program::ours());
         let mut ipvs = RawIpvs::open().expect("IPVS");
+        link_for_daemons();
         let mut differences = Differences::default();
-        let mut rows = 0;
-        for seed in 1..=TABLES {
+        let (mut rows, mut lines) = (0, 0);
+        for (seed, alone) in (1..=TABLES).zip(LISTINGS.iter().cycle()) {
             let text = random_table(seed);
+            let listings = every_listing(&text);
+            let list = |program: &Program| program.run(&words("-R"), &listings);
             wipe(&mut ipvs);
             let theirs_restored = theirs.run(&words("-R"), &text);
-            let written = table(&mut ipvs);
-            rows += written.iter().map(|(_, servers)| 1 + servers.len()).sum::<usize>();
-            let mut listed = Vec::new();
-            let in_turn = |(index, line): (u64, &&str)| TELLING.contains(line) || (seed + index) % TURNS == 0;
-            for (_, line) in (0..).zip(&LISTINGS).filter(|listing| in_turn(*listing)) {
-                let said = theirs.line(line);
-                differences.compare(&format!("table {seed} {line}"), &said, &ours.line(line));
-                listed.push((line, said));
-            }
+            let written = everything(&mut ipvs);
+            rows += written.0.iter().map(|(_, servers)| 1 + servers.len()).sum::<usize>();
+            let listed = list(&theirs);
+            lines += listed.out.lines().count();
+            differences.listings(&format!("table {seed} by theirs, listed by ours"), &listed, &list(&ours));
+            let said = theirs.line(alone);
+            differences.compare(&format!("table {seed} {alone}"), &said, &ours.line(alone));
+            assert!(listed.out.contains(&said.out), "what -R lists is what the command line does: {alone}");
             wipe(&mut ipvs);
             let ours_restored = ours.run(&words("-R"), &text);
             differences.compare(&format!("table {seed} -R"), &theirs_restored, &ours_restored);
-            differences.compare(&format!("table {seed} in the kernel"), &written, &table(&mut ipvs));
-            // Theirs lists what ours wrote.
-            for (line, said) in listed.iter().filter(|(line, _)| TELLING.contains(line)) {
-                differences.compare(&format!("table {seed} by ours, {line}"), said, &theirs.line(line));
-            }
+            differences.compare(&format!("table {seed} in the kernel"), &written, &everything(&mut ipvs));
+            differences.listings(&format!("table {seed} by ours, listed by theirs"), &listed, &list(&theirs));
+            differences.listings(&format!("table {seed} by ours, listed by ours"), &listed, &list(&ours));
         }
-        println!("{TABLES} tables, {rows} rows");
-        assert!(rows > 500, "the tables were worth it: {rows} rows");
+        wipe(&mut ipvs);
+        println!(
+            "{TABLES} tables, {rows} rows, {} ways to list, {lines} lines",
+            LISTINGS.len() + OF_ONE.len()
+        );
+        assert!(rows > 500 && lines > 10_000, "the tables were worth it: {rows} rows, {lines} lines");
     });
 }
 

@@ -360,19 +360,25 @@ impl Worker {
             if audits || pending.generation.is_some() || pending.master.is_some() {
                 self.settle_around();
             }
-            let changed: BTreeSet<ServiceKey> = pending.changes.keys().copied().collect();
+            // The way to a new plan begins at the table that is there: one that somebody has changed meanwhile could be
+            // without a server on the way from what it was.
+            let found = if reloads { self.differences() } else { None };
+            let mut scope: BTreeSet<ServiceKey> = pending.changes.keys().copied().collect();
+            scope.extend(found.iter().flatten().map(|op| *op.service()));
             self.note(pending.changes);
             match self.retry_at {
                 Some(at) if now >= at || pending.generation.is_some() => self.settle_all(),
-                _ => self.settle(&changed),
+                _ => self.settle(&scope),
             }
             if let Some(since) = pending.since.filter(|_| self.retry_at.is_none()) {
                 self.mailbox.settled(since);
             }
-            // What is asked for comes first: reading a long table takes a while.
             if audits {
                 self.audit_at = now + AUDIT_INTERVAL;
-                self.audit();
+                // A verdict comes first: reading a long table takes a while.
+                if !reloads {
+                    self.audit();
+                }
             }
             if let Some(generation) = pending.generation {
                 self.report(Report::Settled(generation));
@@ -453,15 +459,22 @@ impl Worker {
 
     /// Compares our services with the kernel's and repairs what somebody else changed: the configuration wins.
     fn audit(&mut self) {
+        if let Some(ops) = self.differences() {
+            self.perform(ops);
+        }
+    }
+
+    /// What would repair what somebody else changed, after a look at the kernel's table; it is said.
+    fn differences(&mut self) -> Option<Vec<TableOp>> {
         // Without a table the retry sees to it.
         if self.owned.is_empty() || (self.store.is_none() && self.retry_at.is_some()) {
-            return;
+            return None;
         }
         self.observed = None;
         if !self.look() {
-            return;
+            return None;
         }
-        let Some(observed) = &self.observed else { return };
+        let observed = self.observed.as_ref()?;
         let ops = self.but_for_refused(observed, reconcile::plan(observed, &self.desired, &self.owned));
         for op in ops.iter().take(MAX_SENTENCES) {
             warn!(
@@ -472,7 +485,7 @@ impl Worker {
         if ops.len() > MAX_SENTENCES {
             warn!("IPVS table was changed by somebody else: {} more differences", ops.len() - MAX_SENTENCES);
         }
-        self.perform(ops);
+        Some(ops)
     }
 
     /// Brings the services `scope` to their desired state.

@@ -16,8 +16,9 @@ const MAX_LINE: usize = 4096;
 const MAX_LINES: usize = 2_000_000;
 
 /// As ipvsadm does it: each line is done when it is read; the first that makes no sense ends the run, and what came
-/// before stays. What the kernel refuses is said, and the run goes on; its status is 0 in spite of that.
+/// before stays. What the kernel refuses is said, and the run goes on; its status is that of the last line.
 pub fn line_by_line(stage: &mut Stage<'_>) -> Outcome {
+    let mut last = 0;
     for line in lines(io::stdin().lock()) {
         let line = match line {
             Ok(line) => String::from_utf8_lossy(&line).into_owned(),
@@ -31,10 +32,11 @@ pub fn line_by_line(stage: &mut Stage<'_>) -> Outcome {
             continue;
         }
         match parse(&words, stage.names, true) {
-            Err(Fault::Bad(bad)) => complain(&format!("{}: {}", bad.word, bad.why)),
+            Err(error @ Fault::Bad(_)) => last = fault(error, stage.program),
             Err(error) => return fault(error, stage.program),
             Ok(command) => match stage.perform(&command) {
                 Ok(()) | Err(Failure::NoReader) => {
+                    last = 0;
                     if matches!(command, Command::Help | Command::Version) {
                         return 0;
                     }
@@ -44,6 +46,7 @@ pub fn line_by_line(stage: &mut Stage<'_>) -> Outcome {
                     if matches!(command, Command::List(..) | Command::Save(_)) {
                         return status;
                     }
+                    last = status;
                 }
                 Err(Failure::Said(line, status)) => {
                     complain(&line);
@@ -52,7 +55,7 @@ pub fn line_by_line(stage: &mut Stage<'_>) -> Outcome {
             },
         }
     }
-    0
+    last
 }
 
 /// As it should be: everything is read first, and unless every line makes sense and the kernel takes it (or `partial` says

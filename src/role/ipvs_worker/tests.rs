@@ -144,3 +144,28 @@ fn a_refused_row_holds_up_no_other_one() {
     kernel.with(|kernel| assert_eq!(kernel.table, worker.desired));
     assert_eq!((worker.retry_at, heard.try_recv()), (None, Ok(Report::Trouble(None))));
 }
+
+/// Somebody has taken out the server that the new plan keeps: it is back before the other one goes.
+#[test]
+fn the_way_to_a_new_plan_begins_at_the_table_that_is_there() {
+    let kernel = Kernel::default();
+    let (reports, mut heard) = mpsc::channel(64);
+    let theirs = kernel.clone();
+    let opener: Opener = Box::new(move || Ok(Box::new(theirs.clone()) as Box<dyn TableStore>));
+    let worker = IpvsWorker::start(opener, reports).expect("a thread");
+    let mut plan = |generation, servers: &[u8]| {
+        let generation = Generation(generation);
+        worker.plan(generation, &KernelSettings::default(), [(key(80), Some(service(servers)))]);
+        assert_eq!(heard.blocking_recv(), Some(Report::Settled(generation)));
+    };
+    plan(1, &[1, 2]);
+    kernel.with(|kernel| {
+        reconcile::apply(&mut kernel.table, &TableOp::DelDest(key(80), server(1)));
+        kernel.tried.clear();
+    });
+    plan(2, &[1]);
+    kernel.with(|kernel| {
+        assert_eq!(kernel.table.services[&key(80)], service(&[1]));
+        assert_eq!(kernel.tried, [(key(80), Some(server(1))), (key(80), Some(server(2)))]);
+    });
+}
