@@ -1,10 +1,15 @@
 """Clients that talk through a load balancer, many in one process: a guest starts programs slowly.
 
-  forwarding.py ask        lines `tcp|udp ADDRESS PORT COUNT [SOURCE]` on stdin; for each prints who answered how often, as
+  forwarding.py ask        lines `KIND ADDRESS PORT COUNT [SOURCE]` on stdin; for each prints who answered how often, as
                            `ADDRESS PORT: WHO xCOUNT, ...`; with SOURCE the client has that address. Two who answer may
-                           be told apart by the address of the client they saw: `WHO<SEEN`.
-  forwarding.py serve      lines `tcp|udp ADDRESS PORT` on stdin, then serves for ever: answers `ADDRESS SEEN`, the client's
-                           address, and keeps TCP connections open, answering every line.
+                           be told apart by the address of the client they saw: `WHO<SEEN`. KIND is tcp, udp, sctp, or
+                           sip/ID: an INVITE with that Call-ID by UDP.
+  forwarding.py serve      lines `tcp|udp|sctp ADDRESS PORT` on stdin, then serves for ever: answers `ADDRESS SEEN`, the
+                           client's address, and keeps connections open, answering every line.
+  forwarding.py keep       lines on stdin: `open NAME ADDRESS PORT COUNT [SOURCE]` opens so many more TCP connections under
+                           NAME and prints who has those that are open, `NAME: WHO xCOUNT, ...`; `close NAME WHO` closes
+                           those of WHO; `order NAME` prints who got all that NAME ever opened, one after the other, as
+                           letters: A is the first who answered. WHO may be such a letter.
   forwarding.py hold ADDRESS PORT COUNT FIFO
                            opens connections, each speaks once; says "open"; at each line on FIFO all speak again, says
                            how many were answered.
@@ -25,15 +30,41 @@ def family(address):
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
+INVITE = """INVITE sip:bob@example.org SIP/2.0
+Via: SIP/2.0/UDP client.example.org;branch=z9hG4bK1
+From: <sip:alice@example.org>;tag=1
+To: <sip:bob@example.org>
+Call-ID: %s
+CSeq: 1 INVITE
+Content-Length: 0
+
+"""
+
+
+def endpoint(kind, address):
+    if kind == "sctp":
+        return socket.socket(family(address), socket.SOCK_STREAM, socket.IPPROTO_SCTP)
+    return socket.socket(family(address), socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+
+
+def speak(client, kind, address, port, source=None):
+    """What one request is answered; `client` stays connected."""
+    request = (INVITE % kind[4:]).replace("\n", "\r\n") if kind.startswith("sip/") else "who\n"
+    client.settimeout(4)
+    if source:
+        client.bind((source, 0))
+    client.connect((address, port))
+    client.sendall(request.encode())
+    return client.recv(256).decode().strip()
+
+
 def talk(kind, address, port, source=None):
-    """What one request is answered."""
-    with socket.socket(family(address), socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM) as client:
-        client.settimeout(4)
-        if source:
-            client.bind((source, 0))
-        client.connect((address, port))
-        client.sendall(b"who\n")
-        return client.recv(256).decode().strip()
+    with endpoint(kind, address) as client:
+        return speak(client, kind, address, port, source)
+
+
+def counted(answers):
+    return ", ".join("%s x%d" % item for item in sorted(answers.items()))
 
 
 def ask():
@@ -45,19 +76,66 @@ def ask():
                 answers[talk(kind, address, int(port), *source)] += 1
             except OSError as error:
                 answers["nobody (%s)" % error.__class__.__name__] += 1
-        print("%s %s: %s" % (address, port, ", ".join("%s x%d" % item for item in sorted(answers.items()))), flush=True)
+        print("%s %s: %s" % (address, port, counted(answers)), flush=True)
+
+
+def keep():
+    groups = {}
+    for line in sys.stdin.read().splitlines():
+        verb, name, *words = line.split()
+        groups.setdefault(name, Kept(name)).obey(verb, words)
+
+
+class Kept:
+    """Connections that stay open: who has each, in the order in which they were opened."""
+
+    def __init__(self, name):
+        self.name, self.open, self.history = name, [], []
+
+    def obey(self, verb, words):
+        if verb == "open":
+            address, port, count, *source = words
+            for _ in range(int(count)):
+                self.history.append(self.opened(address, int(port), *source))
+            self.say(counted(collections.Counter(who for who, _ in self.open) + self.refused()))
+        elif verb == "close":
+            who = self.answerers()[ord(words[0]) - ord("A")] if len(words[0]) == 1 else words[0]
+            for _, client in filter(lambda kept: kept[0] == who, self.open):
+                client.close()
+            self.open = [kept for kept in self.open if kept[0] != who]
+        else:
+            self.say(" ".join(chr(ord("A") + self.answerers().index(who)) for who in self.history))
+
+    def opened(self, address, port, source=None):
+        client = endpoint("tcp", address)
+        try:
+            who = speak(client, "tcp", address, port, source).split("<")[0]
+            self.open.append((who, client))
+            return who
+        except OSError as error:
+            client.close()
+            return "nobody (%s)" % error.__class__.__name__
+
+    def refused(self):
+        return collections.Counter(who for who in self.history if who.startswith("nobody"))
+
+    def answerers(self):
+        return list(dict.fromkeys(self.history))
+
+    def say(self, words):
+        print("%s: %s" % (self.name, words), flush=True)
 
 
 def serve():
     sockets, names = {}, {}
     for line in filter(None, sys.stdin.read().splitlines()):
         kind, address, port = line.split()
-        bound = socket.socket(family(address), socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+        bound = endpoint(kind, address)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if ":" in address:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.bind(("::" if address == "any6" else "" if address == "any" else address, int(port)))
-        if kind == "tcp":
+        if kind != "udp":
             bound.listen(64)
         sockets[bound], names[bound] = kind, address
     print("serving", flush=True)
@@ -67,7 +145,7 @@ def serve():
                 if sockets[ready] == "udp":
                     _, peer = ready.recvfrom(2048)
                     ready.sendto(("%s<%s" % (names[ready], peer[0])).encode(), peer)
-                elif sockets[ready] == "tcp":
+                elif sockets[ready] != "open":
                     connection, peer = ready.accept()
                     sockets[connection], names[connection] = "open", "%s<%s" % (names[ready], peer[0])
                 elif ready.recv(4096):
@@ -116,4 +194,4 @@ if sys.argv[1] == "hold":
 elif sys.argv[1] == "rate":
     rate(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
 else:
-    {"ask": ask, "serve": serve}[sys.argv[1]]()
+    {"ask": ask, "keep": keep, "serve": serve}[sys.argv[1]]()
