@@ -35,7 +35,7 @@ pub struct Notifier {
     departed: Hooks,
     fifos: Vec<Listens>,
     mail: Option<Defaults>,
-    /// The state that each subject was written about last: keepalived writes once about each.
+    /// The state that each subject was written about last, since the last plan: keepalived writes once about each.
     mailed: BTreeMap<Subject, &'static str>,
     /// The state of every instance and group that was heard of, with the priority.
     standing: BTreeMap<Subject, (Standing, u8)>,
@@ -73,6 +73,8 @@ impl Notifier {
         old.instances.retain(|name, _| !self.hooks.instances.contains_key(name));
         old.groups.retain(|name, _| !self.hooks.groups.contains_key(name));
         self.departed = old;
+        // keepalived forgets at each reload; what left has only its end before it.
+        self.mailed.retain(|subject, _| self.departed.holds(subject));
         self.fifos = plan.fifos.iter().map(|FifoPlan { listens, .. }| *listens).collect();
         self.mail = plan.mail.as_ref().map(|mail| Defaults { faults: mail.faults, servers: mail.servers });
         let reload = std::mem::replace(&mut self.planned, true);
@@ -262,6 +264,14 @@ impl Notifier {
 }
 
 impl Hooks {
+    fn holds(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Instance(name) => self.instances.contains_key(name),
+            Subject::Group(name) => self.groups.contains_key(name),
+            Subject::Service(_) | Subject::Server(..) => false, // each of their mails is written
+        }
+    }
+
     fn of(plan: &NotifyPlan) -> Hooks {
         let instances = plan.instances.iter().map(|hooks| (hooks.name.clone(), hooks.clone()));
         let groups = plan.groups.iter().map(|hooks| (hooks.name.clone(), hooks.clone()));

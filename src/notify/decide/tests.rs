@@ -209,6 +209,40 @@ fn one_mail_for_each_state() {
     );
 }
 
+/// As keepalived 2.2.7: an instance may have another name now, and a repetition is better than silence about it.
+#[test]
+fn a_reload_forgets_what_mail_was_about() {
+    let mail = plan().mail.map(|mail| MailPlan { faults: false, ..mail });
+    let plan = NotifyPlan { mail, ..plan() };
+    let mut notifier = notifier(&plan);
+    let group = News::Group { name: "G".into(), to: Standing::Backup, cause: String::new() };
+    let wrote = |notifier: &mut Notifier| {
+        [&instance("VI_1", Standing::Backup), &instance("VI_1", Standing::Fault), &group]
+            .map(|news| notifier.hear(news).letter.is_some())
+    };
+    assert_eq!(wrote(&mut notifier), [true, false, true]);
+    assert_eq!(wrote(&mut notifier), [false, false, false]);
+    notifier.plan(&plan);
+    assert_eq!(wrote(&mut notifier), [true, false, true]);
+}
+
+/// Without `notify_deleted` its end is a FAULT, which may have been written about before it left.
+#[test]
+fn mail_about_what_left_is_not_repeated_and_then_forgotten() {
+    let mut before = plan();
+    before.instances[0].deleted = None;
+    let after = NotifyPlan { instances: Vec::new(), ..plan() };
+    let [mut deleted, mut renamed] = [(); 2].map(|()| notifier(&before));
+    for notifier in [&mut deleted, &mut renamed] {
+        assert!(notifier.hear(&instance("VI_1", Standing::Fault)).letter.is_some());
+        notifier.plan(&after);
+    }
+    assert!(deleted.hear(&instance("VI_1", Standing::Deleted)).letter.is_none());
+    // Nobody tells of its end.
+    renamed.plan(&after);
+    assert!(renamed.mailed.is_empty(), "{:?}", renamed.mailed);
+}
+
 #[test]
 fn no_email_faults() {
     let mail = plan().mail.map(|mail| MailPlan { faults: false, ..mail });
