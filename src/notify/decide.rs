@@ -73,8 +73,7 @@ impl Notifier {
         old.instances.retain(|name, _| !self.hooks.instances.contains_key(name));
         old.groups.retain(|name, _| !self.hooks.groups.contains_key(name));
         self.departed = old;
-        // keepalived forgets at each reload; what left has only its end before it.
-        self.mailed.retain(|subject, _| self.departed.holds(subject));
+        self.mailed.clear(); // as keepalived
         self.fifos = plan.fifos.iter().map(|FifoPlan { listens, .. }| *listens).collect();
         self.mail = plan.mail.as_ref().map(|mail| Defaults { faults: mail.faults, servers: mail.servers });
         let reload = std::mem::replace(&mut self.planned, true);
@@ -129,7 +128,9 @@ impl Notifier {
 
     fn decide(&mut self, news: &News) -> Told {
         match news {
-            News::Instance { name, to, priority, cause, .. } => self.instance(name, *to, priority.0, cause),
+            News::Instance { name, from, to, priority, cause } => {
+                self.instance(name, (*from, *to), priority.0, cause)
+            }
             News::Group { name, to, cause } => self.group(name, *to, cause),
             News::Priority { name, state, priority } => self.priority(name, *state, priority.0),
             News::MasterRxLowerPri { name, priority } => self.weaker(name, priority.0),
@@ -140,18 +141,22 @@ impl Notifier {
         }
     }
 
-    fn instance(&mut self, name: &str, to: Standing, priority: u8, cause: &str) -> Told {
+    fn instance(&mut self, name: &str, (from, to): (State, Standing), priority: u8, cause: &str) -> Told {
         let hooks = self.hooks.instances.get(name).or_else(|| self.departed.instances.get(name)).cloned();
         let hooks = hooks.unwrap_or_default();
-        // Without `notify_deleted` keepalived tells of FAULT, though it does not run `notify_fault`.
+        let subject = Subject::Instance(name.to_owned());
+        // Without `notify_deleted` keepalived tells of FAULT, if that is news, though it does not run `notify_fault`.
         let said = if to == Standing::Deleted && hooks.deleted.is_none() { Standing::Fault } else { to };
+        if (from, said, to) == (State::Fault, Standing::Fault, Standing::Deleted) {
+            self.remember(subject, to, priority);
+            return Told::default();
+        }
         let own = match to {
             Standing::Deleted => hooks.deleted.clone().flatten(),
             to => state_script(&hooks.scripts, to).cloned(),
         };
         let generic = hooks.scripts.any.clone();
         let arguments = ["INSTANCE", name, said.word(), &priority.to_string()].map(str::to_owned);
-        let subject = Subject::Instance(name.to_owned());
         let title = format!("VRRP Instance {name} - {}", mail_words(said));
         let letter = self.write_about(&subject, hooks.mail, said, title, cause);
         self.remember(subject.clone(), to, priority);
@@ -264,14 +269,6 @@ impl Notifier {
 }
 
 impl Hooks {
-    fn holds(&self, subject: &Subject) -> bool {
-        match subject {
-            Subject::Instance(name) => self.instances.contains_key(name),
-            Subject::Group(name) => self.groups.contains_key(name),
-            Subject::Service(_) | Subject::Server(..) => false, // each of their mails is written
-        }
-    }
-
     fn of(plan: &NotifyPlan) -> Hooks {
         let instances = plan.instances.iter().map(|hooks| (hooks.name.clone(), hooks.clone()));
         let groups = plan.groups.iter().map(|hooks| (hooks.name.clone(), hooks.clone()));

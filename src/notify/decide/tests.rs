@@ -224,23 +224,8 @@ fn a_reload_forgets_what_mail_was_about() {
     assert_eq!(wrote(&mut notifier), [false, false, false]);
     notifier.plan(&plan);
     assert_eq!(wrote(&mut notifier), [true, false, true]);
-}
-
-/// Without `notify_deleted` its end is a FAULT, which may have been written about before it left.
-#[test]
-fn mail_about_what_left_is_not_repeated_and_then_forgotten() {
-    let mut before = plan();
-    before.instances[0].deleted = None;
-    let after = NotifyPlan { instances: Vec::new(), ..plan() };
-    let [mut deleted, mut renamed] = [(); 2].map(|()| notifier(&before));
-    for notifier in [&mut deleted, &mut renamed] {
-        assert!(notifier.hear(&instance("VI_1", Standing::Fault)).letter.is_some());
-        notifier.plan(&after);
-    }
-    assert!(deleted.hear(&instance("VI_1", Standing::Deleted)).letter.is_none());
-    // Nobody tells of its end.
-    renamed.plan(&after);
-    assert!(renamed.mailed.is_empty(), "{:?}", renamed.mailed);
+    notifier.plan(&plan);
+    assert!(notifier.mailed.is_empty(), "an old name stays for ever");
 }
 
 #[test]
@@ -271,6 +256,23 @@ line "INSTANCE \"VI_1\" FAULT 150\n"
 mail VRRP Instance VI_1 - Entering FAULT state
 "#;
     assert_eq!(told(&mut notifier, &instance("VI_1", Standing::Deleted)), expected);
+}
+
+/// As keepalived 2.2.7: neither script, line nor mail, unless `notify_deleted` asks.
+#[test]
+fn the_end_of_an_instance_in_fault_is_no_second_fault() {
+    let failed = |to| News::Instance {
+        name: "VI_1".into(),
+        from: State::Fault,
+        to,
+        priority: Priority(150),
+        cause: "why".into(),
+    };
+    let mut new = plan();
+    assert!(told(&mut notifier(&new), &failed(Standing::Deleted)).contains("DELETED"));
+    new.instances[0].deleted = None;
+    assert_eq!(told(&mut notifier(&new), &failed(Standing::Deleted)), "");
+    assert!(told(&mut notifier(&new), &failed(Standing::Stop)).contains("STOP"));
 }
 
 /// The plan with these instances (name and VRID) and groups, whose states a reload tells.
