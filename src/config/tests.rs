@@ -268,6 +268,29 @@ fn garp_after_lower_priority_follows_the_global_settings() {
     assert_eq!((plan.announce.lower_priority_delay.as_secs(), plan.announce.lower_priority_repeat), (1, 0));
 }
 
+/// keepalived 2.2.7 advertises each line, and the kernel has what is another address to it: tried.
+#[test]
+fn an_address_given_twice_is_advertised_twice() {
+    let of = |lines: &str| {
+        let (plan, codes) = routers(&format!(
+            "vrrp_instance A {{\ninterface eth0\nvirtual_router_id 1\nvirtual_ipaddress {{\n{lines}\n}}\n}}"
+        ));
+        (plan.addresses.iter().map(|a| a.cidr.to_string()).collect::<Vec<_>>(), codes)
+    };
+    for apart in ["192.0.2.9/32", "192.0.2.9/24 dev eth1", "192.0.2.9 peer 192.0.2.8"] {
+        let (addresses, codes) = of(&format!("192.0.2.9/24\n{apart}"));
+        assert_eq!((addresses.len(), codes), (2, vec![]), "{apart}");
+    }
+    for same in ["192.0.2.9/24", "192.0.2.9/24 dev eth0", "192.0.2.9/24 label eth0:1 scope link"] {
+        let (addresses, codes) = of(&format!("192.0.2.9/24\n{same}"));
+        assert_eq!(addresses, ["192.0.2.9/24"; 2], "{same}");
+        assert_eq!(codes, [Code::Duplicate], "{same}");
+    }
+    // An interface has an IPv6 address once.
+    let (addresses, codes) = of("2001:db8::9/64\n2001:db8::9/128");
+    assert_eq!((addresses, codes), (vec!["2001:db8::9/64".to_owned(); 2], vec![Code::Duplicate]));
+}
+
 #[test]
 fn addresses_keep_their_options() {
     let (plan, codes) = routers(
@@ -276,7 +299,7 @@ fn addresses_keep_their_options() {
          virtual_ipaddress_excluded {\n2001:db8::2/64 dev eth2\n}\n}",
     );
     assert_eq!(codes, [Code::Duplicate, Code::BadValue]);
-    let [a, b, c] = plan.addresses.as_slice() else { panic!("{:?}", plan.addresses) };
+    let [a, b, c, _] = plan.addresses.as_slice() else { panic!("{:?}", plan.addresses) };
     assert_eq!(
         (a.interface.as_deref(), a.label.as_deref(), a.scope),
         (Some("eth1"), Some("eth1:v"), Some(253))

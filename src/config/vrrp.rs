@@ -133,7 +133,7 @@ fn router(instance: &VrrpInstance, links: &mut vmac::Links, out: &mut Diagnostic
     let family = family(settings);
     let (Some(vrid), Some(interface)) = (vrid(instance, out), interface(instance, out)) else { return None };
     let version = settings::version(instance, family);
-    let mut addresses = addresses(&name, family, &settings.addresses, out);
+    let mut addresses = addresses(&name, family, &interface, &settings.addresses, out);
     let mut excluded_addresses = excluded(&settings.excluded);
     settings::check_addresses(instance, version, addresses.len(), out);
     if addresses.len() > MOST_ADDRESSES {

@@ -35,7 +35,7 @@ pub struct Notifier {
     departed: Hooks,
     fifos: Vec<Listens>,
     mail: Option<Defaults>,
-    /// The state that each subject was written about last: keepalived writes once about each.
+    /// The state that each subject was written about last, since the last plan: keepalived writes once about each.
     mailed: BTreeMap<Subject, &'static str>,
     /// The state of every instance and group that was heard of, with the priority.
     standing: BTreeMap<Subject, (Standing, u8)>,
@@ -73,6 +73,7 @@ impl Notifier {
         old.instances.retain(|name, _| !self.hooks.instances.contains_key(name));
         old.groups.retain(|name, _| !self.hooks.groups.contains_key(name));
         self.departed = old;
+        self.mailed.clear(); // as keepalived
         self.fifos = plan.fifos.iter().map(|FifoPlan { listens, .. }| *listens).collect();
         self.mail = plan.mail.as_ref().map(|mail| Defaults { faults: mail.faults, servers: mail.servers });
         let reload = std::mem::replace(&mut self.planned, true);
@@ -127,7 +128,9 @@ impl Notifier {
 
     fn decide(&mut self, news: &News) -> Told {
         match news {
-            News::Instance { name, to, priority, cause, .. } => self.instance(name, *to, priority.0, cause),
+            News::Instance { name, from, to, priority, cause } => {
+                self.instance(name, (*from, *to), priority.0, cause)
+            }
             News::Group { name, to, quiet: true, .. } => {
                 self.remember(Subject::Group(name.clone()), *to, 0);
                 Told::default()
@@ -142,18 +145,22 @@ impl Notifier {
         }
     }
 
-    fn instance(&mut self, name: &str, to: Standing, priority: u8, cause: &str) -> Told {
+    fn instance(&mut self, name: &str, (from, to): (State, Standing), priority: u8, cause: &str) -> Told {
         let hooks = self.hooks.instances.get(name).or_else(|| self.departed.instances.get(name)).cloned();
         let hooks = hooks.unwrap_or_default();
-        // Without `notify_deleted` keepalived tells of FAULT, though it does not run `notify_fault`.
+        let subject = Subject::Instance(name.to_owned());
+        // Without `notify_deleted` keepalived tells of FAULT, if that is news, though it does not run `notify_fault`.
         let said = if to == Standing::Deleted && hooks.deleted.is_none() { Standing::Fault } else { to };
+        if (from, said, to) == (State::Fault, Standing::Fault, Standing::Deleted) {
+            self.remember(subject, to, priority);
+            return Told::default();
+        }
         let own = match to {
             Standing::Deleted => hooks.deleted.clone().flatten(),
             to => state_script(&hooks.scripts, to).cloned(),
         };
         let generic = hooks.scripts.any.clone();
         let arguments = ["INSTANCE", name, said.word(), &priority.to_string()].map(str::to_owned);
-        let subject = Subject::Instance(name.to_owned());
         let title = format!("VRRP Instance {name} - {}", mail_words(said));
         let letter = self.write_about(&subject, hooks.mail, said, title, cause);
         self.remember(subject.clone(), to, priority);

@@ -110,6 +110,7 @@ fn member(cx: &mut Context, instance: &VrrpInstance, line: &Line) -> bool {
     let who = &instance.name.value;
     let title = format!("vrrp_instance {who}: the weight of {} does not go with its sync group", line.name);
     let (now, kept) = match (line.list, line.weight) {
+        (INTERFACE, _) if instance.settings.is_owner() => ("it has no effect, as in keepalived", true),
         (INTERFACE, _) => ("it counts all the same, as in keepalived", true),
         other => without(other),
     };

@@ -52,6 +52,9 @@ const TRACKED: &[(&str, &str)] = &[
     ("track_file", "track_file"),
 ];
 
+/// The list that an owner keeps with its weights; of the others' [`crate::Code::Cleared`] says what becomes.
+const PROCESSES: &str = "track_process";
+
 /// What a file holds is multiplied by its weight, so that it goes both ways.
 const FILES: &str = "track_file";
 
@@ -157,6 +160,7 @@ impl Routers {
         for track in &instance.tracks {
             let Some(weight) = weight(track) else { continue };
             let now = match (priority.value, weight.direction) {
+                (OWNER, _) if track.list != PROCESSES => continue,
                 (OWNER, _) => "nothing changes a priority of 255",
                 (254, 1..) if !down => "no priority rises above 254",
                 (1, ..0) if !up => "no priority falls below 1",

@@ -9,10 +9,11 @@ use keepalived_compat::config::vrrp::{self as conf, Broadcast};
 use keepalived_compat::{Diagnostic, Spanned};
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The advertised addresses: one family, each once.
+/// The advertised addresses: one family. As in keepalived each line is advertised, so that a receiver counts as many.
 pub(super) fn addresses(
     name: &str,
     family: AddressFamily,
+    own: &str,
     written: &[conf::VirtualAddress],
     out: &mut Diagnostics,
 ) -> Vec<VirtualAddress> {
@@ -26,14 +27,23 @@ pub(super) fn addresses(
             continue;
         }
         let plan = address_plan(address);
-        if kept.iter().any(|k| k.cidr.address() == plan.cidr.address() && k.interface == plan.interface) {
+        let first = kept.iter().find(|first| place(first, own) == place(&plan, own)).cloned();
+        if first.is_some() {
             let title = format!("vrrp_instance {name}: {} is listed twice", address.address);
-            out.tell(Code::Duplicate, address.span, title, "it is used once");
-            continue;
+            let now = "it is advertised twice and held once, as the first line says, as in keepalived";
+            out.tell(Code::Duplicate, address.span, title, now);
         }
-        kept.push(plan);
+        kept.push(first.unwrap_or(plan));
     }
     kept
+}
+
+/// What tells addresses apart in the kernel: another prefix length or peer is another address. An IPv6 address is there
+/// once, whatever its prefix length.
+fn place<'a>(address: &'a VirtualAddress, own: &'a str) -> (IpAddr, Option<u8>, Option<IpAddr>, &'a str) {
+    let (cidr, interface) = (address.cidr, address.interface.as_deref().unwrap_or(own));
+    let v4 = cidr.family() == AddressFamily::V4;
+    (cidr.address(), v4.then_some(cidr.prefix()), address.options.peer.filter(|_| v4), interface)
 }
 
 /// The others, each once.

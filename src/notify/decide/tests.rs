@@ -213,6 +213,25 @@ fn one_mail_for_each_state() {
     );
 }
 
+/// As keepalived 2.2.7: an instance may have another name now, and a repetition is better than silence about it.
+#[test]
+fn a_reload_forgets_what_mail_was_about() {
+    let mail = plan().mail.map(|mail| MailPlan { faults: false, ..mail });
+    let plan = NotifyPlan { mail, ..plan() };
+    let mut notifier = notifier(&plan);
+    let group = group(Standing::Backup);
+    let wrote = |notifier: &mut Notifier| {
+        [&instance("VI_1", Standing::Backup), &instance("VI_1", Standing::Fault), &group]
+            .map(|news| notifier.hear(news).letter.is_some())
+    };
+    assert_eq!(wrote(&mut notifier), [true, false, true]);
+    assert_eq!(wrote(&mut notifier), [false, false, false]);
+    notifier.plan(&plan);
+    assert_eq!(wrote(&mut notifier), [true, false, true]);
+    notifier.plan(&plan);
+    assert!(notifier.mailed.is_empty(), "an old name stays for ever");
+}
+
 #[test]
 fn no_email_faults() {
     let mail = plan().mail.map(|mail| MailPlan { faults: false, ..mail });
@@ -241,6 +260,23 @@ line "INSTANCE \"VI_1\" FAULT 150\n"
 mail VRRP Instance VI_1 - Entering FAULT state
 "#;
     assert_eq!(told(&mut notifier, &instance("VI_1", Standing::Deleted)), expected);
+}
+
+/// As keepalived 2.2.7: neither script, line nor mail, unless `notify_deleted` asks.
+#[test]
+fn the_end_of_an_instance_in_fault_is_no_second_fault() {
+    let failed = |to| News::Instance {
+        name: "VI_1".into(),
+        from: State::Fault,
+        to,
+        priority: Priority(150),
+        cause: "why".into(),
+    };
+    let mut new = plan();
+    assert!(told(&mut notifier(&new), &failed(Standing::Deleted)).contains("DELETED"));
+    new.instances[0].deleted = None;
+    assert_eq!(told(&mut notifier(&new), &failed(Standing::Deleted)), "");
+    assert!(told(&mut notifier(&new), &failed(Standing::Stop)).contains("STOP"));
 }
 
 /// The plan with these instances (name and VRID) and groups, whose states a reload tells.

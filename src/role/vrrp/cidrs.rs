@@ -25,6 +25,14 @@ impl Cidrs {
         }
     }
 
+    /// Is it there?
+    pub fn has(&self, interface: u32, cidr: IpCidr) -> bool {
+        self.0.get(&interface).is_some_and(|there| match octets(cidr) {
+            Octets::V4(octets) => there.v4.binary_search(&octets).is_ok(),
+            Octets::V6(octets) => there.v6.binary_search(&octets).is_ok(),
+        })
+    }
+
     /// Take one out; false if it was not there.
     pub fn remove(&mut self, interface: u32, cidr: IpCidr) -> bool {
         let Some(there) = self.0.get_mut(&interface) else { return false };

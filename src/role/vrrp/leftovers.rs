@@ -17,6 +17,9 @@ pub struct Leftovers {
     asked_for: Cidrs,
     /// Removals under way, and where.
     removing: BTreeMap<OpId, (IpCidr, String)>,
+    /// Removals under way of what was asked for.
+    given_up: BTreeMap<OpId, (u32, IpCidr)>,
+    leaving: Cidrs,
     removed: Vec<(IpCidr, String)>,
 }
 
@@ -29,8 +32,13 @@ impl Leftovers {
                 self.asked_for.insert(*interface, *cidr);
             }
             AddressOp::Remove { interface, cidr, .. } => {
+                if self.asked_for.remove(*interface, *cidr) {
+                    self.given_up.insert(id, (*interface, *cidr));
+                    self.leaving.insert(*interface, *cidr);
+                    return;
+                }
                 let there = interfaces.addresses(*interface).iter().any(|address| address.cidr == *cidr);
-                if !self.asked_for.remove(*interface, *cidr) && there {
+                if there && !self.leaving.has(*interface, *cidr) {
                     let name = interfaces.facts(*interface).map(|facts| facts.name).unwrap_or_default();
                     self.removing.insert(id, (*cidr, name));
                 }
@@ -40,6 +48,9 @@ impl Leftovers {
 
     /// The kernel answered. A refusal is the core's to report.
     pub fn answered(&mut self, id: OpId, success: bool) {
+        if let Some((interface, cidr)) = self.given_up.remove(&id) {
+            self.leaving.remove(interface, cidr);
+        }
         if let Some(gone) = self.removing.remove(&id)
             && success
         {
@@ -113,6 +124,25 @@ mod tests {
         let lines = leftovers.sentences();
         assert_eq!(lines, ["removed 10.0.0.2/32 from eth0: it was there before this process held it"]);
         assert!(leftovers.sentences().is_empty());
+    }
+
+    /// A plan may list an address twice: it is given up twice.
+    #[test]
+    fn what_was_ours_and_is_removed_twice_is_not_left_over() {
+        let mut leftovers = Leftovers::default();
+        let table = table(1);
+        leftovers.note(OpId(0), &AddressOp::add(2, &VirtualAddress::new(cidr(1))), &table);
+        for op in [OpId(1), OpId(2)] {
+            leftovers.note(op, &remove(1), &table);
+        }
+        for op in [OpId(1), OpId(2)] {
+            leftovers.answered(op, true);
+        }
+        assert_eq!(leftovers.sentences(), <[&str; 0]>::default());
+        // Somebody else puts it there later.
+        leftovers.note(OpId(3), &remove(1), &table);
+        leftovers.answered(OpId(3), true);
+        assert_eq!(leftovers.sentences().len(), 1);
     }
 
     #[test]
