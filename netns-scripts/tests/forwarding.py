@@ -13,6 +13,8 @@
   forwarding.py hold ADDRESS PORT COUNT FIFO
                            opens connections, each speaks once; says "open"; at each line on FIFO all speak again, says
                            how many were answered.
+  forwarding.py murmur ADDRESS PORT COUNT FIFO
+                           so many UDP sockets that go on asking, says "open"; a digit on FIFO: so many go on.
   forwarding.py rate ADDRESS PORT COUNT
                            so many TCP connections one after the other, each asks once, forty times; prints how
                            many there were in a second, the median.
@@ -179,6 +181,20 @@ def hold(address, port, count, path):
             print("answered %d" % answered, flush=True)
 
 
+def murmur(address, port, count, path):
+    clients = [endpoint("udp", address) for _ in range(count)]
+    for client in clients:
+        speak(client, "udp", address, port)
+    print("open", flush=True)
+    with open(path, "r+b", buffering=0) as orders:
+        while True:
+            # Far more often than such a connection ends.
+            if select.select([orders], [], [], 0.3)[0]:
+                clients = clients[: int(orders.read(1))]
+            for client in clients:
+                client.send(b"who\n")
+
+
 def rate(address, port, count):
     spans = []
     for _ in range(40):
@@ -191,6 +207,8 @@ def rate(address, port, count):
 
 if sys.argv[1] == "hold":
     hold(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
+elif sys.argv[1] == "murmur":
+    murmur(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
 elif sys.argv[1] == "rate":
     rate(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
 else:
