@@ -286,6 +286,7 @@ impl Role {
         state.hear_ends();
         state.move_traffic_on();
         state.settle();
+        state.answer_late_orders();
         state.answer();
         Ok(true)
     }
@@ -308,7 +309,7 @@ impl State {
         }
         let due = self.checks.next_timeout().into_iter().chain(self.looks.deadline());
         let due = due.chain(self.director.as_ref().and_then(Director::next_timeout));
-        let due = due.chain(self.streams.next_timeout());
+        let due = due.chain(self.streams.next_timeout()).chain(self.desk.deadline());
         due.chain(self.traffic_due().map(|span| self.now + span)).min()
     }
 
@@ -504,6 +505,7 @@ impl State {
             Report::Observed(table) if !self.stopping => self.adopt(table),
             Report::Observed(_) => {}
             Report::Settled(generation) => self.outbox.applied = Some(generation),
+            Report::Tried(number) => self.order_tried(number),
             Report::Trouble(trouble) => self.trouble = trouble,
             Report::Released => self.farewell = Some(FromChecker::Stopped),
         }

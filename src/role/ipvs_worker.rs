@@ -129,6 +129,8 @@ pub enum Report {
     Observed(Table),
     /// Everything asked for with this generation has been tried.
     Settled(Generation),
+    /// Answer to [`IpvsWorker::echo`].
+    Tried(u64),
     /// Why the kernel's table is not as it should be; `None` once it is.
     Trouble(Option<String>),
     /// Answer to [`IpvsWorker::release`].
@@ -190,6 +192,12 @@ impl IpvsWorker {
         });
     }
 
+    /// Answers [`Report::Tried`] with this number once everything that was wanted before has been tried. Who asks limits how
+    /// many are under way.
+    pub fn echo(&self, number: u64) {
+        self.mailbox.post(|pending| pending.echoes.push(number));
+    }
+
     /// The virtual router that the synchronisation daemons follow is master, or is not.
     pub fn master(&self, master: bool) {
         self.mailbox.post(|pending| pending.master = Some(master));
@@ -214,6 +222,7 @@ struct Pending {
     changes: BTreeMap<ServiceKey, Option<Arc<Service>>>,
     /// When the first of the changes that follow from verdicts was wanted.
     since: Option<Instant>,
+    echoes: Vec<u64>,
     generation: Option<Generation>,
     settings: Option<KernelSettings>,
     master: Option<bool>,
@@ -225,6 +234,7 @@ impl Pending {
     fn is_empty(&self) -> bool {
         self.begin.is_none()
             && self.changes.is_empty()
+            && self.echoes.is_empty()
             && self.generation.is_none()
             && self.settings.is_none()
             && self.master.is_none()
@@ -372,6 +382,9 @@ impl Worker {
             }
             if let Some(since) = pending.since.filter(|_| self.retry_at.is_none()) {
                 self.mailbox.settled(since);
+            }
+            for number in pending.echoes {
+                self.report(Report::Tried(number));
             }
             if audits {
                 self.audit_at = now + AUDIT_INTERVAL;

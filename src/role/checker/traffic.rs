@@ -20,6 +20,9 @@ const LOOK: Duration = Duration::from_secs(30);
 /// Orders that may wait for an answer; the supervisor waits for each before long.
 const MAX_ANSWERS: usize = 1024;
 
+/// An order is answered when the kernel's table has it, but not later: the supervisor gives up after two seconds.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Overrides that end together and are named in the log one by one; nobody reads more.
 const MAX_NAMED: usize = 50;
 
@@ -30,7 +33,17 @@ pub struct Desk {
     held: Overrides,
     /// Messages to the supervisor.
     pub answers: VecDeque<FromChecker>,
+    /// Orders whose changes the table's thread has in hand, the oldest first.
+    in_hand: VecDeque<InHand>,
     since: Since,
+}
+
+/// An order that was decided.
+#[derive(Debug)]
+struct InHand {
+    number: u64,
+    until: Instant,
+    outcome: Box<TrafficOutcome>,
 }
 
 /// Since when servers are up or down.
@@ -83,6 +96,17 @@ impl Desk {
         now.saturating_duration_since(since).as_secs()
     }
 
+    /// When patience with the table's thread ends.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.in_hand.front().map(|order| order.until)
+    }
+
+    fn answer(&mut self, order: InHand, trouble: impl IntoIterator<Item = String>) {
+        let InHand { number, mut outcome, .. } = order;
+        outcome.trouble.extend(trouble);
+        self.answers.push_back(FromChecker::Traffic(number, Ok(outcome)));
+    }
+
     fn tell(&mut self, overrides: Overrides) {
         // Only the newest counts.
         self.answers.retain(|message| !matches!(message, FromChecker::Overrides(_)));
@@ -97,7 +121,7 @@ pub fn wall() -> Wall {
 }
 
 impl State {
-    /// An order of an operator.
+    /// An order of an operator. A refusal is answered at once, else the table's thread has the next word.
     pub(super) fn order(&mut self, number: u64, order: &Order) {
         let outcome = self.obey(order);
         match &outcome {
@@ -107,8 +131,37 @@ impl State {
             }
             Err(why) => info!("an order by hand is refused: {why}"),
         }
-        if self.desk.answers.len() < MAX_ANSWERS {
-            self.desk.answers.push_back(FromChecker::Traffic(number, outcome.map(Box::new)));
+        if self.desk.answers.len() + self.desk.in_hand.len() >= MAX_ANSWERS {
+            return;
+        }
+        match outcome {
+            Ok(outcome) => {
+                let until = self.now() + PATIENCE;
+                self.desk.in_hand.push_back(InHand { number, until, outcome: Box::new(outcome) });
+                self.worker.echo(number);
+            }
+            Err(why) => self.desk.answers.push_back(FromChecker::Traffic(number, Err(why))),
+        }
+    }
+
+    /// The table's thread has tried what this order changed; what the kernel refused of it was said before.
+    pub(super) fn order_tried(&mut self, number: u64) {
+        let position = self.desk.in_hand.iter().position(|order| order.number == number);
+        // None, if it was answered before.
+        if let Some(order) = position.and_then(|position| self.desk.in_hand.remove(position)) {
+            let trouble = &self.trouble;
+            let trouble = trouble.iter().map(|why| format!("the kernel's table does not follow: {why}"));
+            self.desk.answer(order, trouble);
+        }
+    }
+
+    /// Answers the orders that have waited long enough for the table's thread.
+    pub(super) fn answer_late_orders(&mut self) {
+        while self.desk.deadline().is_some_and(|until| until <= self.now())
+            && let Some(order) = self.desk.in_hand.pop_front()
+        {
+            let why = "the kernel's table does not have it yet: what was to be done before takes its time";
+            self.desk.answer(order, [why.to_owned()]);
         }
     }
 
@@ -120,14 +173,12 @@ impl State {
         let director = self.director.as_ref();
         let director = director.ok_or("the kernel's table is not known yet; try again in a moment")?;
         let Decided { overrides, said, warnings, touched } = decide(director, order, now)?;
-        let trouble = self.trouble.iter().map(|why| format!("the kernel's table does not follow: {why}"));
-        let trouble = trouble.collect();
         self.desk.tell(overrides.clone());
         self.set_traffic(Traffic::new(overrides, now));
         let overrides = self.director.as_ref().map(|director| traffic::overrides(director, now));
         let overrides = overrides.unwrap_or_default();
         let table = crate::role::namespace::table();
-        Ok(TrafficOutcome { said, warnings, servers: touched, overrides, trouble, table })
+        Ok(TrafficOutcome { said, warnings, servers: touched, overrides, trouble: Vec::new(), table })
     }
 
     /// Time until something changes by itself.
