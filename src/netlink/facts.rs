@@ -56,8 +56,8 @@ pub struct KnownAddress {
     pub scope: u8,
     /// Who put it there, where the kernel says so.
     pub protocol: Option<u8>,
-    /// IFA_F_* flags.
-    pub flags: u32,
+    /// IFA_F_* flags, the lower half: those of an address that are looked at.
+    pub flags: u16,
     /// Seconds until the kernel removes it, as of the message; `None` for never.
     pub valid: Option<u32>,
 }
@@ -65,7 +65,8 @@ pub struct KnownAddress {
 impl From<Address> for KnownAddress {
     fn from(address: Address) -> KnownAddress {
         let Address { interface: _, label: _, cidr, peer, flags, scope, protocol, valid } = address;
-        KnownAddress { cidr, peer, scope, protocol, flags, valid }
+        let [low, high, ..] = flags.to_le_bytes();
+        KnownAddress { cidr, peer, scope, protocol, flags: u16::from_le_bytes([low, high]), valid }
     }
 }
 
@@ -76,12 +77,12 @@ impl KnownAddress {
 
     /// As [`Address::is_secondary`].
     fn is_secondary(&self) -> bool {
-        is_secondary(self.cidr, self.flags)
+        is_secondary(self.cidr, self.flags.into())
     }
 
     /// As [`Address::is_usable`].
     fn is_usable(&self) -> bool {
-        is_usable(self.flags)
+        is_usable(self.flags.into())
     }
 }
 
@@ -489,7 +490,7 @@ mod tests {
     fn an_address_is_gone_when_it_is_there_with_no_peer_any_more() {
         let alone = address("192.0.2.9/32", 0);
         let far = |last: u8| Some(Ipv4Addr::new(192, 0, 2, last));
-        let mut table = table(&[alone.clone()]);
+        let mut table = table(std::slice::from_ref(&alone));
         let paired =
             [1, 2].map(|last| MonitorEvent::AddressAdded(Address { peer: far(last), ..alone.clone() }));
         handle(&mut table, paired.to_vec());
