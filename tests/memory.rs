@@ -161,7 +161,16 @@ fn table(addresses: u32) -> usize {
     for number in 0..addresses {
         let cidr = IpCidr::host(address(number).into());
         let (interface, label) = (number / EACH, Some(format!("v{}", number / EACH)));
-        let held = Address { interface, cidr, flags: 0x80, scope: 0, protocol: Some(18), label, valid: None };
+        let held = Address {
+            interface,
+            cidr,
+            peer: None,
+            flags: 0x80,
+            scope: 0,
+            protocol: Some(18),
+            label,
+            valid: None,
+        };
         assert_eq!(table.handle([MonitorEvent::AddressAdded(held)], &mut Vec::new()), Next::Continue);
     }
     let octets = in_use() - before;

@@ -43,6 +43,27 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "a route to everything through the link cuts the machine off",
     },
     Difference {
+        key: "address-with-peer-stays",
+        when: "an address with a `peer` is given up, at a stop, a reload or in FAULT",
+        theirs: "it stays on the interface (seen with 2.2.7)",
+        ours: "it is removed",
+        reason: "two nodes would hold it",
+    },
+    Difference {
+        key: "fifo-priority-at-start",
+        when: "a weighted `track_file` moves the priority at the start, and a FIFO is told",
+        theirs: "`BACKUP_PRIORITY 110` (where asked for) comes before `BACKUP 110`",
+        ours: "`BACKUP 100`, then `BACKUP_PRIORITY 110`, as with a weighted script in both",
+        reason: "another process reads the files, and the election waits for no file",
+    },
+    Difference {
+        key: "fifo-priority-at-reload",
+        when: "a Master with weighted trackers reloads, and `notify_priority_changes` is on",
+        theirs: "`BACKUP_PRIORITY` with each reload, also when nothing changed (seen with 2.2.7)",
+        ours: "`MASTER_PRIORITY`, when the priority changes",
+        reason: "it is Master all the time",
+    },
+    Difference {
         key: "unicast-without-interface",
         when: "a unicast instance has `unicast_src_ip` and no `interface`",
         theirs: "2.2.7 refuses it (status 5); later versions bind to no interface",

@@ -291,6 +291,29 @@ fn an_address_given_twice_is_advertised_twice() {
     assert_eq!((addresses, codes), (vec!["2001:db8::9/64".to_owned(); 2], vec![Code::Duplicate]));
 }
 
+/// keepalived 2.2.7 holds all of them, the last ones without a peer: tried.
+#[test]
+fn a_peer_goes_with_a_host_prefix_and_no_broadcast_address() {
+    for (line, cidr, peer, said) in [
+        ("192.0.2.9 peer 192.0.2.8", "192.0.2.9/32", Some("192.0.2.8"), vec![]),
+        ("192.0.2.9/32 peer 192.0.2.8", "192.0.2.9/32", Some("192.0.2.8"), vec![]),
+        ("192.0.2.9/24 peer 192.0.2.8", "192.0.2.9/32", Some("192.0.2.8"), vec![Code::Adjusted]),
+        ("192.0.2.9 brd + peer 192.0.2.8", "192.0.2.9/32", Some("192.0.2.8"), vec![Code::Adjusted]),
+        ("192.0.2.9 peer 192.0.2.8 brd +", "192.0.2.9/32", Some("192.0.2.8"), vec![Code::Adjusted]),
+        ("192.0.2.9/24 peer 192.0.2.8/24", "192.0.2.9/24", None, vec![Code::BadValue]),
+        ("192.0.2.9/24 peer nobody", "192.0.2.9/24", None, vec![Code::BadValue]),
+        ("192.0.2.9 peer 2001:db8::8", "192.0.2.9/32", None, vec![Code::BadValue]),
+    ] {
+        let (plan, codes) = routers(&format!(
+            "vrrp_instance A {{\ninterface eth0\nvirtual_router_id 1\nvirtual_ipaddress {{\n{line}\n}}\n}}"
+        ));
+        let [address] = plan.addresses.as_slice() else { panic!("{line}: {:?}", plan.addresses) };
+        assert_eq!(address.cidr.to_string(), cidr, "{line}");
+        assert_eq!(address.options.peer.map(|peer| peer.to_string()).as_deref(), peer, "{line}");
+        assert_eq!((address.broadcast, codes), (None, said), "{line}");
+    }
+}
+
 #[test]
 fn addresses_keep_their_options() {
     let (plan, codes) = routers(

@@ -5,7 +5,7 @@ use super::routing::ip;
 use crate::net::{AddressFamily, IpCidr};
 use crate::plan::vrrp::AddressOptions;
 use crate::vrrp::AddressOp;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 /// Octets of struct ifaddrmsg.
@@ -45,6 +45,8 @@ pub struct Address {
     pub interface: u32,
     /// The local address with its prefix length.
     pub cidr: IpCidr,
+    /// The far end, IPv4 only: the kernel has an address once for each.
+    pub peer: Option<Ipv4Addr>,
     /// IFA_F_* flags.
     pub flags: u32,
     /// Kernel scope number.
@@ -137,12 +139,20 @@ pub(super) fn decode(payload: &[u8]) -> Result<Option<Address>, Malformed> {
     Ok(Some(Address {
         interface: u32::from_ne_bytes([i0, i1, i2, i3]),
         cidr,
+        peer: address.filter(|address| *address != own).and_then(v4),
         flags,
         scope,
         protocol,
         label,
         valid,
     }))
+}
+
+fn v4(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(v4) => Some(v4),
+        IpAddr::V6(_) => None,
+    }
 }
 
 /// `struct ifa_cacheinfo`: preferred, valid, and two time stamps.

@@ -6,7 +6,7 @@ use super::monitor::MonitorEvent;
 use crate::net::IpCidr;
 use crate::vrrp::{Event, InterfaceFacts};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Links and their addresses, by index. Pure: it yields [`Event`]s and asks for a dump when it must.
 ///
@@ -50,32 +50,39 @@ struct Interface {
 pub struct KnownAddress {
     /// The address with its prefix length.
     pub cidr: IpCidr,
+    /// The far end, as [`Address::peer`].
+    pub peer: Option<Ipv4Addr>,
     /// Kernel scope number.
     pub scope: u8,
     /// Who put it there, where the kernel says so.
     pub protocol: Option<u8>,
-    /// IFA_F_* flags.
-    pub flags: u32,
+    /// IFA_F_* flags, the lower half: those of an address that are looked at.
+    pub flags: u16,
     /// Seconds until the kernel removes it, as of the message; `None` for never.
     pub valid: Option<u32>,
 }
 
 impl From<Address> for KnownAddress {
     fn from(address: Address) -> KnownAddress {
-        let Address { interface: _, label: _, cidr, flags, scope, protocol, valid } = address;
-        KnownAddress { cidr, scope, protocol, flags, valid }
+        let Address { interface: _, label: _, cidr, peer, flags, scope, protocol, valid } = address;
+        let [low, high, ..] = flags.to_le_bytes();
+        KnownAddress { cidr, peer, scope, protocol, flags: u16::from_le_bytes([low, high]), valid }
     }
 }
 
 impl KnownAddress {
+    fn is(&self, cidr: IpCidr, peer: Option<Ipv4Addr>) -> bool {
+        (self.cidr, self.peer) == (cidr, peer)
+    }
+
     /// As [`Address::is_secondary`].
     fn is_secondary(&self) -> bool {
-        is_secondary(self.cidr, self.flags)
+        is_secondary(self.cidr, self.flags.into())
     }
 
     /// As [`Address::is_usable`].
     fn is_usable(&self) -> bool {
-        is_usable(self.flags)
+        is_usable(self.flags.into())
     }
 }
 
@@ -107,10 +114,10 @@ impl InterfaceTable {
                         interface.insert(address.into());
                     }
                 }
-                MonitorEvent::AddressRemoved { interface: index, cidr } => {
+                MonitorEvent::AddressRemoved { interface: index, cidr, peer } => {
                     if let Some(interface) = self.interfaces.get_mut(&index) {
                         pending.before.entry(index).or_insert_with(|| interface.facts());
-                        if interface.remove(cidr) {
+                        if interface.remove(cidr, peer) {
                             pending.removed.entry(index).or_default().insert(cidr);
                         }
                     }
@@ -279,13 +286,13 @@ impl Interface {
 
     /// Put `address` where the kernel has it. A change that keeps its place is made in place.
     fn insert(&mut self, address: KnownAddress) {
-        if let Some(known) = self.addresses.iter_mut().find(|known| known.cidr == address.cidr) {
+        if let Some(known) = self.addresses.iter_mut().find(|known| known.is(address.cidr, address.peer)) {
             if known.is_secondary() == address.is_secondary() {
                 *known = address;
                 return;
             }
             // A secondary that was promoted moves.
-            self.addresses.retain(|known| known.cidr != address.cidr);
+            self.addresses.retain(|known| !known.is(address.cidr, address.peer));
         }
         let position = self.position(&address);
         self.addresses.insert(position, address);
@@ -308,9 +315,9 @@ impl Interface {
         last.map(|last| last + 1).or(first_v4).unwrap_or(self.addresses.len())
     }
 
-    fn remove(&mut self, cidr: IpCidr) -> bool {
+    fn remove(&mut self, cidr: IpCidr, peer: Option<Ipv4Addr>) -> bool {
         let before = self.addresses.len();
-        self.addresses.retain(|address| address.cidr != cidr);
+        self.addresses.retain(|address| !address.is(cidr, peer));
         self.addresses.len() < before
     }
 
@@ -361,7 +368,16 @@ mod tests {
     }
 
     fn address(text: &str, flags: u32) -> Address {
-        Address { interface: 1, cidr: cidr(text), flags, scope: 0, protocol: None, label: None, valid: None }
+        Address {
+            interface: 1,
+            cidr: cidr(text),
+            peer: None,
+            flags,
+            scope: 0,
+            protocol: None,
+            label: None,
+            valid: None,
+        }
     }
 
     fn table(addresses: &[Address]) -> InterfaceTable {
@@ -426,7 +442,7 @@ mod tests {
     #[test]
     fn a_removed_address_is_told_after_the_facts_and_only_if_it_stayed_away() {
         let mut table = table(&[address("192.0.2.1/24", 0), address("192.0.2.9/32", 0)]);
-        let gone = MonitorEvent::AddressRemoved { interface: 1, cidr: cidr("192.0.2.9/32") };
+        let gone = MonitorEvent::AddressRemoved { interface: 1, cidr: cidr("192.0.2.9/32"), peer: None };
         let told = handle(&mut table, vec![gone.clone()]);
         assert!(matches!(&told[0], Event::Interface(facts) if facts.ipv4.len() == 1));
         assert_eq!(told[1..], [Event::AddressRemoved { index: 1, cidr: cidr("192.0.2.9/32") }]);
@@ -454,7 +470,7 @@ mod tests {
         assert_eq!(ipv4(&table), ["169.254.0.1", "10.0.0.1", "192.0.2.1", "10.0.0.2"]);
         // The primary goes and the secondary is promoted: net.ipv4.conf.*.promote_secondaries.
         let promoted = MonitorEvent::AddressAdded(address("10.0.0.2/8", 0));
-        let removed = MonitorEvent::AddressRemoved { interface: 1, cidr: cidr("10.0.0.1/8") };
+        let removed = MonitorEvent::AddressRemoved { interface: 1, cidr: cidr("10.0.0.1/8"), peer: None };
         handle(&mut table, vec![removed, promoted]);
         assert_eq!(ipv4(&table), ["169.254.0.1", "192.0.2.1", "10.0.0.2"]);
     }
@@ -467,6 +483,24 @@ mod tests {
         assert!(matches!(&told[..], [Event::Interface(facts)] if facts.ipv6_link_local.len() == 1));
         let told = handle(&mut table, vec![MonitorEvent::AddressAdded(address("fe80::1/64", 0x48))]);
         assert!(matches!(&told[..], [Event::Interface(facts)] if facts.ipv6_link_local.is_empty()));
+    }
+
+    /// The kernel has it once for each: what is left of them is not gone.
+    #[test]
+    fn an_address_is_gone_when_it_is_there_with_no_peer_any_more() {
+        let alone = address("192.0.2.9/32", 0);
+        let far = |last: u8| Some(Ipv4Addr::new(192, 0, 2, last));
+        let mut table = table(std::slice::from_ref(&alone));
+        let paired =
+            [1, 2].map(|last| MonitorEvent::AddressAdded(Address { peer: far(last), ..alone.clone() }));
+        handle(&mut table, paired.to_vec());
+        assert_eq!(table.addresses(1).len(), 3);
+        let mut remove = |peer| {
+            let gone = MonitorEvent::AddressRemoved { interface: 1, cidr: cidr("192.0.2.9/32"), peer };
+            handle(&mut table, vec![gone])
+                .contains(&Event::AddressRemoved { index: 1, cidr: cidr("192.0.2.9/32") })
+        };
+        assert_eq!([far(2), None, far(3), far(1)].map(&mut remove), [false, false, false, true]);
     }
 
     #[test]
@@ -504,6 +538,7 @@ mod tests {
                 let known = Address {
                     interface,
                     cidr: cidr(n),
+                    peer: None,
                     flags,
                     scope: 0,
                     protocol: None,
@@ -512,8 +547,11 @@ mod tests {
                 };
                 MonitorEvent::AddressAdded(known)
             }),
-            (1u32..3, 0u8..4)
-                .prop_map(move |(interface, n)| MonitorEvent::AddressRemoved { interface, cidr: cidr(n) }),
+            (1u32..3, 0u8..4).prop_map(move |(interface, n)| MonitorEvent::AddressRemoved {
+                interface,
+                cidr: cidr(n),
+                peer: None
+            }),
         ]
     }
 

@@ -9,6 +9,7 @@ use crate::net::IpCidr;
 use crate::plan::route::PROTOCOL_KEEPALIVED;
 use crate::vrrp::RoutingGone;
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 /// A thousand addresses come and go at once, each with a message of about 1 KiB with overhead, several times over.
@@ -43,6 +44,8 @@ pub enum MonitorEvent {
         interface: u32,
         /// The address.
         cidr: IpCidr,
+        /// As [`Address::peer`].
+        peer: Option<Ipv4Addr>,
     },
     /// A route or rule of keepalived's protocol is gone.
     RoutingGone(RoutingGone),
@@ -187,8 +190,11 @@ fn open(receive_buffer: usize, groups: &[u32]) -> io::Result<netlink_sys::Socket
 }
 
 pub(super) fn decode(message: &Message<'_>) -> Result<Option<MonitorEvent>, Malformed> {
-    let removed =
-        |address: Address| MonitorEvent::AddressRemoved { interface: address.interface, cidr: address.cidr };
+    let removed = |Address { interface, cidr, peer, .. }: Address| MonitorEvent::AddressRemoved {
+        interface,
+        cidr,
+        peer,
+    };
     Ok(match message.kind {
         RTM_NEWLINK => link::decode(message.payload)?.map(MonitorEvent::LinkChanged),
         RTM_DELLINK => {
@@ -236,9 +242,15 @@ mod tests {
     #[test]
     fn a_removed_address_is_named_with_its_interface() {
         let cidr = IpCidr::host([192, 0, 2, 1].into());
-        let request = address::encode(&crate::vrrp::AddressOp::Remove { interface: 7, cidr, peer: None });
-        let expected = MonitorEvent::AddressRemoved { interface: 7, cidr };
-        assert_eq!(decoded(address::RTM_DELADDR, &request), Ok(Some(expected)));
+        for peer in [None, Some(Ipv4Addr::new(192, 0, 2, 2))] {
+            let request = address::encode(&crate::vrrp::AddressOp::Remove {
+                interface: 7,
+                cidr,
+                peer: peer.map(Into::into),
+            });
+            let expected = MonitorEvent::AddressRemoved { interface: 7, cidr, peer };
+            assert_eq!(decoded(address::RTM_DELADDR, &request), Ok(Some(expected)));
+        }
     }
 
     /// Put octets into the monitor's queue, as anybody with root can who is not the kernel.

@@ -1,21 +1,24 @@
 //! Which addresses this node has, as the kernel tells it: for virtual servers that are checked only where their address is.
 
-use crate::netlink::NetlinkError;
+use crate::net::IpCidr;
 use crate::netlink::monitor::{Monitor, MonitorEvent};
 use crate::netlink::route::RouteSocket;
+use crate::netlink::{Address, NetlinkError};
 use crate::sys::readable::Readable;
 use std::collections::BTreeSet;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// The addresses on all interfaces, kept up to date.
 pub struct HeldAddresses {
     monitor: Monitor,
     readable: Readable,
     route: RouteSocket,
-    /// With the index of their interface: one address may be on several.
-    held: BTreeSet<(u32, IpAddr)>,
+    held: BTreeSet<Place>,
 }
+
+/// The index of its interface, and what else an address may be there with more than once: its prefix length and its peer.
+type Place = (u32, IpCidr, Option<Ipv4Addr>);
 
 impl HeldAddresses {
     /// Begins to watch the network namespace of the calling thread.
@@ -31,7 +34,7 @@ impl HeldAddresses {
 
     /// The addresses now.
     pub fn addresses(&self) -> BTreeSet<IpAddr> {
-        self.held.iter().map(|(_, address)| *address).collect()
+        self.held.iter().map(|(_, cidr, _)| cidr.address()).collect()
     }
 
     /// Waits until they change. May be dropped and called again at any time.
@@ -60,13 +63,13 @@ impl HeldAddresses {
     fn take(&mut self, event: MonitorEvent) -> Result<(), NetlinkError> {
         match event {
             MonitorEvent::AddressAdded(address) => {
-                self.held.insert((address.interface, address.cidr.address()));
+                self.held.insert(place(&address));
             }
-            MonitorEvent::AddressRemoved { interface, cidr } => {
-                self.held.remove(&(interface, cidr.address()));
+            MonitorEvent::AddressRemoved { interface, cidr, peer } => {
+                self.held.remove(&(interface, cidr, peer));
             }
             // The kernel may be silent about the addresses of an interface that goes.
-            MonitorEvent::LinkGone { index } => self.held.retain(|(interface, _)| *interface != index),
+            MonitorEvent::LinkGone { index } => self.held.retain(|(interface, ..)| *interface != index),
             MonitorEvent::Overrun => self.look()?,
             MonitorEvent::LinkChanged(_) | MonitorEvent::RoutingGone(_) => {}
         }
@@ -75,9 +78,13 @@ impl HeldAddresses {
 
     fn look(&mut self) -> Result<(), NetlinkError> {
         let found = self.route.addresses()?;
-        self.held = found.into_iter().map(|address| (address.interface, address.cidr.address())).collect();
+        self.held = found.iter().map(place).collect();
         Ok(())
     }
+}
+
+fn place(address: &Address) -> Place {
+    (address.interface, address.cidr, address.peer)
 }
 
 fn broken(error: &io::Error) -> NetlinkError {
@@ -85,5 +92,38 @@ fn broken(error: &io::Error) -> NetlinkError {
         errno: error.raw_os_error().unwrap_or(libc::EIO),
         message: error.to_string(),
         context: "cannot watch the addresses of this node".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_is_held_while_it_is_there_with_any_prefix_length_or_peer() {
+        let mut held = HeldAddresses::open().expect("the kernel tells everybody of addresses");
+        let ip = IpAddr::from([203, 0, 113, 77]);
+        let peer = Some(Ipv4Addr::new(203, 0, 113, 78));
+        let places = [(24, None), (32, None), (32, peer)];
+        let cidr = |prefix| IpCidr::new(ip, prefix).expect("short enough");
+        for (prefix, peer) in places {
+            let address = Address {
+                interface: 1,
+                cidr: cidr(prefix),
+                peer,
+                flags: 0,
+                scope: 0,
+                protocol: None,
+                label: None,
+                valid: None,
+            };
+            held.take(MonitorEvent::AddressAdded(address)).expect("no look");
+        }
+        for (prefix, peer) in places {
+            assert!(held.addresses().contains(&ip));
+            let gone = MonitorEvent::AddressRemoved { interface: 1, cidr: cidr(prefix), peer };
+            held.take(gone).expect("no look");
+        }
+        assert!(!held.addresses().contains(&ip));
     }
 }

@@ -503,6 +503,7 @@ mod tests {
             [100, 101].map(|last| Address {
                 interface: 2,
                 cidr: cidr(last),
+                peer: None,
                 flags: 0,
                 scope: 0,
                 protocol,

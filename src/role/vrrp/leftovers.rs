@@ -96,6 +96,7 @@ mod tests {
         let addresses = (1..=count).map(|last| Address {
             interface: 2,
             cidr: cidr(last),
+            peer: None,
             flags: 0,
             scope: 0,
             protocol: None,

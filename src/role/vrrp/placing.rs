@@ -107,6 +107,7 @@ mod tests {
         let address = |interface: &u32| Address {
             interface: *interface,
             cidr: IpCidr::host([192, 0, 2, 9].into()),
+            peer: None,
             scope: 0,
             flags: 0x80,
             protocol: None,

@@ -2,7 +2,7 @@
 
 use crate::Code;
 use crate::config::Context;
-use crate::config::setting::{Setting, Value};
+use crate::config::setting::{Setting, Settings as _, Value};
 use crate::config::value::shortened;
 use crate::diagnostics::Diagnostic;
 use crate::keywords::{self, Place};
@@ -128,28 +128,42 @@ impl VirtualAddress {
                 }
                 (_, argument) => {
                     cx.option(place, option);
-                    self.other(cx, place, option, argument)
+                    self.other(cx, place, option, argument);
+                    true
                 }
             };
             if !kept {
                 return false;
             }
         }
+        let peer = self.others.find("peer").map(|peer| peer.span);
+        if let (Some(span), Some(_)) = (peer, self.broadcast) {
+            let title = "an address with a peer has no broadcast address";
+            cx.tell(Code::Adjusted, span, title, "the broadcast address is left out, as in keepalived");
+            self.broadcast = None;
+        }
         true
     }
 
-    /// Keeps an option that is not built; false when keepalived leaves the address out because of it.
-    fn other(&mut self, cx: &mut Context, place: Place, option: &Word, argument: Option<&Word>) -> bool {
-        let Some(keyword) = keywords::find(place, &option.text) else { return true };
+    /// Keeps an option that is not built.
+    fn other(&mut self, cx: &mut Context, place: Place, option: &Word, argument: Option<&Word>) {
+        let Some(keyword) = keywords::find(place, &option.text) else { return };
         let mut words = argument.map_or(&[][..], std::slice::from_ref);
-        let Some(value) = cx.value(keyword, option, &mut words) else { return keyword.name != "peer" };
+        if let Some(word) =
+            argument.filter(|word| keyword.name == "peer" && word.text.parse::<IpAddr>().is_err())
+        {
+            let wanted = "an address without a prefix length";
+            return cx.bad_so(word, "peer", wanted, "the peer is left out, as in keepalived");
+        }
+        let Some(value) = cx.value(keyword, option, &mut words) else { return };
         if let Value::Address(peer) = value {
             if peer.is_ipv4() != self.address.is_ipv4() {
                 let title = format!("the peer {peer} is not of the family of {}", self.address);
-                cx.tell(Code::BadValue, option.span, title, "the address is left out, as in keepalived");
-                return false;
+                cx.tell(Code::BadValue, option.span, title, "the peer is left out, as in keepalived");
+                return;
             }
-            if self.prefix.take().is_some() {
+            let host = if peer.is_ipv4() { 32 } else { 128 };
+            if self.prefix.take().is_some_and(|prefix| prefix != host) {
                 let title = "an address with a peer has no prefix length of its own";
                 cx.tell(Code::Adjusted, option.span, title, "it is left out, as in keepalived");
             }
@@ -158,11 +172,9 @@ impl VirtualAddress {
         if keyword.name == "preferred_lft"
             && let Some(word) = argument.filter(|w| !lifetime(&w.text))
         {
-            cx.bad(word, "preferred_lft", "preferred_lft followed by seconds, or forever");
-            return true;
+            return cx.bad(word, "preferred_lft", "preferred_lft followed by seconds, or forever");
         }
         self.others.push(Setting { keyword: keyword.name, span: option.span, value, block: Vec::new() });
-        true
     }
 
     /// Options of IPv4 addresses are left out for IPv6 ones, as in keepalived.
