@@ -132,3 +132,6 @@ fn broadcast(written: Broadcast, cidr: IpCidr) -> Option<Ipv4Addr> {
         Broadcast::Zeros => Some(Ipv4Addr::from(u32::from(address) & !hosts)),
     }
 }
+
+#[cfg(test)]
+mod tests;
