@@ -275,7 +275,7 @@ fn addresses_keep_their_options() {
          192.0.2.1/24 dev eth1 scope link label eth1:v brd +\n192.0.2.2/24 broadcast -\n192.0.2.3\n192.0.2.3\n2001:db8::1\n}\n\
          virtual_ipaddress_excluded {\n2001:db8::2/64 dev eth2\n}\n}",
     );
-    assert_eq!(codes, [Code::Duplicate, Code::BadValue]);
+    assert_eq!(codes, [Code::AddressTwice, Code::BadValue]);
     let [a, b, c, _] = plan.addresses.as_slice() else { panic!("{:?}", plan.addresses) };
     assert_eq!(
         (a.interface.as_deref(), a.label.as_deref(), a.scope),

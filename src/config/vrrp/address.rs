@@ -31,7 +31,7 @@ pub(super) fn addresses(
         if first.is_some() {
             let title = format!("vrrp_instance {name}: {} is listed twice", address.address);
             let now = "it is advertised twice and held once, as the first line says, as in keepalived";
-            out.tell(Code::Duplicate, address.span, title, now);
+            out.tell(Code::AddressTwice, address.span, title, now);
         }
         kept.push(first.unwrap_or(plan));
     }

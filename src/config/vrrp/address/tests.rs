@@ -24,11 +24,11 @@ fn an_address_given_twice_is_advertised_twice() {
     for same in ["192.0.2.9/24", "192.0.2.9/24 dev eth0", "192.0.2.9/24 label eth0:1 scope link"] {
         let (addresses, codes) = of(&format!("192.0.2.9/24\n{same}"));
         assert_eq!(addresses, ["192.0.2.9/24"; 2], "{same}");
-        assert_eq!(codes, [Code::Duplicate], "{same}");
+        assert_eq!(codes, [Code::AddressTwice], "{same}");
     }
     // An interface has an IPv6 address once.
     let (addresses, codes) = of("2001:db8::9/64\n2001:db8::9/128");
-    assert_eq!((addresses, codes), (vec!["2001:db8::9/64".to_owned(); 2], vec![Code::Duplicate]));
+    assert_eq!((addresses, codes), (vec!["2001:db8::9/64".to_owned(); 2], vec![Code::AddressTwice]));
 }
 
 /// keepalived 2.2.7 holds all of them, the last ones without a peer: tried.
