@@ -234,8 +234,8 @@ fn drift(duration: u64) -> u64 {
 
 /// What is in maintenance asks for no address, and becomes no Master.
 fn rest_claims_nothing(number: usize, node: &Node, actions: &[Action]) -> Result<(), String> {
-    // The order may be under way still.
-    if !node.knows_all() {
+    // The order may be under way still, or come to a process that has stopped and waits for its kernel.
+    if !node.knows_all() || node.leaving {
         return Ok(());
     }
     for plan in node.applied.routers.iter().filter(|plan| model::rests(plan, &node.kernel)) {
