@@ -55,7 +55,7 @@ impl Invariants {
     }
 
     /// On a calm LAN nobody takes over from a Master that has been heard all the while, unless it preempts, and
-    /// not before its delay is over.
+    /// not before its delay is over. Who has resigned and only serves until another speaks is not heard.
     fn is_due(
         &self,
         now: u64,
@@ -71,7 +71,8 @@ impl Invariants {
             let same = side == network.group(lan, number);
             members.into_iter().filter(|_| same).find(|n| {
                 let node = &nodes[*n];
-                *n != number && node.state(key) == State::Master && node.since[key] < heard_since
+                let speaks = node.state(key) == State::Master && !node.departs(key);
+                *n != number && speaks && node.since[key] < heard_since
             })
         });
         let (Some(other), Some(plan)) =
