@@ -43,7 +43,8 @@ pub fn follow(
     if let Some(Event::AddressRemoved { index, cidr }) = event
         && let Some(at) = node.kernel.by_index(*index)
     {
-        // By somebody else: it is not asked to bring it back.
+        // By somebody else: it is not asked to bring it back. Nor is who has begun to hand over since it was stolen.
+        node.awry |= !node.departures.is_empty();
         let gone = (node.kernel.interfaces[at].name.clone(), *cidr);
         node.lingering.values_mut().for_each(|one| one.held.retain(|held| *held != gone));
     }
