@@ -123,6 +123,8 @@ impl InterfaceTable {
                     }
                 }
                 MonitorEvent::RoutingGone(gone) => out.push(Event::RoutingGone(gone)),
+                // The worker, which has added the address, waits for these.
+                MonitorEvent::Answers { .. } => {}
                 MonitorEvent::Overrun => next = Next::Dump,
             }
         }

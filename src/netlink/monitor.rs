@@ -9,8 +9,9 @@ use crate::net::IpCidr;
 use crate::plan::route::PROTOCOL_KEEPALIVED;
 use crate::vrrp::RoutingGone;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::Duration;
 
 /// A thousand addresses come and go at once, each with a message of about 1 KiB with overhead, several times over.
 const RECEIVE_BUFFER: usize = 8 << 20;
@@ -22,6 +23,9 @@ const GROUPS: &[u32] = &[libc::RTNLGRP_LINK, libc::RTNLGRP_IPV4_IFADDR, libc::RT
 
 const ROUTING_GROUPS: &[u32] =
     &[libc::RTNLGRP_IPV4_ROUTE, libc::RTNLGRP_IPV6_ROUTE, libc::RTNLGRP_IPV4_RULE, libc::RTNLGRP_IPV6_RULE];
+
+/// Where local routes are told of.
+const LOCAL_ROUTE_GROUPS: &[u32] = &[libc::RTNLGRP_IPV6_ROUTE];
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
@@ -47,6 +51,13 @@ pub enum MonitorEvent {
         /// As [`Address::peer`].
         peer: Option<Ipv4Addr>,
     },
+    /// An IPv6 address on an interface has got its local route: from now on the kernel takes packets to it.
+    Answers {
+        /// Index of the interface.
+        interface: u32,
+        /// The address.
+        address: Ipv6Addr,
+    },
     /// A route or rule of keepalived's protocol is gone.
     RoutingGone(RoutingGone),
     /// Changes were lost, or arrived in a form that cannot be read: dump again. All that was queued has been read
@@ -66,7 +77,7 @@ pub struct MonitorCounters {
 }
 
 /// A non-blocking socket in the groups LINK, IPV4_IFADDR and IPV6_IFADDR, or in those of routes and rules. Open it
-/// before the first dump.
+/// before the first dump, or before what it shall tell of.
 #[derive(Debug)]
 pub struct Monitor {
     socket: netlink_sys::Socket,
@@ -86,6 +97,11 @@ impl Monitor {
         Monitor::join(RECEIVE_BUFFER, ROUTING_GROUPS)
     }
 
+    /// Join the group of IPv6 routes instead, for [`MonitorEvent::Answers`].
+    pub fn of_local_routes() -> Result<Monitor, NetlinkError> {
+        Monitor::join(RECEIVE_BUFFER, LOCAL_ROUTE_GROUPS)
+    }
+
     /// As [`Monitor::open`], with another size of the kernel's queue in octets (the kernel has a minimum).
     pub fn with_receive_buffer(octets: usize) -> Result<Monitor, NetlinkError> {
         Monitor::join(octets, GROUPS)
@@ -98,6 +114,11 @@ impl Monitor {
         })?;
         let buffer = Vec::with_capacity(RECEIVE_ROOM);
         Ok(Monitor { socket, buffer, counters: MonitorCounters::default(), lost: false })
+    }
+
+    /// Wait until there is something to read, at most for so long (to the millisecond).
+    pub fn wait(&self, limit: Duration) -> io::Result<()> {
+        crate::sys::poll::readable_within(self.socket.as_fd(), limit)
     }
 
     /// Append what has changed since the last call, oldest first; nothing when nothing has.
@@ -202,6 +223,8 @@ pub(super) fn decode(message: &Message<'_>) -> Result<Option<MonitorEvent>, Malf
         }
         address::RTM_NEWADDR => address::decode(message.payload)?.map(MonitorEvent::AddressAdded),
         address::RTM_DELADDR => address::decode(message.payload)?.map(removed),
+        routing::RTM_NEWROUTE => routing::decode_local(message.payload)?
+            .map(|(interface, address)| MonitorEvent::Answers { interface, address }),
         routing::RTM_DELROUTE => routing::decode_gone(message.payload, PROTOCOL_KEEPALIVED)?
             .map(|route| MonitorEvent::RoutingGone(RoutingGone::Route(Box::new(route)))),
         rule::RTM_DELRULE => rule::decode(message.payload, PROTOCOL_KEEPALIVED)?
@@ -299,7 +322,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_octets_are_an_event_or_refused(kind: u16, payload in proptest::collection::vec(any::<u8>(), 0..80)) {
-            for kind in [kind, RTM_NEWLINK, RTM_DELLINK, address::RTM_NEWADDR, address::RTM_DELADDR] {
+            for kind in [kind, RTM_NEWLINK, address::RTM_NEWADDR, address::RTM_DELADDR, routing::RTM_NEWROUTE] {
                 let _ = decode(&Message { kind, flags: 0, sequence: 0, payload: &payload });
             }
         }

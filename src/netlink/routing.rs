@@ -6,7 +6,7 @@ use crate::net::{AddressFamily, IpCidr};
 use crate::plan::route::{Encapsulation, Insertion, Item, NextHop, RoutePlan};
 use crate::vrrp::{GoneRoute, KernelError, RoutingOp};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Octets of struct rtmsg.
 pub(super) const HEADER: usize = 12;
@@ -337,6 +337,31 @@ pub(super) fn decode_gone(payload: &[u8], protocol: u8) -> Result<Option<GoneRou
         route.hops.push(single);
     }
     Ok(Some(route))
+}
+
+/// The interface and the address of the local route to an IPv6 address; `None` for other routes.
+pub(super) fn decode_local(payload: &[u8]) -> Result<Option<(u32, Ipv6Addr)>, Malformed> {
+    let (header, rest) = payload.split_first_chunk::<HEADER>().ok_or(Malformed("route header cut short"))?;
+    let [family, to, _, _, _, _, _, kind, ..] = *header;
+    if libc::c_int::from(family) != libc::AF_INET6
+        || kind != libc::RTN_LOCAL
+        || to != AddressFamily::V6.host_prefix()
+    {
+        return Ok(None);
+    }
+    let (mut destination, mut interface) = (None, None);
+    for attribute in attributes(rest) {
+        let attribute = attribute?;
+        match attribute.kind {
+            RTA_DST => destination = Some(ip(AddressFamily::V6, attribute.value)?),
+            RTA_OIF => interface = Some(attribute.u32()?),
+            _ => {}
+        }
+    }
+    Ok(match (interface, destination) {
+        (Some(interface), Some(IpAddr::V6(address))) => Some((interface, address)),
+        _ => None,
+    })
 }
 
 /// Gateway and interface of a next hop.

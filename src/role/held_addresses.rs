@@ -71,7 +71,7 @@ impl HeldAddresses {
             // The kernel may be silent about the addresses of an interface that goes.
             MonitorEvent::LinkGone { index } => self.held.retain(|(interface, ..)| *interface != index),
             MonitorEvent::Overrun => self.look()?,
-            MonitorEvent::LinkChanged(_) | MonitorEvent::RoutingGone(_) => {}
+            MonitorEvent::LinkChanged(_) | MonitorEvent::RoutingGone(_) | MonitorEvent::Answers { .. } => {}
         }
         Ok(())
     }

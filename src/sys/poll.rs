@@ -1,6 +1,7 @@
 //! epoll and eventfd, as much of them as a role needs.
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
@@ -84,6 +85,16 @@ impl AsFd for Poller {
 impl AsRawFd for Poller {
     fn as_raw_fd(&self) -> RawFd {
         self.epoll.0.as_raw_fd()
+    }
+}
+
+/// Wait until a descriptor has something to read, at most for so long (rounded up to milliseconds). A signal ends the wait
+/// early.
+pub fn readable_within(fd: BorrowedFd<'_>, limit: Duration) -> io::Result<()> {
+    let limit = PollTimeout::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX);
+    match poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], limit) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }
 

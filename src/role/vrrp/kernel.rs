@@ -3,6 +3,7 @@
 
 use super::lease::Renewal;
 use super::routes::KernelChange;
+use super::unanswered::{self, Place, Unanswered};
 use crate::netlink::route::{Outcome, RouteSocket};
 use crate::netlink::{Address, Link, NetlinkError};
 use crate::sys::poll::Waker;
@@ -11,7 +12,7 @@ use crate::vrrp::{KernelError, OpId, RouterId};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -102,73 +103,108 @@ pub fn dump(socket: &mut RouteSocket) -> Result<Facts, NetlinkError> {
 
 /// Ends when either end of the channels is dropped.
 fn work(inbox: &Receiver<Job>, outbox: &Sender<Done>, wake: &Waker) {
-    let mut socket = None;
-    while let Ok(first) = inbox.recv() {
-        let jobs: Vec<Job> = std::iter::once(first).chain(inbox.try_iter().take(BATCH - 1)).collect();
-        for done in perform(&mut socket, jobs) {
-            if outbox.send(done).is_err() {
-                return;
-            }
+    let mut hands = Hands::default();
+    while let Some(jobs) = next_jobs(inbox, hands.unanswered.is_empty()) {
+        let mut done = hands.settle();
+        if !jobs.is_empty() {
+            done.extend(hands.perform(jobs));
         }
-        if wake.wake().is_err() {
+        let wakes = !done.is_empty();
+        if done.into_iter().any(|done| outbox.send(done).is_err()) || (wakes && wake.wake().is_err()) {
             return;
         }
     }
 }
 
-/// Changes first, in one batch, then at most one dump: it shows what the changes did.
-fn perform(socket: &mut Option<RouteSocket>, jobs: Vec<Job>) -> Vec<Done> {
-    let mut asked = Vec::new();
-    let mut changes = Vec::new();
-    let mut dumps = false;
-    for job in jobs {
-        match job {
-            Job::Change(id, change) => {
-                asked.push(Asked::Change(id));
-                changes.push(change);
+/// What is queued; waits for something if the worker is idle. `None` when nobody can ask any more.
+fn next_jobs(inbox: &Receiver<Job>, idle: bool) -> Option<Vec<Job>> {
+    let first = match inbox.try_recv() {
+        Err(TryRecvError::Empty) if idle => inbox.recv().ok()?,
+        Err(TryRecvError::Empty) => return Some(Vec::new()),
+        Err(TryRecvError::Disconnected) => return None,
+        Ok(job) => job,
+    };
+    Some(std::iter::once(first).chain(inbox.try_iter().take(BATCH - 1)).collect())
+}
+
+/// What the thread works with.
+#[derive(Default)]
+struct Hands {
+    socket: Option<RouteSocket>,
+    unanswered: Unanswered,
+}
+
+impl Hands {
+    /// Additions that waited for the kernel to answer and are done now.
+    fn settle(&mut self) -> Vec<Done> {
+        self.unanswered.settle().into_iter().map(|op| Done::Change(op, Ok(Outcome::Done))).collect()
+    }
+
+    /// Changes first, in one batch, then at most one dump: it shows what the changes did.
+    fn perform(&mut self, jobs: Vec<Job>) -> Vec<Done> {
+        let mut asked = Vec::new();
+        let mut changes = Vec::new();
+        let mut dumps = false;
+        for job in jobs {
+            match job {
+                Job::Change(id, change) => {
+                    asked.push(Asked::Change(id, unanswered::place(&change)));
+                    changes.push(change);
+                }
+                Job::Renew(Renewal { router, asked_at, leases }) => {
+                    asked.push(Asked::Renewal(router, asked_at, leases.len()));
+                    changes
+                        .extend(leases.into_iter().map(|(op, lifetime)| KernelChange::Renewed(op, lifetime)));
+                }
+                Job::Dump => dumps = true,
             }
-            Job::Renew(Renewal { router, asked_at, leases }) => {
-                asked.push(Asked::Renewal(router, asked_at, leases.len()));
-                changes.extend(leases.into_iter().map(|(op, lifetime)| KernelChange::Renewed(op, lifetime)));
+        }
+        self.unanswered.listen_for(&changes);
+        let results = self.change(&changes);
+        let mut results = results.into_iter();
+        let mut done: Vec<Done> = Vec::new();
+        for asked in asked {
+            done.extend(asked.conclude(&mut results, &mut self.unanswered));
+        }
+        if dumps {
+            done.push(Done::Dump(open(&mut self.socket).and_then(dump)));
+        }
+        done
+    }
+
+    /// One result for each. The core tries its changes again, the driver, with the next advertisement, its renewals.
+    fn change(&mut self, changes: &[KernelChange]) -> Vec<Result<Outcome, KernelError>> {
+        if changes.is_empty() {
+            return Vec::new();
+        }
+        match open(&mut self.socket) {
+            Ok(socket) => socket.perform(&changes.iter().map(KernelChange::borrow).collect::<Vec<_>>()),
+            Err(error) => {
+                let told = KernelError { errno: error.errno, message: error.to_string() };
+                changes.iter().map(|_| Err(told.clone())).collect()
             }
-            Job::Dump => dumps = true,
         }
     }
-    let mut done: Vec<Done> = Vec::new();
-    match open(socket) {
-        Ok(socket) => {
-            let changes: Vec<_> = changes.iter().map(KernelChange::borrow).collect();
-            let results = if changes.is_empty() { Vec::new() } else { socket.perform(&changes) };
-            let mut results = results.into_iter();
-            done.extend(asked.into_iter().filter_map(|asked| asked.conclude(&mut results)));
-            if dumps {
-                done.push(Done::Dump(dump(socket)));
-            }
-        }
-        Err(error) => {
-            // The core tries its changes again, the driver its dump and, with the next advertisement, its renewals.
-            let told = KernelError { errno: error.errno, message: error.to_string() };
-            let mut results = changes.iter().map(|_| Err(told.clone()));
-            done.extend(asked.into_iter().filter_map(|asked| asked.conclude(&mut results)));
-            if dumps {
-                done.push(Done::Dump(Err(error)));
-            }
-        }
-    }
-    done
 }
 
 /// What a run of results answers.
 enum Asked {
-    Change(OpId),
+    Change(OpId, Option<Place>),
     Renewal(RouterId, Instant, usize),
 }
 
 impl Asked {
-    /// Takes its results; there is one for each change.
-    fn conclude(self, results: &mut impl Iterator<Item = Result<Outcome, KernelError>>) -> Option<Done> {
+    /// Takes its results; there is one for each change. `None` if it is not done yet.
+    fn conclude(
+        self,
+        results: &mut impl Iterator<Item = Result<Outcome, KernelError>>,
+        unanswered: &mut Unanswered,
+    ) -> Option<Done> {
         match self {
-            Asked::Change(id) => Some(Done::Change(id, results.next()?)),
+            Asked::Change(id, place) => match (results.next()?, place) {
+                (Ok(Outcome::Done), Some(place)) if unanswered.expect(id, place) => None,
+                (result, _) => Some(Done::Change(id, result)),
+            },
             Asked::Renewal(router, asked_at, count) => {
                 let mut failure = Ok(());
                 for result in results.take(count) {
@@ -190,5 +226,74 @@ fn open(socket: &mut Option<RouteSocket>) -> Result<&mut RouteSocket, NetlinkErr
     match socket {
         Some(socket) => Ok(socket),
         None => Ok(socket.insert(RouteSocket::open()?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::IpCidr;
+    use crate::plan::vrrp::VirtualAddress;
+    use crate::vrrp::AddressOp;
+    use std::net::{IpAddr, Ipv6Addr};
+    use std::process::{Child, Command};
+
+    /// The loopback interface's index, in every network namespace.
+    const LOOPBACK: u32 = 1;
+
+    /// What no other work of the machine takes so long to let through.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// More work than processors, each in a session of its own: the kernel's threads get their share late.
+    struct Busy(Vec<Child>);
+
+    impl Busy {
+        fn begin() -> Busy {
+            let one = |_| Command::new("setsid").args(["sh", "-c", "while :; do :; done"]).spawn();
+            let count = 2 * thread::available_parallelism().map_or(2, usize::from);
+            Busy((0..count).map(|number| one(number).expect("util-linux and a shell")).collect())
+        }
+    }
+
+    impl Drop for Busy {
+        fn drop(&mut self) {
+            for child in &mut self.0 {
+                child.kill().expect("it runs");
+                child.wait().expect("our child");
+            }
+        }
+    }
+
+    fn has_local_route(address: Ipv6Addr) -> bool {
+        let digits: String = address.octets().iter().map(|octet| format!("{octet:02x}")).collect();
+        let routes = std::fs::read_to_string("/proc/thread-self/net/ipv6_route").expect("a kernel with IPv6");
+        routes.lines().any(|line| line.starts_with(&format!("{digits} 80")))
+    }
+
+    #[test]
+    fn an_ipv6_address_that_is_done_is_answered_for() {
+        if !nix::unistd::geteuid().is_root() {
+            println!("skipped: this test makes a network namespace, which needs root");
+            return;
+        }
+        let tried = thread::spawn(|| {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)
+                .expect("root may make a network namespace");
+            RouteSocket::open()
+                .and_then(|mut route| route.set_up(LOOPBACK, true))
+                .expect("it has a loopback");
+            let worker = KernelWorker::start().expect("a thread");
+            let _busy = Busy::begin();
+            for number in 1..=20 {
+                let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number);
+                let cidr = IpCidr::new(IpAddr::V6(address), 64).expect("64 is at most 128");
+                let add = AddressOp::add(LOOPBACK, &VirtualAddress::new(cidr));
+                worker.change(OpId(number.into()), KernelChange::Address(add));
+                let done = worker.wait(PATIENCE);
+                assert!(matches!(done, Some(Done::Change(_, Ok(Outcome::Done)))), "{number}: added");
+                assert!(has_local_route(address), "{number}: the kernel does not answer yet");
+            }
+        });
+        tried.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     }
 }

@@ -15,6 +15,7 @@ mod silence;
 mod sockets;
 mod surroundings;
 mod sysctl;
+mod unanswered;
 mod vmac;
 
 use crate::role::EXIT_STOPPED;
