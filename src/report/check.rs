@@ -7,15 +7,20 @@ use crate::check::{CheckId, Checks, View};
 use crate::lvs::director::Director;
 use crate::lvs::traffic::Wall;
 use crate::plan::check::CheckerPlan;
-use crate::plan::lvs::{ServiceKey, VirtualServer};
+use crate::plan::lvs::{RealServer, ServiceKey, VirtualServer};
+use crate::time::Instant;
 use std::net::SocketAddr;
 
 /// Clocks of a snapshot.
 pub struct Clocks<'a> {
     /// The machine's.
     pub wall: Wall,
-    /// For how many seconds a server of a service is what it is.
-    pub since: &'a dyn Fn(&ServiceKey, &SocketAddr) -> u64,
+    /// The moment of the snapshot.
+    pub now: Instant,
+    /// When the process began.
+    pub began: Instant,
+    /// Since when a server of a service is what it is, if it changed in the process's time.
+    pub since: &'a dyn Fn(&ServiceKey, &SocketAddr) -> Option<Instant>,
 }
 
 /// What the policy and the checkers know now. `ipvs_error`: why the kernel's table is not as it should be.
@@ -58,7 +63,7 @@ fn virtual_server<'a>(
         by_hand: traffic::by_hand(by_hand, plan, server),
         set: server.set.as_deref().map(str::to_owned),
         cause: director.cause(index, server_index).map(str::to_owned),
-        since_seconds: plan.keys.first().map_or(0, |key| (clocks.since)(key, &server.endpoint)),
+        since_seconds: clocks.now.saturating_duration_since(since(checks, plan, server, clocks)).as_secs(),
         checkers: server.checkers.iter().map(|checker| detail(checks, checker, output)).collect(),
         kept: director.is_kept(index, server_index),
     });
@@ -74,6 +79,16 @@ fn virtual_server<'a>(
         active_set: by_hand.set(plan).map(str::to_owned),
         min_alive: plan.min_alive,
     }
+}
+
+/// Since when the server is up or down. One that has not changed is as its checks believe, and a process before this one
+/// may have made them believe it.
+fn since(checks: &Checks, plan: &VirtualServer, server: &RealServer, clocks: &Clocks<'_>) -> Instant {
+    let changed = plan.keys.first().and_then(|key| (clocks.since)(key, &server.endpoint));
+    let believed = || {
+        server.checkers.iter().filter_map(|checker| checks.view(checker.question())).map(|view| view.since)
+    };
+    changed.or_else(|| believed().max()).unwrap_or(clocks.began)
 }
 
 fn detail<'a>(

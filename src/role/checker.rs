@@ -28,7 +28,7 @@ use crate::lvs::notify;
 use crate::netlink::NetlinkError;
 use crate::plan::lvs::{LvsPlan, ServiceKey, VirtualServer};
 use crate::report::{self, CheckerStatus, ServerFilter};
-use crate::sys::clock::Stopwatch;
+use crate::sys::clock::monotonic_now;
 use crate::sys::process::{release_free_memory, return_large_blocks, share_one_arena};
 use crate::time::Instant;
 use converse::Finished;
@@ -134,7 +134,8 @@ struct Role {
 }
 
 struct State {
-    clock: Stopwatch,
+    /// When it began.
+    began: Instant,
     now: Instant,
     /// Its own number; asking for it is a system call.
     process: u32,
@@ -178,11 +179,11 @@ impl Role {
         let (on_report, reports) = mpsc::channel(REPORTS);
         let worker =
             IpvsWorker::start(opener, on_report).map_err(|error| RoleError::Io("no thread", error))?;
-        let clock = Stopwatch::start();
-        let streams = Streams::new(clock).map_err(|error| RoleError::Io("no set of sockets", error))?;
+        let began = monotonic_now();
+        let streams = Streams::new().map_err(|error| RoleError::Io("no set of sockets", error))?;
         let state = State {
-            clock,
-            now: Instant::ZERO,
+            began,
+            now: began,
             process: std::process::id(),
             checks: Checks::new(limit),
             director: None,
@@ -299,7 +300,7 @@ impl State {
     }
 
     fn look_at_the_clock(&mut self) {
-        self.now = self.clock.now();
+        self.now = monotonic_now();
     }
 
     /// When a check is due, somebody who looks has waited long enough, or something said by hand changes.
@@ -553,9 +554,9 @@ impl State {
     fn status(&self) -> CheckerStatus {
         let nothing = Director::default();
         let director = self.director.as_ref().unwrap_or(&nothing);
-        let now = self.now();
-        let since = |service: &ServiceKey, endpoint: &SocketAddr| self.desk.since(service, endpoint, now);
-        let clocks = report::check::Clocks { wall: traffic::wall(), since: &since };
+        let since = |service: &ServiceKey, endpoint: &SocketAddr| self.desk.since(service, endpoint);
+        let (now, began) = (self.now(), self.began);
+        let clocks = report::check::Clocks { wall: traffic::wall(), now, began, since: &since };
         let output = |id| self.looks.output(id);
         CheckerStatus {
             table_latency: self.worker.latency(),

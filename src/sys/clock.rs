@@ -36,29 +36,6 @@ pub fn unix_nanoseconds() -> u64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
 
-/// Counts from a moment of this process, so that small numbers mean its beginning.
-#[derive(Clone, Copy, Debug)]
-pub struct Stopwatch {
-    origin: Instant,
-}
-
-impl Stopwatch {
-    /// Now is [`Instant::ZERO`].
-    pub fn start() -> Stopwatch {
-        Stopwatch { origin: monotonic_now() }
-    }
-
-    /// The moment now.
-    pub fn now(self) -> Instant {
-        Instant::ZERO + monotonic_now().saturating_duration_since(self.origin)
-    }
-
-    /// `at` by CLOCK_MONOTONIC.
-    pub fn by_the_kernel(self, at: Instant) -> Instant {
-        self.origin + at.saturating_duration_since(Instant::ZERO)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -90,10 +90,9 @@ impl Desk {
         self.since.0.retain(|(service, endpoint), _| keep(service, endpoint));
     }
 
-    /// For how many seconds a server is what it is, if it ever changed.
-    pub fn since(&self, service: &ServiceKey, endpoint: &SocketAddr, now: Instant) -> u64 {
-        let since = self.since.0.get(&(*service, *endpoint)).copied().unwrap_or(Instant::ZERO);
-        now.saturating_duration_since(since).as_secs()
+    /// Since when a server is what it is, if it changed in this process's time.
+    pub fn since(&self, service: &ServiceKey, endpoint: &SocketAddr) -> Option<Instant> {
+        self.since.0.get(&(*service, *endpoint)).copied()
     }
 
     /// When patience with the table's thread ends.

@@ -8,7 +8,7 @@ use super::{HEARD, MAX_STEPS, Trace, end, how_it_broke, not_answered, not_begun,
 use crate::check::CheckId;
 use crate::check::probe::{Mark, Outcome, Probe, ProbeInput, ProbeStep, conversation, words};
 use crate::plan::check::{CheckKind, HttpVersion, Question};
-use crate::sys::clock::Stopwatch;
+use crate::sys::clock::monotonic_now;
 use crate::sys::closing::close_all;
 use crate::sys::edges::{Edge, Edges, ready_now};
 use crate::sys::readable::Readable;
@@ -40,7 +40,6 @@ pub fn is_stream(question: &Question) -> bool {
 /// All conversations of a role. `start` them, then `settle`; when `ready` says so, `turn`; what has ended is in
 /// `next_ended`.
 pub struct Streams {
-    clock: Stopwatch,
     talks: HashMap<CheckId, Box<Talk>>,
     /// Each conversation once, no later than its own deadline is.
     deadlines: BTreeSet<(Instant, CheckId)>,
@@ -75,11 +74,10 @@ pub struct Ended {
 
 impl Streams {
     /// None under way. Call it inside the runtime.
-    pub fn new(clock: Stopwatch) -> io::Result<Streams> {
+    pub fn new() -> io::Result<Streams> {
         let (watched, timer) = (Edges::new()?, Timer::new()?);
         watched.add(&timer, ALARM, false)?;
         Ok(Streams {
-            clock,
             talks: HashMap::new(),
             deadlines: BTreeSet::new(),
             fresh: Vec::new(),
@@ -105,7 +103,7 @@ impl Streams {
         trace: Option<Trace>,
     ) {
         if self.fresh.is_empty() {
-            self.fresh_since = self.clock.now();
+            self.fresh_since = monotonic_now();
         }
         let started = self.fresh_since;
         let ended = |question, outcome| Ended { check, question, outcome, latency: Duration::ZERO };
@@ -125,7 +123,7 @@ impl Streams {
         };
         match socket.connect(&target.endpoint.into()) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => {
-                let took = self.clock.now().saturating_duration_since(started);
+                let took = monotonic_now().saturating_duration_since(started);
                 let outcome = not_begun(target, &error, took, &mut *probe);
                 return self.ended.push_back(ended(question, outcome));
             }
@@ -171,7 +169,7 @@ impl Streams {
         // What cannot be looked at is watched.
         let looks = ready_now(&sockets.collect::<Vec<_>>()).unwrap_or_default();
         let now = if looks.iter().any(|edge| edge.writable || edge.broken) {
-            self.clock.now()
+            monotonic_now()
         } else {
             self.fresh_since
         };
@@ -212,7 +210,7 @@ impl Streams {
             return Ok(());
         }
         self.alarm = at;
-        self.timer.set(at.map(|at| self.clock.by_the_kernel(at)))
+        self.timer.set(at)
     }
 
     /// Returns when there is something to do. Dropping the future loses nothing.

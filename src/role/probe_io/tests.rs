@@ -7,7 +7,7 @@ use crate::plan::check::{
     HttpCheck, HttpRequest, HttpUrl, HttpVersion, Schedule, SmtpCheck, TalkCheck, TlsCheck, TlsOptions,
     UdpCheck,
 };
-use crate::sys::clock::Stopwatch;
+use crate::sys::clock::monotonic_now;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -92,8 +92,7 @@ fn ask_any(question: Question) -> Outcome {
 
 /// All of them at a time; the outcomes in their order.
 async fn ask_together(questions: Vec<Question>) -> Vec<Outcome> {
-    let clock = Stopwatch::start();
-    let mut streams = Streams::new(clock).expect("a set of sockets");
+    let mut streams = Streams::new().expect("a set of sockets");
     let mut outcomes = BTreeMap::new();
     let count = questions.len();
     for (number, question) in questions.into_iter().enumerate() {
@@ -111,7 +110,7 @@ async fn ask_together(questions: Vec<Question>) -> Vec<Outcome> {
         }
         streams.wake_at(streams.next_timeout()).expect("a timer");
         streams.ready().await.expect("it says when");
-        streams.turn(clock.now()).expect("a set of sockets");
+        streams.turn(monotonic_now()).expect("a set of sockets");
     }
 }
 
