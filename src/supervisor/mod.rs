@@ -15,6 +15,7 @@ mod dump;
 mod guard;
 mod life;
 mod marker;
+mod memory;
 mod orders;
 mod overrides_file;
 mod own_file;

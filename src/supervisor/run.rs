@@ -4,6 +4,7 @@ use super::ask_checker::Asks as CheckerAsks;
 use super::child::{ChildEvent, ChildEvents};
 use super::control::Asked;
 use super::dump::{Dump, Dumps};
+use super::memory::Memory;
 use super::orders;
 use super::relay::{Samples, trackers};
 use super::reload::{QueuedReload, Reload};
@@ -62,6 +63,8 @@ pub struct Supervisor {
     pub(super) maintenance: Maintenance,
     /// What this process is to become.
     pub(super) successor: Option<Successor>,
+    /// What it knew when it was told to leave everything to who follows.
+    pub(super) left: Option<Memory>,
     pub(super) reload: Option<Reload>,
     pub(super) queued_reload: Option<QueuedReload>,
     pub(super) refused_reload: Option<String>,
@@ -118,7 +121,9 @@ pub async fn run(settings: Settings, first: Configuration, inputs: Inputs) -> En
     let (compiled, mut answers) = mpsc::channel(1);
     let mut beat = interval(settings.limits.heartbeat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let memory = Memory::take(&settings.memory_file());
     let mut supervisor = Supervisor::new(settings, first, events, compiled, appointments);
+    supervisor.recall(memory);
     supervisor.start_wanted();
     while !supervisor.is_over() {
         let wake = supervisor.next_deadline();
@@ -141,7 +146,10 @@ pub async fn run(settings: Settings, first: Configuration, inputs: Inputs) -> En
         }
         supervisor.on_time(Instant::now());
     }
-    let Supervisor { stopping, successor, settings, mut plans, .. } = supervisor;
+    let Supervisor { stopping, successor, settings, mut plans, left, .. } = supervisor;
+    if let Some(memory) = left {
+        memory.leave(&settings.memory_file());
+    }
     let shutdown = plans.global.daemon.shutdown.take();
     Ended { status: stopping.unwrap_or_default(), shutdown, successor, kept: !settings.release_vrrp }
 }
@@ -171,6 +179,7 @@ impl Supervisor {
             slots: START_ORDER.map(Slot::new),
             maintenance,
             successor: None,
+            left: None,
             reload: None,
             queued_reload: None,
             refused_reload: None,
@@ -373,6 +382,7 @@ impl Supervisor {
         }
         tracing::info!("stopping");
         self.stopping = Some(status);
+        self.left = self.left_at_end();
         self.abandon_reload();
         let is_down =
             |slot: &&Slot| slot.worker.holds() && (slot.restart_at.is_some() || Some(slot.worker) == fallen);

@@ -172,6 +172,12 @@ impl Settings {
         self.pid_file.with_extension("maintenance")
     }
 
+    /// Where a daemon that leaves everything to the next one leaves what it knows: beside the pid file, so until the next
+    /// boot.
+    pub fn memory_file(&self) -> PathBuf {
+        self.pid_file.with_extension("memory")
+    }
+
     /// Does the role give up what it holds when the daemon stops?
     pub fn release(&self, worker: Worker) -> bool {
         match worker {

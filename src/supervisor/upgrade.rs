@@ -47,6 +47,7 @@ impl Supervisor {
         tracing::info!("becoming {}", binary.display());
         let pids = self.slots.iter().filter_map(|slot| slot.child.as_ref()).map(|child| child.pid);
         let socket = self.settings.socket.clone();
+        self.left = Some(self.memory());
         self.successor = Some(Successor { binary, children: pids.collect(), socket });
     }
 }
