@@ -272,9 +272,11 @@ impl Router {
         }
     }
 
-    /// Go on as Master, if it was one and its peers still wait. Not to be called but before the first state.
+    /// Go on as Master, if it was one and its peers still wait. Whatever it was, it says the same priority until its trackers
+    /// have spoken. Not to be called but before the first state.
     pub(super) fn resume(&mut self, memory: &Remembered, ctx: &mut Context) -> bool {
         self.rare().told = Some(memory.state).filter(|state| *state != State::Initialize);
+        self.rare().held_priority = self.rare().told.map(|_| memory.priority);
         if memory.numbers != Numbers::default() {
             self.speech.go_on(memory.numbers);
         }
@@ -291,7 +293,6 @@ impl Router {
             ctx.log(LogLevel::Warning, sentence);
             return false;
         }
-        self.rare().held_priority = Some(memory.priority);
         self.look_around(ctx);
         let due = (spoke_at + interval).max(ctx.now);
         self.phase = Phase::Master(Master { next_advertisement: due, ..self.new_master(ctx.now) });

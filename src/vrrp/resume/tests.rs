@@ -124,6 +124,30 @@ fn the_priority_holds_until_the_trackers_have_spoken() {
 }
 
 #[test]
+fn a_backup_that_a_script_made_weaker_stays_as_weak_until_it_has_spoken() {
+    let key = TrackerKey { kind: TrackerKind::Script, name: "chk".to_owned() };
+    let tracked = TrackedObject { tracker: key.clone(), weight: -100, reverse: false };
+    let router = RouterPlan { trackers: vec![tracked], ..router_plan(150) };
+    let mut remembered = record(&router, NOW, Duration::ZERO);
+    (remembered.state, remembered.spoke_at) = (State::Backup, None);
+    remembered.priority = Priority(50);
+    let mut bench = bench(vec![remembered]);
+    bench.feed(plan(vec![router]));
+    let began = bench.now;
+    for second in 1..=10 {
+        while bench.core.next_timeout().is_some_and(|due| due <= began + Duration::from_secs(second)) {
+            let said = bench.timeout();
+            assert!(!said.contains(&"MASTER".to_owned()), "after {second} s: {said:?}");
+        }
+        bench.now = began + Duration::from_secs(second);
+        bench.feed(advert(100, ABOVE));
+    }
+    bench.feed(Event::Tracker(key, Some(Sample::Up)));
+    let one = bench.core.routers().next().expect("one");
+    assert_eq!(one.priority(), Priority(150));
+}
+
+#[test]
 fn a_master_whose_interface_is_gone_says_that_it_resigns() {
     let router = router_plan(150);
     let mut bench = bench(vec![record(&router, NOW, Duration::ZERO)]);
