@@ -166,6 +166,7 @@ impl Hands {
         for asked in asked {
             done.extend(asked.conclude(&mut results, &mut self.unanswered));
         }
+        self.unanswered.rest();
         if dumps {
             done.push(Done::Dump(open(&mut self.socket).and_then(dump)));
         }

@@ -40,7 +40,7 @@ pub fn place(change: &KernelChange) -> Option<Place> {
 /// Additions that are not done before the kernel answers. Bounded by the plan.
 #[derive(Default)]
 pub struct Unanswered {
-    /// Open from before an addition is sent until nothing is waited for: nothing piles up in it.
+    /// Open from before an addition is sent until nothing is waited for.
     news: Option<Monitor>,
     waiting: Vec<(OpId, Place, Instant)>,
 }
@@ -68,21 +68,27 @@ impl Unanswered {
         true
     }
 
+    /// After changes are judged: nothing is heard, and nothing piles up, if nothing is waited for.
+    pub fn rest(&mut self) {
+        if self.waiting.is_empty() {
+            self.news = None;
+        }
+    }
+
     /// Which of them are done now. Waits a moment for news if there are none.
     pub fn settle(&mut self) -> Vec<OpId> {
         let Some(news) = &mut self.news else { return Vec::new() };
         let mut events = Vec::new();
-        let heard = self.waiting.is_empty() || news.wait(GLANCE).is_ok();
-        let whole = heard && news.read(&mut events).is_ok() && !events.contains(&MonitorEvent::Overrun);
+        let whole = news.wait(GLANCE).is_ok()
+            && news.read(&mut events).is_ok()
+            && !events.contains(&MonitorEvent::Overrun);
         let now = monotonic_now();
         let answering: BTreeSet<Place> = events.iter().filter_map(answering).collect();
         let settled = |(_, place, until): &mut (OpId, Place, Instant)| {
             !whole || *until <= now || answering.contains(place)
         };
         let done = self.waiting.extract_if(.., settled).map(|(op, ..)| op).collect();
-        if self.waiting.is_empty() {
-            self.news = None;
-        }
+        self.rest();
         done
     }
 }
