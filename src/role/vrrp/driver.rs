@@ -549,6 +549,10 @@ impl Driver {
             self.mend_surroundings();
         }
         self.look_for_supervisor(now);
+        // What that means is not left for the next advertisement.
+        if !self.events.is_empty() {
+            self.feed();
+        }
     }
 
     /// Performs what the core decided: advertisements, then frames, then the kernel, then news.
