@@ -443,6 +443,7 @@ impl Driver {
                     ("netlink_undecodable", self.monitor.counters().undecodable),
                 ];
                 snapshot.counters.extend(own.map(|(name, count)| (name.to_owned(), count)));
+                snapshot.unrecorded = self.record.is_none();
                 self.link.send(&FromVrrp::Snapshot(number, snapshot));
             }
         }
