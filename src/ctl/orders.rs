@@ -1,7 +1,7 @@
 //! `holdfastctl stop`, `failover` and `maintenance`: each returns when it is done, and says what became of it.
 
 use super::client::{AskError, ask};
-use super::{Done, EXIT_FAILED, text};
+use super::{Done, EXIT_FAILED, reload, text};
 use crate::link::control::{Answer, Request};
 use crate::report::{RoleStatus, RouterStatus, Status};
 use crate::vrrp::Upkeep;
@@ -51,7 +51,7 @@ enum Switch {
 #[derive(Debug, Args)]
 pub(super) struct Stop {
     /// Leave addresses, routes and the IPVS table: a daemon that is started before the peers lose patience goes on with
-    /// them (for restarts)
+    /// them (for restarts). Reloads first
     #[arg(long)]
     keep: bool,
 }
@@ -66,6 +66,9 @@ pub(super) struct Upgrade {
 
 /// Ends when the daemon has.
 pub(super) fn stop(socket: &Path, order: &Stop) -> Done {
+    if order.keep {
+        put_in_force(socket, "nothing was stopped; holdfastctl stop hands over")?;
+    }
     begin(socket, Request::Stop { keep: order.keep })?;
     let end = Instant::now() + LIMIT;
     while Instant::now() < end {
@@ -124,6 +127,10 @@ pub(super) fn upgrade(socket: &Path, order: Upgrade) -> Done {
         let path = binary.display();
         return Err(format!("{path} does not take the configuration: the daemon goes on as it is").into());
     }
+    put_in_force(
+        socket,
+        "the daemon goes on as it is; upgrade with the configuration in force, then change it",
+    )?;
     let images = (image(&running), image(&binary));
     let path = binary.display().to_string();
     let begun = Instant::now();
@@ -145,6 +152,17 @@ pub(super) fn upgrade(socket: &Path, order: Upgrade) -> Done {
         }
     }
     Err(format!("no new program answers after {} s: see the log", LIMIT.as_secs()).into())
+}
+
+/// The daemon that follows goes on with what its own configuration names, and removes nothing that only the one before it
+/// knew. So what was changed in the file goes into force while somebody is there who can give up what it no longer names.
+fn put_in_force(socket: &Path, otherwise: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let outcome = reload::ask_for(socket)?;
+    if outcome.accepted && outcome.trouble.is_empty() {
+        return Ok(());
+    }
+    text::print(&reload::render(&outcome));
+    Err(format!("the configuration on the disk cannot be put in force first: {otherwise}").into())
 }
 
 /// What tells one program from another; the file may have lost its name.

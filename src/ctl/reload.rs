@@ -6,10 +6,7 @@ use crate::link::control::{Answer, ReloadOutcome, Request};
 use std::path::Path;
 
 pub(super) fn run(socket: &Path, json: bool) -> Done {
-    let outcome = match ask(socket, Request::Reload)? {
-        Answer::Reload(outcome) => outcome,
-        other => return Err(AskError::Misunderstood(socket.to_owned(), format!("{other:?}")).into()),
-    };
+    let outcome = ask_for(socket)?;
     if json {
         print_json(&outcome)?;
     } else {
@@ -18,8 +15,16 @@ pub(super) fn run(socket: &Path, json: bool) -> Done {
     Ok(if outcome.accepted && outcome.trouble.is_empty() { 0 } else { EXIT_FAILED })
 }
 
+/// What became of a reload that is asked for now.
+pub(super) fn ask_for(socket: &Path) -> Result<ReloadOutcome, AskError> {
+    match ask(socket, Request::Reload)? {
+        Answer::Reload(outcome) => Ok(outcome),
+        other => Err(AskError::Misunderstood(socket.to_owned(), format!("{other:?}"))),
+    }
+}
+
 /// The outcome for people: diagnostics first, the verdict last, where the eye is.
-fn render(outcome: &ReloadOutcome) -> String {
+pub(super) fn render(outcome: &ReloadOutcome) -> String {
     let mut page: String = outcome.diagnostics.iter().map(|diagnostic| text::block(0, diagnostic)).collect();
     for trouble in &outcome.trouble {
         page += &text::block(0, trouble);

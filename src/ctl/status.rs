@@ -100,18 +100,21 @@ fn verdict(status: &Status) -> String {
         facts.push(format!("{} up", plural(bfd.sessions.len(), "BFD session")));
     }
     let facts = if facts.is_empty() { "nothing to do".to_owned() } else { facts.join(", ") };
-    format!("all is well{}: {facts}\n", reservations(&status.daemon))
+    format!("all is well{}: {facts}\n", reservations(status))
 }
 
-/// What the configuration asks for and does not get, so that nobody takes "well" for "as configured".
-fn reservations(daemon: &DaemonStatus) -> String {
-    let mut but = Vec::new();
+/// What the configuration asks for and does not get, and what is missed later, so that nobody takes "well" for "as configured".
+fn reservations(status: &Status) -> String {
+    let (daemon, mut but) = (&status.daemon, Vec::new());
     if daemon.configuration_errors > 0 {
         let errors = plural(daemon.configuration_errors, "error");
         but.push(format!("{errors} in the configuration (holdfastctl check {})", daemon.configuration));
     }
     if !daemon.not_yet.is_empty() {
         but.push(format!("{} not built yet (see below)", plural(daemon.not_yet.len(), "setting")));
+    }
+    if status.vrrp.as_ref().is_some_and(|vrrp| vrrp.unrecorded) {
+        but.push("no record for the next vrrp process: a crash, a restart or an upgrade is an election (its log says why)".to_owned());
     }
     if but.is_empty() { String::new() } else { format!(" except {}", but.join(" and ")) }
 }

@@ -261,6 +261,7 @@ pub(super) mod tests {
                 members: vec!["web".to_owned(), "db".to_owned()],
             }],
             counters: [("unknown_vrid".to_owned(), 4), ("lying_length".to_owned(), 0)].into(),
+            unrecorded: false,
         });
         assert_eq!(
             text,

@@ -137,6 +137,9 @@ pub struct VrrpStatus {
     /// What concerns no single router: packets of unknown VRIDs, datagrams whose lengths lie, messages to the
     /// supervisor that were dropped, times the kernel's news were lost.
     pub counters: std::collections::BTreeMap<String, u64>,
+    /// Nothing is noted for the next process: one that follows this one begins a new election.
+    #[serde(default)]
+    pub unrecorded: bool,
 }
 
 /// One sync group.

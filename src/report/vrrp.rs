@@ -21,6 +21,7 @@ pub fn snapshot(core: &Core, now: Instant) -> VrrpStatus {
             ("dropped_announcements".to_owned(), core.dropped_announcements()),
         ]
         .into(),
+        unrecorded: false,
     }
 }
 

@@ -37,8 +37,14 @@ pub struct ControlSocket {
 impl ControlSocket {
     /// Listens at `path`, mode 0600. The caller holds the pid lock, so a socket that is there is a dead one's.
     pub fn open(path: &Path, requests: mpsc::Sender<Asked>) -> io::Result<ControlSocket> {
-        if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
-            std::fs::remove_file(path)?;
+        match std::fs::symlink_metadata(path) {
+            Ok(there) if there.file_type().is_socket() => std::fs::remove_file(path)?,
+            Ok(_) => {
+                let what =
+                    "what is there is no socket, and is not removed: remove it and start the daemon again";
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+            }
+            Err(_) => {}
         }
         let before = umask(Mode::from_bits_truncate(0o177));
         let listener = UnixListener::bind(path);
@@ -141,4 +147,24 @@ async fn read_request(client: &mut UnixStream) -> Result<Request, String> {
     let mut body = vec![0; length];
     client.read_exact(&mut body).await.map_err(|error| error.to_string())?;
     serde_json::from_slice(&body).map_err(|error| format!("no request that this version knows: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_no_socket_is_named_and_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (target, path) = (folder.path().join("target"), folder.path().join("holdfast.sock"));
+        std::fs::write(&target, "precious").expect("written");
+        std::os::unix::fs::symlink(&target, &path).expect("linked");
+        let (to, _requests) = mpsc::channel(1);
+        let error = ControlSocket::open(&path, to.clone()).expect_err("a link").to_string();
+        assert!(error.contains("no socket"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).expect("it stays"), "precious");
+        std::fs::remove_file(&path).expect("removed");
+        drop(std::os::unix::net::UnixListener::bind(&path).expect("a dead one's"));
+        ControlSocket::open(&path, to).expect("a socket of a dead daemon is replaced");
+    }
 }

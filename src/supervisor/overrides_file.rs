@@ -125,7 +125,7 @@ mod tests {
         let (real, path) = (folder.path().join("real"), folder.path().join("overrides.json"));
         write(&real, &some()).expect("written");
         std::os::unix::fs::symlink(&real, &path).expect("linked");
-        assert!(read(&path).is_err());
+        assert!(read(&path).expect_err("a link").contains("a symbolic link, which is not followed"));
         write(&path, &some()).expect("a link is replaced, not followed");
         assert!(!fs::symlink_metadata(&path).expect("there").is_symlink());
         fs::set_permissions(&path, PermissionsExt::from_mode(0o622)).expect("changed");

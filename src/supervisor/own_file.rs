@@ -1,5 +1,6 @@
 //! What the supervisor wrote for the one after it, read again.
 
+use crate::sys::no_link;
 use nix::fcntl::OFlag;
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -10,7 +11,8 @@ use std::path::Path;
 /// file of this user that nobody else may write, with at most `most` octets. Follows no link, and waits for nobody.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
+    let file =
+        OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(no_link::in_words)?;
     let facts = file.metadata()?;
     if !facts.is_file() {
         return Err(io::Error::other("it is no regular file"));

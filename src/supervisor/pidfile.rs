@@ -1,5 +1,6 @@
 //! Pid files. The supervisor's own is locked for as long as it runs; the roles' are for people and scripts.
 
+use crate::sys::no_link;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use std::fs::{File, OpenOptions, Permissions};
@@ -96,7 +97,7 @@ fn open(path: &Path) -> io::Result<Option<(File, bool)>> {
     }
     match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        found => found.map(|file| Some((file, false))),
+        found => found.map(|file| Some((file, false))).map_err(no_link::in_words),
     }
 }
 
@@ -170,7 +171,8 @@ mod tests {
         let (target, link) = (folder.path().join("target"), folder.path().join("link.pid"));
         std::fs::write(&target, "precious").expect("written");
         std::os::unix::fs::symlink(&target, &link).expect("linked");
-        assert!(matches!(PidLock::take(&link), Err(PidError::File(..))));
+        let refused = PidLock::take(&link).expect_err("a link").to_string();
+        assert!(refused.contains("a symbolic link, which is not followed"), "{refused}");
         assert_eq!(std::fs::read_to_string(&target).expect("readable"), "precious");
     }
 

@@ -14,6 +14,7 @@ pub mod landlock;
 pub mod link_state;
 pub mod membership;
 mod mmsg;
+pub mod no_link;
 mod option;
 pub mod packet_socket;
 pub mod poll;

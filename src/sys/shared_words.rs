@@ -2,6 +2,7 @@
 //! what was stored outlives the process that stored it.
 #![allow(unsafe_code)]
 
+use super::no_link;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::statfs::{FsType, fstatfs};
 use std::fs::{File, OpenOptions};
@@ -167,7 +168,7 @@ impl Peek {
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let file = options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)?;
+    let file = options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(path).map_err(no_link::in_words)?;
     check(&file)?;
     Ok(file)
 }
@@ -225,7 +226,8 @@ mod tests {
         let target = path.with_extension("target");
         std::fs::write(&target, [0; 64]).expect("written");
         std::os::unix::fs::symlink(&target, &path).expect("linked");
-        assert!(SharedWords::open(&path, 4).is_err(), "a symbolic link");
+        let error = SharedWords::open(&path, 4).expect_err("a symbolic link");
+        assert!(error.to_string().contains("a symbolic link, which is not followed"), "{error}");
         std::fs::remove_file(&path).expect("removed");
         std::fs::write(&path, [0; 64]).expect("written");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("set");

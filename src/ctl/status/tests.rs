@@ -255,6 +255,18 @@ fn well_is_not_said_of_a_configuration_that_is_not_carried_out() {
 }
 
 #[test]
+fn who_cannot_resume_is_told_before_it_matters() {
+    let mut status = status();
+    let well = |status: &Status| verdict(status).replace('\n', " ");
+    status.daemon.roles.clear();
+    let vrrp = VrrpStatus { unrecorded: true, ..VrrpStatus::default() };
+    (status.vrrp, status.checker, status.bfd) = (Some(vrrp), None, None);
+    assert!(well(&status).contains("except no record for the next vrrp process"), "{}", well(&status));
+    status.vrrp = Some(VrrpStatus::default());
+    assert!(!well(&status).contains("record"), "{}", well(&status));
+}
+
+#[test]
 fn a_quorum_with_hysteresis_says_what_is_needed() {
     let server =
         VirtualServerStatus { quorum: 2, hysteresis: 1, live_weight: 2, ..virtual_server(false, true) };

@@ -443,6 +443,7 @@ impl Driver {
                     ("netlink_undecodable", self.monitor.counters().undecodable),
                 ];
                 snapshot.counters.extend(own.map(|(name, count)| (name.to_owned(), count)));
+                snapshot.unrecorded = self.record.is_none();
                 self.link.send(&FromVrrp::Snapshot(number, snapshot));
             }
         }
@@ -549,6 +550,10 @@ impl Driver {
             self.mend_surroundings();
         }
         self.look_for_supervisor(now);
+        // What that means is not left for the next advertisement.
+        if !self.events.is_empty() {
+            self.feed();
+        }
     }
 
     /// Performs what the core decided: advertisements, then frames, then the kernel, then news.

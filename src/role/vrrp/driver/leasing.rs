@@ -20,12 +20,12 @@ impl Driver {
     pub(super) fn notice_pause(&mut self) {
         let now = monotonic_now();
         let late = self.core.next_timeout().map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
-        if late >= LATE && !self.has_complained("late", now) {
+        // Each doubling is a complaint of its own: what cost the addresses is not hushed up for a trifle of a moment ago.
+        let doublings = (late.as_millis() / LATE.as_millis()).checked_ilog2();
+        let about = doublings.map(|doublings| format!("late, 2^{doublings}"));
+        if let Some(about) = about.filter(|about| !self.has_complained(about, now)) {
             let (ms, cause) = (late.as_millis(), self.lateness.explain(late));
-            self.complain(
-                "late".to_owned(),
-                &format!("woke {ms} ms late, and what was due with it: {cause}"),
-            );
+            self.complain(about, &format!("woke {ms} ms late, and what was due with it: {cause}"));
         }
         if self.leases.is_on() && late >= PAUSE {
             self.core.handle(Event::Paused, now, &mut self.actions);
