@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::election::Wait;
-use super::event::{OpId, RouterId, TransitionCause};
+use super::event::{LogLevel, OpId, RouterId, TransitionCause};
 use super::router::Router;
 use super::state::Phase;
 use super::{Action, Core};
@@ -43,6 +43,25 @@ impl Router {
         }
     }
 
+    /// A Backup that wakes a whole Master_Down_Interval after it should have taken over: a machine that stood still has lost
+    /// what was said meanwhile, and a claim beside a living Master takes its clients away. So it listens first, once: a
+    /// machine that is always so late serves all the same.
+    pub(super) fn listen_if_overslept(&mut self, ctx: &mut Context) {
+        let timing = self.timing();
+        let Phase::Backup(backup) = &mut self.phase else { return };
+        let late = ctx.now.saturating_duration_since(backup.master_down_at);
+        if backup.overslept || backup.wants_master || late < timing.wait(Wait::Down) {
+            return;
+        }
+        backup.arm(Wait::Down, timing, ctx.now);
+        backup.overslept = true;
+        let (name, ms) = (&self.plan.name, late.as_millis());
+        let sentence = format!(
+            "({name}) woke {ms} ms after its peer's silence made it Master: what was said meanwhile may be lost, so it listens first"
+        );
+        ctx.log(LogLevel::Warning, sentence);
+    }
+
     fn listen_after(&mut self, patience: Duration, ctx: &mut Context) {
         let Phase::Master(master) = &self.phase else { return };
         let interval = self.own_interval().duration();
@@ -56,7 +75,7 @@ impl Router {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{BELOW, Bench, advert, facts, plan, router_plan};
+    use super::super::testing::{ABOVE, BELOW, Bench, advert, facts, plan, router_plan};
     use crate::vrrp::Event;
     use std::time::Duration;
 
@@ -80,6 +99,37 @@ mod tests {
         assert_eq!(bench.feed(Event::Paused), ["remove 10.0.0.100", "BACKUP", "info"]);
         assert_eq!(bench.feed(advert(100, BELOW)), [] as [&str; 0], "nothing is claimed at once");
         assert!(bench.timeout().contains(&"MASTER".to_owned()), "preempts when its timer ends");
+    }
+
+    /// A Backup whose timer ended `late` ago when it wakes.
+    fn backup_that_is_late(late: Duration) -> Bench {
+        let mut bench = Bench::new();
+        bench.feed(Event::Interface(facts(true)));
+        bench.feed(plan(vec![router_plan(150)]));
+        bench.feed(advert(200, ABOVE));
+        bench.now += DOWN + late;
+        bench
+    }
+
+    /// Master_Down_Interval at priority 150: 3 s and 106/256 of one.
+    const DOWN: Duration = Duration::from_nanos(3_414_062_500);
+
+    #[test]
+    fn a_backup_that_slept_through_its_timer_hears_the_master_first() {
+        let mut bench = backup_that_is_late(DOWN);
+        assert_eq!(bench.wake(), ["warning"], "nothing is claimed");
+        bench.now += Duration::from_secs(1);
+        assert_eq!(bench.feed(advert(200, ABOVE)), [] as [&str; 0], "it was only us");
+        let mut punctual = backup_that_is_late(DOWN - Duration::from_millis(1));
+        assert!(punctual.wake().contains(&"MASTER".to_owned()), "late, but not for long");
+    }
+
+    #[test]
+    fn it_listens_once() {
+        let mut bench = backup_that_is_late(10 * DOWN);
+        assert_eq!(bench.wake(), ["warning"]);
+        bench.now += 10 * DOWN;
+        assert!(bench.wake().contains(&"MASTER".to_owned()), "somebody must serve");
     }
 
     #[test]

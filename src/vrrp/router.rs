@@ -408,6 +408,7 @@ impl Router {
     //= RFC9568 6.4.3 M-72
     pub(super) fn timeout(&mut self, ctx: &mut Context) {
         self.listen_if_too_late(ctx);
+        self.listen_if_overslept(ctx);
         match &mut self.phase {
             Phase::Backup(backup) if backup.master_down_at <= ctx.now && !backup.wants_master => {
                 if self.shared.group.is_some() {

@@ -67,6 +67,8 @@ pub(super) struct Backup {
     pub resigned: Option<IpAddr>,
     /// `preempt_delay`: before this moment a weaker Master is left in peace.
     pub preempt_after: Option<Instant>,
+    /// The timer runs once more, because its end was slept through.
+    pub overslept: bool,
 }
 
 impl Backup {
@@ -82,12 +84,14 @@ impl Backup {
             ignored: None,
             resigned: None,
             preempt_after: None,
+            overslept: false,
         }
     }
 
     /// Start the timer anew.
     pub fn arm(&mut self, wait: Wait, timing: Timing, now: Instant) {
         self.wait = wait;
+        self.overslept = false;
         self.wants_master = false;
         self.counted_from = now;
         self.recompute(timing);

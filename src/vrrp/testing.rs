@@ -115,6 +115,13 @@ impl Bench {
         self.settle(actions)
     }
 
+    /// Time has come to `now`, whatever was due before.
+    pub fn wake(&mut self) -> Vec<String> {
+        let mut actions = Vec::new();
+        self.core.handle_timeout(self.now, &mut actions);
+        self.settle(actions)
+    }
+
     /// The kernel's answers that waited.
     pub fn answer(&mut self) -> Vec<String> {
         self.holds = false;

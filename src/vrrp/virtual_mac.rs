@@ -104,7 +104,7 @@ mod tests {
         core.handle(Event::Interface(virtual_link(true)), Instant::ZERO, &mut actions);
         start(&mut core, &mut actions);
         assert_eq!(state(&core), State::Backup);
-        let later = Instant::ZERO + Duration::from_secs(10);
+        let later = Instant::ZERO + Duration::from_secs(4);
         core.handle_timeout(later, &mut actions);
         assert_eq!(state(&core), State::Master);
         let sent = actions.iter().find_map(|action| match action {
