@@ -245,8 +245,12 @@ impl Record {
             self.words.store(at + place::NUMBERS, memory.numbers.header);
             self.words.store(at + place::TRAILER, memory.numbers.trailer);
         }
-        // What was said may have been priority 0, of a Master that hands over: nobody goes on with that.
+        // What was said may have been priority 0, of a Master that hands over: nobody goes on with that, and for how long the
+        // successor is to be left in peace is known.
         self.words.store(at + place::SPOKE_AT, if memory.holds { now } else { 0 });
+        if !memory.holds {
+            self.write_state(at, router);
+        }
     }
 
     fn note(&self, id: RouterId, core: &Core) {

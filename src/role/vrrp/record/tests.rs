@@ -119,21 +119,27 @@ fn who_resigned_does_not_go_on() {
 
 #[test]
 fn how_long_a_successor_is_left_in_peace_outlives_the_process() {
-    let path = place("held-back");
-    let mut first = Role::start(&path, &[51]);
-    let mut actions = Vec::new();
-    let hold = Duration::from_secs(600);
-    first.core.handle(Event::Failover { routers: Vec::new(), hold }, monotonic_now(), &mut actions);
-    first.perform(actions);
-    assert!(first.core.routers().all(|router| router.state() == State::Backup), "{:?}", first.states());
-    drop(first);
-    let second = Role::start(&path, &[51]);
-    let left = |router: &Router| router.held_back().map(|at| at.saturating_duration_since(monotonic_now()));
-    let left = second.core.routers().next().and_then(left).expect("it is remembered");
-    assert!(left <= hold && left > hold - Duration::from_secs(60), "{left:?}");
-    assert!(second.core.routers().all(|router| router.state() == State::Backup), "{:?}", second.states());
-    drop(second);
-    done(&path);
+    // At once, and while it hands over.
+    for (handover, state) in [(false, State::Backup), (true, State::Master)] {
+        let path = place(&format!("held-back-{handover}"));
+        let mut first = Role::start(&path, &[51]);
+        let mut actions = Vec::new();
+        let again = VrrpPlan { handover, ..plan(&[51]) };
+        first.core.handle(Event::Plan(again), monotonic_now(), &mut actions);
+        let hold = Duration::from_secs(600);
+        first.core.handle(Event::Failover { routers: Vec::new(), hold }, monotonic_now(), &mut actions);
+        first.perform(actions);
+        assert!(first.core.routers().all(|router| router.state() == state), "{:?}", first.states());
+        drop(first);
+        let second = Role::start(&path, &[51]);
+        let left =
+            |router: &Router| router.held_back().map(|at| at.saturating_duration_since(monotonic_now()));
+        let left = second.core.routers().next().and_then(left).expect("it is remembered");
+        assert!(left <= hold && left > hold - Duration::from_secs(60), "{left:?}");
+        assert!(second.core.routers().all(|router| router.state() == State::Backup), "{:?}", second.states());
+        drop(second);
+        done(&path);
+    }
 }
 
 #[test]
