@@ -54,4 +54,6 @@ pub mod place {
     pub const NUMBERS: usize = 5;
     /// The last trailer's sequence.
     pub const TRAILER: usize = 6;
+    /// Until when a weaker Master is left in peace (`failover --hold`); 0 for not.
+    pub const HELD_BACK: usize = 7;
 }

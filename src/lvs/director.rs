@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub struct Director {
     pub(super) plan: LvsPlan,
     pub(super) states: Vec<VirtualState>,
-    answers: Answers,
+    pub(super) answers: Answers,
     desired: Table,
     changed: BTreeSet<ServiceKey>,
     traffic: Traffic,
@@ -45,7 +45,7 @@ pub(super) struct VirtualState {
 pub(super) struct ServerState {
     pub(super) up: bool,
     /// What it weighs: what was given by hand, else the configured weight and what checks say of it.
-    weight: u32,
+    pub(super) weight: u32,
     /// The one given by hand.
     pub(super) by_hand: Option<u32>,
     presumed: Presumed,
@@ -532,14 +532,7 @@ fn destinations(
 
 /// State of a virtual server at start, from what the kernel has.
 fn adopt(plan: &VirtualServer, observed: &Table, traffic: &Traffic, events: &mut Vec<Event>) -> VirtualState {
-    let services: Vec<(&ServiceKey, &Arc<Service>)> =
-        plan.keys.iter().filter_map(|key| Some((key, observed.services.get(key)?))).collect();
-    let weight = |endpoint: SocketAddr, method: ForwardingMethod| {
-        let have = |(key, service): &(&ServiceKey, &Arc<Service>)| {
-            service.destinations.get(&method.destination(endpoint, key)).map(|have| have.weight)
-        };
-        services.iter().filter_map(have).max()
-    };
+    let weight = |endpoint, method| observed_weight(plan, observed, endpoint, method);
     let is_live = |endpoint, method| weight(endpoint, method).is_some_and(|weight| weight > 0);
     let sorry_serves =
         plan.sorry_server.as_ref().is_some_and(|sorry| is_live(sorry.endpoint, sorry.forwarding));
@@ -566,6 +559,20 @@ fn adopt(plan: &VirtualServer, observed: &Table, traffic: &Traffic, events: &mut
         quorum_up: !sorry_serves && (somebody_serves || !plan.alpha),
         servers: plan.real_servers.iter().map(&mut server).collect(),
     }
+}
+
+/// The weight that the kernel has for a server, the greatest where a group's services differ.
+pub(super) fn observed_weight(
+    plan: &VirtualServer,
+    observed: &Table,
+    endpoint: SocketAddr,
+    method: ForwardingMethod,
+) -> Option<u32> {
+    let have = |key: &ServiceKey| {
+        let service = observed.services.get(key)?;
+        service.destinations.get(&method.destination(endpoint, key)).map(|have| have.weight)
+    };
+    plan.keys.iter().filter_map(have).max()
 }
 
 /// A server before any verdict: no transition is reported for what it starts as.

@@ -21,6 +21,16 @@ impl Ramp {
         Ramp { since: Some(now) }
     }
 
+    /// The server has grown to `have` of `full`, and grows on from there.
+    pub fn go_on(have: u32, full: u32, length: Duration, now: Instant) -> Ramp {
+        let steps = steps(length);
+        let done = (u64::from(have) * steps).div_ceil(u64::from(full).max(1)).saturating_sub(1);
+        let share = |steps: u64| u32::try_from(steps).unwrap_or(u32::MAX);
+        // A nanosecond more, so that rounding takes no step back.
+        let grown = length * share(done.min(steps)) / share(steps) + Duration::from_nanos(1);
+        Ramp { since: Some(now.before(grown)) }
+    }
+
     /// The weight in force of a server whose weight is to be `full` after `length`: in equal steps, at least 1.
     pub fn weight(&self, full: u32, length: Duration, now: Instant) -> u32 {
         let Some((steps, step)) = self.step(length, now) else { return full };
@@ -42,10 +52,14 @@ impl Ramp {
         if elapsed >= length {
             return None;
         }
-        let steps = (length.as_secs() / SHORTEST.as_secs()).clamp(1, MOST_STEPS);
+        let steps = steps(length);
         let step = elapsed.as_nanos() * u128::from(steps) / length.as_nanos().max(1);
         Some((steps, u64::try_from(step).unwrap_or(0)))
     }
+}
+
+fn steps(length: Duration) -> u64 {
+    (length.as_secs() / SHORTEST.as_secs()).clamp(1, MOST_STEPS)
 }
 
 #[cfg(test)]
@@ -72,6 +86,21 @@ mod tests {
         assert_eq!([0, 1, 3].map(|full| ramp.weight(full, length, at(0))), [0, 1, 1]);
         assert_eq!(Ramp::default().weight(7, length, at(0)), 7, "nothing grows");
         assert_eq!(ramp.weight(7, Duration::ZERO, at(0)), 7, "no slow_start");
+    }
+
+    #[test]
+    fn what_has_grown_so_far_grows_on_from_there() {
+        let length = Duration::from_secs(40);
+        for full in [1, 3, 7, 20, 100, 1000, 65_535] {
+            let whole = Ramp::begin(at(100));
+            for second in 100..140 {
+                let have = whole.weight(full, length, at(second));
+                let next = Ramp::go_on(have, full, length, at(500));
+                assert_eq!(next.weight(full, length, at(500)), have, "{have} of {full}");
+                assert_eq!(next.weight(full, length, at(540)), full);
+            }
+        }
+        assert_eq!(Ramp::go_on(50, 100, length, at(500)).weight(100, length, at(510)), 75);
     }
 
     #[test]

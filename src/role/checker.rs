@@ -365,6 +365,7 @@ impl State {
         if goes_on {
             self.restore(&mut director, &mut events);
         }
+        director.go_on_growing(&observed, self.now());
         let first = if goes_on { Vec::new() } else { director.first_news() };
         self.director = Some(director);
         self.plan_in_force(events);

@@ -5,6 +5,7 @@
 //! that did not take one in time. When the role that watches dies, its samples are held: a crash of ours is no failure of
 //! what is watched. The new process is told what is held, and goes on from there.
 
+use super::child::End;
 use super::run::Supervisor;
 use super::worker::{
     Worker, claim_frame, claimed_frame, held_frame, master_frame, news_frame, tracker_frames, unclaim_frame,
@@ -21,6 +22,9 @@ pub type Samples = BTreeMap<TrackerKey, Option<Sample>>;
 
 /// Octets of the words about a tracker; the scripts role says fewer.
 const MAX_WORDS: usize = 1024;
+
+/// News that wait for a scripts role: as many as its link takes. The oldest go when there are more.
+const MAX_LATE_NEWS: usize = 16_384;
 
 impl Supervisor {
     /// Words about the next sample of a tracker.
@@ -119,13 +123,29 @@ impl Supervisor {
         Some(self.masters.contains(instance))
     }
 
-    /// Something to tell the world; counted when the scripts role does not take it.
+    /// Something to tell the world. A scripts role that died hears it when there is one again; counted when it does not
+    /// take it.
     pub(super) fn relay_news(&mut self, news: News) {
         let slot = &mut self.slots[Worker::Scripts.index()];
         match &slot.child {
-            Some(child) if child.send(news_frame(news)) => {}
-            None if !slot.wanted => {}
-            _ => slot.dropped += 1,
+            Some(child) if matches!(child.end, End::No | End::Asked { .. }) => {
+                slot.dropped += u64::from(!child.send(news_frame(news)));
+            }
+            _ if !slot.wanted => {}
+            _ => {
+                if self.late_news.len() >= MAX_LATE_NEWS {
+                    self.late_news.pop_front();
+                    slot.dropped += 1;
+                }
+                self.late_news.push_back(news);
+            }
+        }
+    }
+
+    /// What happened while there was no scripts role.
+    pub(super) fn tell_late_news(&mut self) {
+        for news in std::mem::take(&mut self.late_news) {
+            self.relay_news(news);
         }
     }
 

@@ -55,6 +55,8 @@ pub struct Supervisor {
     pub(super) samples: Samples,
     /// Why they are as they are, where there is something to say.
     pub(super) words: BTreeMap<TrackerKey, String>,
+    /// News for a scripts role that is to come.
+    pub(super) late_news: VecDeque<News>,
     /// What checks believe, for the checker role that follows one that died.
     pub(super) verdicts: BTreeMap<u64, HeldVerdict>,
     /// The virtual routers that are master, by name.
@@ -171,6 +173,7 @@ impl Supervisor {
             tracked: trackers(&plans.scripts, &plans.bfd),
             samples: Samples::new(),
             words: BTreeMap::new(),
+            late_news: VecDeque::new(),
             verdicts: BTreeMap::new(),
             masters: BTreeSet::new(),
             plans,
@@ -224,6 +227,9 @@ impl Supervisor {
                 (true, _) => {}
             }
         }
+        if !self.slots[Worker::Scripts.index()].wanted {
+            self.late_news.clear();
+        }
     }
 
     fn start(&mut self, worker: Worker) {
@@ -237,6 +243,9 @@ impl Supervisor {
             slot.stop(true, &settings.limits);
         }
         slot.unheard = worker == Worker::Checker;
+        if worker == Worker::Scripts {
+            self.tell_late_news();
+        }
         self.catch_up();
     }
 

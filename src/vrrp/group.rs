@@ -189,7 +189,7 @@ impl Core {
     fn begin_group(&mut self, order: &[RouterId], now: Instant, actions: &mut Vec<Action>) {
         let all = || order.iter().filter_map(|id| self.router(*id));
         let leads = all().any(|router| router.state() == State::Master);
-        let owners = all().all(|router| router.priority.is_owner());
+        let owners = all().all(|router| router.begins_as_owner(now));
         for id in order {
             self.with_router(*id, now, actions, |router, ctx| {
                 if matches!(router.state(), State::Initialize | State::Fault) {

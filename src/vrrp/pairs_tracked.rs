@@ -64,6 +64,7 @@ fn record() -> super::Remembered {
         spoke_at: Some(crate::time::Instant::ZERO),
         patience: Duration::MAX,
         priority: plan.priority,
+        held_back: None,
         numbers: super::Numbers::default(),
     }
 }

@@ -25,7 +25,9 @@ impl Core {
         let first_new = RouterId(self.next_router);
         let (kept, left) = self.take_in(plan.routers, actions);
         let mut memories = std::mem::take(&mut self.memories);
-        if self.generation == Generation::default() && !plan.startup_delay.is_zero() && memories.is_empty() {
+        // A process that follows another waits only if that one had not begun either.
+        let goes_on = memories.values().any(|memory| memory.state != State::Initialize);
+        if self.generation == Generation::default() && !plan.startup_delay.is_zero() && !goes_on {
             self.asleep_until = Some(now + plan.startup_delay);
         }
         self.gaps.adopt(&plan.announce_gaps);

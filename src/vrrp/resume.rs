@@ -42,6 +42,8 @@ pub struct Remembered {
     pub patience: Duration,
     /// Effective priority.
     pub priority: Priority,
+    /// Told to fail over: until when it leaves a weaker Master in peace.
+    pub held_back: Option<Instant>,
     /// Numbers that may not be used twice.
     pub numbers: Numbers,
 }
@@ -66,6 +68,8 @@ pub struct Memory {
     pub priority: Priority,
     /// Master, and the claim script (if any) has said yes: the next process may go on.
     pub holds: bool,
+    /// Until when it leaves a weaker Master in peace.
+    pub held_back: Option<Instant>,
     /// What was sent last.
     pub numbers: Numbers,
 }
@@ -255,6 +259,7 @@ impl Router {
             since: self.since,
             priority: self.priority,
             holds: master && self.may_hold() && !self.doomed,
+            held_back: self.held_back(),
             numbers: self.speech.numbers(),
         }
     }
@@ -264,19 +269,21 @@ impl Router {
         !self.repeats_itself()
     }
 
-    /// The state that the process before told last; after a resume, the present one.
+    /// The state that was told last, by this process or the one before.
     fn told_before(&self) -> Option<State> {
-        match self.phase {
-            Phase::Initialize => self.rare.as_deref().and_then(|rare| rare.told),
-            _ => Some(self.phase.state()),
-        }
+        let told = self.rare.as_deref().and_then(|rare| rare.told);
+        told.or(Some(self.phase.state()).filter(|state| *state != State::Initialize))
     }
 
     /// Go on as Master, if it was one and its peers still wait. Whatever it was, it says the same priority until its trackers
-    /// have spoken. Not to be called but before the first state.
+    /// have spoken; what was told to fail over leaves its successor in peace for the rest of that time. Not to be called but
+    /// before the first state.
     pub(super) fn resume(&mut self, memory: &Remembered, ctx: &mut Context) -> bool {
         self.rare().told = Some(memory.state).filter(|state| *state != State::Initialize);
         self.rare().held_priority = self.rare().told.map(|_| memory.priority);
+        if memory.held_back.is_some() {
+            self.rare().held_back = memory.held_back;
+        }
         if memory.numbers != Numbers::default() {
             self.speech.go_on(memory.numbers);
         }
@@ -296,7 +303,9 @@ impl Router {
         self.look_around(ctx);
         let due = (spoke_at + interval).max(ctx.now);
         self.phase = Phase::Master(Master { next_advertisement: due, ..self.new_master(ctx.now) });
-        self.rare().told = None;
+        // One that became Master while nobody heard it has told something else.
+        self.rare().told = Some(memory.state).filter(|state| *state != State::Master);
+        self.end_hold();
         self.stirred = true;
         self.since = memory.since;
         self.cause = TransitionCause::Resumed { silence_ms };
@@ -310,7 +319,7 @@ impl Router {
             router: self.id,
             key: self.plan.key.to_key(),
             name: self.plan.name.to_string(),
-            from: State::Master,
+            from: memory.state,
             to: State::Master,
             cause: self.cause.clone(),
             at: ctx.now,

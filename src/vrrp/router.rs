@@ -272,7 +272,7 @@ impl Router {
             self.fail(self.own_faults.clone(), ctx);
         } else if !self.pending.is_empty() {
             self.wait(self.pending.clone(), ctx);
-        } else if self.priority.is_owner() {
+        } else if self.begins_as_owner(ctx.now) {
             self.become_master(TransitionCause::Owner, ctx);
         } else {
             self.become_backup(Wait::Down, TransitionCause::Started, ctx);
@@ -312,7 +312,7 @@ impl Router {
         self.announce_source(ctx);
         if let Some(silence_ms) = self.was_cut_off_for(ctx.now) {
             self.become_master(TransitionCause::LinkRemade { silence_ms }, ctx);
-        } else if self.priority.is_owner() {
+        } else if self.begins_as_owner(ctx.now) {
             self.become_master(cause, ctx);
         } else {
             self.become_backup(Wait::Down, cause, ctx);
@@ -465,7 +465,7 @@ impl Router {
     //= RFC9568 6.4.2 M-86
     fn backup_hears(&mut self, heard: Heard, ctx: &mut Context) {
         let timing = self.timing();
-        let held_back = self.held_back().is_some_and(|until| ctx.now < until);
+        let held_back = self.is_held_back(ctx.now);
         let Phase::Backup(backup) = &mut self.phase else { return };
         if heard.priority == Priority::RESIGN {
             self.stats.resignations_received += 1;

@@ -112,6 +112,16 @@ impl Router {
         self.rare.as_deref().and_then(|rare| rare.held_back)
     }
 
+    /// Is a weaker Master left in peace?
+    pub(super) fn is_held_back(&self, now: Instant) -> bool {
+        self.held_back().is_some_and(|until| now < until)
+    }
+
+    /// An owner listens to nobody before it speaks, but for the one that it was told to give way to.
+    pub(super) fn begins_as_owner(&self, now: Instant) -> bool {
+        self.priority.is_owner() && !self.is_held_back(now)
+    }
+
     /// A weaker Master is no longer left in peace.
     pub(super) fn end_hold(&mut self) {
         if let Some(rare) = self.rare.as_deref_mut() {

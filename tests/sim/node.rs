@@ -174,6 +174,7 @@ impl Node {
                 spoke_at: memory.holds.then(|| spoke(&router.plan().key.to_key())).flatten(),
                 patience: router.plan().least_patience(),
                 priority: memory.priority,
+                held_back: memory.held_back,
                 numbers: memory.numbers,
             }
         };

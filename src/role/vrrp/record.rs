@@ -47,13 +47,16 @@ pub struct Record {
     /// What stands in it before the first plan.
     found: Vec<Remembered>,
     on: bool,
+    /// Nobody hears what becomes of the routers: the state that was told last stays.
+    unheard: bool,
 }
 
 impl Record {
     /// Takes the record over and reads what the process before this one left. WouldBlock: another process keeps it.
     pub fn open(path: &Path) -> io::Result<Record> {
         let words = SharedWords::open(path, HEADER + PLACE)?;
-        let mut record = Record { words, places: Places::default(), found: Vec::new(), on: true };
+        let mut record =
+            Record { words, places: Places::default(), found: Vec::new(), on: true, unheard: false };
         let own = identity()?;
         let is_ours = own.iter().all(|(index, value)| record.words.load(*index) == *value);
         if is_ours {
@@ -81,6 +84,7 @@ impl Record {
             return Vec::new();
         }
         let moment = |at: u64| Instant(now.0.saturating_sub(boot.saturating_sub(at)));
+        let to_come = |at: u64| (at > boot).then(|| Instant(now.0.saturating_add(at - boot)));
         let places = (HEADER..self.words.len()).step_by(PLACE);
         let one = |at: usize| {
             let word = |index| self.words.load(at + index);
@@ -93,6 +97,7 @@ impl Record {
                 spoke_at: (spoke_at != 0).then(|| moment(spoke_at)),
                 patience: Duration::from_nanos(word(place::PATIENCE)),
                 priority: Priority((state >> 8 & 0xff) as u8),
+                held_back: to_come(word(place::HELD_BACK)),
                 numbers: Numbers { header: word(place::NUMBERS), trailer: word(place::TRAILER) },
             })
         };
@@ -178,11 +183,22 @@ impl Record {
             State::Master => 2,
             State::Fault => 3,
         };
+        let told = self.words.load(at + place::STATE) & 0xff;
+        let number = if self.unheard { told } else { number };
         let age = monotonic_now().saturating_duration_since(memory.since).as_nanos() as u64;
         self.words.store(at + place::STATE, number | u64::from(memory.priority.0) << 8);
         self.words.store(at + place::SINCE, since_boot().saturating_sub(age));
         self.words.store(at + place::NUMBERS, memory.numbers.header);
         self.words.store(at + place::TRAILER, memory.numbers.trailer);
+        let left = memory.held_back.map(|until| until.saturating_duration_since(monotonic_now()));
+        let left = left.map_or(0, |left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
+        let held_back = if left == 0 { 0 } else { since_boot().saturating_add(left) };
+        self.words.store(at + place::HELD_BACK, held_back);
+    }
+
+    /// There is no supervisor to tell from now on: the next process will tell what has become of the routers.
+    pub fn is_unheard(&mut self) {
+        self.unheard = true;
     }
 
     /// This process lives.
@@ -229,8 +245,12 @@ impl Record {
             self.words.store(at + place::NUMBERS, memory.numbers.header);
             self.words.store(at + place::TRAILER, memory.numbers.trailer);
         }
-        // What was said may have been priority 0, of a Master that hands over: nobody goes on with that.
+        // What was said may have been priority 0, of a Master that hands over: nobody goes on with that, and for how long the
+        // successor is to be left in peace is known.
         self.words.store(at + place::SPOKE_AT, if memory.holds { now } else { 0 });
+        if !memory.holds {
+            self.write_state(at, router);
+        }
     }
 
     fn note(&self, id: RouterId, core: &Core) {

@@ -1,6 +1,7 @@
 use super::super::testing::{ABOVE, Bench, advert, facts, plan, router_plan, vip};
 use super::*;
 use crate::plan::track::{Sample, TrackedObject, TrackerKey, TrackerKind};
+use crate::plan::vrrp::{SyncGroupPlan, VrrpPlan};
 use crate::vrrp::Event;
 
 /// A Master that has spoken `ago` before now, and the record of it.
@@ -13,6 +14,7 @@ fn record(plan: &RouterPlan, now: Instant, ago: Duration) -> Remembered {
         spoke_at: Some(spoke_at),
         patience: least_patience(plan),
         priority: plan.priority,
+        held_back: None,
         numbers: Numbers::default(),
     }
 }
@@ -110,6 +112,32 @@ fn what_was_told_is_not_told_again() {
 }
 
 #[test]
+fn a_master_that_became_so_unheard_tells_it() {
+    let router = router_plan(150);
+    let remembered = Remembered { state: State::Backup, ..record(&router, NOW, Duration::ZERO) };
+    let mut bench = bench(vec![remembered]);
+    let Event::Plan(plan) = plan(vec![router.clone()]) else { unreachable!("plan() makes a plan") };
+    let group = SyncGroupPlan {
+        name: "G".to_owned(),
+        members: vec![router.key],
+        track_interfaces: Vec::new(),
+        trackers: Vec::new(),
+    };
+    let mut actions = Vec::new();
+    bench.core.handle(Event::Plan(VrrpPlan { groups: vec![group], ..plan }), NOW, &mut actions);
+    let told = actions.iter().find_map(|action| match action {
+        Action::Notify(transition) => Some((transition.from, transition.to)),
+        _ => None,
+    });
+    assert_eq!(told, Some((State::Backup, State::Master)));
+    let group = actions.iter().find_map(|action| match action {
+        Action::News(crate::vrrp::News::Group(group)) => Some(group.to),
+        _ => None,
+    });
+    assert_eq!(group, Some(State::Master));
+}
+
+#[test]
 fn the_priority_holds_until_the_trackers_have_spoken() {
     let key = TrackerKey { kind: TrackerKind::Script, name: "chk".to_owned() };
     let tracked = TrackedObject { tracker: key.clone(), weight: 20, reverse: false };
@@ -145,6 +173,51 @@ fn a_backup_that_a_script_made_weaker_stays_as_weak_until_it_has_spoken() {
     bench.feed(Event::Tracker(key, Some(Sample::Up)));
     let one = bench.core.routers().next().expect("one");
     assert_eq!(one.priority(), Priority(150));
+}
+
+/// Backup since it was told to fail over, with a minute to go.
+fn held_back(router: &RouterPlan) -> Remembered {
+    let held_back = Some(NOW + Duration::from_secs(60));
+    Remembered { state: State::Backup, spoke_at: None, held_back, ..record(router, NOW, Duration::ZERO) }
+}
+
+#[test]
+fn what_was_told_to_fail_over_leaves_its_successor_in_peace_until_then() {
+    for priority in [150, 255] {
+        let router = router_plan(priority);
+        let mut bench = bench(vec![held_back(&router)]);
+        let began = bench.feed(plan(vec![router]));
+        assert!(began.contains(&"BACKUP".to_owned()), "{priority}: {began:?}");
+        for second in 0..60 {
+            bench.now = NOW + Duration::from_secs(second);
+            assert_eq!(bench.feed(advert(100, ABOVE)), [] as [&str; 0], "{priority}, after {second} s");
+        }
+        bench.now = NOW + Duration::from_secs(60);
+        bench.feed(advert(100, ABOVE));
+        assert!(bench.timeout().contains(&"MASTER".to_owned()), "{priority}: it preempts then");
+    }
+}
+
+#[test]
+fn a_successor_that_is_gone_by_then_is_relieved_at_once() {
+    let router = router_plan(150);
+    let mut bench = bench(vec![held_back(&router)]);
+    bench.feed(plan(vec![router]));
+    assert!(bench.timeout().contains(&"MASTER".to_owned()));
+    assert!(bench.now < NOW + Duration::from_secs(5));
+    assert_eq!(bench.core.routers().next().expect("one").memory().held_back, None);
+}
+
+#[test]
+fn a_startup_delay_is_not_for_who_goes_on_but_for_who_had_not_begun() {
+    for (state, expected) in [(State::Initialize, State::Initialize), (State::Backup, State::Backup)] {
+        let router = router_plan(150);
+        let remembered = Remembered { state, spoke_at: None, ..record(&router, NOW, Duration::ZERO) };
+        let mut bench = bench(vec![remembered]);
+        let Event::Plan(plan) = plan(vec![router]) else { unreachable!("plan() makes a plan") };
+        bench.feed(Event::Plan(VrrpPlan { startup_delay: Duration::from_secs(60), ..plan }));
+        assert_eq!(bench.core.routers().next().expect("one").state(), expected);
+    }
 }
 
 #[test]

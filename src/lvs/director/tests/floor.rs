@@ -119,6 +119,26 @@ fn a_server_that_falls_while_it_grows_begins_anew() {
 }
 
 #[test]
+fn a_restart_lets_what_is_half_grown_grow_on() {
+    let slow = |n| RealServer { slow_start: Duration::from_secs(40), ..real(n, 100) };
+    let server = virtual_server(vec![slow(1), slow(2), slow(3), real(4, 100), slow(5)]);
+    let observed = kernel(&[(1, 25), (2, 100), (4, 25), (5, 25)]);
+    let mut bench = Bench::on(server, &observed);
+    by_hand(&mut bench, &[weigh(5, 25)]);
+    bench.director.go_on_growing(&observed, at(1000));
+    assert_eq!(
+        weights(&bench),
+        [(1, 25), (2, 100), (4, 100), (5, 25)],
+        "one grows on, one is grown up, one is down, one knows no growth, one is as somebody wants it"
+    );
+    assert_eq!(bench.director.next_timeout(), Some(Instant(at(1002).0 - 1)));
+    bench.director.advance(at(1010));
+    assert_eq!(weights(&bench)[0], (1, 50));
+    bench.director.advance(at(1030));
+    assert_eq!(weights(&bench)[0], (1, 100));
+}
+
+#[test]
 fn a_weight_by_hand_is_stronger_than_growth() {
     let slow = RealServer { slow_start: Duration::from_secs(40), ..real(1, 100) };
     let mut bench = Bench::new(virtual_server(vec![slow, real(2, 1)]));

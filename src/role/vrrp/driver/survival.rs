@@ -83,6 +83,7 @@ impl Driver {
     /// The supervisor is gone.
     pub(super) fn lose_supervisor(&mut self) {
         let now = monotonic_now();
+        self.record.iter_mut().for_each(Record::is_unheard);
         if self.record.as_ref().is_some_and(Record::is_on) {
             tracing::error!(
                 "the supervisor is gone: going on without it for {} s, for a new one to take over",

@@ -118,6 +118,49 @@ fn who_resigned_does_not_go_on() {
 }
 
 #[test]
+fn how_long_a_successor_is_left_in_peace_outlives_the_process() {
+    // At once, and while it hands over.
+    for (handover, state) in [(false, State::Backup), (true, State::Master)] {
+        let path = place(&format!("held-back-{handover}"));
+        let mut first = Role::start(&path, &[51]);
+        let mut actions = Vec::new();
+        let again = VrrpPlan { handover, ..plan(&[51]) };
+        first.core.handle(Event::Plan(again), monotonic_now(), &mut actions);
+        let hold = Duration::from_secs(600);
+        first.core.handle(Event::Failover { routers: Vec::new(), hold }, monotonic_now(), &mut actions);
+        first.perform(actions);
+        assert!(first.core.routers().all(|router| router.state() == state), "{:?}", first.states());
+        drop(first);
+        let second = Role::start(&path, &[51]);
+        let left =
+            |router: &Router| router.held_back().map(|at| at.saturating_duration_since(monotonic_now()));
+        let left = second.core.routers().next().and_then(left).expect("it is remembered");
+        assert!(left <= hold && left > hold - Duration::from_secs(60), "{left:?}");
+        assert!(second.core.routers().all(|router| router.state() == State::Backup), "{:?}", second.states());
+        drop(second);
+        done(&path);
+    }
+}
+
+#[test]
+fn what_nobody_heard_is_told_by_the_next_process() {
+    let path = place("unheard");
+    let mut first = Role::start(&path, &[51]);
+    first.record.is_unheard();
+    let mut actions = Vec::new();
+    let hold = Duration::from_secs(600);
+    first.core.handle(Event::Failover { routers: Vec::new(), hold }, monotonic_now(), &mut actions);
+    first.perform(actions);
+    drop(first);
+    let mut second = Record::open(&path).expect("opens");
+    let found = second.take_found();
+    let states: Vec<_> = found.iter().map(|one| (one.state, one.spoke_at.is_some())).collect();
+    assert_eq!(states, [(State::Master, false)], "it was told that it is Master");
+    drop(second);
+    done(&path);
+}
+
+#[test]
 fn another_version_or_machine_or_garbage_is_not_believed() {
     for (index, value) in [
         (header::VERSION, VERSION + 1),
