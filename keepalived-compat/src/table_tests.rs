@@ -347,6 +347,15 @@ fn commands_where_keepalived_knows_none_are_not_in_use() {
 }
 
 #[test]
+fn signs_of_other_languages_are_named() {
+    for line in ["priority = 9", "priority 9;", "priority 9,"] {
+        let parsed = parse(&format!("vrrp_instance A {{\n{line}\n}}\n"));
+        let advice = parsed.diagnostics.first().map(|d| d.instead.as_str()).unwrap_or_default();
+        assert!(advice.contains(", without `"), "{line}: {advice}");
+    }
+}
+
+#[test]
 fn the_digits_of_a_prefix_length_count() {
     let prefix = |written: &str| {
         let parsed =

@@ -33,7 +33,7 @@ impl Context<'_> {
     /// As [`Self::bad`] where something else happens.
     pub(crate) fn bad_so(&mut self, word: &Word, keyword: &str, wanted: &str, now: &str) {
         let title = format!("`{}` is not valid for `{keyword}`", shortened(&word.text));
-        self.say(Diagnostic::new(Code::BadValue, word.span, title, now).instead(wanted));
+        self.say(Diagnostic::new(Code::BadValue, word.span, title, now).instead(plainly(wanted, word)));
     }
 
     /// The number after the keyword, or `fallback` (said) when it is not one: keepalived forgets what was set before.
@@ -63,7 +63,8 @@ impl Context<'_> {
         if !word.text.bytes().all(|b| b.is_ascii_digit()) {
             let title = format!("`{}` is not a number", shortened(&word.text));
             let now = format!("{value} is used");
-            self.say(Diagnostic::new(Code::BadValue, word.span, title, now).instead(wanted));
+            let advice = plainly(&wanted, word);
+            self.say(Diagnostic::new(Code::BadValue, word.span, title, now).instead(advice));
         }
         Some(value)
     }
@@ -163,6 +164,14 @@ impl Context<'_> {
             self.tell(Code::BadValue, word.span, title, format!("/{used} is used"));
         }
         Some((address, Some(used)))
+    }
+}
+
+/// The advice, with a word on what other languages write and this one does not.
+fn plainly(wanted: &str, word: &Word) -> String {
+    match word.text.chars().next_back() {
+        Some(sign @ ('=' | ';' | ',')) => format!("{wanted}, without `{sign}`"),
+        _ => wanted.to_owned(),
     }
 }
 
