@@ -66,7 +66,7 @@ const KNOWN: &[(&[&str], &str)] = &[
         "of a number with rubbish behind it 2.4.3 takes the digits, 2.2.7 nothing",
     ),
     (
-        &["/x", "/24x"],
+        &["/x"],
         "a prefix length that is no number is 0 in keepalived, which puts every address on the link; here it is the host's",
     ),
     (

@@ -85,6 +85,27 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "a test that never ends helps nobody",
     },
     Difference {
+        key: "forgotten-brace",
+        when: "a block lacks its `}`, and another that stands in no block (`vrrp_instance`) follows",
+        theirs: "the lines of the other are read into the first, which has its VRID and its addresses then (seen with 2.2.7)",
+        ours: "the first ends before the other, each is read by itself; the same status",
+        reason: "a slip of the pen must not make one router of two",
+    },
+    Difference {
+        key: "unknown-block",
+        when: "a block of which the name is not known stands in another block",
+        theirs: "its `}` ends the block around it: what follows there, addresses too, is left out (seen with 2.2.7)",
+        ours: "it alone is left out; the same status",
+        reason: "a word that is wrong must not take addresses away",
+    },
+    Difference {
+        key: "sorry-port",
+        when: "a `sorry_server` behind NAT has no port",
+        theirs: "a destination with port 0 (seen with 2.2.7)",
+        ours: "the port of the virtual server, as for a `real_server`",
+        reason: "nobody listens on port 0",
+    },
+    Difference {
         key: "crash",
         when: "the configuration makes keepalived crash (139)",
         theirs: "ends with SIGSEGV",

@@ -45,7 +45,7 @@ pub(crate) fn read(
         open_files: Vec::new(),
     };
     reading.main(main);
-    for statement in reading.builder.finish(&mut reading.diagnostics) {
+    for statement in reading.builder.finish(crate::keywords::is_outermost, &mut reading.diagnostics) {
         (reading.sink)(statement);
     }
     (reading.sources, reading.diagnostics)

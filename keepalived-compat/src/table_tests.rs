@@ -290,10 +290,82 @@ fn what_is_tracked_must_be_defined_above() {
     assert_eq!(codes(&format!("{script}{}", instance("s weight 254 reverse"))), [Code::Adjusted]);
     assert_eq!(codes(&format!("{script}{}", instance("s reverse"))), [Code::UnknownKeyword]);
     assert_eq!(codes(&format!("{script}{}", instance("s\ns"))), [Code::Duplicate]);
+    // keepalived tracks nothing then, not the first of them.
+    let tracked = |lines: &str| {
+        let parsed = parse(&format!("{script}{}", instance(lines)));
+        parsed.config.instances[0].settings.others.find("track_script").map(|t| t.block.len())
+    };
+    assert_eq!(codes(&format!("{script}{}", instance("s t u"))), [Code::UnknownKeyword]);
+    assert_eq!(codes(&format!("{script}{}", instance("s weight"))), [Code::BadValue]);
+    assert_eq!((tracked("s"), tracked("s t u"), tracked("s weight")), (Some(1), Some(0), Some(0)));
+    assert_eq!(tracked("s weight 5 t"), Some(1), "what follows the weight is left out alone");
     assert_eq!(codes(&format!("{}{script}", instance("s"))), [Code::UnknownName]);
     assert_eq!(
         codes(&format!("vrrp_script s {{\n}}\n{}", instance("s"))),
         [Code::BadValue, Code::UnknownName]
+    );
+}
+
+#[test]
+fn interfaces_on_one_line_are_not_tracked() {
+    let tracked = |block: &str| {
+        let parsed =
+            parse(&format!("vrrp_instance A {{\ninterface eth0\ntrack_interface {{\n{block}\n}}\n}}\n"));
+        let codes: Vec<Code> = parsed.diagnostics.iter().map(|d| d.code).collect();
+        (parsed.config.instances[0].settings.track_interfaces.len(), codes)
+    };
+    assert_eq!(tracked("eth1\neth2 weight 5 reverse"), (2, vec![]));
+    assert_eq!(tracked("eth1 eth2"), (0, vec![Code::UnknownKeyword]));
+    assert_eq!(tracked("eth1 reverse\neth2 weight"), (0, vec![Code::UnknownKeyword, Code::BadValue]));
+    assert_eq!(tracked("eth1 weight 5 eth2"), (1, vec![Code::UnknownKeyword]));
+}
+
+/// Tried with keepalived 2.2.7.
+#[test]
+fn words_before_a_block_are_said() {
+    let text = |line: &str| format!("vrrp_instance A {{\n{line} {{\n192.0.2.1\n}}\n}}\n");
+    assert_eq!(codes(&text("virtual_ipaddress")), []);
+    assert_eq!(codes(&text("virtual_ipaddress =")), [Code::BadValue]);
+    assert_eq!(parse(&text("virtual_ipaddress =")).config.instances[0].settings.addresses.len(), 1);
+    assert_eq!(codes("vrrp_instance A {\nauthentication x {\n}\n}\n"), []);
+    let named = parse("vrrp_instance \"A B\" {\n}\nvrrp_instance C D {\n}\n");
+    assert_eq!(named.config.instances.iter().map(|i| i.name.value.as_str()).collect::<Vec<_>>(), ["A B"]);
+    assert_eq!(named.diagnostics.iter().map(|d| d.code).collect::<Vec<_>>(), [Code::BadValue]);
+}
+
+#[test]
+fn commands_where_keepalived_knows_none_are_not_in_use() {
+    let programs = |lines: &str| {
+        let parsed = parse(&format!("vrrp_instance A {{\n{lines}\n}}\n"));
+        parsed.config.scripts.programs.iter().map(|p| p.value.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(programs("notify /bin/a"), ["/bin/a"]);
+    assert_eq!(
+        programs("script /bin/a\nvrrp_script x {\nscript /bin/b\n}\nfoo {\nnotify /bin/c\n}"),
+        [""; 0]
+    );
+}
+
+#[test]
+fn signs_of_other_languages_are_named() {
+    for line in ["priority = 9", "priority 9;", "priority 9,"] {
+        let parsed = parse(&format!("vrrp_instance A {{\n{line}\n}}\n"));
+        let advice = parsed.diagnostics.first().map(|d| d.instead.as_str()).unwrap_or_default();
+        assert!(advice.contains(", without `"), "{line}: {advice}");
+    }
+}
+
+#[test]
+fn the_digits_of_a_prefix_length_count() {
+    let prefix = |written: &str| {
+        let parsed =
+            parse(&format!("vrrp_instance A {{\nvirtual_ipaddress {{\n192.0.2.1/{written}\n}}\n}}\n"));
+        (parsed.config.instances[0].settings.addresses[0].prefix, parsed.diagnostics.len())
+    };
+    assert_eq!((prefix("24"), prefix("24,"), prefix("24/24")), ((Some(24), 0), (Some(24), 1), (Some(24), 1)));
+    assert_eq!(
+        (prefix("33"), prefix("x"), prefix("255.255.255.0")),
+        ((Some(32), 1), (Some(32), 1), (Some(32), 1))
     );
 }
 

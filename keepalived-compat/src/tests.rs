@@ -65,14 +65,23 @@ fn an_unknown_keyword_is_said_with_its_place_and_skipped_with_its_block() {
 
 #[test]
 fn a_forgotten_brace_is_blamed_on_the_block_that_lacks_it() {
-    let parsed =
-        parse("vrrp_instance A {\nauthentication {\nauth_type PASS\n}\nvrrp_instance B {\npriority 9\n}\n");
-    assert_eq!(codes(&parsed), [Code::Brace, Code::UnknownKeyword]);
-    assert_eq!(
-        parsed.sources.position(parsed.diagnostics[0].span.expect("a place")).expect("inside").line,
-        1
-    );
-    assert!(parsed.diagnostics[1].instead.contains("close the blocks above"), "{:?}", parsed.diagnostics[1]);
+    let whole = |name: &str| {
+        format!(
+            "vrrp_instance {name} {{\ninterface eth0\nvirtual_router_id 9\nvirtual_ipaddress {{ 192.0.2.9 }}\n"
+        )
+    };
+    let parsed = parse(&format!("{}{}}}\n{}}}\n", whole("A"), whole("B"), whole("C")));
+    assert_eq!(codes(&parsed), [Code::Brace]);
+    let blamed = &parsed.diagnostics[0];
+    assert_eq!(parsed.sources.position(blamed.span.expect("a place")).expect("inside").line, 1);
+    assert_eq!(blamed.now, "the block ends before `vrrp_instance B`");
+    // Those after it are instances of their own.
+    let names: Vec<_> = parsed.config.instances.iter().map(|i| i.name.value.as_str()).collect();
+    assert_eq!(names, ["A", "B", "C"]);
+    // In a block that is closed another one is only out of place.
+    let parsed = parse(&format!("{}vrrp_script x {{\nscript /bin/true\n}}\npriority 9\n}}\n", whole("A")));
+    assert_eq!((priority(&parsed), codes(&parsed)), (Some(9), vec![Code::UnknownKeyword]));
+    assert!(parsed.diagnostics[0].instead.contains("close the blocks above"), "{:?}", parsed.diagnostics[0]);
 }
 
 #[test]

@@ -161,17 +161,41 @@ impl Builder {
         }
     }
 
-    /// What is left of the outermost level; blocks that are still open end here.
-    pub(crate) fn finish(mut self, diagnostics: &mut Vec<Diagnostic>) -> Vec<Statement> {
-        while let Some((open, body)) = self.open.pop() {
-            let title = "a `{` without its `}`";
-            let diagnostic = Diagnostic::new(Code::Brace, open, title, "the block ends with the file");
-            let advice = "close the block where it ends; what follows it belongs to it now";
+    /// What is left of the outermost level; blocks that are still open end here, or before the first block in them of
+    /// which `outermost` says that it stands in no other: with a forgotten brace goes one block, not all that follow.
+    pub(crate) fn finish(
+        mut self,
+        outermost: impl Fn(&str) -> bool,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Vec<Statement> {
+        let mut after = Vec::new();
+        while let Some((open, mut body)) = self.open.pop() {
+            let first = body.iter().position(|s| s.block.is_some() && outermost(&s.keyword().text));
+            let now = match (first.and_then(|at| body.get(at)), after.is_empty()) {
+                (Some(statement), _) => ended_by(statement),
+                (None, false) => "the block ends there as well".to_owned(),
+                (None, true) => "the block ends with the file".to_owned(),
+            };
+            let diagnostic = Diagnostic::new(Code::Brace, open, "a `{` without its `}`", now);
+            let advice = if first.is_none() && after.is_empty() {
+                "close the block where it ends; what follows it belongs to it now"
+            } else {
+                "close the block where it ends; what follows is read as if it were closed"
+            };
             keep(diagnostics, diagnostic.instead(advice));
+            let mut own = body.split_off(first.unwrap_or(body.len()));
+            own.append(&mut after);
+            after = own;
             self.attach(Block { open, body });
         }
+        self.root.append(&mut after);
         self.root
     }
+}
+
+fn ended_by(statement: &Statement) -> String {
+    let words: Vec<&str> = statement.words.iter().take(2).map(|word| word.text.as_str()).collect();
+    format!("the block ends before `{}`", words.join(" "))
 }
 
 #[cfg(test)]
@@ -202,7 +226,7 @@ mod tests {
             }
             root.extend(builder.statement(run));
         }
-        root.extend(builder.finish(&mut diagnostics));
+        root.extend(builder.finish(|word| word == "root", &mut diagnostics));
         (shown(&root), diagnostics.iter().map(|d| d.code).collect())
     }
 
@@ -227,6 +251,28 @@ mod tests {
         assert_eq!(tree("a {\nb"), ("a{b}".to_owned(), vec![Code::Brace]));
         assert_eq!(tree("a\n}\nb"), ("a;b".to_owned(), vec![Code::Brace]));
         assert_eq!(tree("{ x { y } }\nb"), ("b".to_owned(), vec![Code::Brace]));
+    }
+
+    #[test]
+    fn a_block_without_its_brace_ends_before_one_that_stands_in_no_other() {
+        let brace = vec![Code::Brace];
+        assert_eq!(
+            tree("root {\nb\nroot x {\nc\n}\nroot y {\nd\n}"),
+            ("root{b};root x{c};root y{d}".into(), brace.clone())
+        );
+        // Nearer to the end than the outermost block; whose brace closes which cannot be known.
+        assert_eq!(
+            tree("root {\nb {\nc\n}\nroot x { d }\ne"),
+            ("root{b{c}};root x{d};e".into(), brace.clone())
+        );
+        assert_eq!(tree("root {\nb {\nroot x {\nc {\nroot y { d }").1, vec![Code::Brace; 4]);
+        assert_eq!(
+            tree("root {\nb {\nroot x {\nc {\nroot y { d }").0,
+            "root{b};root x{c};root y{d}".replace("b}", "b{}}").replace("c}", "c{}}")
+        );
+        // A word alone is a name, and a block that is closed stays where it is.
+        assert_eq!(tree("a {\nroot\nb"), ("a{root;b}".into(), brace));
+        assert_eq!(tree("a {\nroot { b }\nc\n}"), ("a{root{b};c}".into(), vec![]));
     }
 
     #[test]

@@ -150,6 +150,9 @@ impl<'a> Context<'a> {
             self.say(Diagnostic::new(code, word.span, title, now).instead(usage));
             return false;
         }
+        if !self.only_its_name(keyword, statement) {
+            return false;
+        }
         match (&statement.block, keyword.opens) {
             (None, Opens::Block(_) | Opens::List(_)) => {
                 let title = format!("`{}` has no block", keyword.name);
@@ -164,6 +167,29 @@ impl<'a> Context<'a> {
             }
             _ => true,
         }
+    }
+
+    /// Has the line of a block no more words than it may? A list is read without them, a block that must have one name is
+    /// left out (tried with 2.2.7).
+    fn only_its_name(&mut self, keyword: &Keyword, statement: &Statement) -> bool {
+        const NAMED: [&str; 4] = ["vrrp_instance", "vrrp_sync_group", "track_group", "virtual_server_group"];
+        let (true, Some(word)) = (statement.block.is_some(), statement.arguments().get(keyword.words)) else {
+            return true;
+        };
+        let title =
+            format!("`{}` cannot stand before the block of `{}`", shortened(&word.text), keyword.name);
+        let usage = format!("{} {}", keyword.name, keyword.arguments);
+        if NAMED.contains(&keyword.name) {
+            let now = "the line and its block are left out, as in keepalived";
+            let usage = format!("{usage}, a name with blanks in double quotes");
+            self.say(Diagnostic::new(Code::BadValue, word.span, title, now).instead(usage));
+            return false;
+        }
+        if matches!(keyword.opens, Opens::List(_)) {
+            let now = "the word is left out, the block is read, as in keepalived";
+            self.say(Diagnostic::new(Code::BadValue, word.span, title, now).instead(usage));
+        }
+        true
     }
 
     /// Is it for a reader? If not, says why.

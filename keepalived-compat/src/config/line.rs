@@ -56,8 +56,36 @@ fn tracked(cx: &mut Context, place: Place, statement: &Statement, before: &[Sett
             return None;
         }
     }
+    let weighs = refers.is_some() || place == Place::SyncTrackInterface;
+    if weighs && !weighed(cx, place, statement) {
+        return None;
+    }
     let block = options(cx, place, statement.arguments());
     Some(Setting { span: statement.span(), block, ..name(word) })
+}
+
+/// Is what follows the name of something tracked a weight? keepalived leaves out the whole line if it is not (said), as
+/// when somebody writes several names on one line.
+pub(super) fn weighed(cx: &mut Context, place: Place, statement: &Statement) -> bool {
+    let Some(word) = statement.arguments().first() else { return true };
+    let name = shortened(&statement.keyword().text);
+    let now = format!("the line is left out, as in keepalived: `{name}` is not tracked");
+    if word.text != "weight" {
+        let title = format!("`{}` cannot follow `{name}`", shortened(&word.text));
+        let diagnostic = Diagnostic::new(Code::UnknownKeyword, word.span, title, now);
+        let advice = if keywords::find(place, &word.text).is_some() {
+            format!("{name} weight NUMBER {}", word.text)
+        } else {
+            "each name on a line of its own, with `weight NUMBER` behind it if it has one".to_owned()
+        };
+        cx.say(diagnostic.instead(advice));
+    } else if statement.arguments().len() < 2 {
+        let diagnostic = Diagnostic::new(Code::BadValue, word.span, "`weight` lacks a word", now);
+        cx.say(diagnostic.instead("weight NUMBER"));
+    } else {
+        return true;
+    }
+    false
 }
 
 /// `IFNAME DOWN [UP]` of `interface_up_down_delays`: seconds from 0 to 255.

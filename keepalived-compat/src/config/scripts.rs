@@ -2,7 +2,7 @@
 
 use super::name_of;
 use crate::command;
-use crate::keywords::{self, Place};
+use crate::keywords::{self, Opens, Place};
 use crate::lexer::is_script;
 use crate::source::{Span, Spanned};
 use crate::tree::Statement;
@@ -57,10 +57,12 @@ impl Finder {
                 }
             }
             ("vrrp_script", None) => {}
-            (keyword, _) if keywords::find(Place::Root, keyword).is_none() => {}
             (keyword, _) => {
+                let Some(Opens::Block(place)) = keywords::find(Place::Root, keyword).map(|k| k.opens) else {
+                    return;
+                };
                 let (programs, commands) = (scripts.programs.len(), scripts.commands.len());
-                scripts.of_block(statement.body(), &self.defined);
+                scripts.of_block(place, statement.body(), &self.defined);
                 if keyword == "vrrp_sync_group" {
                     let (programs, commands) =
                         (programs..scripts.programs.len(), commands..scripts.commands.len());
@@ -93,9 +95,11 @@ impl Scripts {
         self.commands.extend(program.map(|program| Command { program, user, inline: false }));
     }
 
-    fn of_block(&mut self, body: &[Statement], defined: &Defined) {
+    /// What stands where keepalived does not know it is no script.
+    fn of_block(&mut self, place: Place, body: &[Statement], defined: &Defined) {
         for statement in body {
             let keyword = statement.keyword().text.as_str();
+            let Some(known) = keywords::find(place, keyword) else { continue };
             if keyword == "track_script" {
                 let lines = statement.body().iter().filter_map(|line| defined.get(&line.keyword().text));
                 let found: Vec<Spanned<String>> = lines.flatten().cloned().collect();
@@ -115,8 +119,8 @@ impl Scripts {
                     }));
                 }
                 self.programs.extend(found);
-            } else {
-                self.of_block(statement.body(), defined);
+            } else if let Opens::Block(inner) = known.opens {
+                self.of_block(inner, statement.body(), defined);
             }
         }
     }

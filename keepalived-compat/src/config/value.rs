@@ -33,7 +33,7 @@ impl Context<'_> {
     /// As [`Self::bad`] where something else happens.
     pub(crate) fn bad_so(&mut self, word: &Word, keyword: &str, wanted: &str, now: &str) {
         let title = format!("`{}` is not valid for `{keyword}`", shortened(&word.text));
-        self.say(Diagnostic::new(Code::BadValue, word.span, title, now).instead(wanted));
+        self.say(Diagnostic::new(Code::BadValue, word.span, title, now).instead(plainly(wanted, word)));
     }
 
     /// The number after the keyword, or `fallback` (said) when it is not one: keepalived forgets what was set before.
@@ -63,7 +63,8 @@ impl Context<'_> {
         if !word.text.bytes().all(|b| b.is_ascii_digit()) {
             let title = format!("`{}` is not a number", shortened(&word.text));
             let now = format!("{value} is used");
-            self.say(Diagnostic::new(Code::BadValue, word.span, title, now).instead(wanted));
+            let advice = plainly(&wanted, word);
+            self.say(Diagnostic::new(Code::BadValue, word.span, title, now).instead(advice));
         }
         Some(value)
     }
@@ -142,7 +143,7 @@ impl Context<'_> {
     }
 
     /// `ADDR[/PREFIX]`; the prefix is `None` when it is not written. An address that is not one is an error; a
-    /// prefix that does not fit becomes the host prefix, as in keepalived.
+    /// prefix that does not fit becomes the host prefix, as in keepalived; of `24,` the digits count.
     pub(crate) fn cidr(&mut self, word: &Word, keyword: &str) -> Option<(IpAddr, Option<u8>)> {
         let (address, prefix) = match word.text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
@@ -154,13 +155,23 @@ impl Context<'_> {
             return None;
         };
         let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map(|p| p.parse::<u8>().ok().filter(|p| *p <= longest));
-        if prefix == Some(None) {
+        let Some(prefix) = prefix else { return Some((address, None)) };
+        let digits = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
+        let fits = leading(prefix, &(0..=u64::from(longest))).and_then(|p| u8::try_from(p).ok());
+        let used = fits.unwrap_or(longest);
+        if !digits || fits.is_none() {
             let title = format!("the prefix length of `{}` is not 0 to {longest}", shortened(&word.text));
-            self.tell(Code::BadValue, word.span, title, format!("/{longest} is used"));
-            return Some((address, Some(longest)));
+            self.tell(Code::BadValue, word.span, title, format!("/{used} is used"));
         }
-        Some((address, prefix.flatten()))
+        Some((address, Some(used)))
+    }
+}
+
+/// The advice, with a word on what other languages write and this one does not.
+fn plainly(wanted: &str, word: &Word) -> String {
+    match word.text.chars().next_back() {
+        Some(sign @ ('=' | ';' | ',')) => format!("{wanted}, without `{sign}`"),
+        _ => wanted.to_owned(),
     }
 }
 

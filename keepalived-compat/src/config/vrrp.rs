@@ -328,6 +328,9 @@ fn unicast_peers(cx: &mut Context, body: &[Statement], peers: &mut Vec<Spanned<I
 fn track_interfaces(cx: &mut Context, body: &[Statement], tracked: &mut Vec<TrackedInterface>) {
     for line in body {
         let Some(interface) = interface_name(cx, line.keyword(), "track_interface") else { continue };
+        if !super::line::weighed(cx, Place::TrackInterface, line) {
+            continue;
+        }
         let mut entry = TrackedInterface { interface, weight: 0, reverse: false };
         let mut words = line.arguments().iter();
         while let Some(word) = words.next() {

@@ -370,6 +370,12 @@ pub fn default(place: Place, name: &str) -> Option<&'static str> {
     defaults(place).iter().find(|(keyword, _)| *keyword == name).map(|(_, value)| *value)
 }
 
+/// Does the keyword begin a block that stands in no other block?
+pub(crate) fn is_outermost(name: &str) -> bool {
+    let opens = |keyword: &Keyword| !matches!(keyword.opens, Opens::Nothing);
+    find(Place::Root, name).is_some_and(opens) && places_of(name).all(|place| place == Place::Root)
+}
+
 /// Every place that knows `name`, for hints about misplaced keywords.
 pub fn places_of(name: &str) -> impl Iterator<Item = Place> {
     places().filter(move |(_, keywords)| keywords.iter().any(|k| k.name == name)).map(|(place, _)| place)

@@ -18,9 +18,13 @@ const FIRST_MADE_UP: u32 = 16384;
 pub(super) struct Preferences(BTreeMap<Span, u32>);
 
 impl Preferences {
-    /// Number all of `rules` that lack one.
-    pub fn new<'a>(rules: impl Iterator<Item = &'a Setting>) -> Preferences {
-        let lacking = rules.filter(|rule| written(&rule.block).is_none());
+    /// Number all of `rules` that lack one; those that cannot be made take none.
+    pub fn new<'a>(rules: impl Iterator<Item = &'a Setting>, names: &Names) -> Preferences {
+        let can_be_made = |line: &&Setting| {
+            let mut said_later = Diagnostics(Vec::new());
+            rule(line, &Preferences::default(), names, &mut said_later).is_some()
+        };
+        let lacking = rules.filter(|rule| written(&rule.block).is_none()).filter(can_be_made);
         let mut places: Vec<(Span, AddressFamily)> = lacking.map(|rule| (rule.span, family(rule))).collect();
         places.sort_unstable_by_key(|(span, _)| *span);
         let of = |wanted| places.iter().filter(move |(_, family)| *family == wanted).map(|(span, _)| *span);
@@ -138,5 +142,8 @@ mod tests {
         };
         assert_eq!(of(&plan.routers[0].routing), [16384, 16384, 16383, 500, 16383]);
         assert_eq!(of(&plan.statics), [16382]);
+        // A rule that is left out takes none.
+        let file = file.replace("fwmark 3 table 101", "fwmark 3 table no-such-table");
+        assert_eq!(of(&lowered(&file).0.vrrp.statics), [16383]);
     }
 }

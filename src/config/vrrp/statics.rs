@@ -20,7 +20,7 @@ impl<'a> Routing<'a> {
     pub fn new(config: &'a Config, names: &'a Names) -> Routing<'a> {
         let virtuals = config.instances.iter().flat_map(|i| lines(&i.settings.others, "virtual_rules"));
         let rules = lines(&config.others, "static_rules").chain(virtuals);
-        Routing { names, preferences: Preferences::new(rules) }
+        Routing { names, preferences: Preferences::new(rules, names) }
     }
 
     /// `virtual_routes`, then `virtual_rules` of an instance.
