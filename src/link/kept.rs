@@ -80,6 +80,11 @@ impl KeptPlans {
         Ok((old, kept))
     }
 
+    /// The vrrp role's, as it was.
+    pub fn vrrp_plan(&self) -> Result<VrrpPlan, FrameError> {
+        self.vrrp.whole()
+    }
+
     /// Which configuration they are.
     pub fn generation(&self) -> Generation {
         self.vrrp.generation.max(self.lvs.generation)

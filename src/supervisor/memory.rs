@@ -6,11 +6,8 @@ use super::run::Supervisor;
 use crate::check::held::HeldVerdict;
 use crate::plan::track::{Sample, TrackerKey};
 use crate::sys::clock::since_boot;
-use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, OpenOptions};
-use std::io::{self, BufWriter, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::Duration;
 
@@ -73,7 +70,7 @@ impl Supervisor {
 impl Memory {
     /// Leave it in that file, for the next daemon alone.
     pub fn leave(&self, path: &Path) {
-        if let Err(error) = self.write(path) {
+        if let Err(error) = own_file::write(path, self) {
             tracing::warn!("what is known of trackers and servers is lost: {}: {error}", path.display());
         }
     }
@@ -81,9 +78,7 @@ impl Memory {
     /// What was left there a moment ago; it is gone from there then. Nothing if nothing was.
     pub fn take(path: &Path) -> Memory {
         let read = Memory::read(path);
-        if let Err(error) = fs::remove_file(path)
-            && error.kind() != ErrorKind::NotFound
-        {
+        if let Err(error) = own_file::remove(path) {
             tracing::warn!("{} cannot be removed: {error}", path.display());
         }
         match read {
@@ -108,19 +103,6 @@ impl Memory {
             _ => Err(io::Error::other(format!("it is of format {format}, not {FORMAT}"))),
         }
     }
-
-    fn write(&self, path: &Path) -> io::Result<()> {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let flags = OFlag::O_NOFOLLOW.bits();
-        let file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(flags).open(path)?;
-        let mut writer = BufWriter::new(file);
-        serde_json::to_writer(&mut writer, self)?;
-        writer.flush()
-    }
 }
 
 /// A moment after now is of another boot.
@@ -133,6 +115,7 @@ mod tests {
     use super::*;
     use crate::plan::check::WeightChange;
     use crate::plan::track::TrackerKind;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     fn memory() -> Memory {
@@ -154,16 +137,16 @@ mod tests {
         let path = folder.path().join("main.memory");
         assert_eq!(Memory::take(&path), Memory::default(), "nothing there");
         let memory = memory();
-        memory.write(&path).expect("there is room");
-        memory.write(&path).expect("over what was there");
+        own_file::write(&path, &memory).expect("there is room");
+        own_file::write(&path, &memory).expect("over what was there");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(Memory::take(&path), memory);
         assert_eq!(Memory::take(&path), Memory::default(), "it was taken");
-        Memory { format: FORMAT + 1, ..memory.clone() }.write(&path).expect("there is room");
+        own_file::write(&path, &Memory { format: FORMAT + 1, ..memory.clone() }).expect("there is room");
         assert_eq!(Memory::take(&path), Memory::default(), "of another build");
         fs::write(&path, "{\"format\":1").expect("there is room");
         assert_eq!(Memory::take(&path), Memory::default(), "torn");
-        Memory { at: u64::MAX, ..memory }.write(&path).expect("there is room");
+        own_file::write(&path, &Memory { at: u64::MAX, ..memory }).expect("there is room");
         assert_eq!(Memory::take(&path), Memory::default(), "of another boot");
         assert!(!path.exists());
     }

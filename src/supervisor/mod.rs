@@ -16,6 +16,7 @@ mod guard;
 mod life;
 mod marker;
 mod memory;
+mod named;
 mod orders;
 mod overrides_file;
 mod own_file;

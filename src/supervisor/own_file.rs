@@ -1,9 +1,10 @@
-//! What the supervisor wrote for the one after it, read again.
+//! What the supervisor writes for the one after it, and reads again.
 
 use crate::sys::no_link;
 use nix::fcntl::OFlag;
-use std::fs::OpenOptions;
-use std::io::{self, Read};
+use serde::Serialize;
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -26,4 +27,22 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut octets = Vec::new();
     file.take(most).read_to_end(&mut octets)?;
     Ok(octets)
+}
+
+/// Writes it anew, for this user alone. Follows no link.
+pub fn write(path: &Path, content: &impl Serialize) -> io::Result<()> {
+    remove(path)?;
+    let flags = OFlag::O_NOFOLLOW.bits();
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(flags).open(path)?;
+    let mut writer = BufWriter::new(file);
+    serde_json::to_writer(&mut writer, content)?;
+    writer.flush()
+}
+
+/// Removes it, if it is there.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }

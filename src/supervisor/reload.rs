@@ -143,6 +143,9 @@ impl Supervisor {
         self.refused_reload = None;
         (self.plans, self.errors) = (plans, errors);
         super::life::adopt(&mut self.settings, &self.plans.global);
+        if self.settings.want_vrrp {
+            super::named::write_down(&self.settings.addresses_file(), &self.plans);
+        }
         self.appointments.send_replace(self.plans.global.daemon.reload_time.clone());
         self.retrack();
         self.tell_master();

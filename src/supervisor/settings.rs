@@ -178,6 +178,11 @@ impl Settings {
         self.pid_file.with_extension("memory")
     }
 
+    /// Where the addresses of the configuration in force are written down: beside the pid file, so until the next boot.
+    pub fn addresses_file(&self) -> PathBuf {
+        self.pid_file.with_extension("addresses")
+    }
+
     /// Does the role give up what it holds when the daemon stops?
     pub fn release(&self, worker: Worker) -> bool {
         match worker {

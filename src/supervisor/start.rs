@@ -5,6 +5,8 @@ use super::compiler::compile;
 use super::control::ControlSocket;
 use super::guard;
 use super::life;
+use super::named;
+use super::own_file;
 use super::pidfile::PidLock;
 use super::privileges;
 use super::reload::log_diagnostics;
@@ -226,6 +228,10 @@ async fn live(mut settings: Settings) -> Result<(u8, Option<Successor>), u8> {
     if let Some(path) = &record {
         super::takeover::take_over(path).await;
     }
+    let addresses = settings.want_vrrp.then(|| settings.addresses_file());
+    if let Some(path) = &addresses {
+        named::succeed(path, &first.plans);
+    }
     let appointments = appointment::keep(first.plans.global.daemon.reload_time.clone(), to);
     let (to, requests) = mpsc::channel(REQUESTS);
     let control = match ControlSocket::open(&settings.socket, to) {
@@ -254,6 +260,9 @@ async fn live(mut settings: Settings) -> Result<(u8, Option<Successor>), u8> {
     if let Some(path) = record.as_ref().filter(|_| !kept) {
         // Everything was given up; what was not, nobody goes on with.
         std::fs::remove_file(path).ok();
+    }
+    if let Some(path) = addresses.as_ref().filter(|_| !kept) {
+        own_file::remove(path).ok();
     }
     life::run_script("shutdown_script", shutdown.as_ref()).await;
     Ok((status, None))
