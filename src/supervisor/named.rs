@@ -86,15 +86,18 @@ fn names(plan: &VrrpPlan) -> Named {
     plan.routers.iter().filter(|router| !router.priority.is_owner()).flat_map(of).collect()
 }
 
-/// Removes those that are there and that nobody but us has put there, as far as the kernel knows (Linux 5.18).
+/// Removes those that are there and that nobody but us has put there, as far as the kernel says (Linux 5.18). One that says it
+/// of no address, not even of the loopback's, does not know.
 fn remove(forgotten: &Named) -> Result<(), NetlinkError> {
     let mut socket = RouteSocket::open()?;
     let links: BTreeMap<u32, String> =
         socket.links()?.into_iter().map(|link| (link.index, link.name)).collect();
+    let addresses = socket.addresses()?;
+    let says = addresses.iter().any(|address| address.protocol.is_some());
     let mut found = Vec::new();
-    for address in socket.addresses()? {
+    for address in addresses {
         let Some(name) = links.get(&address.interface) else { continue };
-        let ours = address.protocol.is_none_or(|protocol| protocol == PROTOCOL_KEEPALIVED);
+        let ours = !says || address.protocol == Some(PROTOCOL_KEEPALIVED);
         if ours && forgotten.contains(&(name.clone(), address.cidr)) {
             let peer = address.peer.map(Into::into);
             let op = AddressOp::Remove { interface: address.interface, cidr: address.cidr, peer };
