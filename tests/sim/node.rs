@@ -204,7 +204,6 @@ impl Node {
         self.lingering.clear();
         self.preparing.clear();
         self.silenced.clear();
-        self.held_back_until = 0;
         self.terms.clear();
         self.leaving = false;
         self.reloaded = false;
