@@ -29,14 +29,27 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(octets)
 }
 
-/// Writes it anew, for this user alone. Follows no link.
+/// Writes it anew, for this user alone: whole, or what was there stays. Follows no link.
 pub fn write(path: &Path, content: &impl Serialize) -> io::Result<()> {
-    remove(path)?;
-    let flags = OFlag::O_NOFOLLOW.bits();
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(flags).open(path)?;
-    let mut writer = BufWriter::new(file);
-    serde_json::to_writer(&mut writer, content)?;
-    writer.flush()
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    // Ours, from a process that died while it wrote; anything else makes the next line fail.
+    remove(&new)?;
+    let written = (|| {
+        let flags = OFlag::O_NOFOLLOW.bits();
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).custom_flags(flags).open(&new)?;
+        let mut writer = BufWriter::new(file);
+        serde_json::to_writer(&mut writer, content)?;
+        writer.flush()?;
+        drop(writer);
+        fs::rename(&new, path)
+    })();
+    if written.is_err() {
+        remove(&new).ok();
+    }
+    written
 }
 
 /// Removes it, if it is there.

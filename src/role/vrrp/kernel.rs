@@ -50,11 +50,17 @@ pub struct KernelWorker {
 impl KernelWorker {
     /// Starts the thread, in the caller's network namespace.
     pub fn start() -> io::Result<KernelWorker> {
+        KernelWorker::start_with(Unanswered::default())
+    }
+
+    fn start_with(unanswered: Unanswered) -> io::Result<KernelWorker> {
         let (jobs, inbox) = channel();
         let (outbox, done) = channel();
         let waker = Arc::new(Waker::new()?);
         let wake = Arc::clone(&waker);
-        thread::Builder::new().name("addresses".into()).spawn(move || work(&inbox, &outbox, &wake))?;
+        thread::Builder::new()
+            .name("addresses".into())
+            .spawn(move || work(&inbox, &outbox, &wake, unanswered))?;
         Ok(KernelWorker { jobs, done, waker })
     }
 
@@ -102,8 +108,8 @@ pub fn dump(socket: &mut RouteSocket) -> Result<Facts, NetlinkError> {
 }
 
 /// Ends when either end of the channels is dropped.
-fn work(inbox: &Receiver<Job>, outbox: &Sender<Done>, wake: &Waker) {
-    let mut hands = Hands::default();
+fn work(inbox: &Receiver<Job>, outbox: &Sender<Done>, wake: &Waker, unanswered: Unanswered) {
+    let mut hands = Hands { socket: None, unanswered };
     while let Some(jobs) = next_jobs(inbox, hands.unanswered.is_empty()) {
         let mut done = hands.settle();
         if !jobs.is_empty() {
@@ -128,7 +134,6 @@ fn next_jobs(inbox: &Receiver<Job>, idle: bool) -> Option<Vec<Job>> {
 }
 
 /// What the thread works with.
-#[derive(Default)]
 struct Hands {
     socket: Option<RouteSocket>,
     unanswered: Unanswered,
@@ -283,14 +288,15 @@ mod tests {
             RouteSocket::open()
                 .and_then(|mut route| route.set_up(LOOPBACK, true))
                 .expect("it has a loopback");
-            let worker = KernelWorker::start().expect("a thread");
+            // However busy the machine is: that it waits is seen here, not for how long.
+            let worker = KernelWorker::start_with(Unanswered::new(PATIENCE)).expect("a thread");
             let _busy = Busy::begin();
             for number in 1..=20 {
                 let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number);
                 let cidr = IpCidr::new(IpAddr::V6(address), 64).expect("64 is at most 128");
                 let add = AddressOp::add(LOOPBACK, &VirtualAddress::new(cidr));
                 worker.change(OpId(number.into()), KernelChange::Address(add));
-                let done = worker.wait(PATIENCE);
+                let done = worker.wait(2 * PATIENCE);
                 assert!(matches!(done, Some(Done::Change(_, Ok(Outcome::Done)))), "{number}: added");
                 assert!(has_local_route(address), "{number}: the kernel does not answer yet");
             }

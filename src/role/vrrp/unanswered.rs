@@ -38,14 +38,25 @@ pub fn place(change: &KernelChange) -> Option<Place> {
 }
 
 /// Additions that are not done before the kernel answers. Bounded by the plan.
-#[derive(Default)]
 pub struct Unanswered {
+    limit: Duration,
     /// Open from before an addition is sent until nothing is waited for.
     news: Option<Monitor>,
     waiting: Vec<(OpId, Place, Instant)>,
 }
 
+impl Default for Unanswered {
+    fn default() -> Unanswered {
+        Unanswered::new(LIMIT)
+    }
+}
+
 impl Unanswered {
+    /// Waits for each address so long at most.
+    pub fn new(limit: Duration) -> Unanswered {
+        Unanswered { limit, news: None, waiting: Vec::new() }
+    }
+
     /// Is nothing waited for?
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
@@ -64,7 +75,7 @@ impl Unanswered {
         if self.news.is_none() {
             return false;
         }
-        self.waiting.push((op, place, monotonic_now() + LIMIT));
+        self.waiting.push((op, place, monotonic_now() + self.limit));
         true
     }
 
