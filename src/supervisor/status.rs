@@ -2,6 +2,7 @@
 
 use super::privileges::rights_of;
 use super::run::Supervisor;
+use super::slot::Slot;
 use super::worker::{Order, Snapshot, Worker};
 use crate::link::control::Answer;
 use crate::net::Priority;
@@ -19,7 +20,8 @@ pub const RECENT: usize = 100;
 pub struct StatusRound {
     number: u64,
     until: Option<Instant>,
-    waiting: Vec<Worker>,
+    /// Who has not answered yet, and which incarnation of theirs was asked.
+    waiting: Vec<(Worker, u64)>,
     answers: Vec<Snapshot>,
     callers: Vec<oneshot::Sender<Answer>>,
 }
@@ -32,10 +34,14 @@ impl StatusRound {
 
     /// Takes a role's answer, if it belongs to this round.
     pub fn collect(&mut self, number: u64, worker: Worker, snapshot: Snapshot) {
-        if number == self.number && self.waiting.contains(&worker) {
-            self.waiting.retain(|w| *w != worker);
+        if number == self.number && self.is_late(worker) {
+            self.waiting.retain(|(waiting, _)| *waiting != worker);
             self.answers.push(snapshot);
         }
+    }
+
+    fn is_late(&self, worker: Worker) -> bool {
+        self.waiting.iter().any(|(waiting, _)| *waiting == worker)
     }
 }
 
@@ -86,18 +92,13 @@ impl Supervisor {
         self.status.number += 1;
         self.status.until = Some(Instant::now() + self.settings.limits.snapshot);
         let number = self.status.number;
-        let asked = self.slots.iter().filter(|slot| {
-            slot.child.as_ref().is_some_and(|child| child.send_order(Order::Snapshot(number)))
-        });
-        self.status.waiting = asked.map(|slot| slot.worker).collect();
+        self.status.waiting = self.slots.iter().filter_map(|slot| question(slot, number)).collect();
     }
 
     /// Answers once every role has answered, or patience has ended.
     pub(super) fn finish_status(&mut self, now: Instant) {
         let Some(until) = self.status.until else { return };
-        let slots = &self.slots;
-        let running = |worker: &Worker| slots.iter().any(|s| s.worker == *worker && s.child.is_some());
-        self.status.waiting.retain(running);
+        self.ask_again();
         if !self.status.waiting.is_empty() && now < until {
             return;
         }
@@ -118,9 +119,20 @@ impl Supervisor {
         }
     }
 
+    /// Whose process has ended is not waited for; who was started again meanwhile never heard the question.
+    fn ask_again(&mut self) {
+        let number = self.status.number;
+        for (worker, asked) in std::mem::take(&mut self.status.waiting) {
+            let slot = &self.slots[worker.index()];
+            let same = slot.child.as_ref().is_some_and(|child| child.incarnation == asked);
+            let waiting = if same { Some((worker, asked)) } else { question(slot, number) };
+            self.status.waiting.extend(waiting);
+        }
+    }
+
     fn own_status(&self, now: Instant) -> Status {
         let limit = self.settings.limits.snapshot.as_secs_f32();
-        let role = |slot: &super::slot::Slot| RoleStatus {
+        let role = |slot: &Slot| RoleStatus {
             name: slot.worker.role().name().to_owned(),
             pid: slot.child.as_ref().map(|child| child.pid),
             restarts: slot.restarts,
@@ -128,12 +140,12 @@ impl Supervisor {
             generation: slot.child.as_ref().and_then(|child| child.generation),
             rights: slot.child.as_ref().and_then(|child| rights_of(child.pid, child.landlock)),
             trouble: slot.trouble(&self.settings.limits).or_else(|| {
-                let late = self.status.waiting.contains(&slot.worker);
+                let late = self.status.is_late(slot.worker);
                 late.then(|| format!("did not answer within {limit} s"))
             }),
         };
         // Those that serve others are worth a line only when something needs them.
-        let shown = |slot: &&super::slot::Slot| slot.worker.holds() || slot.wanted || slot.child.is_some();
+        let shown = |slot: &&Slot| slot.worker.holds() || slot.wanted || slot.child.is_some();
         Status {
             version: VERSION,
             daemon: DaemonStatus {
@@ -154,6 +166,12 @@ impl Supervisor {
             transitions: self.recent.iter().map(|recent| aged(recent, now)).collect(),
         }
     }
+}
+
+/// Asks a role that runs, and tells which incarnation that was.
+fn question(slot: &Slot, number: u64) -> Option<(Worker, u64)> {
+    let child = slot.child.as_ref()?;
+    child.send_order(Order::Snapshot(number)).then_some((slot.worker, child.incarnation))
 }
 
 fn aged(recent: &Recent, now: Instant) -> RecentTransition {

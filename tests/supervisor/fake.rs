@@ -154,6 +154,7 @@ impl Fake {
                         fake.say(&FromVrrp::Unclaim(ClaimId(4)));
                     }
                 }
+                ToVrrp::Snapshot(_) if fake.mode == "asked" => std::process::abort(),
                 ToVrrp::Snapshot(number) => fake.say(&FromVrrp::Snapshot(number, VrrpStatus::default())),
                 ToVrrp::AreYouThere(number) => fake.say(&FromVrrp::Alive(number)),
                 ToVrrp::Claimed(claimed) => fake.note(&format!("claimed {:?}", claimed.result)),

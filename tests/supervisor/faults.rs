@@ -42,6 +42,10 @@ pub const TESTS: &[Test] = &[
         "a_role_that_does_not_answer_leaves_the_rest_of_the_status",
         a_role_that_does_not_answer_leaves_the_rest_of_the_status,
     ),
+    (
+        "a_role_that_was_started_again_is_asked_for_its_status_again",
+        a_role_that_was_started_again_is_asked_for_its_status_again,
+    ),
     ("strange_signals_do_not_end_the_supervisor", strange_signals_do_not_end_the_supervisor),
     ("signals_for_the_supervisor_do_not_end_a_role", signals_for_the_supervisor_do_not_end_a_role),
 ];
@@ -258,6 +262,16 @@ fn signals_for_the_supervisor_do_not_end_a_role() {
     send_strange_signals(pid);
     assert!(lab.reload().accepted);
     assert_eq!(lab.pid("vrrp.pid"), Some(pid));
+}
+
+fn a_role_that_was_started_again_is_asked_for_its_status_again() {
+    let lab = Lab::with(1, 0, &[("vrrp", "asked")], &[]);
+    lab.wait_for_order("vrrp plan 1 of 1");
+    lab.behave("vrrp", "");
+    let status = lab.status();
+    let role = &status.daemon.roles[1];
+    assert_eq!((role.restarts, &role.trouble), (1, &None));
+    assert!(status.vrrp.is_some(), "{status:?}");
 }
 
 fn strange_signals_do_not_end_the_supervisor() {
