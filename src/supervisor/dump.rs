@@ -1,17 +1,17 @@
 //! State files on a signal, as keepalived writes them (`report::dumps` has their text). The roles are asked for a
 //! snapshot; nobody waits for the disk: a thread writes, one file after the other.
 
+use super::own_file;
 use super::run::Supervisor;
 use super::worker::{Order, Snapshot, Worker};
 use crate::plan::process::DaemonPlan;
 use crate::report::bfd::BfdStatus;
 use crate::report::dumps::{self, Cleared, Facts};
 use crate::report::{CheckerStatus, ScriptsStatus, VrrpStatus};
-use nix::fcntl::OFlag;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::Permissions;
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
@@ -261,31 +261,18 @@ fn write_and_say(path: &Path, text: &str, mode: u32) {
     }
 }
 
-/// Puts a whole file in the place of the old one: a reader sees one or the other, and a link that somebody laid there
-/// is replaced, never followed.
+/// Replaces the file whole. Two daemons may write the same one.
 pub(super) fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let mut name = path.file_name().ok_or_else(|| io::Error::other("it is no file"))?.to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let beside = path.with_file_name(name);
-    // Ours, from a process of this number that died while it wrote; anything else makes the next line fail.
-    fs::remove_file(&beside).ok();
-    let written = (|| {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
-        let mut file = options.open(&beside)?;
+    own_file::replace(path, &format!("{}.new", std::process::id()), |mut file| {
         file.write_all(text.as_bytes())?;
-        file.set_permissions(Permissions::from_mode(mode))?;
-        fs::rename(&beside, path)
-    })();
-    if written.is_err() {
-        fs::remove_file(&beside).ok();
-    }
-    written
+        file.set_permissions(Permissions::from_mode(mode))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_file_is_replaced_whole_and_a_link_is_not_followed() {

@@ -1,13 +1,12 @@
 //! The file that keeps what was said of traffic by hand over the end of the daemon.
 
-use super::own_file;
+use super::own_file::{self, beside};
 use crate::lvs::traffic::Overrides;
-use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 
 /// The largest file that is read, in octets: 10,000 overrides take a third of it.
 const MOST: u64 = 8 << 20;
@@ -46,38 +45,17 @@ pub fn read(path: &Path) -> Result<Overrides, String> {
 /// Keeps `overrides`, whole or not at all; with nothing to keep there is no file.
 pub fn write(path: &Path, overrides: &Overrides) -> io::Result<()> {
     if overrides.0.is_empty() {
-        return match fs::remove_file(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        };
+        return own_file::remove(path);
     }
     let text = serde_json::to_vec_pretty(&Content { version: VERSION, overrides: overrides.clone() })?;
     let folder = path.parent().ok_or_else(|| io::Error::other("it is no file"))?;
     DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
-    let new = beside(path, "new");
-    // Ours, from a process that died while it wrote; anything else makes the next line fail.
-    fs::remove_file(&new).ok();
-    let written = (|| {
-        let flags = OFlag::O_NOFOLLOW.bits();
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(flags).open(&new)?;
+    own_file::replace(path, "new", |mut file| {
         file.write_all(&text)?;
         file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        File::open(folder)?.sync_all()
-    })();
-    if written.is_err() {
-        fs::remove_file(&new).ok();
-    }
-    written
-}
-
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".");
-    name.push(ending);
-    path.with_file_name(name)
+        file.sync_all()
+    })?;
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use crate::sys::no_link;
 use nix::fcntl::OFlag;
 use serde::Serialize;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The whole file. Whoever else could have written it would give orders to the daemon: an error unless it is a regular
 /// file of this user that nobody else may write, with at most `most` octets. Follows no link, and waits for nobody.
@@ -31,25 +31,38 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 
 /// Writes it anew, for this user alone: whole, or what was there stays. Follows no link.
 pub fn write(path: &Path, content: &impl Serialize) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = path.with_file_name(name);
-    // Ours, from a process that died while it wrote; anything else makes the next line fail.
-    remove(&new)?;
-    let written = (|| {
-        let flags = OFlag::O_NOFOLLOW.bits();
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create_new(true).mode(0o600).custom_flags(flags).open(&new)?;
+    replace(path, "new", |file| {
         let mut writer = BufWriter::new(file);
         serde_json::to_writer(&mut writer, content)?;
-        writer.flush()?;
-        drop(writer);
+        writer.flush()
+    })
+}
+
+/// Puts a whole file in the place of the old one, for this user alone: a reader sees one or the other, and a link that
+/// somebody laid there is replaced, never followed. Until `fill` has filled it, its name has `ending` behind it.
+pub fn replace(path: &Path, ending: &str, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    let new = beside(path, ending);
+    // Ours, from a process that died while it wrote; anything else makes the next line fail.
+    remove(&new).ok();
+    let written = (|| {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
+        let file = options.open(&new)?;
+        fill(&file)?;
         fs::rename(&new, path)
     })();
     if written.is_err() {
         remove(&new).ok();
     }
     written
+}
+
+/// The file of this name with `.ENDING` behind it.
+pub fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(ending);
+    path.with_file_name(name)
 }
 
 /// Removes it, if it is there.

@@ -265,7 +265,7 @@ fn signals_for_the_supervisor_do_not_end_a_role() {
 }
 
 fn a_role_that_was_started_again_is_asked_for_its_status_again() {
-    let lab = Lab::with(1, 0, &[("vrrp", "asked")], &[]);
+    let lab = Lab::with(1, 0, &[("vrrp", "asked"), ("patient", "")], &[]);
     lab.wait_for_order("vrrp plan 1 of 1");
     lab.behave("vrrp", "");
     let status = lab.status();

@@ -46,7 +46,7 @@ pub fn be_daemon(words: &[String]) -> ExitCode {
         noticed_beats: 20,
         compile: Duration::from_secs(2),
         apply: Duration::from_secs(5),
-        snapshot: Duration::from_millis(500),
+        snapshot: if folder.join("patient").exists() { PATIENCE } else { Duration::from_millis(500) },
         stop: Duration::from_secs(1),
         abort: Duration::from_millis(500),
         settled: Duration::from_secs(3600),
@@ -67,7 +67,7 @@ impl Lab {
         Lab::with(routers, servers, &[], &[])
     }
 
-    /// The same with roles that misbehave and options.
+    /// The same with roles that misbehave and options. A `patient` among them is a supervisor that waits long for a status.
     pub fn with(routers: usize, servers: usize, modes: &[(&str, &str)], options: &[&str]) -> Lab {
         let lab = Lab::start(&compiled(routers, servers), modes, options);
         lab.wait_until_it_listens();
