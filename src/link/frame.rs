@@ -3,9 +3,10 @@
 //! The highest bit of the length says that the JSON is packed (`pack.rs`), as plans are: who passes one on passes a fiftieth.
 
 use super::MAX_FRAME;
-use super::pack::{Packed, Torn, unpack};
+use super::pack::{Packed, Packer, Torn, Unpacker};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::io::BufReader;
 
 /// A message that says how long it is gets room at once, at most so much and so many times what has come of it: a plan of
 /// megabytes is not copied over and over while it arrives, and who only announces much gets little.
@@ -52,9 +53,11 @@ pub fn packed_frame(packed: &Packed) -> Vec<u8> {
 
 /// Packs a message, to be sent as it is or read back with [`unpacked`].
 pub fn pack<T: Serialize>(message: &T) -> Result<Packed, FrameError> {
-    let json = serde_json::to_vec(message)?;
-    let packed = Packed::new(&json);
-    match json.len().max(packed.octets().len()) {
+    let mut packer = Packer::default();
+    serde_json::to_writer(&mut packer, message)?;
+    let size = packer.taken();
+    let packed = packer.finish().map_err(serde_json::Error::io)?;
+    match size.max(packed.octets().len()) {
         size if size > MAX_FRAME => Err(FrameError::TooLarge(size)),
         _ => Ok(packed),
     }
@@ -62,7 +65,12 @@ pub fn pack<T: Serialize>(message: &T) -> Result<Packed, FrameError> {
 
 /// The message that was packed.
 pub fn unpacked<T: DeserializeOwned>(packed: &Packed) -> Result<T, FrameError> {
-    Ok(serde_json::from_slice(&packed.unpack(MAX_FRAME)?)?)
+    read_packed(packed.octets())
+}
+
+fn read_packed<T: DeserializeOwned>(octets: &[u8]) -> Result<T, FrameError> {
+    let text = BufReader::new(Unpacker::new(octets, MAX_FRAME));
+    serde_json::from_reader(text).map_err(|error| if error.is_io() { Torn.into() } else { error.into() })
 }
 
 /// Collects octets until they make messages.
@@ -103,7 +111,7 @@ impl Decoder {
         }
         let Some(body) = body.get(..length) else { return Ok(None) };
         let message = match is_packed {
-            true => serde_json::from_slice(&unpack(body, MAX_FRAME)?)?,
+            true => read_packed(body)?,
             false => serde_json::from_slice(body)?,
         };
         self.read += 4 + length;
@@ -188,7 +196,7 @@ mod tests {
         decoder.push(&encode(&vec!["next"]).expect("strings encode"));
         assert_eq!(decoder.message::<Vec<String>>().expect("well formed"), Some(words));
         assert_eq!(decoder.message::<Vec<String>>().expect("well formed"), Some(vec!["next".to_owned()]));
-        frame[7] ^= 1; // the length of the text
+        frame[20] ^= 1; // in the midst of the text
         decoder.push(&frame);
         assert!(matches!(decoder.message::<Vec<String>>(), Err(FrameError::Torn(_))));
     }
