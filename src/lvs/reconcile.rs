@@ -1,6 +1,6 @@
 //! From the table that is to the table that should be, without a gap in service on the way.
 
-use super::table::{Service, Table, TableOp};
+use super::table::{Destination, Service, Table, TableOp};
 use crate::plan::lvs::ServiceKey;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -13,20 +13,31 @@ use std::sync::Arc;
 /// those that take it), then destinations and services are deleted. So a service that serves before and serves after
 /// serves all the time: at no moment has it no destination of weight above 0.
 pub fn plan(observed: &Table, desired: &Table, owned: &BTreeSet<ServiceKey>) -> Vec<TableOp> {
-    let mut steps = Steps::default();
-    for key in owned {
-        match (observed.services.get(key), desired.services.get(key)) {
-            (Some(have), Some(want)) if Arc::ptr_eq(have, want) => {}
-            (Some(have), Some(want)) => steps.service(key, Some(have), want),
-            (None, Some(want)) => {
-                steps.add_services.push(TableOp::AddService(*key, want.settings.clone()));
-                steps.service(key, None, want);
-            }
-            (Some(_), None) => steps.delete_services.push(TableOp::DelService(*key)),
-            (None, None) => {}
-        }
+    let pairs = owned.iter().map(|key| (key, observed.services.get(key), desired.services.get(key)));
+    let differ = |(_, have, want): &(_, Option<&Arc<Service>>, Option<&Arc<Service>>)| match (have, want) {
+        (Some(have), Some(want)) => !Arc::ptr_eq(have, want),
+        (None, None) => false,
+        _ => true,
+    };
+    let changes: Vec<Change> = pairs
+        .filter(differ)
+        .map(|(key, have, want)| Change { key, have: have.map(Arc::as_ref), want: want.map(Arc::as_ref) })
+        .collect();
+    // Step by step into one list: that of a whole table is long.
+    let mut ops = Vec::new();
+    let steps: [fn(&Change, &mut Vec<TableOp>); 7] = [
+        |change, ops| change.add_service(ops),
+        |change, ops| change.add_destinations(ops),
+        |change, ops| change.edit_service(ops),
+        |change, ops| change.edit_destinations(ops, |weight| weight > 0),
+        |change, ops| change.edit_destinations(ops, |weight| weight == 0),
+        |change, ops| change.delete_destinations(ops),
+        |change, ops| change.delete_service(ops),
+    ];
+    for step in steps {
+        changes.iter().for_each(|change| step(change, &mut ops));
     }
-    steps.in_order()
+    ops
 }
 
 /// Performs a change on a table in memory as the kernel does on its own; what the kernel refuses is left out.
@@ -83,48 +94,63 @@ pub fn difference(observed: &Table, op: &TableOp) -> String {
     }
 }
 
-/// The changes by kind, each in the order of the keys.
-#[derive(Default)]
-struct Steps {
-    add_services: Vec<TableOp>,
-    add_destinations: Vec<TableOp>,
-    edit_services: Vec<TableOp>,
-    raise: Vec<TableOp>,
-    lower: Vec<TableOp>,
-    delete_destinations: Vec<TableOp>,
-    delete_services: Vec<TableOp>,
+/// A service that is not as it should be.
+struct Change<'a> {
+    key: &'a ServiceKey,
+    have: Option<&'a Service>,
+    want: Option<&'a Service>,
 }
 
-impl Steps {
-    fn service(&mut self, key: &ServiceKey, have: Option<&Service>, want: &Service) {
-        if have.is_some_and(|have| have.settings != want.settings) {
-            self.edit_services.push(TableOp::EditService(*key, want.settings.clone()));
+impl Change<'_> {
+    fn add_service(&self, ops: &mut Vec<TableOp>) {
+        if let (None, Some(want)) = (self.have, self.want) {
+            ops.push(TableOp::AddService(*self.key, want.settings.clone()));
         }
-        for (endpoint, destination) in &want.destinations {
-            match have.and_then(|have| have.destinations.get(endpoint)) {
-                None => self.add_destinations.push(TableOp::AddDest(*key, *endpoint, *destination)),
-                Some(have) if have == destination => {}
-                Some(_) => {
-                    let edits = if destination.weight > 0 { &mut self.raise } else { &mut self.lower };
-                    edits.push(TableOp::EditDest(*key, *endpoint, *destination));
-                }
-            }
-        }
-        for endpoint in have.iter().flat_map(|have| have.destinations.keys()) {
-            if !want.destinations.contains_key(endpoint) {
-                self.delete_destinations.push(TableOp::DelDest(*key, *endpoint));
+    }
+
+    fn add_destinations(&self, ops: &mut Vec<TableOp>) {
+        for (endpoint, destination) in self.want.iter().flat_map(|want| &want.destinations) {
+            if self.there(endpoint).is_none() {
+                ops.push(TableOp::AddDest(*self.key, *endpoint, *destination));
             }
         }
     }
 
-    fn in_order(self) -> Vec<TableOp> {
-        let mut ops = self.add_services;
-        ops.extend(self.add_destinations);
-        ops.extend(self.edit_services);
-        ops.extend(self.raise);
-        ops.extend(self.lower);
-        ops.extend(self.delete_destinations);
-        ops.extend(self.delete_services);
-        ops
+    fn edit_service(&self, ops: &mut Vec<TableOp>) {
+        if let (Some(have), Some(want)) = (self.have, self.want)
+            && have.settings != want.settings
+        {
+            ops.push(TableOp::EditService(*self.key, want.settings.clone()));
+        }
+    }
+
+    /// Those that get such a weight.
+    fn edit_destinations(&self, ops: &mut Vec<TableOp>, weight: fn(u32) -> bool) {
+        for (endpoint, destination) in self.want.iter().flat_map(|want| &want.destinations) {
+            let differs = self.there(endpoint).is_some_and(|have| have != destination);
+            if differs && weight(destination.weight) {
+                ops.push(TableOp::EditDest(*self.key, *endpoint, *destination));
+            }
+        }
+    }
+
+    fn delete_destinations(&self, ops: &mut Vec<TableOp>) {
+        let (Some(have), Some(want)) = (self.have, self.want) else { return };
+        for endpoint in have.destinations.keys() {
+            if !want.destinations.contains_key(endpoint) {
+                ops.push(TableOp::DelDest(*self.key, *endpoint));
+            }
+        }
+    }
+
+    /// With all that it has.
+    fn delete_service(&self, ops: &mut Vec<TableOp>) {
+        if self.have.is_some() && self.want.is_none() {
+            ops.push(TableOp::DelService(*self.key));
+        }
+    }
+
+    fn there(&self, endpoint: &SocketAddr) -> Option<&Destination> {
+        self.have.and_then(|have| have.destinations.get(endpoint))
     }
 }

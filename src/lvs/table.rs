@@ -14,21 +14,24 @@ pub struct Table {
 }
 
 impl Table {
-    /// Holds the service `key` as `other` holds it, if the two are equal.
-    pub fn share(&mut self, key: &ServiceKey, other: &Table) {
-        if let (Some(ours), Some(theirs)) = (self.services.get_mut(key), other.services.get(key))
-            && !Arc::ptr_eq(ours, theirs)
-            && ours == theirs
-        {
-            *ours = theirs.clone();
+    /// Holds the services of `other` that it has equal ones of as `other` holds them.
+    pub fn share_all(&mut self, other: &Table) {
+        for (key, theirs) in &other.services {
+            if let Some(ours) = self.services.get_mut(key)
+                && !Arc::ptr_eq(ours, theirs)
+                && ours == theirs
+            {
+                *ours = theirs.clone();
+            }
         }
     }
 
-    /// The same of all of them.
-    pub fn share_all(&mut self, other: &Table) {
-        for key in other.services.keys() {
-            self.share(key, other);
-        }
+    /// Has the service `key` as `other` has it, or has it not.
+    pub fn follow(&mut self, key: &ServiceKey, other: &Table) {
+        match other.services.get(key) {
+            Some(theirs) => self.services.insert(*key, theirs.clone()),
+            None => self.services.remove(key),
+        };
     }
 }
 

@@ -4,6 +4,7 @@
 //! refusal takes a fresh dump and tries again, ever more slowly.
 
 mod around;
+mod rows;
 mod rules;
 
 use crate::lvs::reconcile;
@@ -15,10 +16,10 @@ use crate::plan::Generation;
 use crate::plan::lvs::{KernelSettings, ServiceKey, ServiceRules, SyncRole, Timeouts};
 use crate::report::TableLatency;
 use around::Around;
+use rows::{Row, added_service, needs_any_of, row};
 pub use rules::Standing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -33,8 +34,9 @@ pub const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// The longest wait between tries.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-/// Changes handed to the kernel at once; between batches the thread looks up whether it shall end.
-pub const BATCH: usize = 1024;
+/// Changes handed to the kernel at once, as many as one system call takes; between batches the thread looks up whether it
+/// shall end.
+pub const BATCH: usize = 128;
 
 /// Differences or refusals named in the log one by one; the rest is counted.
 const MAX_SENTENCES: usize = 20;
@@ -546,9 +548,9 @@ impl Worker {
 
     /// Performs changes; false if the kernel refused one.
     fn perform(&mut self, ops: Vec<TableOp>) -> bool {
-        let (Some(store), Some(observed)) = (&mut self.store, &mut self.observed) else { return false };
+        let Some(store) = self.store.as_mut().filter(|_| self.observed.is_some()) else { return false };
         let mut refusals = Vec::new();
-        let mut missing = BTreeSet::new();
+        let (mut missing, mut undone) = (BTreeSet::new(), BTreeSet::new());
         for batch in ops.chunks(BATCH) {
             if self.mailbox.is_closed() {
                 return true; // what is left stays as it is, on purpose
@@ -556,7 +558,7 @@ impl Worker {
             let mut results = store.apply(batch).into_iter();
             for op in batch {
                 match results.next() {
-                    Some(Ok(())) => reconcile::apply(observed, op),
+                    Some(Ok(())) => continue,
                     // That a service which could not be added takes no destinations goes without saying.
                     Some(Err(_)) if needs_any_of(&missing, op) => {}
                     Some(Err(StoreError(why))) => {
@@ -566,10 +568,12 @@ impl Worker {
                     }
                     None => refusals.push("a change was not answered".into()),
                 }
+                undone.insert(row(op));
             }
         }
-        let changed: BTreeSet<&ServiceKey> = ops.iter().map(TableOp::service).collect();
-        changed.into_iter().for_each(|key| observed.share(key, &self.desired));
+        if let Some(observed) = &mut self.observed {
+            rows::observe(observed, &self.desired, &self.refused, &ops, &undone);
+        }
         if refusals.is_empty() {
             return true;
         }
@@ -659,31 +663,6 @@ impl Worker {
     fn report(&self, report: Report) {
         let _gone = self.reports.blocking_send(report);
     }
-}
-
-/// A service, or a destination of one.
-type Row = (ServiceKey, Option<SocketAddr>);
-
-/// The row that `op` is about.
-fn row(op: &TableOp) -> Row {
-    match op {
-        TableOp::AddService(key, _) | TableOp::EditService(key, _) | TableOp::DelService(key) => (*key, None),
-        TableOp::AddDest(key, server, _)
-        | TableOp::EditDest(key, server, _)
-        | TableOp::DelDest(key, server) => (*key, Some(*server)),
-    }
-}
-
-fn added_service(op: &TableOp) -> Option<ServiceKey> {
-    match op {
-        TableOp::AddService(key, _) => Some(*key),
-        _ => None,
-    }
-}
-
-/// Does `op` add a destination to one of `services`?
-fn needs_any_of(services: &BTreeSet<ServiceKey>, op: &TableOp) -> bool {
-    matches!(op, TableOp::AddDest(key, ..) if services.contains(key))
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use super::*;
 use crate::lvs::table::{Destination, ServiceSettings};
 use crate::net::TransportProtocol;
 use crate::plan::lvs::ForwardingMethod;
+use proptest::prelude::*;
+use std::net::SocketAddr;
 
 /// A kernel that refuses some rows.
 #[derive(Clone, Default)]
@@ -143,6 +145,40 @@ fn a_refused_row_holds_up_no_other_one() {
     worker.settle_all();
     kernel.with(|kernel| assert_eq!(kernel.table, worker.desired));
     assert_eq!((worker.retry_at, heard.try_recv()), (None, Ok(Report::Trouble(None))));
+}
+
+/// What is wanted of three services, one after the other, and which rows the kernel refuses meanwhile.
+type Wish = (u16, Option<BTreeSet<u8>>, BTreeSet<(u16, Option<u8>)>);
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let servers = || proptest::collection::btree_set(1u8..5, 0..4);
+    let refused = proptest::collection::btree_set((80u16..83, proptest::option::of(1u8..5)), 0..3);
+    let refused = prop_oneof![2 => Just(BTreeSet::new()), 1 => refused];
+    (80u16..83, proptest::option::weighted(0.8, servers()), refused)
+}
+
+proptest! {
+    /// Whatever the kernel refused: it has what is thought that it has, and in the end what was wanted.
+    #[test]
+    fn what_is_known_of_the_table_is_the_table(wishes in proptest::collection::vec(wish(), 1..12)) {
+        let kernel = Kernel::default();
+        let (mut worker, mut heard) = worker(&kernel);
+        for (port, servers, refused) in wishes {
+            let refused = refused.into_iter().map(|(port, last)| (key(port), last.map(server)));
+            kernel.with(|kernel| kernel.refused = refused.collect());
+            let wanted = servers.map(|servers| service(&Vec::from_iter(servers)));
+            worker.note([(key(port), wanted)].into());
+            worker.settle(&[key(port)].into());
+            if let Some(observed) = &worker.observed {
+                prop_assert_eq!(observed, &kernel.with(|kernel| kernel.table.clone()));
+            }
+            while heard.try_recv().is_ok() {}
+        }
+        kernel.with(|kernel| kernel.refused.clear());
+        worker.settle_all();
+        prop_assert_eq!(&worker.desired, &kernel.with(|kernel| kernel.table.clone()));
+        prop_assert_eq!(&worker.observed, &Some(worker.desired.clone()));
+    }
 }
 
 /// Somebody has taken out the server that the new plan keeps: it is back before the other one goes.
