@@ -35,6 +35,7 @@ use converse::Finished;
 use look::Looks;
 use outbox::Outbox;
 use programs::Programs;
+use std::cell::LazyCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -382,12 +383,14 @@ impl State {
         let Some(director) = &self.director else { return };
         self.worker.plan(director.plan().generation, &director.plan().kernel, changes);
         let plan = director.plan();
-        let servers: HashSet<(ServiceKey, SocketAddr)> = plan
-            .virtual_servers
-            .iter()
-            .flat_map(|server| server.keys.first().map(|key| (*key, &server.real_servers)))
-            .flat_map(|(key, servers)| servers.iter().map(move |server| (key, server.endpoint)))
-            .collect();
+        // Put together only if there is something to forget.
+        let servers = LazyCell::new(|| -> HashSet<(ServiceKey, SocketAddr)> {
+            let services = plan.virtual_servers.iter();
+            services
+                .flat_map(|server| server.keys.first().map(|key| (*key, &server.real_servers)))
+                .flat_map(|(key, servers)| servers.iter().map(move |server| (key, server.endpoint)))
+                .collect()
+        });
         self.desk.forget(|service, endpoint| servers.contains(&(*service, *endpoint)));
         self.ask();
     }

@@ -107,8 +107,8 @@ pub enum CheckerKind {
     Tcp,
     /// `PING_CHECK`.
     Ping,
-    /// `HTTP_GET` and `SSL_GET`.
-    Http(Http),
+    /// `HTTP_GET` and `SSL_GET`; in a box, for there may be a million checkers of another kind.
+    Http(Box<Http>),
     /// `UDP_CHECK`; its own keywords are among the others.
     Udp,
     /// `SMTP_CHECK`; its own keywords are among the others.
@@ -172,8 +172,8 @@ impl Checker {
         let (place, kind) = match name {
             "TCP_CHECK" => (Place::TcpCheck, CheckerKind::Tcp),
             "PING_CHECK" => (Place::PingCheck, CheckerKind::Ping),
-            "SSL_GET" => (Place::SslGet, CheckerKind::Http(Http { tls: true, ..Http::default() })),
-            _ => (Place::HttpGet, CheckerKind::Http(Http::default())),
+            "SSL_GET" => (Place::SslGet, CheckerKind::Http(Box::new(Http { tls: true, ..Http::default() }))),
+            _ => (Place::HttpGet, CheckerKind::Http(Box::default())),
         };
         let mut checker = Checker {
             span: statement.keyword().span,
@@ -190,8 +190,8 @@ impl Checker {
         let body = statement.body();
         let others = cx.block(place, body, |cx, keyword, s| checker.keyword(cx, keyword, s));
         checker.others = others;
-        if let CheckerKind::Http(Http { urls, .. }) = &checker.kind
-            && urls.is_empty()
+        if let CheckerKind::Http(http) = &checker.kind
+            && http.urls.is_empty()
         {
             let title = format!("{who} is not checked: {name} without a url that has a path");
             let diagnostic = Diagnostic::new(Code::BadValue, checker.span, title, "the check is left out");

@@ -176,6 +176,9 @@ impl VirtualServer {
             others: Vec::new(),
         };
         let (body, name) = (statement.body(), server.name());
+        // There may be a million: a list that grows while its servers are read leaves holes in memory.
+        let servers = body.iter().filter(|statement| statement.keyword().text == "real_server").count();
+        server.real_servers.reserve_exact(servers);
         let others =
             cx.block(Place::VirtualServer, body, |cx, keyword, s| server.keyword(cx, &name, keyword, s));
         server.others = others;
