@@ -1,9 +1,10 @@
 //! State files on a signal, as keepalived writes them (`report::dumps` has their text). The roles are asked for a
 //! snapshot; nobody waits for the disk: a thread writes, one file after the other.
 
+use super::asked::Asked;
 use super::own_file;
 use super::run::Supervisor;
-use super::worker::{Order, Snapshot, Worker};
+use super::worker::{Snapshot, Worker};
 use crate::plan::process::DaemonPlan;
 use crate::report::bfd::BfdStatus;
 use crate::report::dumps::{self, Cleared, Facts};
@@ -44,7 +45,7 @@ pub struct Dumps {
     wanted: BTreeSet<Dump>,
     round: u64,
     until: Option<Instant>,
-    waiting: Vec<Worker>,
+    asked: Asked,
     /// Not only the roles that every file needs.
     asked_all: bool,
     vrrp: Option<VrrpStatus>,
@@ -64,10 +65,9 @@ impl Dumps {
 
     /// Takes a role's answer, if it belongs to this round.
     pub fn collect(&mut self, number: u64, worker: Worker, snapshot: &Snapshot) {
-        if self.until.is_none() || number != FIRST_NUMBER + self.round || !self.waiting.contains(&worker) {
+        if self.until.is_none() || !self.asked.hear(number, worker) {
             return;
         }
-        self.waiting.retain(|w| *w != worker);
         match snapshot {
             Snapshot::Vrrp(vrrp) => self.vrrp = Some(vrrp.clone()),
             Snapshot::Scripts(scripts) => self.scripts = Some(scripts.clone()),
@@ -100,29 +100,24 @@ impl Supervisor {
             self.dumps.round += 1;
             self.dumps.asked_all = data;
             self.dumps.until = Some(Instant::now() + self.settings.limits.snapshot);
-            let number = FIRST_NUMBER + self.dumps.round;
-            let asked = self.slots.iter().filter(|slot| {
-                (data || matches!(slot.worker, Worker::Vrrp | Worker::Scripts))
-                    && slot.child.as_ref().is_some_and(|child| child.send_order(Order::Snapshot(number)))
-            });
-            self.dumps.waiting = asked.map(|slot| slot.worker).collect();
+            let slots = self.slots.iter();
+            let asked = slots.filter(|slot| data || matches!(slot.worker, Worker::Vrrp | Worker::Scripts));
+            self.dumps.asked = Asked::round(FIRST_NUMBER + self.dumps.round, asked);
         }
     }
 
     /// Writes once every role has answered, or patience has ended.
     pub(super) fn finish_dumps(&mut self, now: Instant) {
         let Some(until) = self.dumps.until else { return };
-        let slots = &self.slots;
-        let running = |worker: &Worker| slots.iter().any(|s| s.worker == *worker && s.child.is_some());
-        self.dumps.waiting.retain(running);
+        self.dumps.asked.ask_again(&self.slots);
         let data = self.dumps.wanted.contains(&Dump::Data);
         let needs_scripts = data || self.dumps.wanted.contains(&Dump::Json);
-        let waits = |worker: &Worker| match worker {
+        let waits = |worker| match worker {
             Worker::Vrrp => true,
             Worker::Scripts => needs_scripts,
             Worker::Checker | Worker::Bfd => data,
         };
-        if self.dumps.waiting.iter().any(waits) && now < until {
+        if self.dumps.asked.waits_for(waits) && now < until {
             return;
         }
         self.dumps.until = None;

@@ -3,6 +3,7 @@
 
 mod appointment;
 mod ask_checker;
+mod asked;
 mod backoff;
 mod child;
 mod compiler;

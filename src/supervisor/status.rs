@@ -1,9 +1,10 @@
 //! The status: the supervisor's own facts and a snapshot of each role, within a time limit.
 
+use super::asked::Asked;
 use super::privileges::rights_of;
 use super::run::Supervisor;
 use super::slot::Slot;
-use super::worker::{Order, Snapshot, Worker};
+use super::worker::{Snapshot, Worker};
 use crate::link::control::Answer;
 use crate::net::Priority;
 use crate::report::{DaemonStatus, RecentTransition, RoleStatus, Status, VERSION};
@@ -20,8 +21,7 @@ pub const RECENT: usize = 100;
 pub struct StatusRound {
     number: u64,
     until: Option<Instant>,
-    /// Who has not answered yet, and which incarnation of theirs was asked.
-    waiting: Vec<(Worker, u64)>,
+    asked: Asked,
     answers: Vec<Snapshot>,
     callers: Vec<oneshot::Sender<Answer>>,
 }
@@ -34,14 +34,9 @@ impl StatusRound {
 
     /// Takes a role's answer, if it belongs to this round.
     pub fn collect(&mut self, number: u64, worker: Worker, snapshot: Snapshot) {
-        if number == self.number && self.is_late(worker) {
-            self.waiting.retain(|(waiting, _)| *waiting != worker);
+        if self.until.is_some() && self.asked.hear(number, worker) {
             self.answers.push(snapshot);
         }
-    }
-
-    fn is_late(&self, worker: Worker) -> bool {
-        self.waiting.iter().any(|(waiting, _)| *waiting == worker)
     }
 }
 
@@ -91,15 +86,14 @@ impl Supervisor {
         }
         self.status.number += 1;
         self.status.until = Some(Instant::now() + self.settings.limits.snapshot);
-        let number = self.status.number;
-        self.status.waiting = self.slots.iter().filter_map(|slot| question(slot, number)).collect();
+        self.status.asked = Asked::round(self.status.number, self.slots.iter());
     }
 
     /// Answers once every role has answered, or patience has ended.
     pub(super) fn finish_status(&mut self, now: Instant) {
         let Some(until) = self.status.until else { return };
-        self.ask_again();
-        if !self.status.waiting.is_empty() && now < until {
+        self.status.asked.ask_again(&self.slots);
+        if self.status.asked.waits_for(|_| true) && now < until {
             return;
         }
         let mut status = self.own_status(now);
@@ -119,17 +113,6 @@ impl Supervisor {
         }
     }
 
-    /// Whose process has ended is not waited for; who was started again meanwhile never heard the question.
-    fn ask_again(&mut self) {
-        let number = self.status.number;
-        for (worker, asked) in std::mem::take(&mut self.status.waiting) {
-            let slot = &self.slots[worker.index()];
-            let same = slot.child.as_ref().is_some_and(|child| child.incarnation == asked);
-            let waiting = if same { Some((worker, asked)) } else { question(slot, number) };
-            self.status.waiting.extend(waiting);
-        }
-    }
-
     fn own_status(&self, now: Instant) -> Status {
         let limit = self.settings.limits.snapshot.as_secs_f32();
         let role = |slot: &Slot| RoleStatus {
@@ -140,7 +123,7 @@ impl Supervisor {
             generation: slot.child.as_ref().and_then(|child| child.generation),
             rights: slot.child.as_ref().and_then(|child| rights_of(child.pid, child.landlock)),
             trouble: slot.trouble(&self.settings.limits).or_else(|| {
-                let late = self.status.is_late(slot.worker);
+                let late = self.status.asked.is_late(slot.worker);
                 late.then(|| format!("did not answer within {limit} s"))
             }),
         };
@@ -166,12 +149,6 @@ impl Supervisor {
             transitions: self.recent.iter().map(|recent| aged(recent, now)).collect(),
         }
     }
-}
-
-/// Asks a role that runs, and tells which incarnation that was.
-fn question(slot: &Slot, number: u64) -> Option<(Worker, u64)> {
-    let child = slot.child.as_ref()?;
-    child.send_order(Order::Snapshot(number)).then_some((slot.worker, child.incarnation))
 }
 
 fn aged(recent: &Recent, now: Instant) -> RecentTransition {

@@ -16,6 +16,7 @@ pub const TESTS: &[Test] = &[
         a_node_without_virtual_routers_tells_of_its_servers,
     ),
     ("a_role_that_does_not_answer_holds_nothing_up", a_role_that_does_not_answer_holds_nothing_up),
+    ("a_role_that_was_started_again_is_in_the_file_too", a_role_that_was_started_again_is_in_the_file_too),
     ("a_reload_cannot_change_the_instance", a_reload_cannot_change_the_instance),
 ];
 
@@ -83,6 +84,15 @@ fn a_role_that_does_not_answer_holds_nothing_up() {
     lab.signal(Signal::SIGUSR1);
     lab.wait_for_log("keepalived.data not written: the vrrp role does not run or does not answer");
     assert_eq!(text(&lab, "keepalived.data"), None);
+}
+
+fn a_role_that_was_started_again_is_in_the_file_too() {
+    let lab = Lab::with(1, 0, &[("vrrp", "asked"), ("patient", "")], &[]);
+    lab.wait_for_order("vrrp plan 1 of 1");
+    lab.behave("vrrp", "");
+    lab.signal(Signal::SIGUSR1);
+    lab.wait_for("keepalived.data", || text(&lab, "keepalived.data").is_some());
+    assert_eq!(lab.status().daemon.roles[1].restarts, 1);
 }
 
 fn a_reload_cannot_change_the_instance() {
