@@ -1,6 +1,6 @@
 //! Frames: a big-endian u32 length, then that many octets of JSON. Pure: bytes in, messages out.
 //!
-//! The highest bit of the length says that the JSON is packed (`pack.rs`), as plans are: who passes one on passes a fiftieth.
+//! The highest bit of the length says that the JSON is packed (`pack.rs`), as plans are: who passes one on passes a small part.
 
 use super::MAX_FRAME;
 use super::pack::{Packed, Packer, Torn, Unpacker};

@@ -67,24 +67,53 @@ impl Write for Packer {
     }
 }
 
-/// Reads what was packed; an error where that is torn, or longer than the limit.
+/// Reads what was packed; an error where that is torn, or longer than the limit. Whoever reads on until the end knows that
+/// all of it is as it was.
 #[derive(Debug)]
 pub struct Unpacker<'a> {
-    from: FrameDecoder<&'a [u8]>,
+    from: FrameDecoder<Input<'a>>,
     left: usize,
+    ended: bool,
 }
 
 impl<'a> Unpacker<'a> {
     /// Of [`Packed::octets`], `limit` octets at most.
     pub fn new(packed: &'a [u8], limit: usize) -> Unpacker<'a> {
-        Unpacker { from: FrameDecoder::new(packed), left: limit }
+        let from = FrameDecoder::new(Input { rest: packed, ran_out: false });
+        Unpacker { from, left: limit, ended: false }
     }
 }
 
 impl Read for Unpacker<'_> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        if self.ended || to.is_empty() {
+            return Ok(0);
+        }
         let read = self.from.read(to)?;
         self.left = self.left.checked_sub(read).ok_or_else(|| io::Error::other(Torn))?;
+        if read == 0 {
+            // The decoder takes an end without its mark for an end, and would go on with what follows.
+            let input = self.from.get_ref();
+            if input.ran_out || !input.rest.is_empty() {
+                return Err(io::Error::other(Torn));
+            }
+            self.ended = true;
+        }
+        Ok(read)
+    }
+}
+
+/// Packed octets that remember whether more of them was wanted than there are.
+#[derive(Debug)]
+struct Input<'a> {
+    rest: &'a [u8],
+    ran_out: bool,
+}
+
+impl Read for Input<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let read = self.rest.read(to)?;
+        self.ran_out |= read < to.len();
         Ok(read)
     }
 }
@@ -153,7 +182,13 @@ mod tests {
         let size = packed.octets().len();
         assert!(size * 20 < text.len(), "{size} of {}", text.len());
         assert!(unpack(packed.octets(), text.len() - 1).is_err(), "over the limit");
-        assert!(unpack(&packed.octets()[..size - 1], text.len()).is_err(), "cut short");
+        for cut in (0..20).chain(size - 20..size) {
+            assert!(unpack(&packed.octets()[..cut], text.len()).is_err(), "cut short at {cut} of {size}");
+        }
+        for more in [&[0][..], packed.octets()] {
+            let longer = [packed.octets(), more].concat();
+            assert!(unpack(&longer, 2 * text.len()).is_err(), "followed by {} octets", more.len());
+        }
         let mut changed = packed.octets().to_vec();
         changed[size / 2] ^= 1;
         assert!(unpack(&changed, text.len()).is_err(), "one bit is another");
