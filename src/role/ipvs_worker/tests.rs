@@ -80,23 +80,25 @@ fn key(port: u16) -> ServiceKey {
 }
 
 fn service(servers: &[u8]) -> Arc<Service> {
+    weighted("rr", servers.iter().map(|last| (*last, 1)))
+}
+
+fn weighted(scheduler: &str, servers: impl IntoIterator<Item = (u8, u32)>) -> Arc<Service> {
     let settings = ServiceSettings {
-        scheduler: "rr".into(),
+        scheduler: scheduler.into(),
         scheduler_flags: 0,
         persistence: None,
         persistence_engine: None,
         one_packet: false,
     };
-    let destination = Destination {
+    let destination = |weight| Destination {
         forwarding: ForwardingMethod::Masquerade,
-        weight: 1,
+        weight,
         upper_threshold: 0,
         lower_threshold: 0,
     };
-    Arc::new(Service {
-        settings,
-        destinations: servers.iter().map(|last| (server(*last), destination)).collect(),
-    })
+    let servers = servers.into_iter().map(|(last, weight)| (server(last), destination(weight)));
+    Arc::new(Service { settings, destinations: servers.collect() })
 }
 
 fn worker(kernel: &Kernel) -> (Worker, mpsc::Receiver<Report>) {
@@ -148,13 +150,15 @@ fn a_refused_row_holds_up_no_other_one() {
 }
 
 /// What is wanted of three services, one after the other, and which rows the kernel refuses meanwhile.
-type Wish = (u16, Option<BTreeSet<u8>>, BTreeSet<(u16, Option<u8>)>);
+type Wish = (u16, Option<Arc<Service>>, BTreeSet<(u16, Option<u8>)>);
 
 fn wish() -> impl Strategy<Value = Wish> {
-    let servers = || proptest::collection::btree_set(1u8..5, 0..4);
+    let servers = proptest::collection::btree_map(1u8..5, 0u32..3, 0..4);
+    let service = (prop_oneof![Just("rr"), Just("wlc")], servers);
+    let service = service.prop_map(|(scheduler, servers)| weighted(scheduler, servers));
     let refused = proptest::collection::btree_set((80u16..83, proptest::option::of(1u8..5)), 0..3);
     let refused = prop_oneof![2 => Just(BTreeSet::new()), 1 => refused];
-    (80u16..83, proptest::option::weighted(0.8, servers()), refused)
+    (80u16..83, proptest::option::weighted(0.8, service), refused)
 }
 
 proptest! {
@@ -163,10 +167,9 @@ proptest! {
     fn what_is_known_of_the_table_is_the_table(wishes in proptest::collection::vec(wish(), 1..12)) {
         let kernel = Kernel::default();
         let (mut worker, mut heard) = worker(&kernel);
-        for (port, servers, refused) in wishes {
+        for (port, wanted, refused) in wishes {
             let refused = refused.into_iter().map(|(port, last)| (key(port), last.map(server)));
             kernel.with(|kernel| kernel.refused = refused.collect());
-            let wanted = servers.map(|servers| service(&Vec::from_iter(servers)));
             worker.note([(key(port), wanted)].into());
             worker.settle(&[key(port)].into());
             if let Some(observed) = &worker.observed {
