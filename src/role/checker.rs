@@ -322,7 +322,7 @@ impl State {
                 self.outbox.alive = Some(number);
             }
             ToChecker::Process(plan) => self.scheduling.adopt(plan),
-            ToChecker::Snapshot(number) => self.outbox.snapshot = Some(number),
+            ToChecker::Snapshot(number) => self.outbox.snapshots.ask(number),
             ToChecker::Checks(number, filter) => self.looks.list(number, filter),
             ToChecker::CheckNow(number, filter) => self.check_now(number, filter),
             ToChecker::Plan(plan) => self.plan(plan),
@@ -549,7 +549,7 @@ impl State {
             release_free_memory();
             return Some(FromChecker::Applied(generation));
         }
-        if let Some(number) = self.outbox.snapshot.take() {
+        if let Some(number) = self.outbox.snapshots.next() {
             return Some(FromChecker::Snapshot(number, self.status()));
         }
         self.look()

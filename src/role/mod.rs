@@ -11,6 +11,7 @@ pub mod logging;
 pub mod namespace;
 pub mod options;
 mod probe_io;
+mod questions;
 mod scheduling;
 pub mod scripts;
 mod supervisor_link;

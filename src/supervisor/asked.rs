@@ -26,12 +26,16 @@ impl Asked {
         heard
     }
 
-    /// Whose process has ended is not waited for; who was started again meanwhile never heard the question.
+    /// Whose process has ended is not waited for; who was started again meanwhile never heard the question, and is asked
+    /// once its plan is in force: until then it knows of nothing.
     pub fn ask_again(&mut self, slots: &[Slot]) {
         for (worker, asked) in std::mem::take(&mut self.waiting) {
             let slot = &slots[worker.index()]; // each has one
-            let same = slot.child.as_ref().is_some_and(|child| child.incarnation == asked);
-            let waiting = if same { Some((worker, asked)) } else { question(slot, self.number) };
+            let Some(child) = &slot.child else { continue };
+            let waiting = match child.incarnation == asked || child.generation.is_none() {
+                true => Some((worker, asked)),
+                false => question(slot, self.number),
+            };
             self.waiting.extend(waiting);
         }
     }

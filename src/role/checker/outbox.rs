@@ -3,6 +3,7 @@
 use crate::link::frame::encode;
 use crate::link::{FromChecker, News};
 use crate::plan::Generation;
+use crate::role::questions::Questions;
 use std::collections::VecDeque;
 use std::io;
 use tokio::net::unix::OwnedWriteHalf;
@@ -23,8 +24,8 @@ pub struct Outbox {
     pub alive: Option<u64>,
     /// The plan that is in force, where that is not told yet.
     pub applied: Option<Generation>,
-    /// The question that a snapshot answers.
-    pub snapshot: Option<u64>,
+    /// What snapshots answer.
+    pub snapshots: Questions,
     /// In the order in which it happened.
     pub news: VecDeque<News>,
 }
@@ -38,7 +39,7 @@ impl Outbox {
             sent: 0,
             alive: None,
             applied: None,
-            snapshot: None,
+            snapshots: Questions::default(),
             news: VecDeque::new(),
         }
     }

@@ -5,6 +5,7 @@ use crate::link::{Claimed, FromScripts, ToScripts};
 use crate::plan::Generation;
 use crate::plan::scripts::RunReport;
 use crate::plan::track::{Sample, TrackerKey};
+use crate::role::questions::Questions;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -22,7 +23,7 @@ const MAX_RAN: usize = 1024;
 /// Octets read from the link at once.
 const READ: usize = 64 << 10;
 
-/// Of each kind of answer only the newest waits, of samples the newest of each
+/// Of each kind of answer only the newest waits, of snapshots the newest few, of samples the newest of each
 /// tracker, and the backlog is one message: a supervisor that does not read costs nothing.
 pub struct ScriptsLink {
     reader: OwnedReadHalf,
@@ -35,7 +36,7 @@ pub struct ScriptsLink {
     sent: usize,
     alive: Option<u64>,
     applied: Option<Generation>,
-    snapshot: Option<u64>,
+    snapshots: Questions,
     /// With the words that go before it.
     samples: BTreeMap<TrackerKey, (Option<Sample>, Option<String>)>,
     /// One for each attempt that the vrrp role waits for, at most.
@@ -69,7 +70,7 @@ impl ScriptsLink {
             sent: 0,
             alive: None,
             applied: None,
-            snapshot: None,
+            snapshots: Questions::default(),
             samples: BTreeMap::new(),
             claimed: VecDeque::new(),
             ran: VecDeque::new(),
@@ -112,7 +113,7 @@ impl ScriptsLink {
 
     /// A snapshot is wanted.
     pub fn want_snapshot(&mut self, number: u64) {
-        self.snapshot = Some(number);
+        self.snapshots.ask(number);
     }
 
     /// A tracker's sample changed; and why, if that is known.
@@ -150,7 +151,7 @@ impl ScriptsLink {
                 FromScripts::Ran(report)
             } else if let Some(generation) = self.applied.take() {
                 FromScripts::Applied(generation)
-            } else if let Some(number) = self.snapshot.take() {
+            } else if let Some(number) = self.snapshots.next() {
                 snapshot(number)
             } else {
                 return;
