@@ -11,7 +11,7 @@ use holdfast::lvs::reconcile;
 use holdfast::lvs::sync::SyncDaemon;
 use holdfast::lvs::table::{Destination, Service, ServiceSettings, Table, TableOp};
 use holdfast::plan::Generation;
-use holdfast::plan::check::{CheckKind, HttpCheck, HttpUrl, HttpVersion, TlsCheck, UdpCheck};
+use holdfast::plan::check::{CheckKind, HttpCheck, HttpUrl, HttpVersion, Source, Target, TlsCheck, UdpCheck};
 use holdfast::plan::lvs::{
     ForwardingMethod, KernelSettings, LvsPlan, RealServer, ServiceKey, ServiceRules, SorryServer, SyncPlan,
     SyncRole, SyncSettings, Timeouts, VirtualServer,
@@ -164,6 +164,11 @@ fn sorted(mut endpoints: Vec<SocketAddr>) -> Option<Vec<(SocketAddr, u32)>> {
 }
 
 // ---- tests ------------------------------------------------------------------------------------------------------
+
+/// `endpoint`, asked from that address.
+fn bound(endpoint: SocketAddr, address: [u8; 4]) -> Target {
+    Target::new(endpoint).coming_from(Source { bind_address: Some(address.into()), ..Source::default() })
+}
 
 #[test]
 fn a_server_that_dies_leaves_the_table_and_returns_with_its_service() {
@@ -521,7 +526,7 @@ fn a_check_that_our_machine_cannot_make_invents_no_verdict() {
     let kernel = Kernel::default();
     let server = Server::start("", true);
     let mut plan = checker(CheckKind::Tcp, server.endpoint);
-    plan.target.bind_address = Some([192, 0, 2, 77].into()); // not ours
+    plan.target = bound(server.endpoint, [192, 0, 2, 77]); // not ours
     let mut role = start(&kernel);
     role.plan(1, vec![virtual_server(vec![real(plan)])]);
     let result = wait("a result", || role.checker().last_result);
@@ -535,9 +540,10 @@ fn a_check_that_our_machine_cannot_make_invents_no_verdict() {
 fn checks_come_from_the_address_and_port_they_are_bound_to() {
     let listener = TcpListener::bind(own_address()).expect("a port");
     let wanted = closed_port();
-    let mut plan = checker(CheckKind::Tcp, listener.local_addr().expect("a bound socket"));
-    plan.target.bind_address = Some(wanted.ip());
-    plan.target.bind_port = wanted.port();
+    let endpoint = listener.local_addr().expect("a bound socket");
+    let source = Source { bind_address: Some(wanted.ip()), bind_port: wanted.port(), ..Source::default() };
+    let mut plan = checker(CheckKind::Tcp, endpoint);
+    plan.target = Target::new(endpoint).coming_from(source);
     let mut role = start(&Kernel::default());
     role.plan(1, vec![virtual_server(vec![real(plan)])]);
     let (_connection, from) = listener.accept().expect("a check");
@@ -551,7 +557,7 @@ fn more_checks_than_may_run_at_once_are_all_made() {
     // Each with a schedule of its own, so that none shares another's conversation.
     let servers = (0..700u16).map(|n| {
         let mut plan = checker(CheckKind::Tcp, refusing);
-        plan.schedule.delay_loop = Duration::from_secs(3600 + u64::from(n));
+        plan.manner_mut().schedule.delay_loop = Duration::from_secs(3600 + u64::from(n));
         let [high, low] = n.to_be_bytes();
         RealServer { endpoint: SocketAddr::from(([192, 0, high, low], 80)), ..real(plan) }
     });

@@ -8,7 +8,9 @@ mod nowhere;
 use checker_support::{Role, Server, checker, closed_port, key, real, tcp_servers, virtual_server, wait};
 use holdfast::link::frame::{Decoder, encode};
 use holdfast::link::{FromChecker, FromScripts, ToChecker, ToScripts};
-use holdfast::plan::check::{CheckKind, HttpCheck, HttpUrl, HttpVersion, MiscCheck, TlsCheck, UdpCheck};
+use holdfast::plan::check::{
+    CheckKind, HttpCheck, HttpUrl, HttpVersion, MiscCheck, Source, Target, TlsCheck, UdpCheck,
+};
 use holdfast::plan::lvs::VirtualServer;
 use holdfast::plan::scripts::{CommandPlan, RunEnd, RunOrder, RunReport, Unrunnable};
 use holdfast::report::checks::CheckReport;
@@ -46,14 +48,19 @@ fn check_now(role: &mut Role, filter: &str) -> CheckNowReport {
 /// A check that would not run by itself for an hour.
 fn hourly(kind: CheckKind, endpoint: std::net::SocketAddr) -> VirtualServer {
     let mut plan = checker(kind, endpoint);
-    plan.schedule.delay_loop = Duration::from_secs(3600);
-    plan.schedule.warmup = Duration::from_secs(36_000_000);
+    plan.manner_mut().schedule.delay_loop = Duration::from_secs(3600);
+    plan.manner_mut().schedule.warmup = Duration::from_secs(36_000_000);
     virtual_server(vec![real(plan)])
 }
 
 fn web(paths: &[&str]) -> CheckKind {
     let urls = paths.iter().map(|path| HttpUrl::new(path)).collect();
     CheckKind::Http(HttpCheck { version: HttpVersion::V1_0, urls, tls: None, fast_recovery: false })
+}
+
+/// `endpoint`, asked from that address.
+fn bound(endpoint: std::net::SocketAddr, address: [u8; 4]) -> Target {
+    Target::new(endpoint).coming_from(Source { bind_address: Some(address.into()), ..Source::default() })
 }
 
 #[test]
@@ -335,7 +342,7 @@ fn a_firewall_that_rejects_over_ipv6_takes_the_server_out() {
     for (generation, kind) in (1..).zip(kinds) {
         let mut asked = checker(kind, "[2001:db8:9::1]:80".parse().expect("an endpoint"));
         // An answer that comes before connect() is over is forgotten: the next SYN, a second later, gets another one.
-        asked.schedule.connect_timeout = Duration::from_secs(20);
+        asked.manner_mut().schedule.connect_timeout = Duration::from_secs(20);
         let name = asked.kind.keyword();
         role.plan(generation, vec![virtual_server(vec![real(asked)])]);
         // At first the link may not carry anything yet.
@@ -368,7 +375,7 @@ fn checks_from_one_address_share_its_ports() {
     let servers = servers.join().expect("no panic");
     let asked = servers.each_ref().map(|server| {
         let mut server = hourly(CheckKind::Tcp, server.endpoint).real_servers.remove(0);
-        server.checkers[0].target.bind_address = Some([127, 0, 0, 2].into());
+        server.checkers[0].target = bound(server.endpoint, [127, 0, 0, 2]);
         server
     });
     role.plan(1, vec![virtual_server(asked.to_vec())]);
@@ -406,7 +413,7 @@ fn a_process_without_descriptors_says_so_and_asks_again() {
     let many = |mark| {
         let mut asked = checker(CheckKind::Tcp, endpoint);
         // Each a question of its own.
-        asked.schedule.retry = mark;
+        asked.manner_mut().schedule.retry = mark;
         real(asked)
     };
     role.plan(1, vec![virtual_server((0..64).map(many).collect())]);
@@ -441,7 +448,7 @@ fn no_way_no_address_and_no_port_are_told_apart() {
     assert!(why.starts_with("this machine has no route to it after "), "{why}");
 
     let mut early = checker(CheckKind::Tcp, ([127, 0, 0, 1], 9).into());
-    early.target.bind_address = Some([192, 0, 2, 77].into());
+    early.target = bound(early.target.endpoint, [192, 0, 2, 77]);
     role.plan(2, vec![virtual_server(vec![real(early)])]);
     let shown = role.wait_for_state("cannot run");
     let words = "not run: no interface has the address 192.0.2.77 (bindto)";

@@ -14,20 +14,17 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(5);
 
 fn question(kind: CheckKind, endpoint: &str) -> Question {
-    Question {
-        kind,
-        target: Target::new(endpoint.parse().expect("test endpoints parse")),
-        schedule: Schedule {
-            delay_loop: Duration::from_secs(6),
-            connect_timeout: LIMIT,
-            retry: 1,
-            delay_before_retry: Duration::from_secs(3),
-            warmup: Duration::ZERO,
-            log_failures: false,
-            rise: 1,
-            fall: 0,
-        },
-    }
+    let schedule = Schedule {
+        delay_loop: Duration::from_secs(6),
+        connect_timeout: LIMIT,
+        retry: 1,
+        delay_before_retry: Duration::from_secs(3),
+        warmup: Duration::ZERO,
+        log_failures: false,
+        rise: 1,
+        fall: 0,
+    };
+    Question::new(kind, Target::new(endpoint.parse().expect("test endpoints parse")), schedule)
 }
 
 fn ask(question: &Question, part: usize, mark: Mark) -> Box<dyn Probe> {

@@ -125,7 +125,7 @@ fn question(kind: CheckKind, endpoint: &str) -> Question {
         rise: 1,
         fall: 0,
     };
-    Question { kind, target: Target::new(endpoint.parse().expect("an endpoint")), schedule }
+    Question::new(kind, Target::new(endpoint.parse().expect("an endpoint")), schedule)
 }
 
 fn web(random: &mut Random) -> Question {
@@ -235,7 +235,7 @@ fn survives(seed: u64) {
         );
     }
 
-    let CheckKind::Http(check) = asked.kind else { panic!("a web check") };
+    let CheckKind::Http(check) = asked.kind.clone() else { panic!("a web check") };
     let asked = question(CheckKind::Http(HttpCheck { version: HttpVersion::V2, ..check }), "192.0.2.1:80");
     over_http_2(random, &asked, end);
     let health = GrpcCheck { service: "a.B".into(), host: None, tls: None };

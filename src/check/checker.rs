@@ -339,10 +339,10 @@ mod tests {
     #[test]
     fn a_web_server_that_is_down_waits_for_the_longer_delay() {
         let mut question = http(1);
-        question.schedule.delay_before_retry = Duration::from_secs(20);
+        question.manner_mut().schedule.delay_before_retry = Duration::from_secs(20);
         assert_eq!(run(&mut asking(question.clone()), "--"), ["0:20 DOWN", "0:20"]);
         let mut question = tcp();
-        question.schedule.delay_before_retry = Duration::from_secs(20);
+        question.manner_mut().schedule.delay_before_retry = Duration::from_secs(20);
         assert_eq!(run(&mut asking(question.clone()), "--"), ["0:6 DOWN", "0:6"]);
     }
 
@@ -358,7 +358,7 @@ mod tests {
     #[test]
     fn fast_recovery_asks_the_urls_one_after_the_other() {
         let mut question = http(2);
-        if let CheckKind::Http(check) = &mut question.kind {
+        if let CheckKind::Http(check) = &mut question.manner_mut().kind {
             check.fast_recovery = true;
         }
         let seen = run(&mut asking(question.clone()), "-+++");
@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn rise_asks_for_successes_in_a_row() {
         let mut question = tcp();
-        question.schedule.rise = 3;
+        question.manner_mut().schedule.rise = 3;
         let seen = run(&mut asking(question.clone()), "-++-+++");
         assert_eq!(seen, ["0:6 DOWN", "0:6", "0:6", "0:6", "0:6", "0:6", "0:6 UP"]);
     }
@@ -376,11 +376,11 @@ mod tests {
     #[test]
     fn fall_asks_for_failures_in_a_row_from_the_first_check_on() {
         let mut question = tcp();
-        question.schedule.fall = 3;
+        question.manner_mut().schedule.fall = 3;
         let seen = run(&mut asking(question.clone()), "--+-+---");
         assert_eq!(seen, ["0:3", "0:3", "0:6 UP", "0:3", "0:6", "0:3", "0:3", "0:6 DOWN"]);
         assert_eq!(run(&mut asking(question.clone()), "----"), ["0:3", "0:3", "0:6 DOWN", "0:6"]);
-        question.schedule.fall = 1;
+        question.manner_mut().schedule.fall = 1;
         assert_eq!(run(&mut asking(question.clone()), "+-"), ["0:6 UP", "0:6 DOWN"]);
     }
 
@@ -396,7 +396,7 @@ mod tests {
             said
         };
         assert_eq!(tolerated(&question), [false; 7]);
-        question.schedule.log_failures = true;
+        question.manner_mut().schedule.log_failures = true;
         assert_eq!(tolerated(&question), [false, true, false, true, true, false, false]);
     }
 
@@ -414,7 +414,7 @@ mod tests {
     #[test]
     fn no_schedule_makes_it_spin() {
         let mut question = tcp();
-        question.schedule.delay_loop = Duration::ZERO;
+        question.manner_mut().schedule.delay_loop = Duration::ZERO;
         assert_eq!(asking(question.clone()).finished(ok(), Duration::ZERO).delay, MIN_DELAY);
     }
 }

@@ -285,7 +285,7 @@ impl Checks {
             place = place.wrapping_add(GOLDEN);
             place
         };
-        let mut kept = BTreeSet::new();
+        let mut kept = Vec::with_capacity(questions.len());
         let mut old = std::mem::take(&mut self.by_question);
         self.by_question.reserve(questions.len());
         for question in questions {
@@ -296,9 +296,11 @@ impl Checks {
                 Some(id) => self.keep(question, id),
                 None => self.add(question, next_place(), now, actions),
             };
-            kept.insert(id);
+            kept.push(id);
         }
-        let gone: Vec<CheckId> = self.checks.keys().filter(|id| !kept.contains(id)).copied().collect();
+        kept.sort_unstable();
+        let is_gone = |id: &&CheckId| kept.binary_search(id).is_err();
+        let gone: Vec<CheckId> = self.checks.keys().filter(is_gone).copied().collect();
         for id in gone {
             self.remove(id, actions);
         }

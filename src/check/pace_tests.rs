@@ -11,8 +11,8 @@ fn many(count: u32, warmup: Duration) -> Vec<Question> {
     let one = |n: u32| {
         let [_, a, b, c] = n.to_be_bytes();
         let mut question = tcp_of(&format!("10.{a}.{b}.{c}:80"));
-        question.schedule.delay_loop = Duration::from_secs(60);
-        question.schedule.warmup = warmup;
+        question.manner_mut().schedule.delay_loop = Duration::from_secs(60);
+        question.manner_mut().schedule.warmup = warmup;
         question
     };
     (0..count).map(one).collect()
@@ -135,7 +135,7 @@ fn programs_and_others_begin_in_the_order_they_are_due() {
     for question in questions.iter_mut().step_by(20) {
         let (command, timeout) = (Box::default(), Duration::from_secs(5));
         let unrunnable = crate::plan::scripts::Unrunnable::Dropped;
-        question.kind =
+        question.manner_mut().kind =
             CheckKind::Misc(crate::plan::check::MiscCheck { command, timeout, dynamic: false, unrunnable });
     }
     let mut checks = started(questions, LIMIT);
@@ -164,7 +164,9 @@ fn what_is_due_at_once_is_spread() {
 #[test]
 fn who_seldom_gets_the_processor_keeps_up() {
     let mut questions = many(5000, Duration::from_secs(1));
-    questions.iter_mut().for_each(|question| question.schedule.delay_loop = Duration::from_secs(1));
+    questions
+        .iter_mut()
+        .for_each(|question| question.manner_mut().schedule.delay_loop = Duration::from_secs(1));
     let mut checks = started(questions, LIMIT);
     let (mut now, mut actions, mut worst) = (at(0), VecDeque::new(), Duration::ZERO);
     while now < at(20) {

@@ -18,25 +18,29 @@ pub fn tcp() -> Question {
 
 /// A TCP check.
 pub fn tcp_of(endpoint: &str) -> Question {
-    Question {
-        kind: CheckKind::Tcp,
-        target: Target::new(endpoint.parse::<SocketAddr>().expect("test endpoints parse")),
-        schedule: Schedule {
-            delay_loop: Duration::from_secs(6),
-            connect_timeout: Duration::from_secs(5),
-            retry: 2,
-            delay_before_retry: Duration::from_secs(3),
-            warmup: Duration::from_secs(10),
-            log_failures: false,
-            rise: 1,
-            fall: 0,
-        },
-    }
+    let schedule = Schedule {
+        delay_loop: Duration::from_secs(6),
+        connect_timeout: Duration::from_secs(5),
+        retry: 2,
+        delay_before_retry: Duration::from_secs(3),
+        warmup: Duration::from_secs(10),
+        log_failures: false,
+        rise: 1,
+        fall: 0,
+    };
+    let endpoint = endpoint.parse::<SocketAddr>().expect("test endpoints parse");
+    Question::new(CheckKind::Tcp, Target::new(endpoint), schedule)
+}
+
+/// The TCP check's target and times with another question.
+pub fn of_kind(kind: CheckKind) -> Question {
+    let tcp = tcp();
+    Question::new(kind, tcp.target.clone(), tcp.schedule)
 }
 
 /// A web check with that many urls.
 pub fn http(urls: usize) -> Question {
     let urls = (0..urls).map(|n| HttpUrl::new(&format!("/{n}"))).collect();
     let check = HttpCheck { version: HttpVersion::V1_0, urls, tls: None, fast_recovery: false };
-    Question { kind: CheckKind::Http(check), ..tcp() }
+    of_kind(CheckKind::Http(check))
 }

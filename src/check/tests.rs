@@ -1,6 +1,6 @@
 //! The core over all checkers: who is asked when.
 
-use super::samples::{plan, tcp, tcp_of};
+use super::samples::{of_kind, plan, tcp, tcp_of};
 use super::*;
 use proptest::prelude::*;
 
@@ -59,7 +59,7 @@ fn first_runs_are_spread() {
 
 #[test]
 fn checks_that_listen_hear_what_is_said_before_and_after_their_plan() {
-    let file = |weight| Question { kind: CheckKind::File(FileCheck { file: "f".into(), weight }), ..tcp() };
+    let file = |weight| of_kind(CheckKind::File(FileCheck { file: "f".into(), weight }));
     let key = file(1).kind.tracker().expect("a file is listened to");
     let mut checks = Checks::new(10);
     let mut hear = |event| {
@@ -140,7 +140,7 @@ fn programs_have_a_limit_of_their_own_and_hold_up_nothing_else() {
         let command = Box::new(crate::plan::scripts::CommandPlan { words, ..Default::default() });
         let unrunnable = crate::plan::scripts::Unrunnable::Dropped;
         let check = crate::plan::check::MiscCheck { command, timeout: SECOND, dynamic: false, unrunnable };
-        Question { kind: CheckKind::Misc(check), ..tcp() }
+        of_kind(CheckKind::Misc(check))
     };
     let mut questions: Vec<Question> = (0..=MAX_PROGRAMS).map(program).collect();
     questions.push(tcp());

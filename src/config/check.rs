@@ -5,12 +5,13 @@ mod ours;
 
 use super::Diagnostics;
 use super::notify::Defaults;
-use crate::plan::check::{CheckKind, CheckerPlan, Schedule, Target};
-use keepalived_compat::config::check::{Checker, CheckerKind, Timing};
+use crate::plan::check::{CheckKind, CheckerPlan, Schedule, Source, Target};
+use keepalived_compat::config::check::{Checker, CheckerKind, Connection, Timing};
 use keepalived_compat::config::lvs::{RealServer, VirtualServer};
 use keepalived_compat::config::setting::{Setting, Settings as _, Value};
 use keepalived_compat::{Code, Config, Diagnostic};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 const DELAY_LOOP: Duration = Duration::from_secs(60);
@@ -31,7 +32,7 @@ pub(super) struct Around<'a> {
 /// The checks of a real server. `asked` is the server as written: a check asks that port even where the kernel's
 /// destination takes the service's.
 pub(super) fn checkers(around: &Around<'_>, asked: SocketAddr, out: &mut Diagnostics) -> Vec<CheckerPlan> {
-    let mut plans = Vec::new();
+    let mut plans = Vec::with_capacity(around.server.checkers.len());
     for checker in &around.server.checkers {
         plans.extend(one(around, checker, asked, out));
         // A deprecated form: each host of a mail check is one check more.
@@ -74,13 +75,17 @@ fn with_host(checker: &Checker, host: &Setting) -> Checker {
     };
     let mut others: Vec<Setting> = checker.others.iter().filter(|s| s.keyword != "host").cloned().collect();
     others.extend(host.block.iter().cloned());
+    let around = checker.connection();
+    let connection = Connection {
+        connect_ip: address("connect_ip").or(around.connect_ip),
+        connect_port: small("connect_port").or(around.connect_port),
+        bind_address: address("bindto").or(around.bind_address),
+        bind_port: small("bind_port").or(around.bind_port),
+        fwmark: number("fwmark").unwrap_or(around.fwmark),
+    };
     Checker {
-        connect_ip: address("connect_ip").or(checker.connect_ip),
-        connect_port: small("connect_port").or(checker.connect_port),
-        bind_address: address("bindto").or(checker.bind_address),
-        bind_port: small("bind_port").or(checker.bind_port),
-        fwmark: number("fwmark").unwrap_or(checker.fwmark),
-        timing: own.or(checker.timing),
+        connection: Some(Box::new(connection)),
+        timing: Arc::new(own.or(*checker.timing)),
         alpha: block.find("alpha").map(|_| block.is_on("alpha")).or(checker.alpha),
         others,
         ..checker.clone()
@@ -88,8 +93,9 @@ fn with_host(checker: &Checker, host: &Setting) -> Checker {
 }
 
 fn target(checker: &Checker, asked: SocketAddr, out: &mut Diagnostics) -> Option<Target> {
-    let port = checker.connect_port.unwrap_or(asked.port());
-    let endpoint = SocketAddr::new(checker.connect_ip.unwrap_or(asked.ip()), port);
+    let connection = checker.connection();
+    let port = connection.connect_port.unwrap_or(asked.port());
+    let endpoint = SocketAddr::new(connection.connect_ip.unwrap_or(asked.ip()), port);
     let portless =
         matches!(checker.kind, CheckerKind::Ping | CheckerKind::Misc | CheckerKind::File | CheckerKind::Bfd);
     if port == 0 && !portless {
@@ -99,8 +105,8 @@ fn target(checker: &Checker, asked: SocketAddr, out: &mut Diagnostics) -> Option
         out.say(diagnostic.instead("connect_port N in the check"));
         return None;
     }
-    let bind_address = checker.bind_address.filter(|a| a.is_ipv4() == endpoint.is_ipv4());
-    if bind_address != checker.bind_address {
+    let bind_address = connection.bind_address.filter(|a| a.is_ipv4() == endpoint.is_ipv4());
+    if bind_address != connection.bind_address {
         let title = format!("bindto is not of the family of {}", endpoint.ip());
         out.tell(Code::BadValue, checker.span, title, "bindto is left out, as in keepalived");
     }
@@ -110,13 +116,9 @@ fn target(checker: &Checker, asked: SocketAddr, out: &mut Diagnostics) -> Option
         let now = "the check cannot be made until there is one";
         out.say(Diagnostic::new(Code::BadValue, checker.span, title, now).instead("bind_if INTERFACE"));
     }
-    Some(Target {
-        endpoint,
-        bind_address,
-        bind_port: checker.bind_port.unwrap_or(0),
-        fwmark: checker.fwmark,
-        bind_interface,
-    })
+    let bind_port = connection.bind_port.unwrap_or(0);
+    let source = Source { bind_address, bind_port, fwmark: connection.fwmark, bind_interface };
+    Some(Target::new(endpoint).coming_from(source))
 }
 
 fn is_link_local(address: IpAddr) -> bool {

@@ -9,6 +9,7 @@ use crate::net::{AddressFamily, TransportProtocol};
 use crate::plan::Generation;
 use crate::plan::lvs as plan;
 use crate::plan::lvs::{LvsPlan, Persistence, ServiceKey, ServiceRules};
+use crate::plan::manners::Manners;
 use crate::plan::notify::{ServerHooks, ServiceHooks};
 use keepalived_compat::config::lvs::{Entry, Group, Method, Protocol, Service, VirtualServer};
 use keepalived_compat::config::setting::Settings as _;
@@ -26,7 +27,7 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
 ) -> LvsPlan {
     let defaults = notify::Defaults::of(config);
     let mut seen: BTreeMap<ServiceKey, Span> = BTreeMap::new();
-    let mut virtual_servers = Vec::new();
+    let (mut virtual_servers, mut manners) = (Vec::new(), Manners::default());
     let mut rules = marks::settings(config);
     let mut marks = marks::Marks::of(config, &rules);
     for written in servers {
@@ -43,7 +44,8 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
             marks: &mut marks,
             out,
         };
-        let Some(server) = lowering.virtual_server(&config.groups, &mut seen) else { continue };
+        let Some(mut server) = lowering.virtual_server(&config.groups, &mut seen) else { continue };
+        manners.share(&mut server);
         let of_servers = lowering.hooks;
         let first = server.keys.first(); // a plan has one at least
         hooks.extend(first.and_then(|key| notify::service(written, *key, of_servers, &defaults)));

@@ -547,7 +547,7 @@ fn the_innermost_setting_counts() {
         (tcp.schedule.warmup, tcp.schedule.connect_timeout),
         (Duration::from_secs(1), Duration::from_secs(9))
     );
-    assert_eq!((tcp.target.endpoint.port(), tcp.target.bind_address, tcp.alpha), (99, None, false));
+    assert_eq!((tcp.target.endpoint.port(), tcp.target.source().bind_address, tcp.alpha), (99, None, false));
     assert_eq!((http.schedule.retry, http.alpha), (2, true));
     let CheckKind::Http(check) = &http.kind else { panic!("{http:?}") };
     let hosts: Vec<_> = check.urls.iter().map(|u| u.host.as_deref()).collect();

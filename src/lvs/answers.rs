@@ -67,10 +67,11 @@ impl Answers {
     /// Questions of another plan, each with who asks it; what is known of them counts on. What was known hangs on the
     /// question of the new plan from now on, and no other is kept.
     pub(super) fn of_plan<'a>(
-        questions: impl Iterator<Item = (&'a Arc<Question>, Asker)>,
+        questions: impl Iterator<Item = (&'a Arc<Question>, Asker)> + Clone,
         mut old: Answers,
     ) -> Answers {
         let mut new = Answers::default();
+        new.numbers.reserve(questions.clone().count());
         for (question, asker) in questions {
             let number = match new.numbers.get(question) {
                 Some(number) => *number as usize,

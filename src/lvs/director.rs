@@ -425,7 +425,7 @@ fn quorum_event(plan: &VirtualServer, live_weight: u64, up: bool) -> Event {
 }
 
 /// The questions of a plan, repetitions included, with who asks them.
-fn questions(plan: &LvsPlan) -> impl Iterator<Item = (&Arc<Question>, Asker)> {
+fn questions(plan: &LvsPlan) -> impl Iterator<Item = (&Arc<Question>, Asker)> + Clone {
     plan.virtual_servers.iter().enumerate().flat_map(|(virtual_index, virtual_server)| {
         virtual_server.real_servers.iter().enumerate().flat_map(move |(index, server)| {
             let asker = Asker::new(virtual_index, index);

@@ -244,24 +244,40 @@ pub enum WeightChange {
 pub struct Target {
     /// Address and port (the port is unused by ping).
     pub endpoint: SocketAddr,
-    /// Local address, any when `None` (`bindto`).
+    /// In a box: hardly ever there.
     #[serde(default, skip_serializing_if = "is_default")]
+    source: Option<Box<Source>>,
+}
+
+/// Where a check comes from: wherever the kernel likes by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Source {
+    /// Local address, any when `None` (`bindto`).
     pub bind_address: Option<IpAddr>,
     /// Local port, any when 0 (`bind_port`).
-    #[serde(default, skip_serializing_if = "is_default")]
     pub bind_port: u16,
     /// Packet mark, none when 0.
-    #[serde(default, skip_serializing_if = "is_default")]
     pub fwmark: u32,
     /// Leave through this interface (`bind_if`).
-    #[serde(default, skip_serializing_if = "is_default")]
     pub bind_interface: Option<Box<str>>,
 }
+
+static ANY: Source = Source { bind_address: None, bind_port: 0, fwmark: 0, bind_interface: None };
 
 impl Target {
     /// From wherever the kernel likes.
     pub fn new(endpoint: SocketAddr) -> Target {
-        Target { endpoint, bind_address: None, bind_port: 0, fwmark: 0, bind_interface: None }
+        Target { endpoint, source: None }
+    }
+
+    /// The same, from there.
+    pub fn coming_from(self, source: Source) -> Target {
+        Target { source: (source != ANY).then(|| Box::new(source)), ..self }
+    }
+
+    /// Where from.
+    pub fn source(&self) -> &Source {
+        self.source.as_deref().unwrap_or(&ANY)
     }
 }
 
@@ -293,22 +309,49 @@ pub struct Schedule {
     pub fall: u32,
 }
 
-/// What a checker asks, of whom and when. Checkers with equal questions share one machine and one verdict; a
-/// question that survives a reload keeps its verdict (keepalived moves states to equal checkers).
+/// How something is asked: what, and when. One configuration has few of them, and a hundred thousand questions: those
+/// that are equal are held once, see [`super::manners`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Question {
+pub struct Manner {
     /// What is asked.
     pub kind: CheckKind,
-    /// Where to and where from.
-    pub target: Target,
     /// When.
     pub schedule: Schedule,
+}
+
+/// What a checker asks, of whom and when. Checkers with equal questions share one machine and one verdict; a
+/// question that survives a reload keeps its verdict (keepalived moves states to equal checkers). It reads as its manner.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Question {
+    /// Where to and where from.
+    pub target: Target,
+    pub(super) manner: Arc<Manner>,
+}
+
+impl Question {
+    /// Asks `target` this.
+    pub fn new(kind: CheckKind, target: Target, schedule: Schedule) -> Question {
+        Question { target, manner: Arc::new(Manner { kind, schedule }) }
+    }
+
+    /// Its manner, to change it: from then on it has one of its own.
+    pub fn manner_mut(&mut self) -> &mut Manner {
+        Arc::make_mut(&mut self.manner)
+    }
+}
+
+impl std::ops::Deref for Question {
+    type Target = Manner;
+
+    fn deref(&self) -> &Manner {
+        &self.manner
+    }
 }
 
 impl CheckerPlan {
     /// A checker that asks this.
     pub fn new(kind: CheckKind, target: Target, schedule: Schedule, alpha: bool) -> CheckerPlan {
-        CheckerPlan { question: Arc::new(Question { kind, target, schedule }), alpha }
+        CheckerPlan { question: Arc::new(Question::new(kind, target, schedule)), alpha }
     }
 
     /// The question without what is made of the answer (`alpha`).

@@ -2,6 +2,7 @@
 
 use crate::net::{AddressFamily, TransportProtocol};
 use crate::plan::check::CheckerPlan;
+use crate::plan::manners::sharing;
 use crate::plan::{Generation, brief, exact, is_default};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ pub struct LvsPlan {
     /// Which configuration this is.
     pub generation: Generation,
     /// The virtual servers in the order of the file; keys are unique.
+    #[serde(deserialize_with = "sharing")]
     pub virtual_servers: Vec<VirtualServer>,
     /// `lvs_flush`: empty the kernel's table at start, foreign services included.
     pub flush_at_start: bool,
@@ -254,7 +256,7 @@ pub struct VirtualServer {
     /// `omega`: the end of the daemon counts as down for notifications.
     pub omega: bool,
     /// The real servers in the order of the file; endpoints are unique.
-    #[serde(deserialize_with = "exact")]
+    #[serde(deserialize_with = "sharing")]
     pub real_servers: Vec<RealServer>,
     /// `ha_suspend`: checks run only while a virtual address is on this node.
     pub ha_suspend: bool,

@@ -5,6 +5,7 @@ pub mod bfd;
 pub mod check;
 pub mod diff;
 pub mod lvs;
+pub mod manners;
 pub mod marks;
 pub mod notify;
 pub mod process;
@@ -17,8 +18,11 @@ pub mod transport;
 pub mod vmac;
 pub mod vrrp;
 
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 /// Counts configurations: 1 for the first, one more for each accepted reload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,10 +51,36 @@ impl Plans {
     }
 }
 
-/// A list that takes no more room than it needs: one that grows while it is read has room for four at least, and most
-/// servers have one check, most checks one url.
+/// A list that takes no more room than it needs.
 pub(crate) fn exact<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
-    Box::<[T]>::deserialize(from).map(<[T]>::into_vec)
+    from.deserialize_seq(Exact(PhantomData))
+}
+
+struct Exact<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Exact<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+        let mut all = Vec::new();
+        while let Some(one) = list.next_element()? {
+            push(&mut all, one);
+        }
+        all.shrink_to_fit();
+        Ok(all)
+    }
+}
+
+/// Grows from one, not from four: most servers have one check, most checks one url, and what is given back leaves holes.
+fn push<T>(list: &mut Vec<T>, one: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(list.len().max(1));
+    }
+    list.push(one);
 }
 
 /// Is it what is taken where nothing is written? There may be a million servers, and most say little of themselves.

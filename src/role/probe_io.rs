@@ -14,7 +14,7 @@ mod trust;
 pub use trace::Trace;
 
 use crate::check::probe::{Mark, Outcome, Probe, ProbeInput, ProbeStep, conversation, words};
-use crate::plan::check::{CheckKind, Question, Target};
+use crate::plan::check::{CheckKind, Question, Source, Target};
 use crate::sys::process::raise_descriptor_limit;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::IpBindAddressNoPort;
@@ -104,7 +104,8 @@ fn begin(
 
 /// The first line of a record: to whom, and from where.
 fn opening(question: &Question) -> String {
-    let Target { endpoint, bind_address, bind_port, fwmark, bind_interface } = &question.target;
+    let endpoint = question.target.endpoint;
+    let Source { bind_address, bind_port, fwmark, bind_interface } = question.target.source();
     let mut line = match question.kind {
         CheckKind::Ping => format!("to {}", endpoint.ip()),
         _ => format!("to {endpoint}"),
@@ -342,11 +343,12 @@ fn datagram_socket(target: &Target) -> Result<Socket, String> {
 
 /// What the configuration says of the packets of a check.
 fn prepare(socket: SockRef<'_>, target: &Target) -> Result<(), String> {
-    if target.fwmark != 0 {
-        let mark = target.fwmark;
+    let source = target.source();
+    if source.fwmark != 0 {
+        let mark = source.fwmark;
         socket.set_mark(mark).map_err(|error| format!("cannot set fwmark {mark}: {error}"))?;
     }
-    if let Some(name) = &target.bind_interface {
+    if let Some(name) = &source.bind_interface {
         let bound = socket.bind_device(Some(name.as_bytes()));
         bound.map_err(|error| format!("cannot leave through interface {name}: {error}"))?;
     }
@@ -380,13 +382,15 @@ fn no_socket(error: &io::Error) -> String {
 /// A connection that our own machine could not begin.
 fn cannot_connect(target: &Target, error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::AddrNotAvailable if target.bind_port == 0 => {
+        io::ErrorKind::AddrNotAvailable if target.source().bind_port == 0 => {
             format!("{NO_PORT}, or no address")
         }
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => {
             "the connection from this local port is still known to the kernel (bind_port)".into()
         }
-        io::ErrorKind::InvalidInput if target.bind_interface.is_none() && target.endpoint.is_ipv6() => {
+        io::ErrorKind::InvalidInput
+            if target.source().bind_interface.is_none() && target.endpoint.is_ipv6() =>
+        {
             "a link-local address needs an interface (bind_if)".into()
         }
         _ => format!("cannot connect: {error}"),
@@ -399,7 +403,8 @@ fn local_address(target: &Target) -> Option<SocketAddr> {
         SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
-    match (target.bind_address, target.bind_port) {
+    let source = target.source();
+    match (source.bind_address, source.bind_port) {
         (None, 0) => None,
         (address, port) => Some(SocketAddr::new(address.unwrap_or(any), port)),
     }

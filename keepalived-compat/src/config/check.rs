@@ -13,6 +13,7 @@ use crate::source::Span;
 use crate::tree::Statement;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Times and counts that a virtual server, a real server and a checker may each set; the innermost counts.
@@ -82,6 +83,19 @@ pub struct Checker {
     pub span: Span,
     /// What it asks.
     pub kind: CheckerKind,
+    /// Whom it asks, and where from. In a box: few say.
+    pub connection: Option<Box<Connection>>,
+    /// Times. There may be a million checkers, most with the times of the one before, which they share.
+    pub timing: Arc<Timing>,
+    /// `alpha`.
+    pub alpha: Option<bool>,
+    /// All else, in the order of the file.
+    pub others: Vec<Setting>,
+}
+
+/// What a checker says of its connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connection {
     /// `connect_ip`.
     pub connect_ip: Option<IpAddr>,
     /// `connect_port`.
@@ -92,12 +106,6 @@ pub struct Checker {
     pub bind_port: Option<u16>,
     /// `fwmark`.
     pub fwmark: u32,
-    /// Times.
-    pub timing: Timing,
-    /// `alpha`.
-    pub alpha: Option<bool>,
-    /// All else, in the order of the file.
-    pub others: Vec<Setting>,
 }
 
 /// What a checker asks.
@@ -178,18 +186,15 @@ impl Checker {
         let mut checker = Checker {
             span: statement.keyword().span,
             kind,
-            connect_ip: None,
-            connect_port: None,
-            bind_address: None,
-            bind_port: None,
-            fwmark: 0,
-            timing: Timing::default(),
+            connection: None,
+            timing: Arc::default(),
             alpha: None,
             others: Vec::new(),
         };
         let body = statement.body();
         let others = cx.block(place, body, |cx, keyword, s| checker.keyword(cx, keyword, s));
         checker.others = others;
+        cx.share(&mut checker.timing);
         if let CheckerKind::Http(http) = &checker.kind
             && http.urls.is_empty()
         {
@@ -220,36 +225,51 @@ impl Checker {
             delay_before_retry: block.time("delay_before_retry"),
             warmup: block.time("warmup"),
         };
-        Checker {
-            span: setting.span,
-            kind,
+        let connection = Connection {
             connect_ip: address("connect_ip"),
             connect_port: port("connect_port"),
             bind_address: address("bindto"),
             bind_port: port("bind_port"),
             fwmark: number("fwmark").and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
-            timing,
+        };
+        Checker {
+            span: setting.span,
+            kind,
+            connection: (connection != Connection::default()).then(|| Box::new(connection)),
+            timing: Arc::new(timing),
             alpha: block.find("alpha").map(|_| block.is_on("alpha")),
             others: setting.block,
         }
     }
 
+    /// What it says of its connection.
+    pub fn connection(&self) -> Connection {
+        self.connection.as_deref().copied().unwrap_or_default()
+    }
+
+    fn connection_mut(&mut self) -> &mut Connection {
+        self.connection.get_or_insert_default()
+    }
+
     fn keyword(&mut self, cx: &mut Context, keyword: &'static Keyword, s: &Statement) {
         match keyword.name {
-            "connect_ip" => set(&mut self.connect_ip, cx.argument_address(s)),
-            "connect_port" => set(&mut self.connect_port, port(cx, s)),
-            "bindto" => set(&mut self.bind_address, cx.argument_address(s)),
-            "bind_port" => set(&mut self.bind_port, port(cx, s)),
-            "fwmark" => self.fwmark = cx.argument_u32(s, 0..=u32::MAX).unwrap_or(self.fwmark),
+            "connect_ip" => set(&mut self.connection_mut().connect_ip, cx.argument_address(s)),
+            "connect_port" => set(&mut self.connection_mut().connect_port, port(cx, s)),
+            "bindto" => set(&mut self.connection_mut().bind_address, cx.argument_address(s)),
+            "bind_port" => set(&mut self.connection_mut().bind_port, port(cx, s)),
+            "fwmark" => {
+                let connection = self.connection_mut();
+                connection.fwmark = cx.argument_u32(s, 0..=u32::MAX).unwrap_or(connection.fwmark);
+            }
             "alpha" => set(&mut self.alpha, cx.flag(s)),
             "nb_get_retry" => {
                 let title = "`nb_get_retry` is deprecated";
                 let diagnostic = Diagnostic::new(Code::Deprecated, s.span(), title, "it is taken as `retry`");
                 cx.say(diagnostic.instead("retry"));
-                set(&mut self.timing.retry, cx.argument_u32(s, 0..=u32::MAX));
+                set(&mut Arc::make_mut(&mut self.timing).retry, cx.argument_u32(s, 0..=u32::MAX));
             }
             name => {
-                let taken = self.timing.read(cx, name, s, TimingRule::Checker)
+                let taken = Arc::make_mut(&mut self.timing).read(cx, name, s, TimingRule::Checker)
                     || match &mut self.kind {
                         CheckerKind::Http(http) => http.keyword(cx, name, s),
                         _ => false,

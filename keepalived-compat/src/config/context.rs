@@ -1,5 +1,6 @@
 //! Walks blocks by the keyword table and says what it finds.
 
+use super::check::Timing;
 use super::setting::Setting;
 use super::value::{boolean, shortened};
 use crate::diagnostics::{Code, Diagnostic, keep};
@@ -9,6 +10,7 @@ use crate::source::Span;
 use crate::tree::Statement;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What all readers of blocks share.
 pub(crate) struct Context<'a> {
@@ -22,6 +24,8 @@ pub(crate) struct Context<'a> {
     pub(super) bfd_neighbors: BTreeSet<IpAddr>,
     /// Is a checker's block being read? There `track_file` refers instead of defining.
     pub(super) in_checker: bool,
+    /// Times of the checker that was read last.
+    timing: Arc<Timing>,
     /// Has the reader of the place no field for the keyword? Then it is kept as a setting.
     left: bool,
 }
@@ -35,6 +39,7 @@ impl<'a> Context<'a> {
             places: BTreeMap::new(),
             bfd_neighbors: BTreeSet::new(),
             in_checker: false,
+            timing: Arc::default(),
             left: false,
         }
     }
@@ -89,6 +94,15 @@ impl<'a> Context<'a> {
         let setting = self.setting(keyword, statement).filter(|s| super::objects::accept(self, s));
         self.in_checker = false;
         setting
+    }
+
+    /// Times that are those of the checker before are held once.
+    pub(super) fn share(&mut self, timing: &mut Arc<Timing>) {
+        if *timing == self.timing {
+            *timing = self.timing.clone();
+        } else {
+            self.timing = timing.clone();
+        }
     }
 
     /// A built keyword for which its reader has no field: [`Self::block`] keeps it as a setting.

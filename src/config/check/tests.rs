@@ -43,7 +43,7 @@ fn rise_and_fall_are_of_every_check_that_asks() {
 #[test]
 fn a_tcp_check_may_speak() {
     let (plan, codes) = check("", "TCP_CHECK {\nsend \"PING\\r\\n\"\nexpect \"+PONG\"\n}");
-    let CheckKind::Talk(talk) = plan.kind else { panic!("{:?}", plan.kind) };
+    let CheckKind::Talk(talk) = plan.kind.clone() else { panic!("{:?}", plan.kind) };
     assert_eq!((talk.send.as_slice(), talk.expect.as_slice()), (&b"PING\r\n"[..], &b"+PONG"[..]));
     assert_eq!(codes, []);
     assert_eq!(check("", "TCP_CHECK {\n}").0.kind, CheckKind::Tcp);
@@ -53,7 +53,7 @@ fn a_tcp_check_may_speak() {
 fn a_tcp_check_may_ask_for_health() {
     let of = |lines: &str| {
         let (plan, codes) = check("", &format!("TCP_CHECK {{\n{lines}\n}}"));
-        let CheckKind::Grpc(check) = plan.kind else { panic!("{:?}", plan.kind) };
+        let CheckKind::Grpc(check) = plan.kind.clone() else { panic!("{:?}", plan.kind) };
         (*check, codes)
     };
     let plain = GrpcCheck { service: String::new(), host: None, tls: None };
@@ -74,7 +74,7 @@ fn a_tcp_check_may_ask_for_health() {
     assert_eq!(of("grpc_health\ntls no"), (plain.clone(), vec![]));
     assert_eq!(of("grpc_health\nverify\nsend \"x\""), (plain, vec![Code::BadValue; 2]));
     let (plan, codes) = self::check("", "TCP_CHECK {\ntls\nverify\nvirtualhost x\n}");
-    assert_eq!((plan.kind, codes), (CheckKind::Tcp, vec![Code::BadValue; 3]));
+    assert_eq!((&plan.kind, codes), (&CheckKind::Tcp, vec![Code::BadValue; 3]));
     let (outer, _) = server("", "virtualhost of.service", "TCP_CHECK {\ngrpc_health\n}");
     let CheckKind::Grpc(check) = &outer.real_servers[0].checkers[0].kind else { panic!("{outer:?}") };
     assert_eq!(check.host.as_deref(), Some("of.service"));
@@ -84,7 +84,7 @@ fn a_tcp_check_may_ask_for_health() {
 fn a_url_may_be_asked_in_other_ways() {
     let of = |lines: &str| {
         let (plan, codes) = check("", &format!("HTTP_GET {{\nurl {{\npath /\n{lines}\n}}\n}}"));
-        let CheckKind::Http(http) = plan.kind else { panic!("{:?}", plan.kind) };
+        let CheckKind::Http(http) = plan.kind.clone() else { panic!("{:?}", plan.kind) };
         (http.urls[0].clone(), codes)
     };
     let (url, codes) = of("method HEAD\nheader \"X-A: b c\"\nheader \"Accept: */*\"");
@@ -114,11 +114,11 @@ fn a_url_may_be_asked_over_http_2() {
     ] {
         let text = format!("{block} {{\nhttp_protocol 2\nurl {{\npath /\n{lines}\n}}\n}}");
         let (plan, codes) = check("", &text);
-        let CheckKind::Http(http) = plan.kind else { panic!("{:?}", plan.kind) };
+        let CheckKind::Http(http) = plan.kind.clone() else { panic!("{:?}", plan.kind) };
         assert_eq!((http.version, codes), (HttpVersion::V2, expected), "{block} {lines}");
     }
     let (plan, codes) = check("", "HTTP_GET {\nhttp_protocol 3\nurl {\npath /\n}\n}");
-    let CheckKind::Http(http) = plan.kind else { panic!("{:?}", plan.kind) };
+    let CheckKind::Http(http) = plan.kind.clone() else { panic!("{:?}", plan.kind) };
     assert_eq!((http.version, codes), (HttpVersion::V1_0, vec![Code::BadValue]));
 }
 
@@ -126,7 +126,7 @@ fn a_url_may_be_asked_over_http_2() {
 fn certificates_are_verified_and_shown_where_that_is_written() {
     let of = |outside: &str, lines: &str| {
         let (plan, codes) = check(outside, &format!("SSL_GET {{\n{lines}\nurl {{\npath /\n}}\n}}"));
-        let CheckKind::Http(http) = plan.kind else { panic!("{:?}", plan.kind) };
+        let CheckKind::Http(http) = plan.kind.clone() else { panic!("{:?}", plan.kind) };
         (http.tls.expect("SSL_GET").options, codes)
     };
     assert_eq!(of("", ""), (None, vec![]), "as keepalived: any certificate will do");

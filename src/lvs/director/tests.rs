@@ -196,7 +196,7 @@ fn the_first_failure_of_a_server_that_waits_is_told_once() {
         tls: None,
         fast_recovery: false,
     };
-    server.real_servers[2].checkers[0].kind = CheckKind::Http(web);
+    server.real_servers[2].checkers[0].manner_mut().kind = CheckKind::Http(web);
     let of_web = server.real_servers[2].checkers[0].question.clone();
     let mut bench = Bench::new(server);
     bench.said();

@@ -63,14 +63,15 @@ fn connection(text: &mut Text, checker: &CheckerPlan) {
     let target = &checker.target;
     text.title("Connection");
     text.entry(format_args!("Dest = {}", bracket(target.endpoint)));
-    if let Some(address) = target.bind_address {
-        text.entry(format_args!("Bind to = {}", bracket(SocketAddr::new(address, target.bind_port))));
+    let source = target.source();
+    if let Some(address) = source.bind_address {
+        text.entry(format_args!("Bind to = {}", bracket(SocketAddr::new(address, source.bind_port))));
     }
-    if let Some(interface) = &target.bind_interface {
+    if let Some(interface) = &source.bind_interface {
         text.entry(format_args!("Bind i/f = {interface}"));
     }
-    if target.fwmark != 0 {
-        text.entry(format_args!("Mark = {}", target.fwmark));
+    if source.fwmark != 0 {
+        text.entry(format_args!("Mark = {}", source.fwmark));
     }
     text.entry(format_args!("Timeout = {:.6}", checker.schedule.connect_timeout.as_secs_f64()));
 }

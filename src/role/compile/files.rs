@@ -57,7 +57,7 @@ fn read(path: &Path) -> std::io::Result<Result<Vec<u8>, String>> {
     if meta.len() > MAX_FILE as u64 {
         return Ok(Err(format!("it is larger than {} MiB", MAX_FILE >> 20)));
     }
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(meta.len() as usize + 1); // below MAX_FILE
     let limit = MAX_FILE as u64 + 1;
     file.take(limit).read_to_end(&mut bytes)?;
     Ok(Ok(bytes))

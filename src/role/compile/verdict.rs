@@ -53,7 +53,11 @@ fn judge_checks(lvs: &mut LvsPlan, security: bool) {
     let mut known: BTreeMap<(Option<String>, Option<AccountName>), CommandPlan> = BTreeMap::new();
     let servers = lvs.virtual_servers.iter_mut().flat_map(|server| &mut server.real_servers);
     for checker in servers.flat_map(|server| &mut server.checkers) {
-        let CheckKind::Misc(check) = &mut checker.kind else { continue };
+        // Others keep the manner that they have in common.
+        if !matches!(checker.kind, CheckKind::Misc(_)) {
+            continue;
+        }
+        let CheckKind::Misc(check) = &mut checker.manner_mut().kind else { continue };
         let command = &mut check.command;
         let key = (command.words.first().cloned(), command.account.clone());
         let judged = known.entry(key).or_insert_with(|| {

@@ -94,7 +94,7 @@ fn ping_socket(target: &Target) -> Result<PingSocket, String> {
     };
     socket.set_nonblocking(true).map_err(|error| format!("no ICMP socket: {error}"))?;
     prepare(SockRef::from(&socket), target)?;
-    if let Some(local) = target.bind_address {
+    if let Some(local) = target.source().bind_address {
         let local = SocketAddr::new(local, 0);
         socket.bind(&local.into()).map_err(|error| cannot_bind(local, &error))?;
     }

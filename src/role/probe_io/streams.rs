@@ -277,7 +277,7 @@ impl Streams {
         let Talk { socket, question, started, .. } = *talk;
         let latency = now.saturating_duration_since(started);
         // Another conversation may want the same local port at once.
-        match question.target.bind_port {
+        match question.target.source().bind_port {
             0 => self.done.push(socket.into()),
             _ => drop(socket),
         }

@@ -78,7 +78,7 @@ fn question(kind: CheckKind, endpoint: SocketAddr, connect_timeout: Duration) ->
         rise: 1,
         fall: 0,
     };
-    Question { kind, target: Target::new(endpoint), schedule }
+    Question::new(kind, Target::new(endpoint), schedule)
 }
 
 /// As the role asks.

@@ -117,9 +117,17 @@ impl RealServer {
         let body = statement.body();
         let others = cx.block(Place::RealServer, body, |cx, keyword, s| server.keyword(cx, who, keyword, s));
         server.others.extend(others);
-        // There may be a million: room for three more checks each would be most of the memory.
         server.checkers.shrink_to_fit();
         Some(server)
+    }
+
+    /// One check more. There may be a million servers, most with one: room for three more, given back later, would leave
+    /// holes that are most of the memory.
+    fn check(&mut self, checker: Option<Checker>) {
+        if self.checkers.len() == self.checkers.capacity() {
+            self.checkers.reserve_exact(self.checkers.len().max(1));
+        }
+        self.checkers.extend(checker);
     }
 
     fn keyword(&mut self, cx: &mut Context, who: Who<'_>, keyword: &'static Keyword, s: &Statement) {
@@ -132,12 +140,12 @@ impl RealServer {
             "alpha" => set(&mut self.alpha, cx.flag(s)),
             "virtualhost" => self.virtualhost = s.arguments().first().map(|w| w.text.as_str().into()),
             "TCP_CHECK" | "PING_CHECK" | "HTTP_GET" | "SSL_GET" => {
-                self.checkers.extend(Checker::read(cx, who, s));
+                self.check(Checker::read(cx, who, s));
             }
             name => {
                 if let Some(kind) = checker_kind(name) {
                     let block = cx.checker(keyword, s);
-                    self.checkers.extend(block.map(|block| Checker::of_setting(kind, block)));
+                    self.check(block.map(|block| Checker::of_setting(kind, block)));
                     return;
                 }
                 if !self.timing.get_or_insert_default().read(cx, name, s, TimingRule::Default) {

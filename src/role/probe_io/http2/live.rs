@@ -125,7 +125,7 @@ fn web(endpoint: SocketAddr, urls: Vec<HttpUrl>, tls: bool) -> Question {
     let tls = tls.then(verified);
     let check = HttpCheck { version: HttpVersion::V2, urls, tls, fast_recovery: false };
     let mut question = question(CheckKind::Http(check), &endpoint.to_string());
-    question.schedule.connect_timeout = Duration::from_secs(30);
+    question.manner_mut().schedule.connect_timeout = Duration::from_secs(30);
     question
 }
 
@@ -192,7 +192,7 @@ fn health_is_asked_for_by_grpc() {
         let health = |service: &str| {
             let check = GrpcCheck { service: service.into(), host: None, tls: tls.clone() };
             let mut question = question(CheckKind::Grpc(Box::new(check)), &endpoint.to_string());
-            question.schedule.connect_timeout = Duration::from_secs(30);
+            question.manner_mut().schedule.connect_timeout = Duration::from_secs(30);
             answer(&question, 0)
         };
         assert_eq!(health(""), ok(&format!("the server is SERVING{version}")));
@@ -249,6 +249,6 @@ fn a_server_that_only_pings_gets_its_verdict() {
         }
     });
     let mut question = web(pinging, vec![HttpUrl::new("/")], false);
-    question.schedule.connect_timeout = Duration::from_millis(200);
+    question.manner_mut().schedule.connect_timeout = Duration::from_millis(200);
     assert_eq!(answer(&question, 0), no("no answer within 200 ms"));
 }

@@ -18,7 +18,7 @@ pub(in crate::role::probe_io) fn question(kind: CheckKind, endpoint: &str) -> Qu
         rise: 1,
         fall: 0,
     };
-    Question { kind, target: Target::new(endpoint.parse().expect("an endpoint")), schedule }
+    Question::new(kind, Target::new(endpoint.parse().expect("an endpoint")), schedule)
 }
 
 fn web(url: HttpUrl) -> Question {
@@ -243,7 +243,7 @@ fn headers_that_grow_when_they_are_unpacked_are_refused() {
 #[test]
 fn pings_are_no_answer() {
     let mut asked = web(HttpUrl::new("/"));
-    asked.schedule.connect_timeout = Duration::ZERO;
+    asked.manner_mut().schedule.connect_timeout = Duration::ZERO;
     let mut probe = self::asked(&asked);
     assert!(matches!(probe.step(ProbeInput::Connected), ProbeStep::Send(_)));
     let step = probe.step(ProbeInput::Data(&[settings(), frame(6, 0, 0, &[0; 8])].concat()));
