@@ -539,13 +539,22 @@ fn adopt(plan: &VirtualServer, observed: &Table, traffic: &Traffic, events: &mut
     let somebody_serves = plan.real_servers.iter().any(|server| is_live(server.endpoint, server.forwarding));
     // One of ours serves: an earlier run left this table, and who is not in it was taken out for a reason.
     let left_by_us = sorry_serves || somebody_serves;
+    let weighs = |server: &RealServer| traffic.weight(plan, server).unwrap_or(server.weight);
+    let presumed = |server: &RealServer| match weight(server.endpoint, server.forwarding) {
+        // Who fails is in the table only with `inhibit_on_failure`. Another weight of 0 was given by hand, to a set that
+        // rested or by another configuration, and says nothing of health.
+        Some(0) if server.inhibit_on_failure && weighs(server) > 0 => Presumed::Down,
+        Some(_) => Presumed::Up,
+        None if left_by_us => Presumed::Down,
+        None => Presumed::AsConfigured,
+    };
+    // Who served has no weight any more: what the table says of the others would leave nobody.
+    let serves = |server: &RealServer| weighs(server) > 0 && presumed(server) != Presumed::Down;
+    let is_deserted = !sorry_serves && !plan.real_servers.iter().any(serves);
     let mut server = |server: &RealServer| {
-        let presumed = match weight(server.endpoint, server.forwarding) {
-            // A weight of 0 that was given by hand says nothing of health.
-            Some(0) if server.weight > 0 && traffic.weight(plan, server) != Some(0) => Presumed::Down,
-            Some(_) => Presumed::Up,
-            None if left_by_us => Presumed::Down,
-            None => Presumed::AsConfigured,
+        let presumed = match presumed(server) {
+            Presumed::Down if is_deserted => Presumed::AsConfigured,
+            presumed => presumed,
         };
         let state = initial(server, presumed);
         if presumed == Presumed::Down && !state.up {

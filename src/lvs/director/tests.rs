@@ -328,9 +328,11 @@ fn a_restart_keeps_who_is_in_and_who_is_out() {
     assert_eq!(bench.said().len(), 1, "that 2 waits is said");
     assert_eq!(bench.up(1).serving(), "1:1");
     assert_eq!(bench.up(2).serving(), "1:1 2:1");
+    let mut server = server;
+    server.real_servers[1].inhibit_on_failure = true;
     let mut bench = Bench::on(server, &kernel(&[(1, 1), (2, 0)]));
-    assert_eq!(bench.serving(), "1:1");
-    assert_eq!(bench.down(1).serving(), "");
+    assert_eq!(bench.serving(), "1:1 2:0");
+    assert_eq!(bench.down(1).serving(), "2:0");
 }
 
 #[test]
@@ -348,6 +350,27 @@ fn a_restart_within_the_hysteresis_does_not_call_the_sorry_server() {
     (server.sorry_server, server.quorum, server.hysteresis, server.alpha) = (sorry(false), 3, 1, true);
     let bench = Bench::on(server, &kernel(&[(1, 1), (2, 1)]));
     assert_eq!(bench.serving(), "1:1 2:1", "2 is still 3 - 1");
+}
+
+#[test]
+fn a_weight_of_zero_is_no_failure_where_those_who_fail_are_removed() {
+    // A drain that has ended, a set that rested, another weight in the file.
+    let server = virtual_server(vec![real(1, 1), real(2, 5)]);
+    let mut bench = Bench::on(server, &kernel(&[(1, 1), (2, 0)]));
+    assert_eq!(bench.serving(), "1:1 2:5");
+    assert_eq!(bench.down(2).serving(), "1:1");
+}
+
+#[test]
+fn nobody_waits_for_a_check_where_all_who_serve_have_no_weight_any_more() {
+    let inhibited = |n, weight| RealServer { inhibit_on_failure: true, ..real(n, weight) };
+    let mut server = virtual_server(vec![inhibited(1, 0), inhibited(2, 5), real(3, 5)]);
+    let left = kernel(&[(1, 5), (2, 0)]);
+    assert_eq!(Bench::on(server.clone(), &left).serving(), "1:0 2:5 3:5");
+    // The sorry server's work is knowledge of all of them.
+    server.sorry_server = sorry(false);
+    let left = kernel(&[(1, 0), (2, 0), (99, 1)]);
+    assert_eq!(Bench::on(server, &left).serving(), "1:0 2:0 99:1");
 }
 
 #[test]

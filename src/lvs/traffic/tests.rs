@@ -202,9 +202,10 @@ fn a_weight_of_0_that_nobody_gave_still_waits_for_its_checks() {
     };
     let destinations = [(endpoint(1), one), (endpoint(2), two)].into();
     let observed = Table { services: [(key(80), Service { settings, destinations }.into())].into() };
-    let plan = plan(vec![web(80, vec![real(1, 1, None), real(2, 2, None)])]);
+    let inhibited = RealServer { inhibit_on_failure: true, ..real(1, 1, None) };
+    let plan = plan(vec![web(80, vec![inhibited, real(2, 2, None)])]);
     let director = Director::start(plan, &observed, &mut Vec::new());
-    assert_eq!(weights(&director, 80), [(2, 2)]);
+    assert_eq!(weights(&director, 80), [(1, 0), (2, 2)]);
 }
 
 #[test]
