@@ -166,9 +166,15 @@ fn troubles(status: &Status) -> Vec<String> {
         let of = plural(server.real_servers.len(), "server");
         match (server.up, server.sorry_server_in_use) {
             (false, true) => {
-                found.push(format!("{} is served by its sorry server: {down} of {of} down", server.name))
+                let name = &server.name;
+                found.push(format!(
+                    "{name} is served by its sorry server: {down} of {of} down{}",
+                    resting(server)
+                ))
             }
-            (false, false) => found.push(format!("{} is down: {down} of {of} down", server.name)),
+            (false, false) => {
+                found.push(format!("{} is down: {down} of {of} down{}", server.name, resting(server)))
+            }
             (true, _) if down > 0 => {
                 let kept = server.real_servers.iter().filter(|real| real.kept).count();
                 let held = match kept {
@@ -211,6 +217,14 @@ fn troubles(status: &Status) -> Vec<String> {
         found.push(format!("the last reload was refused, the old configuration goes on: {first}"));
     }
     found
+}
+
+/// Servers that are up and get nothing all the same: drained, of a set that rests, given no weight.
+fn resting(server: &VirtualServerStatus) -> String {
+    match server.real_servers.iter().filter(|real| real.up && real.weight == 0).count() {
+        0 => String::new(),
+        resting => format!(", {resting} up with weight 0"),
+    }
 }
 
 /// Who, what, what it means, what to do, and that it goes on.
@@ -360,7 +374,8 @@ fn real_server(server: &RealServerStatus) -> Vec<String> {
         checkers => checkers.iter().map(checker).collect(),
     };
     let by_hand = server.by_hand.as_ref().map_or(String::new(), |why| format!(" ({why})"));
-    let weight = format!("weight {}{by_hand}", server.weight);
+    let grows = server.grows_to.map_or(String::new(), |full| format!(", growing to {full} (slow_start)"));
+    let weight = format!("weight {}{by_hand}{grows}", server.weight);
     let state = if server.kept { "KEPT".to_owned() } else { up_or_down(server.up) };
     vec![format!("  {}", server.endpoint), state, format!("{weight}, {}", checks.join("; "))]
 }

@@ -50,6 +50,12 @@ impl Director {
         }
     }
 
+    /// The weight that real server number `server` of virtual server number `index` grows to, while it does.
+    pub fn grows_to(&self, index: usize, server: usize) -> Option<u32> {
+        let full = self.states.get(index)?.servers.get(server)?.weight;
+        (self.weight(index, server) != full).then_some(full)
+    }
+
     /// When [`Director::advance`] is wanted.
     pub fn next_timeout(&self) -> Option<Instant> {
         self.next_step

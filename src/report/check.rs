@@ -60,6 +60,7 @@ fn virtual_server<'a>(
         weight: director.weight(index, server_index),
         up: director.server_up(index, server_index),
         configured_weight: server.weight,
+        grows_to: director.grows_to(index, server_index),
         by_hand: traffic::by_hand(by_hand, plan, server),
         set: server.set.as_deref().map(str::to_owned),
         cause: director.cause(index, server_index).map(str::to_owned),

@@ -364,6 +364,9 @@ pub struct RealServerStatus {
     /// Configured weight.
     #[serde(default)]
     pub configured_weight: u32,
+    /// The weight that it grows to (`slow_start`), while it does.
+    #[serde(default)]
+    pub grows_to: Option<u32>,
     /// Why the weight is not the configured one, if somebody decided that.
     #[serde(default)]
     pub by_hand: Option<String>,

@@ -16,13 +16,9 @@ pub fn difference(old: &Plans, new: &Plans) -> String {
     let (before, after) = (trackers(&old.scripts, &old.bfd), trackers(&new.scripts, &new.bfd));
     parts.extend(number("+", "tracker", after.difference(&before).count()));
     parts.extend(number("-", "tracker", before.difference(&after).count()));
-    let (old, new) = (servers(old), servers(new));
-    let came = new.keys().filter(|name| !old.contains_key(*name));
-    let left = old.keys().filter(|name| !new.contains_key(*name));
-    let changed = new.iter().filter(|(name, server)| old.get(*name).is_some_and(|known| known != *server));
-    parts.extend(part("+", "virtual server", "", came.copied().collect()));
-    parts.extend(part("-", "virtual server", "", left.copied().collect()));
-    parts.extend(part("", "virtual server", " changed", changed.map(|(name, _)| *name).collect()));
+    server_parts(&servers(old), &servers(new), &mut parts);
+    let changed = ipvs_settings(old, new);
+    parts.extend((!changed.is_empty()).then(|| format!("{} changed", changed.join(", "))));
     if parts.is_empty() { "nothing changed".to_owned() } else { parts.join(", ") }
 }
 
@@ -43,6 +39,30 @@ fn router_parts(old: &Plans, new: &Plans, parts: &mut Vec<String>) {
     parts.extend(part("+", "router", "", came.map(|(_, router)| router.name.as_str()).collect()));
     parts.extend(part("-", "router", "", left.map(|(_, router)| router.name.as_str()).collect()));
     parts.extend(part("", "router", " changed", changed.map(|(_, after)| after.name.as_str()).collect()));
+}
+
+fn server_parts(
+    old: &BTreeMap<&str, &VirtualServer>,
+    new: &BTreeMap<&str, &VirtualServer>,
+    parts: &mut Vec<String>,
+) {
+    let came = new.keys().filter(|name| !old.contains_key(*name));
+    let left = old.keys().filter(|name| !new.contains_key(*name));
+    let changed = new.iter().filter(|(name, server)| old.get(*name).is_some_and(|known| known != *server));
+    parts.extend(part("+", "virtual server", "", came.copied().collect()));
+    parts.extend(part("-", "virtual server", "", left.copied().collect()));
+    parts.extend(part("", "virtual server", " changed", changed.map(|(name, _)| *name).collect()));
+}
+
+/// Keywords of IPVS as a whole that say something else.
+fn ipvs_settings(old: &Plans, new: &Plans) -> Vec<&'static str> {
+    let (old, new) = (&old.lvs.kernel, &new.lvs.kernel);
+    let settings = [
+        ("lvs_sync_daemon", old.sync != new.sync),
+        ("lvs_timeouts", old.timeouts != new.timeouts),
+        ("lvs_flush_on_stop", old.flush_at_stop != new.flush_at_stop),
+    ];
+    settings.into_iter().filter(|(_, changed)| *changed).map(|(keyword, _)| keyword).collect()
 }
 
 fn routers(plans: &Plans) -> BTreeMap<&RouterKey, &RouterPlan> {
@@ -85,4 +105,19 @@ fn part(sign: &str, what: &str, happened: &str, names: Vec<&str>) -> Option<Stri
         rest => format!(", {rest} more"),
     };
     Some(format!("{counted}{happened} ({shown}{rest})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::lvs::Timeouts;
+
+    #[test]
+    fn settings_of_ipvs_as_a_whole_are_named() {
+        let (old, mut new) = (Plans::default(), Plans::default());
+        assert_eq!(difference(&old, &new), "nothing changed");
+        new.lvs.kernel.timeouts = Timeouts { tcp: 60, ..Timeouts::default() };
+        new.lvs.kernel.flush_at_stop = true;
+        assert_eq!(difference(&old, &new), "lvs_timeouts, lvs_flush_on_stop changed");
+    }
 }

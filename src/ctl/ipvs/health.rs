@@ -126,6 +126,7 @@ mod tests {
             up,
             checkers: Vec::new(),
             configured_weight: 1,
+            grows_to: None,
             by_hand: None,
             set: None,
             cause: (!up).then(|| "TCP_CHECK 10.0.0.2:80: connection \u{1b}refused".to_owned()),

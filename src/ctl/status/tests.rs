@@ -51,6 +51,7 @@ fn server() -> RealServerStatus {
         up: true,
         checkers: Vec::new(),
         configured_weight: 1,
+        grows_to: None,
         by_hand: None,
         set: None,
         cause: None,
@@ -147,6 +148,13 @@ fn the_second_line_says_what_is_wrong() {
     });
     let page = render(&status);
     assert_eq!(page.lines().nth(1), Some("TROUBLE: 192.0.2.80:80: 1 of 2 servers down"), "{page}");
+    let one = &mut status.checker.as_mut().expect("it is set").virtual_servers[0];
+    (one.up, one.live_weight) = (false, 0);
+    one.real_servers[1].weight = 0;
+    let words = "TROUBLE: 192.0.2.80:80 is down: 1 of 2 servers down, 1 up with weight 0";
+    assert_eq!(render(&status).lines().nth(1), Some(words));
+    let growing = RealServerStatus { weight: 12, grows_to: Some(50), ..server() };
+    assert_eq!(real_server(&growing)[2], "weight 12, growing to 50 (slow_start), not checked");
     let line =
         "    10.0.0.1:80  DOWN  weight 3, HTTP_GET down (status 503, wanted 200-299), 3 failures in a row";
     assert!(page.lines().any(|l| l == line), "{page}");

@@ -63,6 +63,9 @@ impl Desk {
         let traffic = Traffic::new(held, now);
         if count > 0 {
             let hold = match traffic.overrides().0.len() {
+                0 => {
+                    "nothing that was said of traffic by hand holds any more: its time has passed".to_owned()
+                }
                 1 => "1 thing said of traffic by hand still holds".to_owned(),
                 many => format!("{many} things said of traffic by hand still hold"),
             };

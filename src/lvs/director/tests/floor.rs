@@ -88,6 +88,7 @@ fn the_weight_of_a_server_that_is_back_grows() {
     bench.up(1).up(2);
     assert_eq!(weights(&bench), [(1, 5), (2, 100)], "only the one that is configured so");
     assert_eq!(bench.director.live_weight(0), 200, "a quorum counts it whole");
+    assert_eq!((bench.director.grows_to(0, 0), bench.director.grows_to(0, 1)), (Some(100), None));
     bench.director.take_changed();
     assert_eq!(bench.director.next_timeout(), Some(at(52)));
     bench.director.advance(at(51));
