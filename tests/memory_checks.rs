@@ -236,9 +236,9 @@ fn a_check_more_costs_little() {
     let answered = Outcome::Success("status 200 after 0.6 ms".to_owned());
     let refused = Outcome::Failure("connection refused after 0.2 ms".to_owned());
     let all = [
-        ("TCP", Kind::Tcp, connected, 976),
-        ("HTTP", Kind::Http, answered, 1216),
-        ("TCP, down", Kind::Tcp, refused, 984),
+        ("TCP", Kind::Tcp, connected, 800),
+        ("HTTP", Kind::Http, answered, 800),
+        ("TCP, down", Kind::Tcp, refused, 920),
     ];
     for (what, kind, outcome, limit) in all {
         let octets = at_rest(kind, &outcome, limit);
