@@ -160,3 +160,15 @@ fn the_help_names_what_there_is_beyond_ipvsadm() {
         assert_eq!(status, 0);
     });
 }
+
+#[test]
+fn words_that_a_command_has_no_use_for_are_refused() {
+    in_namespace(|_| {
+        for arguments in ["-S --json", "-A -t 192.0.2.1:80 --json", "-A -t 192.0.2.1:80 --partial"] {
+            let (output, complaints, status) = tool(arguments, "");
+            assert_eq!((output.as_str(), status), ("", 2), "{arguments}");
+            assert!(complaints.ends_with("nothing was done\n"), "{complaints}");
+        }
+        assert_eq!(rows().0, []);
+    });
+}

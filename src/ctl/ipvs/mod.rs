@@ -150,6 +150,15 @@ fn run(program: &str, words: &[String], extras: Option<&Extras>) -> Outcome {
         (Command::List(subject, format), Some(Extras { json: true, .. })) => {
             end(&command, json::list(&mut stage, subject, format))
         }
+        (Command::Help | Command::Version, _) => end(&command, stage.perform(&command)),
+        (_, Some(Extras { json: true, .. })) => {
+            complain("holdfastctl: --json is for listings; nothing was done");
+            INVALID
+        }
+        (_, Some(Extras { partial: true, .. })) => {
+            complain("holdfastctl: --partial is for a restore (-R); nothing was done");
+            INVALID
+        }
         _ => end(&command, stage.perform(&command)),
     }
 }
