@@ -175,7 +175,7 @@ def record(out, fifos):
                 *lines, rest = (rest + os.read(fd, 65536)).split(b"\n")
                 pending[fd] = fifo, rest
                 for line in lines:
-                    # keepalived 2.4.3 and ours end lines about servers with an octet NUL as well, 2.2.7 does not.
+                    # keepalived 2.4.3 ends lines about servers with an octet NUL as well; 2.2.7 and ours do not.
                     line = line.strip(b"\0")
                     print(fifo.rsplit("/", 1)[-1], time.monotonic_ns() // 1_000_000, line.decode(), file=log, flush=True)
 

@@ -224,7 +224,7 @@ impl Notifier {
         Told {
             subject: Some(Subject::Service(*service)),
             commands: command.into_iter().collect(),
-            line: Some((Listens::Lvs, server_line(&format!("VS {label} {}", up_word(up))))),
+            line: Some((Listens::Lvs, format!("VS {label} {}\n", up_word(up)).into_bytes())),
             letter: mail.then(|| Letter::new(title, cause)),
         }
     }
@@ -240,7 +240,7 @@ impl Notifier {
         Told {
             subject: Some(Subject::Server(*service, *endpoint)),
             commands: command.into_iter().collect(),
-            line: Some((Listens::Lvs, server_line(&format!("RS {label} {virtual_label} {}", up_word(up))))),
+            line: Some((Listens::Lvs, format!("RS {label} {virtual_label} {}\n", up_word(up)).into_bytes())),
             letter: mail.then(|| Letter::new(title, cause)),
         }
     }
@@ -322,11 +322,6 @@ fn instance_line(name: &str, word: &str, priority: u8) -> Vec<u8> {
 
 fn group_line(name: &str, to: Standing) -> Vec<u8> {
     format!("GROUP \"{name}\" {} 0\n", to.word()).into_bytes()
-}
-
-/// keepalived ends lines about servers with a newline and a NUL octet; readers have learned to expect it.
-fn server_line(text: &str) -> Vec<u8> {
-    format!("{text}\n\0").into_bytes()
 }
 
 #[cfg(test)]

@@ -172,18 +172,18 @@ fn everything_about_servers() {
     let news = News::RealServer { service: marked, endpoint: endpoint(), up: true, cause: "why".into() };
     text.push_str(&told(&mut notifier, &news));
     let expected = r#"run /bin/quorum_up fixed
-line "VS [192.0.2.1]:tcp:80 UP\n\0"
+line "VS [192.0.2.1]:tcp:80 UP\n"
 mail Virtualserver [192.0.2.1]:tcp:80 - UP
 run /bin/up fixed
-line "RS [10.0.0.1]:tcp:8080 [192.0.2.1]:tcp:80 UP\n\0"
+line "RS [10.0.0.1]:tcp:8080 [192.0.2.1]:tcp:80 UP\n"
 mail Realserver [10.0.0.1]:tcp:8080 of virtual server [192.0.2.1]:tcp:80 - UP
 run /bin/quorum_down fixed
-line "VS [192.0.2.1]:tcp:80 DOWN\n\0"
+line "VS [192.0.2.1]:tcp:80 DOWN\n"
 mail Virtualserver [192.0.2.1]:tcp:80 - DOWN
 run /bin/down fixed
-line "RS [10.0.0.1]:tcp:8080 [192.0.2.1]:tcp:80 DOWN\n\0"
+line "RS [10.0.0.1]:tcp:8080 [192.0.2.1]:tcp:80 DOWN\n"
 mail Realserver [10.0.0.1]:tcp:8080 of virtual server [192.0.2.1]:tcp:80 - DOWN
-line "RS [10.0.0.1]:none:8080 FWM 5 UP\n\0"
+line "RS [10.0.0.1]:none:8080 FWM 5 UP\n"
 mail Realserver [10.0.0.1]:none:8080 of virtual server FWM 5 - UP
 "#;
     assert_eq!(text, expected);
