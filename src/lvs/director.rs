@@ -31,12 +31,16 @@ pub struct Director {
     pub(super) now: Instant,
     /// When a weight that grows takes its next step.
     pub(super) next_step: Option<Instant>,
+    /// To be told of what is new.
+    pub(super) first_news: Vec<Event>,
 }
 
 /// State of one virtual server, beside its plan.
 #[derive(Debug)]
 pub(super) struct VirtualState {
-    quorum_up: bool,
+    pub(super) quorum_up: bool,
+    /// Nothing was told of it yet.
+    pub(super) is_new: bool,
     pub(super) servers: Vec<ServerState>,
 }
 
@@ -49,6 +53,8 @@ pub(super) struct ServerState {
     /// The one given by hand.
     pub(super) by_hand: Option<u32>,
     presumed: Presumed,
+    /// Nothing was told of it yet.
+    pub(super) is_new: bool,
     /// Of the failed check, for people.
     cause: Option<Box<str>>,
     /// `slow_start`.
@@ -148,7 +154,7 @@ impl Director {
     }
 
     /// Has the server been down from the start, for want of answers (`alpha`)?
-    fn waits(&self, index: usize, server: usize) -> bool {
+    pub(super) fn waits(&self, index: usize, server: usize) -> bool {
         let state = self.states.get(index).and_then(|state| state.servers.get(server));
         state.is_some_and(|state| {
             !state.up && state.cause.is_none() && state.presumed == Presumed::AsConfigured
@@ -156,7 +162,7 @@ impl Director {
     }
 
     /// That a server is down, if a check of it says so.
-    fn down(&self, index: usize, server_index: usize) -> Option<Event> {
+    pub(super) fn down(&self, index: usize, server_index: usize) -> Option<Event> {
         let plan = self.plan.virtual_servers.get(index)?;
         Some(Event::ServerDown {
             virtual_server: plan.name.clone(),
@@ -267,31 +273,6 @@ impl Director {
         live_weight(plan, state)
     }
 
-    /// At start: the states that are told of although nothing has changed. As keepalived: servers that are up with
-    /// `rs_init_notifies`, and a quorum that is missing where there is a sorry server. What `alpha` lets start as down and
-    /// the kernel's table shows at work is told of as up: it was, had the daemon not been away.
-    pub fn first_news(&self) -> Vec<Event> {
-        let mut events = Vec::new();
-        for (plan, state) in self.plan.virtual_servers.iter().zip(&self.states) {
-            for (server, state) in plan.real_servers.iter().zip(&state.servers) {
-                let waited = server.checkers.iter().any(|checker| checker.alpha);
-                if state.up && (self.plan.init_notifies || waited) {
-                    events.push(Event::ServerUp {
-                        virtual_server: plan.name.clone(),
-                        service: plan.keys[0], // a plan has one at least
-                        endpoint: server.endpoint,
-                    });
-                }
-            }
-            if state.quorum_up && plan.alpha {
-                events.push(quorum_event(plan, live_weight(plan, state), true));
-            } else if !state.quorum_up && plan.sorry_server.is_some() {
-                events.push(quorum_event(plan, live_weight(plan, state), false));
-            }
-        }
-        events
-    }
-
     /// At the end: with `omega` everything that is up is told of as down.
     pub fn last_news(&self) -> Vec<Event> {
         let mut events = Vec::new();
@@ -319,10 +300,7 @@ impl Director {
         self.states = states;
         self.drop_services_that_left();
         for index in 0..self.states.len() {
-            for server in 0..self.states[index].servers.len() {
-                self.evaluate_server(index, server, events);
-            }
-            self.evaluate_quorum(index, events);
+            self.begin(index, events);
             self.derive(index);
         }
     }
@@ -341,7 +319,12 @@ impl Director {
     }
 
     /// Applies the verdicts to one server; true if its state changed.
-    fn evaluate_server(&mut self, index: usize, server_index: usize, events: &mut Vec<Event>) -> bool {
+    pub(super) fn evaluate_server(
+        &mut self,
+        index: usize,
+        server_index: usize,
+        events: &mut Vec<Event>,
+    ) -> bool {
         let virtual_server = &self.plan.virtual_servers[index]; // indices come from the plan in force
         let server = &virtual_server.real_servers[server_index];
         let state = &mut self.states[index].servers[server_index];
@@ -367,7 +350,7 @@ impl Director {
         true
     }
 
-    fn evaluate_quorum(&mut self, index: usize, events: &mut Vec<Event>) {
+    pub(super) fn evaluate_quorum(&mut self, index: usize, events: &mut Vec<Event>) {
         self.keep_floor(index, events);
         self.plan_steps(index);
         let plan = &self.plan.virtual_servers[index];
@@ -406,14 +389,14 @@ impl Director {
 
 /// Is the quorum met by this weight? `was`: was it before? Weights given by hand count as they are: a quorum is a measure
 /// of who takes traffic.
-fn is_met(plan: &VirtualServer, live_weight: u64, was: bool) -> bool {
+pub(super) fn is_met(plan: &VirtualServer, live_weight: u64, was: bool) -> bool {
     let (quorum, hysteresis) = (u64::from(plan.quorum), u64::from(plan.hysteresis));
     let needed = if was { quorum.saturating_sub(hysteresis) } else { quorum + hysteresis };
     live_weight > 0 && live_weight >= needed
 }
 
 /// A quorum that is gained or lost.
-fn quorum_event(plan: &VirtualServer, live_weight: u64, up: bool) -> Event {
+pub(super) fn quorum_event(plan: &VirtualServer, live_weight: u64, up: bool) -> Event {
     let quorum = Figures { live_weight, quorum: plan.quorum, hysteresis: plan.hysteresis };
     let sorry_server = plan.sorry_server.as_ref().map(|sorry| sorry.endpoint);
     let (virtual_server, service) = (plan.name.clone(), plan.keys[0]); // a plan has one at least
@@ -436,7 +419,7 @@ fn questions(plan: &LvsPlan) -> impl Iterator<Item = (&Arc<Question>, Asker)> + 
 
 /// Is the first failure of a server that waited for its checks (`alpha`) told of, although it was down already? As seen of
 /// keepalived 2.2.7: those of HTTP_GET and SSL_GET are not.
-fn tells_first_failure(kind: &CheckKind) -> bool {
+pub(super) fn tells_first_failure(kind: &CheckKind) -> bool {
     !matches!(kind, CheckKind::Http(_)) && kind.tracker().is_none()
 }
 
@@ -460,7 +443,7 @@ fn judge(server: &RealServer, presumed: Presumed, answers: &Answers) -> (bool, O
     (up, None)
 }
 
-fn live_weight(plan: &VirtualServer, state: &VirtualState) -> u64 {
+pub(super) fn live_weight(plan: &VirtualServer, state: &VirtualState) -> u64 {
     let servers = plan.real_servers.iter().zip(&state.servers);
     servers.filter(|(_, state)| state.up || state.kept).map(|(_, state)| u64::from(state.weight)).sum()
 }
@@ -565,7 +548,8 @@ fn adopt(plan: &VirtualServer, observed: &Table, traffic: &Traffic, events: &mut
         state
     };
     VirtualState {
-        quorum_up: !sorry_serves && (somebody_serves || !plan.alpha),
+        quorum_up: !sorry_serves && somebody_serves,
+        is_new: true,
         servers: plan.real_servers.iter().map(&mut server).collect(),
     }
 }
@@ -587,8 +571,17 @@ pub(super) fn observed_weight(
 /// A server before any verdict: no transition is reported for what it starts as.
 fn initial(server: &RealServer, presumed: Presumed) -> ServerState {
     let (up, cause) = judge(server, presumed, &Answers::default());
-    let (ramp, kept) = (Ramp::default(), false);
-    ServerState { up, weight: server.weight, by_hand: None, presumed, cause, ramp, kept, served: up }
+    ServerState {
+        up,
+        weight: server.weight,
+        by_hand: None,
+        presumed,
+        is_new: true,
+        cause,
+        ramp: Ramp::default(),
+        kept: false,
+        served: up,
+    }
 }
 
 /// What a reload finds: the states by service and endpoint.
@@ -620,7 +613,8 @@ impl Old {
             None => initial(server, Presumed::AsConfigured),
         };
         VirtualState {
-            quorum_up: old.map_or(!plan.alpha, |(quorum_up, _)| *quorum_up),
+            quorum_up: old.is_some_and(|(quorum_up, _)| *quorum_up),
+            is_new: old.is_none(),
             servers: plan.real_servers.iter().map(server).collect(),
         }
     }

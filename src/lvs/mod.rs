@@ -3,6 +3,7 @@
 
 mod answers;
 pub mod director;
+mod first_news;
 mod floor;
 mod growth;
 pub mod notify;

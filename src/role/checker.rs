@@ -143,8 +143,8 @@ struct State {
     checks: Checks,
     /// From the first plan on, once the kernel's table is known.
     director: Option<Director>,
-    /// Verdicts of the process before this one, until the first plan.
-    remembered: Vec<HeldVerdict>,
+    /// Verdicts of the process before this one, if there was one, until the first plan.
+    remembered: Option<Vec<HeldVerdict>>,
     /// A plan that waits for that.
     first_plan: Option<LvsPlan>,
     worker: IpvsWorker,
@@ -188,7 +188,7 @@ impl Role {
             process: std::process::id(),
             checks: Checks::new(limit),
             director: None,
-            remembered: Vec::new(),
+            remembered: None,
             first_plan: None,
             worker,
             unsettled: Unsettled::default(),
@@ -328,7 +328,7 @@ impl State {
             ToChecker::Plan(plan) => self.plan(plan),
             ToChecker::Tracker(key, sample) => self.checks_event(check::Event::Sample(key, sample)),
             ToChecker::Ran(report) => self.programs.ended(report),
-            ToChecker::Held(all) => self.remembered = all,
+            ToChecker::Held(all) => self.remembered = Some(all),
             ToChecker::Master(master) => self.worker.master(master),
             ToChecker::Overrides(overrides) => self.desk.hold(overrides),
             ToChecker::Traffic(number, order) => self.order(number, &order),
@@ -351,7 +351,9 @@ impl State {
             Some(director) => {
                 let mut events = Vec::new();
                 director.reload(plan, &mut events);
+                let first = director.take_first_news();
                 self.plan_in_force(events);
+                self.first_news(first);
                 self.hold_all();
             }
         }
@@ -362,18 +364,25 @@ impl State {
         let Some(plan) = self.first_plan.take() else { return };
         let mut events = Vec::new();
         let mut director = Director::start_with(plan, &observed, self.desk.first(), &mut events);
-        let goes_on = !self.remembered.is_empty();
-        if goes_on {
-            self.restore(&mut director, &mut events);
+        let remembered = self.remembered.take();
+        let mut first = director.take_first_news();
+        if let Some(remembered) = &remembered {
+            // The process before this one has told of everything.
+            (events, first) = (Vec::new(), Vec::new());
+            memory::restore(&mut director, remembered);
         }
         director.go_on_growing(&observed, self.now());
-        let first = if goes_on { Vec::new() } else { director.first_news() };
         self.director = Some(director);
         self.plan_in_force(events);
-        if goes_on {
-            self.restore_checks();
-        }
-        self.tell(&first);
+        self.first_news(first);
+        self.restore_checks(&remembered.unwrap_or_default());
+    }
+
+    /// Of what is new: told, and in the log where service is hurt.
+    fn first_news(&mut self, mut events: Vec<notify::Event>) {
+        self.tell(&events);
+        events.retain(notify::Event::is_bad);
+        say(events);
     }
 
     fn plan_in_force(&mut self, events: Vec<notify::Event>) {

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Counts up with every change of what is left. What another build left is not read: it is missed, not needed.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Who follows after longer than that asks for itself.
 const FRESH: Duration = Duration::from_secs(30);
@@ -28,7 +28,8 @@ pub struct Memory {
     at: u64,
     trackers: Vec<(TrackerKey, Option<Sample>)>,
     words: Vec<(TrackerKey, String)>,
-    verdicts: Vec<HeldVerdict>,
+    /// None where no checker role had a plan in force, or gave it up.
+    verdicts: Option<Vec<HeldVerdict>>,
 }
 
 /// What every format has.
@@ -42,7 +43,7 @@ impl Supervisor {
     pub(super) fn memory(&self) -> Memory {
         let trackers = self.samples.iter().map(|(key, sample)| (key.clone(), *sample)).collect();
         let words = self.words.iter().map(|(key, words)| (key.clone(), words.clone())).collect();
-        let verdicts = self.verdicts.values().cloned().collect();
+        let verdicts = self.verdicts.as_ref().map(|verdicts| verdicts.values().cloned().collect());
         Memory { format: FORMAT, at: since_boot(), trackers, words, verdicts }
     }
 
@@ -52,7 +53,7 @@ impl Supervisor {
         let (vrrp, ipvs) = (!self.settings.release_vrrp, !self.settings.release_ipvs);
         let mut memory = (vrrp || ipvs).then(|| self.memory())?;
         if !ipvs {
-            memory.verdicts.clear();
+            memory.verdicts = None;
         }
         Some(memory)
     }
@@ -62,7 +63,9 @@ impl Supervisor {
         let Memory { format: _, at: _, trackers, words, verdicts } = memory;
         self.samples.extend(trackers);
         self.words.extend(words);
-        self.hold_verdicts(true, verdicts);
+        if let Some(verdicts) = verdicts {
+            self.hold_verdicts(true, verdicts);
+        }
         self.retrack();
     }
 }
@@ -127,7 +130,7 @@ mod tests {
             at: since_boot(),
             trackers: vec![(key.clone(), Some(Sample::Down))],
             words: vec![(key, "exited with 1".to_owned())],
-            verdicts: vec![verdict],
+            verdicts: Some(vec![verdict]),
         }
     }
 
@@ -144,7 +147,7 @@ mod tests {
         assert_eq!(Memory::take(&path), Memory::default(), "it was taken");
         own_file::write(&path, &Memory { format: FORMAT + 1, ..memory.clone() }).expect("there is room");
         assert_eq!(Memory::take(&path), Memory::default(), "of another build");
-        fs::write(&path, "{\"format\":1").expect("there is room");
+        fs::write(&path, "{\"format\":2").expect("there is room");
         assert_eq!(Memory::take(&path), Memory::default(), "torn");
         own_file::write(&path, &Memory { at: u64::MAX, ..memory }).expect("there is room");
         assert_eq!(Memory::take(&path), Memory::default(), "of another boot");

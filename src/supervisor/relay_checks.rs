@@ -41,17 +41,18 @@ impl Supervisor {
 
     /// Verdicts for the next checker role. As many as there are checks: the checker says when to begin anew.
     pub(super) fn hold_verdicts(&mut self, all: bool, list: Vec<HeldVerdict>) {
+        let verdicts = self.verdicts.get_or_insert_default();
         if all {
-            self.verdicts.clear();
+            verdicts.clear();
         }
-        self.verdicts.extend(list.into_iter().map(|held| (held.question, held)));
+        verdicts.extend(list.into_iter().map(|held| (held.question, held)));
     }
 
-    /// What a checker role that starts must hear of its predecessor's verdicts.
+    /// What a checker role that starts must hear of its predecessor's verdicts, if there was one that had a plan in force.
     pub(super) fn held_verdicts(&self) -> Option<Vec<u8>> {
-        let all: Vec<HeldVerdict> = self.verdicts.values().cloned().collect();
+        let all: Vec<HeldVerdict> = self.verdicts.as_ref()?.values().cloned().collect();
         // More than fits into a frame: it begins with what the kernel's table says.
-        (!all.is_empty()).then(|| encode(&ToChecker::Held(all)).ok()).flatten()
+        encode(&ToChecker::Held(all)).or_else(|_| encode(&ToChecker::Held(Vec::new()))).ok()
     }
 
     /// A program to run. Where nobody can, the checker hears that at once.

@@ -58,7 +58,7 @@ pub struct Supervisor {
     /// News for a scripts role that is to come.
     pub(super) late_news: VecDeque<News>,
     /// What checks believe, for the checker role that follows one that died.
-    pub(super) verdicts: BTreeMap<u64, HeldVerdict>,
+    pub(super) verdicts: Option<BTreeMap<u64, HeldVerdict>>,
     /// The virtual routers that are master, by name.
     pub(super) masters: BTreeSet<String>,
     /// What the operator has put into maintenance.
@@ -174,7 +174,7 @@ impl Supervisor {
             samples: Samples::new(),
             words: BTreeMap::new(),
             late_news: VecDeque::new(),
-            verdicts: BTreeMap::new(),
+            verdicts: None,
             masters: BTreeSet::new(),
             plans,
             errors,
@@ -311,7 +311,7 @@ impl Supervisor {
                 }
                 if worker == Worker::Checker && !unwanted {
                     // It gave its services up: the next one begins anew.
-                    self.verdicts.clear();
+                    self.verdicts = None;
                 }
                 if unwanted && !respawn {
                     tracing::error!("stopping: roles are not restarted (-R)");

@@ -475,21 +475,116 @@ fn told(events: Vec<Event>) -> String {
     events.into_iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
+/// With `alpha` at the virtual server, so at its checks.
+fn alpha(mut server: VirtualServer) -> VirtualServer {
+    server.alpha = true;
+    for checker in server.real_servers.iter_mut().flat_map(|real| &mut real.checkers) {
+        checker.alpha = true;
+    }
+    server
+}
+
+fn with_sorry(server: VirtualServer) -> VirtualServer {
+    VirtualServer { sorry_server: sorry(false), ..server }
+}
+
+/// What is told of a start, what follows from verdicts that are known before what is told although nothing changed.
+fn told_at_start(server: VirtualServer, observed: &Table) -> String {
+    let mut bench = Bench::on(server, observed);
+    let first = bench.director.take_first_news();
+    told(bench.events.into_iter().chain(first).collect())
+}
+
 #[test]
-fn at_start_only_what_keepalived_tells_is_told() {
+fn at_start_what_keepalived_tells_is_told() {
     let plain = || virtual_server(vec![real(1, 1)]);
-    let alpha = || {
-        let mut server = VirtualServer { alpha: true, sorry_server: sorry(false), ..plain() };
-        server.real_servers[0].checkers[0].alpha = true;
+    let unchecked = || {
+        let mut server = plain();
+        server.real_servers[0].checkers.clear();
         server
     };
+    let weightless = || virtual_server(vec![real(1, 0)]);
     let empty = Table::default();
-    assert_eq!(told(Bench::on(plain(), &empty).director.first_news()), "");
-    assert_eq!(told(Bench::on(alpha(), &empty).director.first_news()), "-Q");
-    // The kernel's table is at work: the daemon only was away.
-    assert_eq!(told(Bench::on(alpha(), &kernel(&[(1, 1)])).director.first_news()), "+192.0.2.1 +Q");
+    for (server, wanted) in [
+        (plain(), "+Q"),
+        (with_sorry(plain()), "+Q"),
+        (unchecked(), "+Q"),
+        (alpha(unchecked()), "+Q"),
+        (alpha(plain()), ""),
+        (alpha(with_sorry(plain())), "-Q"),
+        (weightless(), ""),
+        (with_sorry(weightless()), "-Q"),
+    ] {
+        assert_eq!(told_at_start(server.clone(), &empty), wanted, "{server:?}");
+    }
     let init = LvsPlan { init_notifies: true, ..plan(plain()) };
-    assert_eq!(told(Director::start(init, &empty, &mut Vec::new()).first_news()), "+192.0.2.1");
+    assert_eq!(told(Director::start(init, &empty, &mut Vec::new()).take_first_news()), "+192.0.2.1 +Q");
+}
+
+#[test]
+fn over_a_table_at_work_what_is_at_work_is_told() {
+    let two = || virtual_server(vec![real(1, 1), real(2, 1)]);
+    assert_eq!(told_at_start(two(), &kernel(&[(1, 1)])), "?192.0.2.2 +Q");
+    assert_eq!(told_at_start(alpha(two()), &kernel(&[(1, 1)])), "?192.0.2.2 +192.0.2.1 +Q");
+    assert_eq!(told_at_start(with_sorry(two()), &kernel(&[(99, 1)])), "?192.0.2.1 ?192.0.2.2 -Q");
+    let quorum = VirtualServer { quorum: 2, ..two() };
+    assert_eq!(told_at_start(quorum, &kernel(&[(1, 1)])), "?192.0.2.2 -Q", "it was told of as up");
+}
+
+/// As keepalived: nothing is met before it was met with its margin.
+#[test]
+fn a_new_quorum_wants_its_margin() {
+    let server = |weight| {
+        let servers = vec![real(1, 1), real(2, weight)];
+        with_sorry(VirtualServer { quorum: 2, hysteresis: 1, ..virtual_server(servers) })
+    };
+    assert_eq!(told_at_start(server(1), &Table::default()), "-Q");
+    assert_eq!(Bench::new(server(1)).serving(), "99:1");
+    assert_eq!(told_at_start(server(2), &Table::default()), "+Q");
+}
+
+/// What a reload tells that adds a virtual server whose one server is asked the same as that of the one there is, which has
+/// heard `verdict`.
+fn told_of_new(new: VirtualServer, verdict: fn(&mut Bench)) -> String {
+    let old = virtual_server(vec![real(1, 1)]);
+    let mut bench = Bench::new(old.clone());
+    bench.director.take_first_news();
+    verdict(&mut bench);
+    bench.events.clear();
+    let mut new = VirtualServer { name: "new".into(), ..new };
+    new.keys = vec![ServiceKey::FwMark { family: crate::net::AddressFamily::V4, mark: 7 }];
+    let both = LvsPlan { virtual_servers: vec![old, new], ..LvsPlan::default() };
+    bench.director.reload(both.clone(), &mut bench.events);
+    let mut events = std::mem::take(&mut bench.events);
+    events.extend(bench.director.take_first_news());
+    bench.director.reload(both, &mut bench.events);
+    bench.events.extend(bench.director.take_first_news());
+    assert_eq!(told(bench.events), "", "a second reload brings nothing new");
+    told(events)
+}
+
+#[test]
+fn a_virtual_server_that_a_reload_adds_is_told_of_as_at_start() {
+    let plain = || virtual_server(vec![real(1, 1)]);
+    let nothing: fn(&mut Bench) = |_| {};
+    let up: fn(&mut Bench) = |bench| {
+        bench.up(1);
+    };
+    let down: fn(&mut Bench) = |bench| {
+        bench.down(1);
+    };
+    for (server, verdict, wanted) in [
+        (plain(), nothing, "+Q"),
+        (alpha(plain()), nothing, ""),
+        (alpha(with_sorry(plain())), nothing, "-Q"),
+        (plain(), up, "+Q"),
+        (alpha(plain()), up, "+192.0.2.1 +Q"),
+        (plain(), down, "-192.0.2.1 -Q"),
+        (alpha(plain()), down, "-192.0.2.1"),
+        (alpha(with_sorry(plain())), down, "-192.0.2.1 -Q"),
+    ] {
+        assert_eq!(told_of_new(server.clone(), verdict), wanted, "{server:?}");
+    }
 }
 
 #[test]

@@ -4,35 +4,29 @@ use super::State;
 use crate::check::held::{HeldVerdict, print_of};
 use crate::link::FromChecker;
 use crate::lvs::director::Director;
-use crate::lvs::notify;
 use crate::plan::check::Question;
 use crate::sys::clock::since_boot;
+use std::collections::BTreeMap;
 
 /// Verdicts in one message: some 50 KB.
 const AT_ONCE: usize = 500;
 
-impl State {
-    /// The director begins with the verdicts of the process before this one, so that what it first wants of the kernel is
-    /// what is there. What those verdicts say is no news.
-    pub(super) fn restore(&mut self, director: &mut Director, events: &mut Vec<notify::Event>) {
-        self.remembered.sort_by_key(|held| held.question);
-        let known = |question: &Question| -> Option<&HeldVerdict> {
-            let at = self.remembered.binary_search_by_key(&print_of(question), |held| held.question);
-            at.ok().and_then(|at| self.remembered.get(at))
-        };
-        let restored = director.restore(|question| {
-            let HeldVerdict { down, weight, .. } = known(question)?;
-            Some((down.clone().map_or(Ok(()), Err), *weight))
-        });
-        events.clear();
-        tracing::info!("goes on with {restored} verdicts of the process before this one");
-    }
+/// The director begins with the verdicts of the process before this one, so that what it first wants of the kernel is what is
+/// there. What those verdicts say is no news.
+pub(super) fn restore(director: &mut Director, remembered: &[HeldVerdict]) {
+    let known: BTreeMap<u64, &HeldVerdict> = remembered.iter().map(|held| (held.question, held)).collect();
+    let restored = director.restore(|question| {
+        let HeldVerdict { down, weight, .. } = known.get(&print_of(question))?;
+        Some((down.clone().map_or(Ok(()), Err), *weight))
+    });
+    tracing::info!("goes on with {restored} verdicts of the process before this one");
+}
 
+impl State {
     /// The checks go on from there, once they exist.
-    pub(super) fn restore_checks(&mut self) {
-        let all = std::mem::take(&mut self.remembered);
+    pub(super) fn restore_checks(&mut self, remembered: &[HeldVerdict]) {
         let now = self.now();
-        self.checks.restore(&all, now, since_boot());
+        self.checks.restore(remembered, now, since_boot());
         self.hold_all();
     }
 

@@ -90,7 +90,7 @@ fn states_stay_with_the_group_when_marks_change() {
     let group = |name, last| VirtualServer {
         quorum: 2,
         hysteresis: 1,
-        real_servers: vec![real(1, 1, None), real(2, 1, None)],
+        real_servers: vec![real(1, 1, None), real(2, 2, None)],
         ..of_group(name, TransportProtocol::Tcp, &[last])
     };
     let mut director = director(vec![marked(1000, group("WEB", 1))]);
@@ -98,9 +98,9 @@ fn states_stay_with_the_group_when_marks_change() {
         director.verdict(&question(n), Err("refused".into()), &mut Vec::new());
     }
     director.verdict(&question(1), Ok(()), &mut Vec::new());
-    assert!(!director.quorum_up(0), "one of two is enough to keep a quorum, not to gain it");
+    assert!(!director.quorum_up(0), "a weight of 1 is enough to keep a quorum, not to gain it");
     let mut events = Vec::new();
-    let other = VirtualServer { real_servers: vec![real(8, 1, None), real(9, 1, None)], ..group("NEW", 7) };
+    let other = VirtualServer { real_servers: vec![real(8, 1, None), real(9, 2, None)], ..group("NEW", 7) };
     director.reload(plan(vec![marked(1000, other), marked(1001, group("WEB", 1))]), &mut events);
     assert_eq!((director.quorum_up(0), director.quorum_up(1), events), (true, false, vec![]));
 }
