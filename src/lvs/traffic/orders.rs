@@ -1,6 +1,8 @@
 //! Orders of an operator: checked against the plan in force, they become overrides. Pure.
 
-use super::resolve::{name, real_server, server_name, unknown_server, unknown_set, virtual_server};
+use super::resolve::{
+    name, real_server, server_name, unknown_server, unknown_set, virtual_server, virtual_server_with,
+};
 use super::{Hand, MAX_OVERRIDES, Override, Overrides, Ramp, ServerName, Traffic, Wall};
 use crate::lvs::director::Director;
 use crate::net::TransportProtocol;
@@ -162,7 +164,7 @@ impl<'a> Desk<'a> {
     fn drain(&mut self, word: &str, at: Option<&str>, until: Option<Wall>) -> Result<(), String> {
         let plan = self.director.plan();
         let server = server_name(word)?;
-        let at = at.map(|word| virtual_server(plan, word)).transpose()?;
+        let at = at.map(|at| virtual_server_with(plan, at, Some(word))).transpose()?;
         if let Some(index) = at
             && !plan.virtual_servers[index].real_servers.iter().any(|real| server.names(&real.endpoint))
         {
@@ -215,7 +217,7 @@ impl<'a> Desk<'a> {
     fn undrain(&mut self, word: &str, at: Option<&str>) -> Result<(), String> {
         let plan = self.director.plan();
         let wanted = server_name(word)?;
-        let at = at.map(|word| virtual_server(plan, word)).transpose()?;
+        let at = at.map(|at| virtual_server_with(plan, at, Some(word))).transpose()?;
         let of = at.map(|index| self.plan(index));
         let meant = |server: &ServerName| {
             server.address == wanted.address && (wanted.port.is_none() || wanted.port == server.port)
@@ -269,7 +271,7 @@ impl<'a> Desk<'a> {
         until: Option<Wall>,
     ) -> Result<(), String> {
         let plan = self.director.plan();
-        let index = virtual_server(plan, at)?;
+        let index = virtual_server_with(plan, at, Some(word))?;
         let position = real_server(plan, index, word)?;
         let of = self.plan(index);
         let server = &of.real_servers[position]; // found there

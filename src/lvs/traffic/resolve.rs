@@ -17,8 +17,47 @@ const COMPARED: usize = 10_000;
 
 /// The virtual server that `word` names, by position: its name in the configuration, `group`'s name alone, `ADDRESS:PORT`,
 /// `tcp ADDRESS:PORT` and `tcp group NAME`, an address that one virtual server has, `fwmark N` or `N`. With `nftables_ipvs`
-/// also an address that a mark stands for.
+/// also an address that a mark stands for. `server` is the real server that is meant there, if one is: who of several has it
+/// alone is meant. A mark without a family is the IPv4 one where there are both, `FWM N IPv4` always.
+pub fn virtual_server_with(plan: &LvsPlan, word: &str, server: Option<&str>) -> Result<usize, String> {
+    let found = virtual_servers(plan, word)?;
+    let Some(server) = server.and_then(|word| server_name(word).ok()).filter(|_| found.len() > 1) else {
+        return only(plan, word, &found);
+    };
+    let has = |index: &usize| {
+        let real_servers = &plan.virtual_servers[*index].real_servers; // found there
+        real_servers.iter().any(|real| server.names(&real.endpoint))
+    };
+    match found.iter().copied().filter(has).collect::<Vec<_>>().as_slice() {
+        [index] => Ok(*index),
+        [] => only(plan, word, &found),
+        several => only(plan, word, several),
+    }
+}
+
+/// The same where no real server is named.
 pub fn virtual_server(plan: &LvsPlan, word: &str) -> Result<usize, String> {
+    virtual_server_with(plan, word, None)
+}
+
+/// The one that is meant, of those found: the IPv4 one of two marks.
+fn only(plan: &LvsPlan, word: &str, found: &[usize]) -> Result<usize, String> {
+    let key = |index: &usize| plan.virtual_servers[*index].known_as().next(); // found there
+    let is_v4 =
+        |index: &&usize| matches!(key(index), Some(ServiceKey::FwMark { family: AddressFamily::V4, .. }));
+    let marks = found.iter().all(|index| matches!(key(index), Some(ServiceKey::FwMark { .. })));
+    match (found, found.iter().filter(is_v4).collect::<Vec<_>>().as_slice()) {
+        ([index], _) => Ok(*index),
+        (_, [index]) if marks => Ok(**index),
+        _ => {
+            let names = found.iter().map(|index| name(plan, &plan.virtual_servers[*index]));
+            Err(format!("{word} may be any of {}", listed(names)))
+        }
+    }
+}
+
+/// All that the word may name: one at least.
+fn virtual_servers(plan: &LvsPlan, word: &str) -> Result<Vec<usize>, String> {
     let word = word.split_whitespace().collect::<Vec<_>>().join(" ");
     let servers = &plan.virtual_servers;
     let all = |fits: &dyn Fn(&VirtualServer) -> bool| -> Vec<usize> {
@@ -36,36 +75,31 @@ pub fn virtual_server(plan: &LvsPlan, word: &str) -> Result<usize, String> {
             of_group(server) || server.marked.iter().chain(&server.keys).any(|key| names(&word, key))
         });
     }
-    match found.as_slice() {
-        [index] => Ok(*index),
-        [] => {
-            let known = servers.iter().flat_map(|server| {
-                std::iter::once(server.name.clone()).chain(server.known_as().map(written))
-            });
-            let shown = servers.iter().map(|server| server.name.clone());
-            Err(format!("there is no virtual server {word}{}", hint(&word, known, shown)))
-        }
-        several => {
-            let names = several.iter().map(|index| {
-                let server = &servers[*index]; // found there
-                match server.group() {
-                    Some(_) => name(plan, server),
-                    None => server.known_as().next().map_or(server.name.clone(), ServiceKey::to_string),
-                }
-            });
-            Err(format!("{word} may be any of {}", listed(names)))
-        }
+    if found.is_empty() {
+        let known = servers
+            .iter()
+            .flat_map(|server| std::iter::once(server.name.clone()).chain(server.known_as().map(written)));
+        // Only the first are written: to find who else has a name is a walk through all.
+        let shown = servers
+            .iter()
+            .enumerate()
+            .map(|(at, server)| if at < LISTED { name(plan, server) } else { String::new() });
+        return Err(format!("there is no virtual server {word}{}", hint(&word, known, shown)));
     }
+    Ok(found)
 }
 
-/// A virtual server's name; where others have it too (a group for TCP and UDP), with its protocol before it.
+/// A virtual server's name; where others have it too (a group or an address for TCP and UDP, a mark of both families), with
+/// its protocol before it or its family after it.
 pub fn name(plan: &LvsPlan, server: &VirtualServer) -> String {
     let others = |other: &VirtualServer| other.name == server.name && other.keys != server.keys;
-    match server.protocol().filter(|_| server.group().is_some()) {
-        Some(protocol) if plan.virtual_servers.iter().any(others) => {
-            format!("{} {}", protocol.to_string().to_lowercase(), server.name)
-        }
-        _ => server.name.clone(),
+    if !plan.virtual_servers.iter().any(others) {
+        return server.name.clone();
+    }
+    match (server.protocol(), server.known_as().next()) {
+        (Some(protocol), _) => format!("{} {}", protocol.to_string().to_lowercase(), server.name),
+        (None, Some(ServiceKey::FwMark { family, .. })) => format!("{} {family}", server.name),
+        (None, _) => server.name.clone(),
     }
 }
 
@@ -137,9 +171,12 @@ fn names(word: &str, key: &ServiceKey) -> bool {
         ServiceKey::FwMark { mark, family } => {
             // As the configuration writes it, and as listings do.
             let number = word.strip_prefix("fwmark ").or(word.strip_prefix("FWM ")).unwrap_or(word);
-            let v6 = number.strip_suffix(" IPv6");
-            let fits = v6.is_none() || *family == AddressFamily::V6;
-            fits && v6.unwrap_or(number).parse::<u32>().is_ok_and(|said| said == *mark)
+            let (number, said) = match number.rsplit_once(' ') {
+                Some((number, "IPv4")) => (number, Some(AddressFamily::V4)),
+                Some((number, "IPv6")) => (number, Some(AddressFamily::V6)),
+                _ => (number, None),
+            };
+            said.is_none_or(|said| said == *family) && number.parse::<u32>().is_ok_and(|said| said == *mark)
         }
         ServiceKey::Endpoint { protocol, address, port } => {
             let (said, place) = protocol_and_place(word);

@@ -407,7 +407,7 @@ fn names_that_fit_nothing_get_a_hint() {
         refusal(&at("192.0.2.1:81")),
         "there is no virtual server 192.0.2.1:81: did you mean 192.0.2.1:80?"
     );
-    assert_eq!(refusal(&at("192.0.2.1")), "192.0.2.1 may be any of TCP 192.0.2.1:80, TCP 192.0.2.1:443");
+    assert_eq!(refusal(&at("192.0.2.1")), "192.0.2.1 may be any of 192.0.2.1 80, 192.0.2.1 443");
     assert!(refusal(&switch(Some("green"))).starts_with("192.0.2.1 80 has no sets: "));
     assert_eq!(refusal(&Order::Drop(vec![3])), "there is no override 3; nothing is dropped");
 }
@@ -439,6 +439,56 @@ fn virtual_servers_are_found_by_every_name_they_have() {
         Ok("[2001:db8::1]:80".to_owned())
     );
     assert_eq!(resolve::server_name("2001:db8::1").map(|name| name.port), Ok(None));
+}
+
+/// `fwmark 5` for IPv4, the same for IPv6, and an address and port for TCP and UDP.
+fn twins() -> LvsPlan {
+    let named = |name: &str, key, servers: &[u8]| {
+        let servers = servers.iter().map(|n| real(*n, 5, None)).collect();
+        VirtualServer::new(name.into(), vec![key], servers)
+    };
+    let mark = |family| ServiceKey::FwMark { family, mark: 5 };
+    let udp =
+        ServiceKey::Endpoint { protocol: TransportProtocol::Udp, address: [192, 0, 2, 1].into(), port: 53 };
+    plan(vec![
+        named("fwmark 5", mark(crate::net::AddressFamily::V4), &[1, 2]),
+        named("fwmark 5", mark(crate::net::AddressFamily::V6), &[2, 3]),
+        named("192.0.2.1 53", key(53), &[1, 2]),
+        named("192.0.2.1 53", udp, &[2, 3]),
+    ])
+}
+
+#[test]
+fn each_of_two_virtual_servers_of_one_name_can_be_named() {
+    let plan = twins();
+    for (index, server) in plan.virtual_servers.iter().enumerate() {
+        let name = resolve::name(&plan, server);
+        assert_eq!(resolve::virtual_server(&plan, &name), Ok(index), "{name}");
+        let listed = server.keys[0].to_string();
+        assert_eq!(resolve::virtual_server(&plan, &listed), Ok(index), "{listed}");
+    }
+    for (word, server, index) in [
+        ("fwmark 5", None, 0),
+        ("5", None, 0),
+        ("FWM 5 IPv4", None, 0),
+        ("FWM 5 IPv6", None, 1),
+        ("fwmark 5", Some("10.0.0.2"), 0),
+        ("fwmark 5", Some("10.0.0.3"), 1),
+        ("192.0.2.1 53", Some("10.0.0.1"), 2),
+        ("192.0.2.1:53", Some("10.0.0.3"), 3),
+    ] {
+        assert_eq!(resolve::virtual_server_with(&plan, word, server), Ok(index), "{word} {server:?}");
+    }
+    let unclear = "192.0.2.1 53 may be any of tcp 192.0.2.1 53, udp 192.0.2.1 53";
+    for server in [None, Some("10.0.0.2"), Some("10.0.0.9")] {
+        assert_eq!(resolve::virtual_server_with(&plan, "192.0.2.1 53", server), Err(unclear.to_owned()));
+    }
+    assert_eq!(
+        resolve::virtual_server(&plan, "none"),
+        Err("there is no virtual server none (there are: fwmark 5 IPv4, fwmark 5 IPv6, tcp 192.0.2.1 53, \
+             udp 192.0.2.1 53)"
+            .to_owned())
+    );
 }
 
 #[test]
