@@ -2,7 +2,7 @@
 
 use crate::command::Account;
 use crate::config::check::CheckerKind;
-use crate::config::lvs::{SyncDaemon, Timeouts};
+use crate::config::lvs::{Checksum, Method, SyncDaemon, Timeouts, Tunnel};
 use crate::config::setting::{Change, IncludeChange, Settings as _, Value};
 use crate::config::vrrp::{
     AntiReplay, HmacMode, HmacSecret, Ipvlan, IpvlanMode, Settings, Vmac, VmacAddress,
@@ -175,9 +175,49 @@ fn the_sync_daemon_is_typed() {
         };
         assert_eq!((daemon, codes), (Some(expected), vec![Code::BadValue]), "{wrong}");
     }
+    // The old place of the id: the word after an instance that has no `inst` before it.
+    let with_id = |id| Some(SyncDaemon { id: Some(id), ..plain(Some("A")).expect("it is one") });
+    let old = |words: &str| global(&format!("lvs_sync_daemon eth0 A {words}"));
+    assert_eq!(old("7"), (with_id(7), vec![Code::Deprecated]));
+    assert_eq!(old("+7"), (with_id(7), vec![Code::Deprecated]));
+    assert_eq!(old("7 id 8"), (with_id(8), vec![Code::Deprecated]));
+    assert_eq!(old("7 1400"), (with_id(7), vec![Code::Deprecated, Code::BadValue]));
+    for wrong in ["256", "0x7", "bogus"] {
+        assert_eq!(old(wrong), (plain(Some("A")), vec![Code::BadValue]), "{wrong}");
+    }
+    assert_eq!(global("lvs_sync_daemon eth0 inst A 7"), (plain(Some("A")), vec![Code::BadValue]));
     let twice = "lvs_sync_daemon eth0\nlvs_sync_daemon eth1 A";
     assert_eq!(global(twice), (plain(None), vec![Code::Duplicate]));
     assert_eq!(global("lvs_sync_daemon a/b"), (None, vec![Code::BadValue]));
+}
+
+#[test]
+fn a_faulty_tunnel_is_a_plain_one() {
+    let methods = |method: &str| {
+        let (config, codes) = parse(&format!(
+            "virtual_server 192.0.2.1 80 {{\nprotocol TCP\nlvs_method {method}\nsorry_server 198.51.100.9 80\n\
+             sorry_server_lvs_method {method}\nreal_server 198.51.100.1 80 {{\nlvs_method {method}\n}}\n}}\n"
+        ));
+        let server = &config.virtual_servers[0];
+        let sorry = server.sorry_server.as_ref().expect("it is written");
+        let methods = [server.method, sorry.method, server.real_servers[0].method];
+        (methods.map(|method| method.map(|method| method.value)), codes)
+    };
+    let gue = Method::Tun(Tunnel::Gue { port: 5000, checksum: Checksum::Remote });
+    assert_eq!(methods("TUN type gue port 5000 remcsum"), ([Some(gue); 3], vec![]));
+    let gre = Method::Tun(Tunnel::Gre { checksum: Checksum::Full });
+    assert_eq!(methods("TUN type gre csum"), ([Some(gre); 3], vec![]));
+    let plain = [Some(Method::Tun(Tunnel::Ipip)); 3];
+    for none in ["TUN", "TUN type ipip", "TUN nocsum"] {
+        assert_eq!(methods(none), (plain, vec![]), "{none}");
+    }
+    let gue = ["gue", "gue csum", "gue port 0", "gue port 65536", "gue port", "gue port 5000 extra"];
+    let others = ["gre remcsum", "gre port 5", "ipip csum", "ipip port 5", "bogus", ""];
+    for wrong in gue.into_iter().chain(others).map(|words| format!("TUN type {words}")) {
+        assert_eq!(methods(&wrong), (plain, vec![Code::BadValue; 3]), "{wrong}");
+    }
+    assert_eq!(methods("TUN gre"), (plain, vec![Code::BadValue; 3]));
+    assert_eq!(methods("bogus"), ([None; 3], vec![Code::BadValue; 3]));
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use super::Context;
 use super::lvs::{Checksum, Method, Tunnel};
-use crate::Code;
+use super::value::shortened;
 use crate::lexer::Word;
 use crate::source::Spanned;
 use crate::tree::Statement;
+use crate::{Code, Diagnostic};
 use std::net::IpAddr;
 
 /// The method after the keyword; `None` (said) when it cannot be understood.
@@ -18,7 +19,7 @@ pub(super) fn read(cx: &mut Context, statement: &Statement) -> Option<Spanned<Me
             Method::FullNat(source(cx, keyword, statement.arguments().get(1..).unwrap_or_default())?)
         }
         "DR" => Method::Dr,
-        "TUN" => Method::Tun(tunnel(cx, keyword, statement.arguments().get(1..).unwrap_or_default())?),
+        "TUN" => Method::Tun(tunnel(cx, keyword, statement.arguments().get(1..).unwrap_or_default())),
         _ => {
             cx.bad(word, keyword, &format!("{keyword} NAT, DR, TUN or FULLNAT"));
             return None;
@@ -46,36 +47,54 @@ fn source(cx: &mut Context, keyword: &str, words: &[Word]) -> Option<Option<IpAd
     }
 }
 
-fn tunnel(cx: &mut Context, keyword: &str, words: &[Word]) -> Option<Tunnel> {
-    let (mut kind, mut port, mut checksum) = ("ipip", None, Checksum::None);
-    let mut kind_word = None;
+/// What is wrong (said) leaves a plain tunnel, as in keepalived.
+fn tunnel(cx: &mut Context, keyword: &str, words: &[Word]) -> Tunnel {
+    let (kind, port, checksum) = match options(words) {
+        Ok(options) => options,
+        Err(word) => {
+            let title = format!("`{}` is not valid for `{keyword} TUN`", shortened(&word.text));
+            return plain(cx, word, title, "TUN type ipip, TUN type gue port N, or TUN type gre");
+        }
+    };
+    match (kind.map_or("ipip", |kind| kind.text.as_str()), port, checksum) {
+        ("gue", Some(port), checksum) => Tunnel::Gue { port, checksum },
+        ("gre", None, Checksum::None | Checksum::Full) => Tunnel::Gre { checksum },
+        ("ipip", None, Checksum::None) => Tunnel::Ipip,
+        (name, ..) => {
+            let Some(word) = kind.or(words.first()) else { return Tunnel::Ipip };
+            let title = format!("a tunnel of type {name} does not go with these options");
+            plain(cx, word, title, "ipip alone, gue with a port and any checksum, or gre with csum or nocsum")
+        }
+    }
+}
+
+fn plain(cx: &mut Context, word: &Word, title: String, usage: &str) -> Tunnel {
+    let now = "the method is TUN type ipip, as in keepalived";
+    cx.say(Diagnostic::new(Code::BadValue, word.span, title, now).instead(usage));
+    Tunnel::Ipip
+}
+
+/// Type, port and checksum after `TUN`, or the word that is wrong.
+fn options(words: &[Word]) -> Result<(Option<&Word>, Option<u16>, Checksum), &Word> {
+    let (mut kind, mut port, mut checksum) = (None, None, Checksum::None);
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.text.as_str() {
-            "type" => {}
-            "ipip" | "gue" | "gre" => {
-                kind = &word.text;
-                kind_word = Some(word);
+            "type" => {
+                let name = words.next().unwrap_or(word);
+                kind = Some(name).filter(|name| matches!(name.text.as_str(), "ipip" | "gue" | "gre"));
+                kind.ok_or(name)?;
             }
-            "port" => port = words.next().and_then(|n| cx.number(n, "port", 1..=65535)),
+            "port" => {
+                let number = words.next().unwrap_or(word);
+                port = number.text.parse().ok().filter(|port| *port > 0);
+                port.ok_or(number)?;
+            }
             "nocsum" => checksum = Checksum::None,
             "csum" => checksum = Checksum::Full,
             "remcsum" => checksum = Checksum::Remote,
-            _ => {
-                cx.bad(word, keyword, "TUN type ipip, TUN type gue port N, or TUN type gre");
-                return None;
-            }
+            _ => return Err(word),
         }
     }
-    let port = port.and_then(|p| u16::try_from(p).ok());
-    match (kind, port, checksum) {
-        ("gue", Some(port), checksum) => Some(Tunnel::Gue { port, checksum }),
-        ("gre", None, Checksum::None | Checksum::Full) => Some(Tunnel::Gre { checksum }),
-        ("ipip", None, Checksum::None) => Some(Tunnel::Ipip),
-        _ => {
-            let title = format!("a {kind} tunnel does not go with these options");
-            cx.tell(Code::BadValue, kind_word.map(|w| w.span), title, "the line has no effect");
-            None
-        }
-    }
+    Ok((kind, port, checksum))
 }

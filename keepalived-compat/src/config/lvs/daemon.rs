@@ -82,7 +82,7 @@ pub(in crate::config) fn sync_daemon(
         && find(Place::LvsSyncDaemon, &instance.text).is_none()
     {
         daemon.instance = Some(instance.text.clone());
-        words = rest;
+        words = bare_id(cx, keyword, rest, &mut daemon);
     }
     let mut words = words.iter();
     while let Some(option) = words.next() {
@@ -121,6 +121,28 @@ pub(in crate::config) fn sync_daemon(
         }
     }
     Some(daemon)
+}
+
+/// The word after an instance without `inst`, if it is no option: the old place of the id. A wrong one leaves the VRID.
+fn bare_id<'a>(
+    cx: &mut Context,
+    keyword: &Keyword,
+    words: &'a [Word],
+    daemon: &mut SyncDaemon,
+) -> &'a [Word] {
+    let Some((word, rest)) = words.split_first() else { return words };
+    if find(Place::LvsSyncDaemon, &word.text).is_some() {
+        return words;
+    }
+    let Ok(id) = word.text.parse::<u8>() else {
+        wrong(cx, keyword, word, "id followed by a number from 0 to 255");
+        return rest;
+    };
+    daemon.id = Some(id);
+    let title = format!("`{}` has its id without the word `id`", keyword.name);
+    let diagnostic = Diagnostic::new(Code::Deprecated, word.span, title, "it is taken");
+    cx.say(diagnostic.instead(format!("id {id}")));
+    rest
 }
 
 /// The words after `lvs_timeouts`; `None` (said) when they set nothing.
