@@ -3,6 +3,7 @@
 mod kernel;
 mod marks;
 mod server;
+mod services;
 
 use super::{Diagnostics, notify};
 use crate::net::{AddressFamily, TransportProtocol};
@@ -11,9 +12,9 @@ use crate::plan::lvs as plan;
 use crate::plan::lvs::{LvsPlan, Persistence, ServiceKey, ServiceRules};
 use crate::plan::manners::Manners;
 use crate::plan::notify::{ServerHooks, ServiceHooks};
-use keepalived_compat::config::lvs::{Entry, Group, Method, Protocol, Service, VirtualServer};
+use keepalived_compat::config::lvs::{Group, Method, Protocol, VirtualServer};
 use keepalived_compat::config::setting::Settings as _;
-use keepalived_compat::{Code, Config, Diagnostic, Span};
+use keepalived_compat::{Code, Config, Span};
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -42,6 +43,7 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
             endpoints: Vec::new(),
             rules: &mut rules,
             marks: &mut marks,
+            before: &virtual_servers,
             out,
         };
         let Some(mut server) = lowering.virtual_server(&config.groups, &mut seen) else { continue };
@@ -74,6 +76,8 @@ struct Lowering<'a> {
     endpoints: Vec<ServiceKey>,
     rules: &'a mut ServiceRules,
     marks: &'a mut marks::Marks,
+    /// Those before it in the file.
+    before: &'a [plan::VirtualServer],
     out: &'a mut Diagnostics,
 }
 
@@ -91,26 +95,33 @@ impl Lowering<'_> {
     ) -> Option<plan::VirtualServer> {
         let family = self.family();
         let keys = self.keys(groups, family);
-        let keys = self.unique(keys, seen);
+        let (keys, twice) = services::unique(keys, seen);
+        if keys.is_empty() {
+            self.left_out(&twice);
+        }
         let keys = self.mark(keys, seen);
-        // All keys are of one family now, or the server is dropped.
+        // All keys are of one family now, or all servers are tunnelled, or this one is dropped.
         let family = keys.first()?.family();
         let real_servers = self.real_servers(&keys, family);
         if real_servers.is_empty() {
             self.tell(Code::Cleared, "there is no real server", "it is left out, as in keepalived");
             return None;
         }
+        self.served_by_others(&twice, &real_servers);
         for key in &keys {
             seen.insert(*key, self.written.service.span);
         }
         let total = real_servers.iter().map(|r| u64::from(r.weight)).sum();
         let (quorum, hysteresis) = self.quorum(total);
         let sorry_server = self.sorry_server(&keys, family);
+        let persistence = self.persistence(&keys, family);
+        // As in keepalived: an engine is for persistent services.
+        let engine = self.written.engine.clone().filter(|_| persistence.is_some());
         Some(plan::VirtualServer {
             scheduler: self.scheduler(),
             scheduler_flags: self.written.flags,
-            persistence: self.persistence(&keys, family),
-            persistence_engine: self.written.engine.clone(),
+            persistence,
+            persistence_engine: engine,
             one_packet: self.one_packet(&keys),
             quorum,
             hysteresis,
@@ -125,95 +136,6 @@ impl Lowering<'_> {
             keys,
             name: self.name.clone(),
         })
-    }
-
-    /// Family of a mark: the written one, else that of the first server that is not tunnelled, else IPv4.
-    fn family(&self) -> AddressFamily {
-        let family = |v6| if v6 { AddressFamily::V6 } else { AddressFamily::V4 };
-        let default = self.written.method.map(|m| m.value);
-        let plain = self
-            .written
-            .real_servers
-            .iter()
-            .find(|r| !matches!(r.method.map(|m| m.value).or(default), Some(Method::Tun(_))));
-        let address = plain.and_then(|r| r.endpoint).map(|e| e.value.0);
-        self.written.ipv6.map(family).or(address.map(AddressFamily::of)).unwrap_or(AddressFamily::V4)
-    }
-
-    fn keys(&mut self, groups: &[Group], family: AddressFamily) -> Vec<ServiceKey> {
-        match &self.written.service.value {
-            Service::Fwmark(mark) => {
-                if self.written.protocol.is_some() {
-                    self.tell(
-                        Code::Adjusted,
-                        "a mark has no protocol",
-                        "the protocol is ignored, as in keepalived",
-                    );
-                }
-                vec![ServiceKey::FwMark { family, mark: *mark }]
-            }
-            Service::Address { address, port } => {
-                let protocol = self.protocol();
-                vec![ServiceKey::Endpoint { protocol, address: *address, port: *port }]
-            }
-            Service::Group(group) => match groups.iter().find(|g| g.name.value == *group) {
-                Some(group) => self.group_keys(group, family),
-                None => {
-                    let what = format!("there is no virtual_server_group {group}");
-                    self.tell(Code::UnknownName, &what, "the virtual server is left out");
-                    Vec::new()
-                }
-            },
-        }
-    }
-
-    fn group_keys(&mut self, group: &Group, family: AddressFamily) -> Vec<ServiceKey> {
-        let endpoints = group.entries.iter().any(|e| matches!(e.value, Entry::Address(..)));
-        let protocol = if endpoints { self.protocol() } else { TransportProtocol::Tcp };
-        let written = |v6| if v6 { AddressFamily::V6 } else { AddressFamily::V4 };
-        let keys: Vec<ServiceKey> = group
-            .entries
-            .iter()
-            .map(|entry| match entry.value {
-                Entry::Address(address, port) => ServiceKey::Endpoint { protocol, address, port },
-                Entry::Fwmark(mark, v6) => ServiceKey::FwMark { family: v6.map_or(family, written), mark },
-            })
-            .collect();
-        if keys.is_empty() {
-            let what = format!("the group {} is empty", group.name.value);
-            self.tell(Code::UnknownName, &what, "the virtual server is left out");
-        }
-        let first = keys.first().map(ServiceKey::family);
-        if keys.iter().any(|k| Some(k.family()) != first) {
-            self.tell(
-                Code::BadValue,
-                "the group mixes IPv4 and IPv6",
-                "only the entries of the first one's family are balanced",
-            );
-        }
-        keys.into_iter().filter(|k| Some(k.family()) == first).collect()
-    }
-
-    /// Leaves out services that another virtual server has, or this one twice.
-    fn unique(&mut self, keys: Vec<ServiceKey>, seen: &BTreeMap<ServiceKey, Span>) -> Vec<ServiceKey> {
-        let mut kept: Vec<ServiceKey> = Vec::with_capacity(keys.len());
-        let mut own = std::collections::BTreeSet::new();
-        for key in keys {
-            let first = seen.get(&key).copied();
-            if first.is_none() && own.insert(key) {
-                kept.push(key);
-                continue;
-            }
-            let title = format!("virtual_server {}: {key} is defined already", self.name);
-            let now = "this one is left out, with its real servers";
-            let diagnostic = Diagnostic::new(Code::Duplicate, self.written.service.span, title, now);
-            let diagnostic = diagnostic.instead("put all real servers into one virtual_server");
-            self.out.say(match first {
-                Some(first) => diagnostic.related(first, "first defined here"),
-                None => diagnostic,
-            });
-        }
-        kept
     }
 
     fn protocol(&mut self) -> TransportProtocol {
@@ -244,7 +166,9 @@ impl Lowering<'_> {
             self.out.tell(Code::BadValue, written.span, title, "each client counts for itself");
         }
         let prefix = granularity.map(|g| g.value).filter(|(_, v6)| fits(*v6)).map(|(prefix, _)| prefix);
-        let granularity_prefix = prefix.unwrap_or(family.host_prefix());
+        // Services of both families have none: each is cut to what its family has.
+        let host = keys.iter().map(|key| key.family().host_prefix()).max();
+        let granularity_prefix = prefix.or(host).unwrap_or(family.host_prefix());
         let every_port = keys.iter().any(|k| matches!(k, ServiceKey::Endpoint { port: 0, .. }));
         let written = self.written.persistence_timeout.or(granularity.map(|_| default));
         if written.is_none() && every_port {

@@ -414,7 +414,7 @@ fn where_ports_of_a_group_differ_one_server_is_there_once_unless_it_is_translate
         (plans.lvs.virtual_servers[0].real_servers.len(), codes)
     };
     assert_eq!(plan("NAT"), (2, vec![]));
-    assert_eq!(plan("DR"), (1, vec![Code::Duplicate]));
+    assert_eq!(plan("DR"), (1, vec![Code::Adjusted, Code::Adjusted, Code::Duplicate]));
 }
 
 #[test]

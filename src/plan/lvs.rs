@@ -264,7 +264,8 @@ pub struct VirtualServer {
     pub active_set: Option<String>,
     /// `min_alive`: so many servers stay in service even when their checks fail; 0 for none.
     pub min_alive: u32,
-    /// With `nftables_ipvs`: the addresses that the first key, a mark of ours, stands for.
+    /// With `nftables_ipvs`: the addresses that a mark of ours stands for. It is the first key, and the second as well
+    /// where they are of both families.
     #[serde(default, deserialize_with = "exact")]
     pub marked: Vec<ServiceKey>,
 }
@@ -295,7 +296,14 @@ impl VirtualServer {
 
     /// The services as people know them: a mark of ours, which another configuration may give to others, is no name.
     pub fn known_as(&self) -> impl Iterator<Item = &ServiceKey> {
-        self.marked.iter().chain(self.keys.iter().skip(usize::from(!self.marked.is_empty())))
+        self.marked.iter().chain(self.keys.iter().skip(self.marks_of_ours()))
+    }
+
+    /// How many keys, from the first on, are a mark of ours: one for each family of the addresses behind it.
+    pub fn marks_of_ours(&self) -> usize {
+        let first = self.marked.first().map(ServiceKey::family);
+        let another = self.marked.iter().any(|key| Some(key.family()) != first);
+        usize::from(first.is_some()) + usize::from(another)
     }
 
     /// The group whose virtual server this is.

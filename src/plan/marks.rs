@@ -26,7 +26,8 @@ pub fn kept(old: &LvsPlan, new: &Plans) -> Option<Plans> {
         }
     };
     for server in kept.lvs.virtual_servers.iter_mut().filter(|server| !server.marked.is_empty()) {
-        server.keys.iter_mut().take(1).for_each(rename);
+        let ours = server.marks_of_ours();
+        server.keys.iter_mut().take(ours).for_each(rename);
     }
     let rules = &mut kept.lvs.kernel.rules;
     for marked in &mut rules.marked {

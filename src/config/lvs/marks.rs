@@ -86,10 +86,12 @@ impl Lowering<'_> {
         });
         self.rules.marked.extend(marked);
         seen.extend(endpoints.iter().map(|key| (*key, self.written.service.span)));
-        let family = endpoints.first().map_or(AddressFamily::V4, ServiceKey::family);
+        // One for each family, the first one's first.
+        let first = endpoints.first().map_or(AddressFamily::V4, ServiceKey::family);
+        let other = endpoints.iter().map(ServiceKey::family).find(|family| *family != first);
         self.endpoints = endpoints;
-        let ours = ServiceKey::FwMark { family, mark };
-        [vec![ours], written].concat()
+        let ours = [Some(first), other].into_iter().flatten();
+        ours.map(|family| ServiceKey::FwMark { family, mark }).chain(written).collect()
     }
 }
 

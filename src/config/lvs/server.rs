@@ -36,7 +36,7 @@ impl Lowering<'_> {
             } else {
                 let title =
                     format!("virtual_server {}: real_server {} is defined twice", self.name, plan.endpoint);
-                self.out.tell(Code::Duplicate, span, title, "the second is left out, as in keepalived");
+                self.out.tell(Code::Duplicate, span, title, "the second is left out");
             }
         }
         servers
@@ -114,6 +114,15 @@ impl Lowering<'_> {
                 let now = format!("port {service} is used, as in keepalived");
                 self.out.tell(Code::Adjusted, span, title, &now);
                 service
+            }
+            (Some(port), None) if !translated => {
+                let title = format!(
+                    "virtual_server {}: {what} port {port} does not apply to each service of the group",
+                    self.name
+                );
+                let now = "packets keep the port of their service, as in keepalived";
+                self.out.tell(Code::Adjusted, span, title, now);
+                port
             }
             (Some(port), _) => port,
             (None, service) => service.unwrap_or(0),
