@@ -162,6 +162,19 @@ mod tests {
     }
 
     #[test]
+    fn a_group_of_both_families_keeps_its_mark_in_both() {
+        let v6 = |mark| ServiceKey::FwMark { family: AddressFamily::V6, mark };
+        let mut new = plans(&[("N", Tcp, 1000), ("A", Tcp, 1001)]);
+        let server = &mut new.lvs.virtual_servers[1];
+        let address = "2001:db8::1".parse().expect("an address");
+        server.marked.push(ServiceKey::Endpoint { protocol: Tcp, address, port: 80 });
+        // The third was written: nobody renames it.
+        server.keys = vec![fwmark(1001), v6(1001), v6(7)];
+        let kept = kept(&plans(&[("A", Tcp, 1000)]).lvs, &new).expect("the mark moves");
+        assert_eq!(kept.lvs.virtual_servers[1].keys, [fwmark(1000), v6(1000), v6(7)]);
+    }
+
+    #[test]
     fn the_mark_of_a_group_that_goes_is_not_given_at_once() {
         assert_eq!(after(&[("A", Tcp, 1000)], &[("N", Tcp, 1000)]), [1001]);
         assert_eq!(after(&[("A", Tcp, 1001)], &[("N", Tcp, 1000)]), [1000], "nobody had it");
