@@ -195,10 +195,11 @@ fn a_server_that_dies_leaves_the_table_and_returns_with_its_service() {
     wait("it to return", || (kernel.destinations(key(80)) == both).then_some(()));
     role.status();
     let told = role.news.iter().map(|news| match news {
-        News::RealServer { service, endpoint: server, up, .. } if *service == key(80) => (*server, *up),
+        News::VirtualServer { service, up, .. } if *service == key(80) => (None, *up),
+        News::RealServer { service, endpoint: server, up, .. } if *service == key(80) => (Some(*server), *up),
         other => panic!("nothing else happened: {other:?}"),
     });
-    assert_eq!(told.collect::<Vec<_>>(), [(endpoint, false), (endpoint, true)]);
+    assert_eq!(told.collect::<Vec<_>>(), [(None, true), (Some(endpoint), false), (Some(endpoint), true)]);
     role.stop(false);
 }
 
@@ -506,6 +507,12 @@ fn lvs_flush_empties_the_table_once() {
     assert_eq!(role.hear(), FromChecker::Applied(Generation(2)));
     assert!(!kernel.with(|state| state.flushed), "only at start");
     role.stop(false);
+    let mut next = start(&kernel);
+    next.tell(&ToChecker::Held(Vec::new()));
+    next.tell(&plan(3));
+    assert_eq!(next.hear(), FromChecker::Applied(Generation(3)));
+    assert!(!kernel.with(|state| state.flushed), "the process before this one has done so");
+    next.stop(false);
 }
 
 #[test]

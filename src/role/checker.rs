@@ -344,7 +344,8 @@ impl State {
             None => {
                 // A second plan may come before the table is known: the first one asked for the dump.
                 if self.first_plan.is_none() {
-                    self.worker.begin(plan.flush_at_start);
+                    // What the process before this one left is adopted.
+                    self.worker.begin(plan.flush_at_start && self.remembered.is_none());
                 }
                 self.first_plan = Some(plan);
             }

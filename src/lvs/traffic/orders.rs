@@ -1,12 +1,13 @@
 //! Orders of an operator: checked against the plan in force, they become overrides. Pure.
 
 use super::resolve::{
-    name, real_server, server_name, unknown_server, unknown_set, virtual_server, virtual_server_with,
+    name, name_where, real_server, server_name, shared_names, unknown_server, unknown_set, virtual_server,
+    virtual_server_with,
 };
 use super::{Hand, MAX_OVERRIDES, Override, Overrides, Ramp, ServerName, Traffic, Wall};
 use crate::lvs::director::Director;
 use crate::net::TransportProtocol;
-use crate::plan::lvs::{LvsPlan, ServiceKey, VirtualServer};
+use crate::plan::lvs::{ServiceKey, VirtualServer};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -98,12 +99,13 @@ pub struct Touched {
 }
 
 impl Touched {
-    fn of(plan: &LvsPlan, server: &VirtualServer, endpoint: SocketAddr) -> Touched {
+    /// `name` is that of its virtual server, see [`name`].
+    fn of(server: &VirtualServer, name: &str, endpoint: SocketAddr) -> Touched {
         // Of marks that the file has beside ours nothing is known.
         let ours_alone = !server.marked.is_empty()
-            && server.keys.iter().filter(|key| key.protocol().is_none()).count() == 1;
+            && server.keys.iter().filter(|key| key.protocol().is_none()).count() == server.marks_of_ours();
         let protocol = server.protocol().filter(|_| ours_alone);
-        Touched { virtual_server: name(plan, server), services: server.keys.clone(), endpoint, protocol }
+        Touched { virtual_server: name.to_owned(), services: server.keys.clone(), endpoint, protocol }
     }
 }
 
@@ -170,13 +172,15 @@ impl<'a> Desk<'a> {
         {
             return real_server(plan, index, word).map(drop);
         }
+        let shared = shared_names(plan);
         for (index, virtual_server) in plan.virtual_servers.iter().enumerate() {
             if at.is_some_and(|at| at != index) {
                 continue;
             }
             let found = virtual_server.real_servers.iter().filter(|real| server.names(&real.endpoint));
+            let name = || name_where(virtual_server, shared.contains(virtual_server.name.as_str()));
             let found: Vec<Touched> =
-                found.map(|real| Touched::of(plan, virtual_server, real.endpoint)).collect();
+                found.map(|real| Touched::of(virtual_server, &name(), real.endpoint)).collect();
             if let Some(persistence) = virtual_server.persistence.filter(|_| !found.is_empty()) {
                 self.warnings.push(format!(
                     "{} is persistent: its clients come back to the drained server until their {} s are over, unless \
@@ -278,7 +282,7 @@ impl<'a> Desk<'a> {
         let (endpoint, name) = (server.endpoint, name(plan, of));
         let from = self.director.weight(index, position);
         let drained = self.director.traffic().drained(of, &endpoint).is_some();
-        self.touched.push(Touched::of(plan, of, endpoint));
+        self.touched.push(Touched::of(of, &name, endpoint));
         let same = |over: &Override| {
             matches!(over.hand, Hand::Weight { endpoint: e, .. } if e == endpoint) && over.is_about(of)
         };
@@ -328,7 +332,7 @@ impl<'a> Desk<'a> {
             .real_servers
             .iter()
             .filter(|server| server.set.is_some())
-            .map(|server| Touched::of(plan, of, server.endpoint))
+            .map(|server| Touched::of(of, &name, server.endpoint))
             .collect();
         let before = self.overrides.0.len();
         self.overrides.0.retain(|over| !matches!(over.hand, Hand::Set { .. }) || !over.is_about(of));

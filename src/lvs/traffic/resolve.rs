@@ -93,7 +93,22 @@ fn virtual_servers(plan: &LvsPlan, word: &str) -> Result<Vec<usize>, String> {
 /// its protocol before it or its family after it.
 pub fn name(plan: &LvsPlan, server: &VirtualServer) -> String {
     let others = |other: &VirtualServer| other.name == server.name && other.keys != server.keys;
-    if !plan.virtual_servers.iter().any(others) {
+    name_where(server, plan.virtual_servers.iter().any(others))
+}
+
+/// Names that several virtual servers have.
+pub fn shared_names(plan: &LvsPlan) -> BTreeSet<&str> {
+    let mut seen = BTreeSet::new();
+    plan.virtual_servers
+        .iter()
+        .map(|server| server.name.as_str())
+        .filter(|name| !seen.insert(*name))
+        .collect()
+}
+
+/// [`name`] where it is known if others have its name too.
+pub fn name_where(server: &VirtualServer, others_have_it: bool) -> String {
+    if !others_have_it {
         return server.name.clone();
     }
     match (server.protocol(), server.known_as().next()) {
