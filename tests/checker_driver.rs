@@ -165,11 +165,6 @@ fn sorted(mut endpoints: Vec<SocketAddr>) -> Option<Vec<(SocketAddr, u32)>> {
 
 // ---- tests ------------------------------------------------------------------------------------------------------
 
-/// `endpoint`, asked from that address.
-fn bound(endpoint: SocketAddr, address: [u8; 4]) -> Target {
-    Target::new(endpoint).coming_from(Source { bind_address: Some(address.into()), ..Source::default() })
-}
-
 #[test]
 fn a_server_that_dies_leaves_the_table_and_returns_with_its_service() {
     let kernel = Kernel::default();
@@ -490,15 +485,9 @@ fn lvs_flush_empties_the_table_once() {
     let foreign = foreign();
     kernel.with(|state| state.table.services.insert(foreign.0, foreign.1));
     let mut role = start(&kernel);
-    let plan = |generation| {
-        let virtual_servers = vec![tcp_servers(&[closed_port()])];
-        ToChecker::Plan(LvsPlan {
-            generation: Generation(generation),
-            virtual_servers,
-            flush_at_start: true,
-            ..LvsPlan::default()
-        })
-    };
+    let virtual_servers = vec![tcp_servers(&[closed_port()])];
+    let empties = LvsPlan { virtual_servers, flush_at_start: true, ..LvsPlan::default() };
+    let plan = |n| ToChecker::Plan(LvsPlan { generation: Generation(n), ..empties.clone() });
     role.tell(&plan(1));
     assert_eq!(role.hear(), FromChecker::Applied(Generation(1)));
     assert_eq!(kernel.destinations(key(9999)), None);
@@ -533,7 +522,8 @@ fn a_check_that_our_machine_cannot_make_invents_no_verdict() {
     let kernel = Kernel::default();
     let server = Server::start("", true);
     let mut plan = checker(CheckKind::Tcp, server.endpoint);
-    plan.target = bound(server.endpoint, [192, 0, 2, 77]); // not ours
+    let not_ours = Source { bind_address: Some([192, 0, 2, 77].into()), ..Source::default() };
+    plan.target = Target::new(server.endpoint).coming_from(not_ours);
     let mut role = start(&kernel);
     role.plan(1, vec![virtual_server(vec![real(plan)])]);
     let result = wait("a result", || role.checker().last_result);

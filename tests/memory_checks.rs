@@ -236,8 +236,8 @@ fn a_check_more_costs_little() {
     let answered = Outcome::Success("status 200 after 0.6 ms".to_owned());
     let refused = Outcome::Failure("connection refused after 0.2 ms".to_owned());
     let all = [
-        ("TCP", Kind::Tcp, connected, 800),
-        ("HTTP", Kind::Http, answered, 800),
+        ("TCP", Kind::Tcp, connected, 816),
+        ("HTTP", Kind::Http, answered, 816),
         ("TCP, down", Kind::Tcp, refused, 920),
     ];
     for (what, kind, outcome, limit) in all {
