@@ -346,14 +346,9 @@ fn checker() -> impl Strategy<Value = CheckerPlan> {
     let kind = prop_oneof![Just(CheckKind::Tcp), Just(CheckKind::Ping)];
     (kind, 1u8..4, 1u64..3, any::<bool>()).prop_map(|(kind, last, retry, alpha)| {
         let schedule = Schedule {
-            delay_loop: Duration::from_secs(6),
             connect_timeout: Duration::from_secs(3),
-            retry: 1,
             delay_before_retry: Duration::from_secs(retry),
-            warmup: Duration::ZERO,
-            log_failures: false,
-            rise: 1,
-            fall: 0,
+            ..Schedule::every(Duration::from_secs(6))
         };
         let target = Target::new(SocketAddr::from(([192, 0, 2, last], 80)));
         CheckerPlan::new(kind, target, schedule, alpha)

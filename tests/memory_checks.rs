@@ -54,14 +54,10 @@ fn real_server(kind: Kind, number: u32) -> RealServer {
         }),
     };
     let schedule = Schedule {
-        delay_loop: Duration::from_secs(10),
-        connect_timeout: Duration::from_secs(5),
         retry: 3,
         delay_before_retry: Duration::from_secs(10),
         warmup: Duration::from_secs(10),
-        log_failures: false,
-        rise: 1,
-        fall: 0,
+        ..Schedule::every(Duration::from_secs(10))
     };
     RealServer {
         endpoint,

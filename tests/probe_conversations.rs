@@ -15,14 +15,9 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 fn question(kind: CheckKind, endpoint: &str) -> Question {
     let schedule = Schedule {
-        delay_loop: Duration::from_secs(6),
         connect_timeout: LIMIT,
-        retry: 1,
         delay_before_retry: Duration::from_secs(3),
-        warmup: Duration::ZERO,
-        log_failures: false,
-        rise: 1,
-        fall: 0,
+        ..Schedule::every(Duration::from_secs(6))
     };
     Question::new(kind, Target::new(endpoint.parse().expect("test endpoints parse")), schedule)
 }

@@ -115,16 +115,7 @@ const DER: [&[u8]; 8] = [
 ];
 
 fn question(kind: CheckKind, endpoint: &str) -> Question {
-    let schedule = Schedule {
-        delay_loop: Duration::from_secs(6),
-        connect_timeout: Duration::from_secs(5),
-        retry: 1,
-        delay_before_retry: Duration::from_secs(1),
-        warmup: Duration::ZERO,
-        log_failures: false,
-        rise: 1,
-        fall: 0,
-    };
+    let schedule = Schedule::every(Duration::from_secs(6));
     Question::new(kind, Target::new(endpoint.parse().expect("an endpoint")), schedule)
 }
 

@@ -29,6 +29,12 @@ pub fn print_of(question: &Question) -> u64 {
     hasher.finish()
 }
 
+/// What is held of `question`, of a list in the order of [`HeldVerdict::question`].
+pub fn find<'a>(all: &'a [HeldVerdict], question: &Question) -> Option<&'a HeldVerdict> {
+    let at = all.binary_search_by_key(&print_of(question), |held| held.question);
+    at.ok().and_then(|at| all.get(at))
+}
+
 impl Checks {
     /// What this check believes; `None` while it believes nothing, or is gone. `now` and `boot` are one moment by two clocks.
     pub fn held(&self, check: CheckId, now: Instant, boot: u64) -> Option<HeldVerdict> {
@@ -40,14 +46,11 @@ impl Checks {
         self.checks.values().filter_map(|check| check.held(now, boot)).collect()
     }
 
-    /// What a process before this one believed: to be called when the first plan is in force. Answers count on from
+    /// What a process before this one believed, in the order of [`find`]: to be called when the first plan is in force. Answers count on from
     /// there, and when to ask stays as it is.
     pub fn restore(&mut self, all: &[HeldVerdict], now: Instant, boot: u64) {
         for check in self.checks.values_mut().filter(|check| check.machine.belief() == Belief::Unknown) {
-            let print = print_of(check.machine.question());
-            if let Ok(at) = all.binary_search_by_key(&print, |held| held.question)
-                && let Some(held) = all.get(at)
-            {
+            if let Some(held) = find(all, check.machine.question()) {
                 check.machine.go_on(held.down.as_deref(), held.weight);
                 check.since = Instant(now.0.saturating_sub(boot.saturating_sub(held.since_boot)));
             }

@@ -19,14 +19,10 @@ pub fn tcp() -> Question {
 /// A TCP check.
 pub fn tcp_of(endpoint: &str) -> Question {
     let schedule = Schedule {
-        delay_loop: Duration::from_secs(6),
-        connect_timeout: Duration::from_secs(5),
         retry: 2,
         delay_before_retry: Duration::from_secs(3),
         warmup: Duration::from_secs(10),
-        log_failures: false,
-        rise: 1,
-        fall: 0,
+        ..Schedule::every(Duration::from_secs(6))
     };
     let endpoint = endpoint.parse::<SocketAddr>().expect("test endpoints parse");
     Question::new(CheckKind::Tcp, Target::new(endpoint), schedule)

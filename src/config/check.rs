@@ -8,7 +8,7 @@ use super::notify::Defaults;
 use crate::plan::check::{CheckKind, CheckerPlan, Schedule, Source, Target};
 use keepalived_compat::config::check::{Checker, CheckerKind, Connection, Timing};
 use keepalived_compat::config::lvs::{RealServer, VirtualServer};
-use keepalived_compat::config::setting::{Setting, Settings as _, Value};
+use keepalived_compat::config::setting::{Setting, Settings as _};
 use keepalived_compat::{Code, Config, Diagnostic};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -60,32 +60,11 @@ fn one(
 /// A mail check with what one of its `host` blocks says of the connection.
 fn with_host(checker: &Checker, host: &Setting) -> Checker {
     let block = host.block.as_slice();
-    let address = |keyword| match block.find(keyword).map(|found| &found.value) {
-        Some(Value::Address(address)) => Some(*address),
-        _ => None,
-    };
-    let small = |keyword| block.number(keyword).and_then(|n| u16::try_from(n).ok());
-    let number = |keyword| block.number(keyword).and_then(|n| u32::try_from(n).ok());
-    let own = Timing {
-        delay_loop: block.time("delay_loop"),
-        connect_timeout: block.time("connect_timeout"),
-        retry: number("retry"),
-        delay_before_retry: block.time("delay_before_retry"),
-        warmup: block.time("warmup"),
-    };
     let mut others: Vec<Setting> = checker.others.iter().filter(|s| s.keyword != "host").cloned().collect();
     others.extend(host.block.iter().cloned());
-    let around = checker.connection();
-    let connection = Connection {
-        connect_ip: address("connect_ip").or(around.connect_ip),
-        connect_port: small("connect_port").or(around.connect_port),
-        bind_address: address("bindto").or(around.bind_address),
-        bind_port: small("bind_port").or(around.bind_port),
-        fwmark: number("fwmark").unwrap_or(around.fwmark),
-    };
     Checker {
-        connection: Some(Box::new(connection)),
-        timing: Arc::new(own.or(*checker.timing)),
+        connection: Some(Box::new(Connection::of(block).or(checker.connection()))),
+        timing: Arc::new(Timing::of(block).or(*checker.timing)),
         alpha: block.find("alpha").map(|_| block.is_on("alpha")).or(checker.alpha),
         others,
         ..checker.clone()
@@ -117,7 +96,8 @@ fn target(checker: &Checker, asked: SocketAddr, out: &mut Diagnostics) -> Option
         out.say(Diagnostic::new(Code::BadValue, checker.span, title, now).instead("bind_if INTERFACE"));
     }
     let bind_port = connection.bind_port.unwrap_or(0);
-    let source = Source { bind_address, bind_port, fwmark: connection.fwmark, bind_interface };
+    let fwmark = connection.fwmark.unwrap_or(0);
+    let source = Source { bind_address, bind_port, fwmark, bind_interface };
     Some(Target::new(endpoint).coming_from(source))
 }
 

@@ -309,6 +309,22 @@ pub struct Schedule {
     pub fall: u32,
 }
 
+impl Schedule {
+    /// Each `delay_loop`, from the start on; a failure is tolerated for a second, a step may take five.
+    pub fn every(delay_loop: Duration) -> Schedule {
+        Schedule {
+            delay_loop,
+            connect_timeout: Duration::from_secs(5),
+            retry: 1,
+            delay_before_retry: Duration::from_secs(1),
+            warmup: Duration::ZERO,
+            log_failures: false,
+            rise: 1,
+            fall: 0,
+        }
+    }
+}
+
 /// How something is asked: what, and when. One configuration has few of them, and a hundred thousand questions: those
 /// that are equal are held once, see [`super::manners`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,12 +1,10 @@
 //! Equal manners of checks are held once: in a plan that is made, and in one that comes from a link.
 
 use super::check::{Manner, Question};
+use super::list;
 use super::lvs::{RealServer, VirtualServer};
-use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::VecDeque;
-use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// So many are remembered: more than one server has, few enough to look at for each of a hundred thousand checks.
@@ -58,27 +56,8 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de> + Asked,
 {
-    from.deserialize_seq(List(PhantomData))
-}
-
-struct List<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de> + Asked> Visitor<'de> for List<T> {
-    type Value = Vec<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
-        let (mut all, mut manners) = (Vec::new(), Manners::default());
-        while let Some(mut one) = list.next_element::<T>()? {
-            manners.share(&mut one);
-            all.push(one);
-        }
-        all.shrink_to_fit();
-        Ok(all)
-    }
+    let mut manners = Manners::default();
+    list(from, |one| manners.share(one))
 }
 
 #[cfg(test)]
@@ -92,14 +71,8 @@ mod tests {
 
     fn asks(kind: CheckKind, endpoint: SocketAddr) -> CheckerPlan {
         let schedule = Schedule {
-            delay_loop: Duration::from_secs(6),
             connect_timeout: Duration::from_millis(1500),
-            retry: 1,
-            delay_before_retry: Duration::from_secs(1),
-            warmup: Duration::ZERO,
-            log_failures: false,
-            rise: 1,
-            fall: 0,
+            ..Schedule::every(Duration::from_secs(6))
         };
         CheckerPlan::new(kind, Target::new(endpoint), schedule, false)
     }

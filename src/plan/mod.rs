@@ -53,21 +53,33 @@ impl Plans {
 
 /// A list that takes no more room than it needs.
 pub(crate) fn exact<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
-    from.deserialize_seq(Exact(PhantomData))
+    list(from, |_| ())
 }
 
-struct Exact<T>(PhantomData<T>);
+/// The same, each entry handed over as it comes.
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+    each: impl FnMut(&mut T),
+) -> Result<Vec<T>, D::Error> {
+    from.deserialize_seq(List { each, of: PhantomData })
+}
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Exact<T> {
+struct List<F, T> {
+    each: F,
+    of: PhantomData<T>,
+}
+
+impl<'de, F: FnMut(&mut T), T: Deserialize<'de>> Visitor<'de> for List<F, T> {
     type Value = Vec<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Vec<T>, A::Error> {
         let mut all = Vec::new();
-        while let Some(one) = list.next_element()? {
+        while let Some(mut one) = list.next_element()? {
+            (self.each)(&mut one);
             push(&mut all, one);
         }
         all.shrink_to_fit();

@@ -328,7 +328,10 @@ impl State {
             ToChecker::Plan(plan) => self.plan(plan),
             ToChecker::Tracker(key, sample) => self.checks_event(check::Event::Sample(key, sample)),
             ToChecker::Ran(report) => self.programs.ended(report),
-            ToChecker::Held(all) => self.remembered = Some(all),
+            ToChecker::Held(mut all) => {
+                all.sort_by_key(|held| held.question);
+                self.remembered = Some(all);
+            }
             ToChecker::Master(master) => self.worker.master(master),
             ToChecker::Overrides(overrides) => self.desk.hold(overrides),
             ToChecker::Traffic(number, order) => self.order(number, &order),

@@ -192,14 +192,9 @@ pub fn key(port: u16) -> ServiceKey {
 
 pub fn checker(kind: CheckKind, endpoint: SocketAddr) -> CheckerPlan {
     let schedule = Schedule {
-        delay_loop: Duration::from_millis(50),
         connect_timeout: Duration::from_millis(500),
-        retry: 1,
         delay_before_retry: Duration::from_millis(20),
-        warmup: Duration::ZERO,
-        log_failures: false,
-        rise: 1,
-        fall: 0,
+        ..Schedule::every(Duration::from_millis(50))
     };
     CheckerPlan::new(kind, Target::new(endpoint), schedule, false)
 }

@@ -63,6 +63,17 @@ impl Timing {
         true
     }
 
+    /// Of a block that was read by the shapes of its keywords.
+    pub fn of(block: &[Setting]) -> Timing {
+        Timing {
+            delay_loop: block.time("delay_loop"),
+            connect_timeout: block.time("connect_timeout"),
+            retry: block.number("retry").and_then(|n| u32::try_from(n).ok()),
+            delay_before_retry: block.time("delay_before_retry"),
+            warmup: block.time("warmup"),
+        }
+    }
+
     /// This, with `outer` where it says nothing.
     #[must_use]
     pub fn or(self, outer: Timing) -> Timing {
@@ -105,7 +116,37 @@ pub struct Connection {
     /// `bind_port`.
     pub bind_port: Option<u16>,
     /// `fwmark`.
-    pub fwmark: u32,
+    pub fwmark: Option<u32>,
+}
+
+impl Connection {
+    /// Of a block that was read by the shapes of its keywords.
+    pub fn of(block: &[Setting]) -> Connection {
+        let address = |keyword| match block.find(keyword).map(|found| &found.value) {
+            Some(Value::Address(address)) => Some(*address),
+            _ => None,
+        };
+        let port = |keyword| block.number(keyword).and_then(|n| u16::try_from(n).ok());
+        Connection {
+            connect_ip: address("connect_ip"),
+            connect_port: port("connect_port"),
+            bind_address: address("bindto"),
+            bind_port: port("bind_port"),
+            fwmark: block.number("fwmark").and_then(|n| u32::try_from(n).ok()),
+        }
+    }
+
+    /// This, with `outer` where it says nothing.
+    #[must_use]
+    pub fn or(self, outer: Connection) -> Connection {
+        Connection {
+            connect_ip: self.connect_ip.or(outer.connect_ip),
+            connect_port: self.connect_port.or(outer.connect_port),
+            bind_address: self.bind_address.or(outer.bind_address),
+            bind_port: self.bind_port.or(outer.bind_port),
+            fwmark: self.fwmark.or(outer.fwmark),
+        }
+    }
 }
 
 /// What a checker asks.
@@ -212,31 +253,12 @@ impl Checker {
     /// A checker of another kind from its block, which was read by the shapes of its keywords.
     pub(super) fn of_setting(kind: CheckerKind, setting: Setting) -> Checker {
         let block = setting.block.as_slice();
-        let address = |keyword| match block.find(keyword).map(|found| &found.value) {
-            Some(Value::Address(address)) => Some(*address),
-            _ => None,
-        };
-        let number = |keyword| block.number(keyword);
-        let port = |keyword| number(keyword).and_then(|n| u16::try_from(n).ok());
-        let timing = Timing {
-            delay_loop: block.time("delay_loop"),
-            connect_timeout: block.time("connect_timeout"),
-            retry: number("retry").and_then(|n| u32::try_from(n).ok()),
-            delay_before_retry: block.time("delay_before_retry"),
-            warmup: block.time("warmup"),
-        };
-        let connection = Connection {
-            connect_ip: address("connect_ip"),
-            connect_port: port("connect_port"),
-            bind_address: address("bindto"),
-            bind_port: port("bind_port"),
-            fwmark: number("fwmark").and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
-        };
+        let connection = Connection::of(block);
         Checker {
             span: setting.span,
             kind,
             connection: (connection != Connection::default()).then(|| Box::new(connection)),
-            timing: Arc::new(timing),
+            timing: Arc::new(Timing::of(block)),
             alpha: block.find("alpha").map(|_| block.is_on("alpha")),
             others: setting.block,
         }
@@ -257,10 +279,7 @@ impl Checker {
             "connect_port" => set(&mut self.connection_mut().connect_port, port(cx, s)),
             "bindto" => set(&mut self.connection_mut().bind_address, cx.argument_address(s)),
             "bind_port" => set(&mut self.connection_mut().bind_port, port(cx, s)),
-            "fwmark" => {
-                let connection = self.connection_mut();
-                connection.fwmark = cx.argument_u32(s, 0..=u32::MAX).unwrap_or(connection.fwmark);
-            }
+            "fwmark" => set(&mut self.connection_mut().fwmark, cx.argument_u32(s, 0..=u32::MAX)),
             "alpha" => set(&mut self.alpha, cx.flag(s)),
             "nb_get_retry" => {
                 let title = "`nb_get_retry` is deprecated";

@@ -109,9 +109,9 @@ impl Lowering<'_> {
     pub(super) fn served_by_others(&mut self, twice: &[Twice], servers: &[RealServer]) {
         let (others, own): (Vec<Twice>, Vec<Twice>) = twice.iter().partition(|(_, first)| first.is_some());
         if let Some((key, _)) = own.first() {
-            let title = format!("virtual_server {}: its group lists {}", self.name, several(key, own.len()));
+            let what = several(key, own.len());
+            let title = format!("virtual_server {}: its group lists {what} twice", self.name);
             let now = "it is there once, as in keepalived";
-            let title = format!("{title} twice");
             self.out.tell(Code::ServiceTwice, self.written.service.span, title, now);
         }
         let (same, lost): (Vec<Twice>, Vec<Twice>) =

@@ -22,16 +22,7 @@ fn key() -> ServiceKey {
 }
 
 fn check(endpoint: &str) -> CheckerPlan {
-    let schedule = Schedule {
-        delay_loop: Duration::from_secs(6),
-        connect_timeout: Duration::from_secs(5),
-        retry: 1,
-        delay_before_retry: Duration::from_secs(1),
-        warmup: Duration::ZERO,
-        log_failures: false,
-        rise: 1,
-        fall: 0,
-    };
+    let schedule = Schedule::every(Duration::from_secs(6));
     CheckerPlan::new(CheckKind::Tcp, Target::new(address(endpoint)), schedule, false)
 }
 

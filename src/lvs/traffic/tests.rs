@@ -23,16 +23,8 @@ fn key(port: u16) -> ServiceKey {
 
 fn check(n: u8) -> CheckerPlan {
     let second = Duration::from_secs(1);
-    let schedule = Schedule {
-        delay_loop: second,
-        connect_timeout: second,
-        retry: 1,
-        delay_before_retry: second,
-        warmup: Duration::ZERO,
-        log_failures: false,
-        rise: 1,
-        fall: 0,
-    };
+    let schedule =
+        Schedule { connect_timeout: second, delay_before_retry: second, ..Schedule::every(second) };
     CheckerPlan::new(CheckKind::Tcp, Target::new(endpoint(n)), schedule, false)
 }
 

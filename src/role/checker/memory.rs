@@ -1,12 +1,11 @@
 //! What the supervisor holds of this process's verdicts, for the next one.
 
 use super::State;
-use crate::check::held::{HeldVerdict, print_of};
+use crate::check::held::{self, HeldVerdict};
 use crate::link::FromChecker;
 use crate::lvs::director::Director;
 use crate::plan::check::Question;
 use crate::sys::clock::since_boot;
-use std::collections::BTreeMap;
 
 /// Verdicts in one message: some 50 KB.
 const AT_ONCE: usize = 500;
@@ -14,9 +13,8 @@ const AT_ONCE: usize = 500;
 /// The director begins with the verdicts of the process before this one, so that what it first wants of the kernel is what is
 /// there. What those verdicts say is no news.
 pub(super) fn restore(director: &mut Director, remembered: &[HeldVerdict]) {
-    let known: BTreeMap<u64, &HeldVerdict> = remembered.iter().map(|held| (held.question, held)).collect();
     let restored = director.restore(|question| {
-        let HeldVerdict { down, weight, .. } = known.get(&print_of(question))?;
+        let HeldVerdict { down, weight, .. } = held::find(remembered, question)?;
         Some((down.clone().map_or(Ok(()), Err), *weight))
     });
     tracing::info!("goes on with {restored} verdicts of the process before this one");

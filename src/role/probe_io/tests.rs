@@ -68,16 +68,7 @@ fn ask_web(endpoint: SocketAddr, tls: Option<TlsCheck>, connect_timeout: Duratio
 }
 
 fn question(kind: CheckKind, endpoint: SocketAddr, connect_timeout: Duration) -> Question {
-    let schedule = Schedule {
-        delay_loop: Duration::from_secs(6),
-        connect_timeout,
-        retry: 1,
-        delay_before_retry: Duration::from_secs(1),
-        warmup: Duration::ZERO,
-        log_failures: false,
-        rise: 1,
-        fall: 0,
-    };
+    let schedule = Schedule { connect_timeout, ..Schedule::every(Duration::from_secs(6)) };
     Question::new(kind, Target::new(endpoint), schedule)
 }
 

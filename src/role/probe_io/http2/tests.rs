@@ -8,16 +8,7 @@ use crate::plan::search::SearchPlan;
 const LIMIT: Duration = Duration::from_secs(3600);
 
 pub(in crate::role::probe_io) fn question(kind: CheckKind, endpoint: &str) -> Question {
-    let schedule = Schedule {
-        delay_loop: Duration::from_secs(6),
-        connect_timeout: LIMIT,
-        retry: 1,
-        delay_before_retry: Duration::from_secs(1),
-        warmup: Duration::ZERO,
-        log_failures: false,
-        rise: 1,
-        fall: 0,
-    };
+    let schedule = Schedule { connect_timeout: LIMIT, ..Schedule::every(Duration::from_secs(6)) };
     Question::new(kind, Target::new(endpoint.parse().expect("an endpoint")), schedule)
 }
 
