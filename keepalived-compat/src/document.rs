@@ -114,10 +114,10 @@ pub const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         key: "service-gone",
-        when: "a reload removes a virtual server, or real servers that are up",
-        theirs: "scripts, FIFOs and mail tell of its servers and of its quorum as down (seen with 2.2.7)",
-        ours: "nothing is told: the log has a line",
-        reason: "not there yet; whoever announces routes by `quorum_up` withdraws those of a service that is removed",
+        when: "a reload removes real servers of a virtual server that goes on serving, by those that stay, by new ones or by its sorry server",
+        theirs: "the quorum may be told of as lost, and is never told of as met again; where the sorry server serves nothing is told (seen with 2.2.7)",
+        ours: "the quorum is told of when it is lost; of each real server that was up, that it is down",
+        reason: "who withdraws a route in `quorum_down` would take away a service that works",
     },
     Difference {
         key: "service-twice",

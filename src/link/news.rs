@@ -56,6 +56,8 @@ pub enum News {
         service: ServiceKey,
         /// Gained?
         up: bool,
+        /// Is it down because a reload has removed it? What the configuration before said of it counts.
+        gone: bool,
         /// Why, one sentence.
         cause: String,
     },
@@ -67,6 +69,8 @@ pub enum News {
         endpoint: SocketAddr,
         /// Up?
         up: bool,
+        /// Is it down because a reload has removed it? What the configuration before said of it counts.
+        gone: bool,
         /// Why, one sentence.
         cause: String,
     },
@@ -132,17 +136,22 @@ impl News {
     pub fn of_server(event: &crate::lvs::notify::Event) -> Option<News> {
         use crate::lvs::notify::Event;
         let cause = event.to_string();
-        let server = |service: &ServiceKey, endpoint: &SocketAddr, up, cause| {
-            Some(News::RealServer { service: *service, endpoint: *endpoint, up, cause })
+        let server = |service: &ServiceKey, endpoint: &SocketAddr, up, gone| {
+            Some(News::RealServer { service: *service, endpoint: *endpoint, up, gone, cause: cause.clone() })
         };
-        let quorum =
-            |service: &ServiceKey, up, cause| Some(News::VirtualServer { service: *service, up, cause });
+        let quorum = |service: &ServiceKey, up, gone| {
+            Some(News::VirtualServer { service: *service, up, gone, cause: cause.clone() })
+        };
         match event {
-            Event::ServerUp { service, endpoint, .. } => server(service, endpoint, true, cause),
-            Event::ServerDown { service, endpoint, .. } => server(service, endpoint, false, cause),
-            Event::ServerWaits { .. } | Event::Floor { .. } => None,
-            Event::QuorumGained { service, .. } => quorum(service, true, cause),
-            Event::QuorumLost { service, .. } => quorum(service, false, cause),
+            Event::ServerUp { service, endpoint, .. } => server(service, endpoint, true, false),
+            Event::ServerDown { service, endpoint, .. } => server(service, endpoint, false, false),
+            Event::ServerGone { service, endpoint, .. } => server(service, endpoint, false, true),
+            Event::ServiceGone { quorum_up: false, .. } | Event::ServerWaits { .. } | Event::Floor { .. } => {
+                None
+            }
+            Event::ServiceGone { service, .. } => quorum(service, false, true),
+            Event::QuorumGained { service, .. } => quorum(service, true, false),
+            Event::QuorumLost { service, .. } => quorum(service, false, false),
         }
     }
 

@@ -6,6 +6,8 @@
 //! Beyond keepalived: at start a server keeps the state in which the kernel has it until its checks have spoken, so
 //! that a restart of this role puts no dead server back into service.
 
+mod reload;
+
 use super::answers::{Answers, Asker};
 use super::notify::{Event, Figures};
 use super::ramp::Ramp;
@@ -105,13 +107,6 @@ impl Director {
             plan.virtual_servers.iter().map(|server| adopt(server, observed, by_hand, events)).collect();
         director.take_plan(plan, states, events);
         director
-    }
-
-    /// Another plan. Servers that stay keep their state until their checks say else; equal checks keep their verdict.
-    pub fn reload(&mut self, plan: LvsPlan, events: &mut Vec<Event>) {
-        let mut old = Old::of(self);
-        let states = plan.virtual_servers.iter().map(|server| old.carry_over(server)).collect();
-        self.take_plan(plan, states, events);
     }
 
     /// Verdicts of a process before this one, right after the start. How many there were. What follows from them is
@@ -583,42 +578,6 @@ fn initial(server: &RealServer, presumed: Presumed) -> ServerState {
         ramp: Ramp::default(),
         kept: false,
         served: up,
-    }
-}
-
-/// What a reload finds: the states by service and endpoint.
-struct Old {
-    virtual_servers: BTreeMap<ServiceKey, usize>,
-    states: Vec<(bool, BTreeMap<SocketAddr, ServerState>)>,
-}
-
-impl Old {
-    fn of(director: &mut Director) -> Old {
-        let plans = &director.plan.virtual_servers;
-        let keys =
-            plans.iter().enumerate().flat_map(|(index, plan)| plan.known_as().map(move |key| (*key, index)));
-        let states = plans.iter().zip(std::mem::take(&mut director.states)).map(|(plan, state)| {
-            let servers = plan.real_servers.iter().map(|server| server.endpoint).zip(state.servers);
-            (state.quorum_up, servers.collect())
-        });
-        Old { virtual_servers: keys.collect(), states: states.collect() }
-    }
-
-    fn carry_over(&mut self, plan: &VirtualServer) -> VirtualState {
-        let old =
-            plan.known_as().find_map(|key| self.virtual_servers.get(key)).map(|&index| &self.states[index]);
-        let server = |server: &RealServer| match old.and_then(|(_, servers)| servers.get(&server.endpoint)) {
-            Some(old) => {
-                let presumed = if old.up { Presumed::Up } else { Presumed::Down };
-                ServerState { presumed, ..old.clone() }
-            }
-            None => initial(server, Presumed::AsConfigured),
-        };
-        VirtualState {
-            quorum_up: old.is_some_and(|(quorum_up, _)| *quorum_up),
-            is_new: old.is_none(),
-            servers: plan.real_servers.iter().map(server).collect(),
-        }
     }
 }
 

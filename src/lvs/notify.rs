@@ -27,6 +27,24 @@ pub enum Event {
         /// The failed check and its result.
         cause: String,
     },
+    /// A real server that was up is not in the configuration any more.
+    ServerGone {
+        /// Virtual server, by name.
+        virtual_server: String,
+        /// The first of its services, before.
+        service: ServiceKey,
+        /// Real server.
+        endpoint: SocketAddr,
+    },
+    /// A virtual server is not in the configuration any more.
+    ServiceGone {
+        /// Virtual server, by name.
+        virtual_server: String,
+        /// The first of its services.
+        service: ServiceKey,
+        /// Was its quorum met?
+        quorum_up: bool,
+    },
     /// At start: a real server that the kernel's table had out of service waits for its checks.
     ServerWaits {
         /// Virtual server, by name.
@@ -99,6 +117,15 @@ impl fmt::Display for Event {
             }
             Event::ServerDown { virtual_server, endpoint, cause, .. } => {
                 write!(f, "{virtual_server}: real server {endpoint} is down: {cause}")
+            }
+            Event::ServerGone { virtual_server, endpoint, .. } => {
+                write!(
+                    f,
+                    "{virtual_server}: real server {endpoint}, which was up, is not configured any more"
+                )
+            }
+            Event::ServiceGone { virtual_server, .. } => {
+                write!(f, "{virtual_server}: is not configured any more")
             }
             Event::ServerWaits { virtual_server, endpoint, .. } => write!(
                 f,

@@ -31,7 +31,8 @@ pub struct Told {
 #[derive(Debug, Default)]
 pub struct Notifier {
     hooks: Hooks,
-    /// Of instances and groups that left with the last plan: their end is still to be told.
+    /// Of instances and groups that left with the last plan, and of all virtual servers of the one before: the end of what
+    /// left is still to be told.
     departed: Hooks,
     fifos: Vec<Listens>,
     mail: Option<Defaults>,
@@ -138,9 +139,11 @@ impl Notifier {
             News::Group { name, to, cause, .. } => self.group(name, *to, cause),
             News::Priority { name, state, priority } => self.priority(name, *state, priority.0),
             News::MasterRxLowerPri { name, priority } => self.weaker(name, priority.0),
-            News::VirtualServer { service, up, cause } => self.virtual_server(service, *up, cause),
-            News::RealServer { service, endpoint, up, cause } => {
-                self.real_server(service, endpoint, *up, cause)
+            News::VirtualServer { service, up, gone, cause } => {
+                self.virtual_server((service, *gone), *up, cause)
+            }
+            News::RealServer { service, endpoint, up, gone, cause } => {
+                self.real_server((service, *gone), endpoint, *up, cause)
             }
         }
     }
@@ -214,8 +217,13 @@ impl Notifier {
         }
     }
 
-    fn virtual_server(&mut self, service: &ServiceKey, up: bool, cause: &str) -> Told {
-        let known = self.hooks.services.get(service);
+    /// What the configuration says of a virtual server, or what the one before it said of one that is gone.
+    fn service(&self, service: &ServiceKey, gone: bool) -> Option<&Service> {
+        if gone { &self.departed } else { &self.hooks }.services.get(service)
+    }
+
+    fn virtual_server(&self, (service, gone): (&ServiceKey, bool), up: bool, cause: &str) -> Told {
+        let known = self.service(service, gone);
         let hooks = known.map(|known| &known.hooks);
         let label = service_label(service, hooks.and_then(|hooks| hooks.group.as_deref()));
         let command = hooks.and_then(|hooks| if up { &hooks.up } else { &hooks.down }.clone());
@@ -229,8 +237,14 @@ impl Notifier {
         }
     }
 
-    fn real_server(&mut self, service: &ServiceKey, endpoint: &SocketAddr, up: bool, cause: &str) -> Told {
-        let known = self.hooks.services.get(service);
+    fn real_server(
+        &self,
+        (service, gone): (&ServiceKey, bool),
+        endpoint: &SocketAddr,
+        up: bool,
+        cause: &str,
+    ) -> Told {
+        let known = self.service(service, gone);
         let hooks = known.and_then(|known| known.servers.get(endpoint));
         let virtual_label = service_label(service, known.and_then(|known| known.hooks.group.as_deref()));
         let label = server_label(service, endpoint);

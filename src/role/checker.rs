@@ -343,6 +343,7 @@ impl State {
         if self.stopping {
             return;
         }
+        self.tell_of_what_leaves(&plan);
         match &mut self.director {
             None => {
                 // A second plan may come before the table is known: the first one asked for the dump.
@@ -361,6 +362,14 @@ impl State {
                 self.hold_all();
             }
         }
+    }
+
+    /// Before `plan` comes: who is told is as the plan in force says.
+    fn tell_of_what_leaves(&mut self, plan: &LvsPlan) {
+        let Some(director) = &self.director else { return };
+        let leaving = director.leaving(plan);
+        self.tell(&leaving);
+        say(leaving);
     }
 
     /// The table is known: the first plan begins.

@@ -5,12 +5,14 @@
 //! or few files would run. A reload is different: there is a configuration that works, and a slip of the keyboard must not take
 //! an address away. So a reload may have as many errors as the configuration in force, and not more.
 
+use super::child::End;
 use super::compiler::compile;
 use super::difference::difference;
 use super::marker::Marker;
 use super::run::Supervisor;
 use super::settings::Limits;
 use super::slot::Slot;
+use super::worker::Worker;
 use crate::link::control::{Answer, ReloadOutcome};
 use crate::link::kept::CompileAnswer;
 use crate::link::kept::KeptPlans;
@@ -196,6 +198,24 @@ impl Supervisor {
         outcome.trouble = trouble;
         answer(callers, &outcome);
         self.begin_queued();
+    }
+
+    /// A scripts role without work ends once the others do what the configuration says: what leaves with the old one is
+    /// told by it.
+    pub(super) fn dismiss_scripts(&mut self) {
+        if self.stopping.is_some() {
+            return; // see STOP_ORDER
+        }
+        let (generation, limits) = (self.generation, &self.settings.limits);
+        let (scripts, others): (Vec<&mut Slot>, Vec<&mut Slot>) =
+            self.slots.iter_mut().partition(|slot| slot.worker == Worker::Scripts);
+        if others.iter().any(|slot| !has_applied(slot, generation) && !slot.is_silent(limits)) {
+            return;
+        }
+        let runs = |slot: &&mut Slot| slot.child.as_ref().is_some_and(|child| child.end == End::No);
+        for slot in scripts.into_iter().filter(|slot| !slot.wanted && runs(slot)) {
+            slot.dismiss(limits);
+        }
     }
 
     fn begin_queued(&mut self) {

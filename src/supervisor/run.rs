@@ -81,7 +81,7 @@ pub struct Supervisor {
     events: ChildEvents,
     incarnations: u64,
     beats: u64,
-    stopping: Option<u8>,
+    pub(super) stopping: Option<u8>,
 }
 
 /// The configuration that the daemon starts with.
@@ -219,10 +219,8 @@ impl Supervisor {
             slot.wanted = wanted;
             match (wanted, slot.child.is_some()) {
                 (true, false) if slot.restart_at.is_none() => self.start(worker),
-                (false, true) => {
-                    tracing::info!("stopping {}: it has no work any more", worker.role().ident());
-                    slot.stop(true, &settings.limits);
-                }
+                (false, true) if worker == Worker::Scripts => {} // see dismiss_scripts()
+                (false, true) => slot.dismiss(&settings.limits),
                 (false, false) => slot.restart_at = None,
                 (true, _) => {}
             }
@@ -371,6 +369,7 @@ impl Supervisor {
         self.finish_status(now);
         self.expire_checker_asks(now);
         self.finish_dumps(now);
+        self.dismiss_scripts();
         self.finish_reload(now);
         self.finish_traffic(now);
         self.advance_stop();

@@ -122,6 +122,12 @@ impl Slot {
         child.stop(release, if hangs { limits.abort } else { limits.stop });
     }
 
+    /// It has no work any more.
+    pub fn dismiss(&mut self, limits: &Limits) {
+        tracing::info!("stopping {}: it has no work any more", self.ident());
+        self.stop(true, limits);
+    }
+
     /// The role closed its link: it ends, or it must.
     pub fn on_link_closed(&mut self, limits: &Limits) {
         if let Some(child) = self.child.as_mut().filter(|child| child.end == End::No) {

@@ -1,6 +1,6 @@
 //! A role that does what a test wants. It is told through files in the folder named by FAKE_DIR:
 //! `compiled` holds what the compile role answers (JSON, or `hang`, `die`, `garbage`); `vrrp`, `checker`, `scripts` and
-//! `bfd` hold a word for that role (`crash`, `silent`, `deaf`, `mute`, `garbage`, `failover`, `samples`, `claims`). Every order it hears becomes a line of
+//! `bfd` hold a word for that role (`crash`, `silent`, `deaf`, `mute`, `garbage`, `failover`, `late`, `samples`, `claims`). Every order it hears becomes a line of
 //! `orders`.
 
 use holdfast::check::held::HeldVerdict;
@@ -145,6 +145,10 @@ impl Fake {
                 ToVrrp::Process(_) => {}
                 ToVrrp::Plan(plan) => {
                     fake.planned(plan.generation.0, plan.routers.len());
+                    if fake.mode == "late" && plan.generation.0 > 1 {
+                        std::thread::sleep(Duration::from_millis(300));
+                        fake.say(&FromVrrp::Transition(transition()));
+                    }
                     fake.say(&FromVrrp::Applied(plan.generation));
                     if fake.mode == "failover" {
                         fake.say(&FromVrrp::Transition(transition()));

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 pub const TESTS: &[Test] = &[
     ("roles_that_serve_others_start_and_stop_last", roles_that_serve_others_start_and_stop_last),
     ("a_reload_starts_and_stops_the_scripts_role", a_reload_starts_and_stops_the_scripts_role),
+    ("a_scripts_role_without_work_tells_what_leaves", a_scripts_role_without_work_tells_what_leaves),
     ("samples_reach_the_vrrp_role_and_its_successor", samples_reach_the_vrrp_role_and_its_successor),
     ("samples_are_held_while_the_scripts_role_is_dead", samples_are_held_while_the_scripts_role_is_dead),
     ("samples_of_what_is_tracked_no_more_are_forgotten", samples_of_what_is_tracked_no_more_are_forgotten),
@@ -86,6 +87,15 @@ fn a_reload_starts_and_stops_the_scripts_role() {
     lab.configure(&compiled(1, 0));
     assert!(lab.reload().accepted);
     lab.wait_for_order("scripts stop release=true");
+}
+
+fn a_scripts_role_without_work_tells_what_leaves() {
+    let lab = lab(1, 0, &[("vrrp", "late")]);
+    lab.wait_for_order("scripts plan 1 of 1");
+    lab.configure(&compiled(1, 0));
+    let outcome = lab.reload();
+    assert!(outcome.accepted && outcome.trouble.is_empty(), "{outcome:?}");
+    assert_eq!(heard(&lab, "scripts")[1..], ["plan 2 of 0", "news web MASTER", "stop release=true"]);
 }
 
 fn samples_reach_the_vrrp_role_and_its_successor() {

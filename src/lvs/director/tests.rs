@@ -12,11 +12,11 @@ mod floor;
 const VIP: &str = "198.51.100.1:80";
 const SORRY: &str = "192.0.2.99:80";
 
-fn address(text: &str) -> SocketAddr {
+pub(super) fn address(text: &str) -> SocketAddr {
     text.parse().expect("test addresses parse")
 }
 
-fn key() -> ServiceKey {
+pub(super) fn key() -> ServiceKey {
     let vip = address(VIP);
     ServiceKey::Endpoint { protocol: TransportProtocol::Tcp, address: vip.ip(), port: vip.port() }
 }
@@ -27,7 +27,7 @@ fn check(endpoint: &str) -> CheckerPlan {
 }
 
 /// Real server number `n`: 192.0.2.n:80 with one TCP check.
-fn real(n: u8, weight: u32) -> RealServer {
+pub(super) fn real(n: u8, weight: u32) -> RealServer {
     let endpoint = format!("192.0.2.{n}:80");
     RealServer {
         endpoint: address(&endpoint),
@@ -42,7 +42,7 @@ fn real(n: u8, weight: u32) -> RealServer {
     }
 }
 
-fn virtual_server(real_servers: Vec<RealServer>) -> VirtualServer {
+pub(super) fn virtual_server(real_servers: Vec<RealServer>) -> VirtualServer {
     VirtualServer::new("web".into(), vec![key()], real_servers)
 }
 
@@ -50,7 +50,7 @@ fn sorry(inhibit: bool) -> Option<SorryServer> {
     Some(SorryServer { endpoint: address(SORRY), forwarding: ForwardingMethod::Masquerade, inhibit })
 }
 
-fn plan(server: VirtualServer) -> LvsPlan {
+pub(super) fn plan(server: VirtualServer) -> LvsPlan {
     LvsPlan { virtual_servers: vec![server], ..LvsPlan::default() }
 }
 
@@ -70,13 +70,13 @@ fn kernel(destinations: &[(u8, u32)]) -> Table {
 }
 
 /// A director with the events it has reported.
-struct Bench {
-    director: Director,
-    events: Vec<Event>,
+pub(super) struct Bench {
+    pub(super) director: Director,
+    pub(super) events: Vec<Event>,
 }
 
 impl Bench {
-    fn new(server: VirtualServer) -> Bench {
+    pub(super) fn new(server: VirtualServer) -> Bench {
         Bench::on(server, &Table::default())
     }
 
@@ -92,7 +92,7 @@ impl Bench {
         self
     }
 
-    fn down(&mut self, n: u8) -> &mut Bench {
+    pub(super) fn down(&mut self, n: u8) -> &mut Bench {
         let question = check(&format!("192.0.2.{n}:80")).question;
         self.director.verdict(&question, Err("connection refused".into()), &mut self.events);
         self
@@ -453,11 +453,14 @@ fn one_verdict_serves_every_virtual_server_that_asks_the_question() {
     assert_eq!(sizes, [1, 1]);
 }
 
-/// What is told at start and at the end: `+` for up, `-` for down, `Q` for the quorum, else the server.
-fn told(events: Vec<Event>) -> String {
+/// What is told at start and at the end: `+` for up, `-` for down, `x` for gone, `Q` for the quorum, else the server.
+pub(super) fn told(events: Vec<Event>) -> String {
     let one = |event: Event| match event {
         Event::ServerUp { endpoint, .. } => format!("+{}", endpoint.ip()),
         Event::ServerDown { endpoint, .. } => format!("-{}", endpoint.ip()),
+        Event::ServerGone { endpoint, .. } => format!("x{}", endpoint.ip()),
+        Event::ServiceGone { quorum_up: true, .. } => "xQ".to_owned(),
+        Event::ServiceGone { .. } => "x".to_owned(),
         Event::ServerWaits { endpoint, .. } => format!("?{}", endpoint.ip()),
         Event::QuorumGained { .. } => "+Q".to_owned(),
         Event::QuorumLost { .. } => "-Q".to_owned(),

@@ -163,13 +163,25 @@ fn everything_about_servers() {
     let mut notifier = notifier(&plan());
     let mut text = String::new();
     for up in [true, false] {
-        let news = News::VirtualServer { service: service(), up, cause: "why".into() };
+        let news = News::VirtualServer { service: service(), up, gone: false, cause: "why".into() };
         text.push_str(&told(&mut notifier, &news));
-        let news = News::RealServer { service: service(), endpoint: endpoint(), up, cause: "why".into() };
+        let news = News::RealServer {
+            service: service(),
+            endpoint: endpoint(),
+            up,
+            gone: false,
+            cause: "why".into(),
+        };
         text.push_str(&told(&mut notifier, &news));
     }
     let marked = ServiceKey::FwMark { family: AddressFamily::V4, mark: 5 };
-    let news = News::RealServer { service: marked, endpoint: endpoint(), up: true, cause: "why".into() };
+    let news = News::RealServer {
+        service: marked,
+        endpoint: endpoint(),
+        up: true,
+        gone: false,
+        cause: "why".into(),
+    };
     text.push_str(&told(&mut notifier, &news));
     let expected = r#"run /bin/quorum_up fixed
 line "VS [192.0.2.1]:tcp:80 UP\n"
@@ -189,13 +201,48 @@ mail Realserver [10.0.0.1]:none:8080 of virtual server FWM 5 - UP
     assert_eq!(text, expected);
 }
 
+/// A script that withdraws a route is to run when the service goes, whatever the new configuration says of another.
+#[test]
+fn what_leaves_is_told_as_the_configuration_before_says() {
+    let mut notifier = notifier(&plan());
+    let mut renamed = plan();
+    renamed.services[0].group = Some("g".into());
+    (renamed.services[0].down, renamed.services[0].servers) = (None, Vec::new());
+    notifier.plan(&renamed);
+    let mut text = String::new();
+    for gone in [true, false] {
+        let news = News::VirtualServer { service: service(), up: false, gone, cause: "why".into() };
+        text.push_str(&told(&mut notifier, &news));
+        let news = News::RealServer {
+            service: service(),
+            endpoint: endpoint(),
+            up: false,
+            gone,
+            cause: "why".into(),
+        };
+        text.push_str(&told(&mut notifier, &news));
+    }
+    let expected = r#"run /bin/quorum_down fixed
+line "VS [192.0.2.1]:tcp:80 DOWN\n"
+mail Virtualserver [192.0.2.1]:tcp:80 - DOWN
+run /bin/down fixed
+line "RS [10.0.0.1]:tcp:8080 [192.0.2.1]:tcp:80 DOWN\n"
+mail Realserver [10.0.0.1]:tcp:8080 of virtual server [192.0.2.1]:tcp:80 - DOWN
+line "VS [g]:0 DOWN\n"
+mail Virtualserver [g]:0 - DOWN
+line "RS [10.0.0.1]:tcp:8080 [g]:0 DOWN\n"
+mail Realserver [10.0.0.1]:tcp:8080 of virtual server [g]:0 - DOWN
+"#;
+    assert_eq!(text, expected);
+}
+
 #[test]
 fn a_fifo_gets_what_it_listens_for() {
     for (listens, vrrp, lvs) in
         [(Listens::All, true, true), (Listens::Vrrp, true, false), (Listens::Lvs, false, true)]
     {
         let mut notifier = notifier(&NotifyPlan { fifos: vec![fifo(listens)], ..plan() });
-        let news = News::VirtualServer { service: service(), up: true, cause: String::new() };
+        let news = News::VirtualServer { service: service(), up: true, gone: false, cause: String::new() };
         assert_eq!(notifier.hear(&instance("VI_1", Standing::Master)).line.is_some(), vrrp, "{listens:?}");
         assert_eq!(notifier.hear(&news).line.is_some(), lvs, "{listens:?}");
     }

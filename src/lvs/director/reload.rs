@@ -1,0 +1,98 @@
+//! Another plan in place of the one in force: what stays keeps its state, what leaves is told of as down.
+
+use super::super::notify::Event;
+use super::{Director, Presumed, ServerState, VirtualState, initial};
+use crate::net::{AddressFamily, TransportProtocol};
+use crate::plan::lvs::{LvsPlan, RealServer, ServiceKey, VirtualServer};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddr;
+
+impl Director {
+    /// Another plan. Servers that stay keep their state until their checks say else; equal checks keep their verdict.
+    pub fn reload(&mut self, plan: LvsPlan, events: &mut Vec<Event>) {
+        let states = std::mem::take(&mut self.states);
+        let old = Old::of(&self.plan, states);
+        let states = plan.virtual_servers.iter().map(|server| old.carry_over(server)).collect();
+        self.take_plan(plan, states, events);
+    }
+
+    /// What leaves when `plan` comes, to be told before it does. As keepalived 2.2.7, with and without `omega`; other than
+    /// it, servers that are up are told of where a sorry server has taken their place, too.
+    pub fn leaving(&self, plan: &LvsPlan) -> Vec<Event> {
+        let mut events = Vec::new();
+        let staying: HashMap<Told, &VirtualServer> =
+            plan.virtual_servers.iter().map(|server| (told_as(server), server)).collect();
+        for (server, state) in self.plan.virtual_servers.iter().zip(&self.states) {
+            let stays = staying.get(&told_as(server));
+            let servers: HashSet<SocketAddr> =
+                stays.iter().flat_map(|stays| stays.real_servers.iter().map(|real| real.endpoint)).collect();
+            let service = server.keys[0]; // a plan has one at least
+            for (real, state) in server.real_servers.iter().zip(&state.servers) {
+                if state.up && !servers.contains(&real.endpoint) {
+                    let (virtual_server, endpoint) = (server.name.clone(), real.endpoint);
+                    events.push(Event::ServerGone { virtual_server, service, endpoint });
+                }
+            }
+            if stays.is_none() {
+                let (virtual_server, quorum_up) = (server.name.clone(), state.quorum_up);
+                events.push(Event::ServiceGone { virtual_server, service, quorum_up });
+            }
+        }
+        events
+    }
+}
+
+/// What makes a virtual server the same one to those who are told of it. Its services do not: a group has several, and one
+/// that is renamed is another to who reads its name.
+type Told<'a> = (&'a str, Option<TransportProtocol>, Option<AddressFamily>);
+
+fn told_as(server: &VirtualServer) -> Told<'_> {
+    let family = server.group().is_none().then(|| server.keys[0].family()); // a plan has one at least
+    (&server.name, server.protocol(), family)
+}
+
+/// What a reload finds.
+struct Old<'a> {
+    by_service: BTreeMap<ServiceKey, usize>,
+    by_name: HashMap<Told<'a>, usize>,
+    /// Whether the quorum is met, and the servers by endpoint.
+    states: Vec<(bool, BTreeMap<SocketAddr, ServerState>)>,
+}
+
+impl<'a> Old<'a> {
+    fn of(plan: &'a LvsPlan, states: Vec<VirtualState>) -> Old<'a> {
+        let plans = &plan.virtual_servers;
+        let services =
+            plans.iter().enumerate().flat_map(|(index, plan)| plan.known_as().map(move |key| (*key, index)));
+        let names = plans.iter().enumerate().map(|(index, plan)| (told_as(plan), index));
+        let states = plans.iter().zip(states).map(|(plan, state)| {
+            let servers = plan.real_servers.iter().map(|server| server.endpoint).zip(state.servers);
+            (state.quorum_up, servers.collect())
+        });
+        Old { by_service: services.collect(), by_name: names.collect(), states: states.collect() }
+    }
+
+    /// A group that has none of its services any more is known by its name.
+    fn carry_over(&self, plan: &VirtualServer) -> VirtualState {
+        let by_name = self.by_name.get(&told_as(plan));
+        let index = plan.known_as().find_map(|key| self.by_service.get(key)).or(by_name);
+        let old = index.map(|&index| &self.states[index]); // as many as plans
+        // Under another name it goes on as it is, but nobody was told of it.
+        let is_new = by_name.is_none();
+        let server = |server: &RealServer| match old.and_then(|(_, servers)| servers.get(&server.endpoint)) {
+            Some(old) => {
+                let presumed = if old.up { Presumed::Up } else { Presumed::Down };
+                ServerState { presumed, is_new, ..old.clone() }
+            }
+            None => initial(server, Presumed::AsConfigured),
+        };
+        VirtualState {
+            quorum_up: old.is_some_and(|(quorum_up, _)| *quorum_up),
+            is_new,
+            servers: plan.real_servers.iter().map(server).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

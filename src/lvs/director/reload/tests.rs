@@ -1,0 +1,74 @@
+use super::super::tests::{Bench, address, key, plan, real, told, virtual_server};
+use super::*;
+use std::net::{IpAddr, Ipv4Addr};
+
+const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+
+/// What a reload from `server`, whose server 3 is down, to `plan` tells: of what leaves, and of the rest.
+fn told_by(server: VirtualServer, plan: LvsPlan) -> (String, String) {
+    let mut bench = Bench::new(server);
+    bench.down(3);
+    bench.director.take_first_news();
+    bench.events.clear();
+    let leaving = bench.director.leaving(&plan);
+    bench.director.reload(plan, &mut bench.events);
+    let mut rest = std::mem::take(&mut bench.events);
+    rest.extend(bench.director.take_first_news());
+    (told(leaving), told(rest))
+}
+
+fn three() -> VirtualServer {
+    virtual_server(vec![real(1, 1), real(2, 1), real(3, 1)])
+}
+
+fn of(leaving: &str, rest: &str) -> (String, String) {
+    (leaving.to_owned(), rest.to_owned())
+}
+
+#[test]
+fn a_virtual_server_that_leaves_is_told_of_with_those_of_its_servers_that_were_up() {
+    assert_eq!(told_by(three(), LvsPlan::default()), of("x192.0.2.1 x192.0.2.2 xQ", ""));
+    let met_by_nobody = VirtualServer { quorum: 9, ..three() };
+    assert_eq!(told_by(met_by_nobody, LvsPlan::default()), of("x192.0.2.1 x192.0.2.2 x", ""));
+}
+
+#[test]
+fn a_server_that_leaves_is_told_of_and_the_quorum_it_takes_along_once() {
+    let without = |numbers: &[u8]| virtual_server(numbers.iter().map(|n| real(*n, 1)).collect());
+    assert_eq!(told_by(three(), plan(without(&[1, 3]))), of("x192.0.2.2", ""));
+    assert_eq!(told_by(three(), plan(without(&[1, 2]))), of("", ""), "it was down");
+    assert_eq!(told_by(three(), plan(without(&[3]))), of("x192.0.2.1 x192.0.2.2", "-Q"));
+    // keepalived tells of the quorum as lost, and never that it is met again.
+    assert_eq!(told_by(three(), plan(without(&[4]))), of("x192.0.2.1 x192.0.2.2", ""));
+    let two = |server| VirtualServer { quorum: 2, ..server };
+    assert_eq!(told_by(two(three()), plan(two(without(&[1, 3])))), of("x192.0.2.2", "-Q"));
+}
+
+#[test]
+fn another_key_under_the_same_name_of_a_group_is_the_same() {
+    let group =
+        |keys: &[ServiceKey]| VirtualServer { name: "group g".into(), keys: keys.to_vec(), ..three() };
+    let other = ServiceKey::Endpoint { protocol: TransportProtocol::Tcp, address: VIP, port: 443 };
+    for (before, after) in
+        [(vec![key(), other], vec![key()]), (vec![key(), other], vec![other]), (vec![key()], vec![other])]
+    {
+        assert_eq!(told_by(group(&before), plan(group(&after))), of("", ""), "{before:?} to {after:?}");
+    }
+}
+
+/// A group has a name of its own, which FIFOs and mail show: what they say of one nobody may take for the other.
+#[test]
+fn another_name_is_another_service_to_those_who_are_told_and_keeps_its_state() {
+    let group = |name: &str| VirtualServer { name: format!("group {name}"), ..three() };
+    assert_eq!(told_by(group("g"), plan(group("h"))), of("x192.0.2.1 x192.0.2.2 xQ", "+Q"));
+    let mut bench = Bench::new(group("g"));
+    bench.down(3);
+    bench.director.reload(plan(group("h")), &mut bench.events);
+    assert!(
+        bench.director.server_up(0, 0) && !bench.director.server_up(0, 2),
+        "it is no other to its checks"
+    );
+    let serving: Vec<SocketAddr> =
+        bench.director.desired().services[&key()].destinations.keys().copied().collect();
+    assert_eq!(serving, [address("192.0.2.1:80"), address("192.0.2.2:80")]);
+}
