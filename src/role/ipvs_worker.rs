@@ -16,6 +16,7 @@ use crate::plan::Generation;
 use crate::plan::lvs::{KernelSettings, ServiceKey, ServiceRules, SyncRole, Timeouts};
 use crate::report::TableLatency;
 use around::Around;
+use nix::net::if_::if_nametoindex;
 use rows::{Row, added_service, needs_any_of, row};
 pub use rules::Standing;
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,6 +61,10 @@ pub trait TableStore {
     fn start_daemon(&mut self, daemon: &SyncDaemon) -> Result<(), StoreError>;
     /// Stops the one of this role.
     fn stop_daemon(&mut self, role: SyncRole) -> Result<(), StoreError>;
+    /// The index of the interface of this name where the table is.
+    fn interface(&mut self, name: &str) -> Option<u32> {
+        if_nametoindex(name).ok()
+    }
     /// Makes the packet filter's part as `rules` say. What is there of us, as far as is known, is in `standing`.
     fn set_rules(&mut self, rules: &ServiceRules, standing: &mut Standing) -> Result<(), StoreError>;
     /// Is it still there?

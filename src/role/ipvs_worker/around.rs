@@ -1,7 +1,7 @@
 //! What belongs to IPVS beside its table: timeouts, synchronisation daemons, the packet filter's part.
 
 use super::{Standing, StoreError, TableStore};
-use crate::lvs::sync::{self, SyncOp};
+use crate::lvs::sync::{self, SyncDaemon, SyncOp};
 use crate::plan::lvs::{KernelSettings, ServiceRules, Timeouts};
 use tracing::{error, info, warn};
 
@@ -31,6 +31,8 @@ pub(super) struct Around {
     timeouts_due: bool,
     /// The daemons are ours to see to: some are wanted, or were.
     syncs: bool,
+    /// The interface of their messages, and its index when they were started or found.
+    interface: Option<(String, u32)>,
     /// The packet filter's part is to be made anew.
     rules_due: bool,
     /// A plan has come: what an earlier run left in the packet filter has been seen to.
@@ -123,7 +125,10 @@ impl Around {
     fn synchronise(&mut self, store: &mut dyn TableStore) -> Result<(), Vec<String>> {
         let wanted = self.settings.sync.as_ref().map(|plan| sync::wanted(plan, self.master));
         let wanted = wanted.unwrap_or_default();
-        let running = store.daemons().map_err(|StoreError(why)| vec![why])?;
+        let mut running = store.daemons().map_err(|StoreError(why)| vec![why])?;
+        if let Some(daemon) = wanted.first() {
+            self.stop_the_deaf(&daemon.settings.interface, &mut running, store);
+        }
         let mut wrong = Vec::new();
         for op in sync::plan(&running, &wanted) {
             let result = match &op {
@@ -144,6 +149,26 @@ impl Around {
         }
         self.syncs = self.settings.sync.is_some();
         Ok(())
+    }
+
+    /// A daemon keeps to the interface that it was started on: where another one has its name now, it is listed, and neither
+    /// tells nor hears anything.
+    fn stop_the_deaf(&mut self, name: &str, running: &mut Vec<SyncDaemon>, store: &mut dyn TableStore) {
+        let Some(index) = store.interface(name) else { return };
+        let is_known = self.interface.as_ref().is_some_and(|(known, _)| known == name);
+        if is_known && self.interface.as_ref().is_some_and(|(_, known)| *known != index) {
+            let before = running.len();
+            running.retain(|daemon| {
+                daemon.settings.interface != name || store.stop_daemon(daemon.role).is_err()
+            });
+            if running.len() < before {
+                warn!("{name} was made anew: connection synchronisation on the old one is stopped");
+            }
+            if running.iter().any(|daemon| daemon.settings.interface == name) {
+                return; // to be tried again
+            }
+        }
+        self.interface = Some((name.to_owned(), index));
     }
 
     fn say(&mut self, trouble: Option<String>) -> bool {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::lvs::table::{Destination, ServiceSettings};
 use crate::net::TransportProtocol;
-use crate::plan::lvs::ForwardingMethod;
+use crate::plan::lvs::{ForwardingMethod, SyncPlan, SyncSettings};
 use proptest::prelude::*;
 use std::net::SocketAddr;
 
@@ -17,6 +17,11 @@ struct Shared {
     refused: BTreeSet<Row>,
     /// Every change that was tried.
     tried: Vec<Row>,
+    daemons: Vec<SyncDaemon>,
+    /// Daemons that were started.
+    started: usize,
+    /// Of the interface of synchronisation; 0: it is not there.
+    interface: u32,
 }
 
 impl Kernel {
@@ -51,15 +56,24 @@ impl TableStore for Kernel {
     }
 
     fn daemons(&mut self) -> Result<Vec<SyncDaemon>, StoreError> {
-        Ok(Vec::new())
+        Ok(self.with(|kernel| kernel.daemons.clone()))
     }
 
-    fn start_daemon(&mut self, _: &SyncDaemon) -> Result<(), StoreError> {
+    fn start_daemon(&mut self, daemon: &SyncDaemon) -> Result<(), StoreError> {
+        self.with(|kernel| {
+            kernel.started += 1;
+            kernel.daemons.push(daemon.clone());
+        });
         Ok(())
     }
 
-    fn stop_daemon(&mut self, _: SyncRole) -> Result<(), StoreError> {
+    fn stop_daemon(&mut self, role: SyncRole) -> Result<(), StoreError> {
+        self.with(|kernel| kernel.daemons.retain(|daemon| daemon.role != role));
         Ok(())
+    }
+
+    fn interface(&mut self, _: &str) -> Option<u32> {
+        Some(self.with(|kernel| kernel.interface)).filter(|index| *index > 0)
     }
 
     fn set_rules(&mut self, _: &ServiceRules, _: &mut Standing) -> Result<(), StoreError> {
@@ -207,4 +221,31 @@ fn the_way_to_a_new_plan_begins_at_the_table_that_is_there() {
         assert_eq!(kernel.table.services[&key(80)], service(&[1]));
         assert_eq!(kernel.tried, [(key(80), Some(server(1))), (key(80), Some(server(2)))]);
     });
+}
+
+#[test]
+fn synchronisation_begins_anew_on_an_interface_that_was_made_anew() {
+    let mut kernel = Kernel::default();
+    let settings = SyncSettings {
+        interface: "s0".into(),
+        sync_id: 5,
+        max_length: None,
+        group: None,
+        port: None,
+        ttl: None,
+    };
+    let mut around = around::Around::default();
+    let sync = Some(SyncPlan { instance: None, settings });
+    around.plan(KernelSettings { sync, ..KernelSettings::default() });
+    for (interface, started, why) in [
+        (7, 2, "both daemons"),
+        (7, 2, "they run"),
+        (0, 2, "nothing can be done without the interface"),
+        (9, 4, "it is another one"),
+        (9, 4, "they run"),
+    ] {
+        kernel.with(|kernel| kernel.interface = interface);
+        around.settle(&mut kernel);
+        assert_eq!(kernel.with(|kernel| (kernel.started, kernel.daemons.len())), (started, 2), "{why}");
+    }
 }
