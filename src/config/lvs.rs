@@ -53,6 +53,7 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
         hooks.extend(first.and_then(|key| notify::service(written, *key, of_servers, &defaults)));
         virtual_servers.push(server);
     }
+    services::tell_apart(&mut virtual_servers);
     LvsPlan {
         generation,
         virtual_servers,
@@ -135,6 +136,7 @@ impl Lowering<'_> {
             marked: std::mem::take(&mut self.endpoints),
             keys,
             name: self.name.clone(),
+            group: self.group(),
         })
     }
 

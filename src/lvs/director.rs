@@ -9,7 +9,7 @@
 mod reload;
 
 use super::answers::{Answers, Asker};
-use super::notify::{Event, Figures};
+use super::notify::{Event, Figures, Up};
 use super::ramp::Ramp;
 use super::table::{Destination, Service, ServiceSettings, Table};
 use super::traffic::Traffic;
@@ -337,7 +337,8 @@ impl Director {
         let (virtual_server, service) = (virtual_server.name.clone(), virtual_server.keys[0]); // a plan has one at least
         let endpoint = server.endpoint;
         events.push(if up {
-            Event::ServerUp { virtual_server, service, endpoint }
+            let why = why_up(server, &self.answers);
+            Event::ServerUp { virtual_server, service, endpoint, why }
         } else {
             let cause = cause.map_or_else(|| "its checks have not spoken yet".into(), String::from);
             Event::ServerDown { virtual_server, service, endpoint, cause }
@@ -436,6 +437,18 @@ fn judge(server: &RealServer, presumed: Presumed, answers: &Answers) -> (bool, O
         }
     }
     (up, None)
+}
+
+/// Why a server is up that is.
+pub(super) fn why_up(server: &RealServer, answers: &Answers) -> Up {
+    let spoken = |question| answers.get(question).is_some_and(|answer| answer.last.is_some());
+    if server.checkers.is_empty() {
+        Up::Unchecked
+    } else if server.checkers.iter().all(|checker| spoken(checker.question())) {
+        Up::Checked
+    } else {
+        Up::Presumed
+    }
 }
 
 pub(super) fn live_weight(plan: &VirtualServer, state: &VirtualState) -> u64 {

@@ -6,7 +6,7 @@
 //! Other than keepalived: where a check that is shared with others has failed already, nothing is told of as up first. What
 //! `alpha` lets begin as down and the kernel's table shows at work is told of as up: it was, had the daemon not been away.
 
-use super::director::{Director, is_met, live_weight, quorum_event, tells_first_failure};
+use super::director::{Director, is_met, live_weight, quorum_event, tells_first_failure, why_up};
 use super::notify::Event;
 
 impl Director {
@@ -52,6 +52,7 @@ impl Director {
                     virtual_server: plan.name.clone(),
                     service: plan.keys[0], // a plan has one at least
                     endpoint: real.endpoint,
+                    why: why_up(real, &self.answers),
                 });
             }
         } else if waited && self.has_failed(index, server) {

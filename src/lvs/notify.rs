@@ -15,6 +15,8 @@ pub enum Event {
         service: ServiceKey,
         /// Real server.
         endpoint: SocketAddr,
+        /// Why.
+        why: Up,
     },
     /// A real server goes out of service.
     ServerDown {
@@ -91,6 +93,27 @@ pub enum Event {
     },
 }
 
+/// Why a real server is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Up {
+    /// All its checks succeed.
+    Checked,
+    /// They have not all spoken, and none has failed.
+    Presumed,
+    /// There are none.
+    Unchecked,
+}
+
+impl Up {
+    const fn words(self) -> &'static str {
+        match self {
+            Up::Checked => "all its checks succeed",
+            Up::Presumed => "no check of it has failed, and not all have spoken yet",
+            Up::Unchecked => "nothing checks it",
+        }
+    }
+}
+
 /// The figures behind a change of quorum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Figures {
@@ -112,8 +135,8 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Event::ServerUp { virtual_server, endpoint, .. } => {
-                write!(f, "{virtual_server}: real server {endpoint} is up: all its checks succeed")
+            Event::ServerUp { virtual_server, endpoint, why, .. } => {
+                write!(f, "{virtual_server}: real server {endpoint} is up: {}", why.words())
             }
             Event::ServerDown { virtual_server, endpoint, cause, .. } => {
                 write!(f, "{virtual_server}: real server {endpoint} is down: {cause}")

@@ -7,6 +7,7 @@
 //! Times are of the wall clock, since what is said here outlives processes and the machine. A clock that is set moves a
 //! ramp with it; the end of a ramp is never passed.
 
+mod follow;
 pub mod orders;
 pub mod resolve;
 

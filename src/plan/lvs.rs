@@ -230,8 +230,10 @@ pub struct SyncSettings {
 /// One `virtual_server`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VirtualServer {
-    /// As the configuration wrote it, for people.
+    /// As the configuration wrote it, for people; no other one has it.
     pub name: String,
+    /// The `virtual_server_group` whose virtual server this is.
+    pub group: Option<String>,
     /// The kernel's services behind it; at least one.
     #[serde(deserialize_with = "exact")]
     pub keys: Vec<ServiceKey>,
@@ -271,9 +273,10 @@ pub struct VirtualServer {
 }
 
 impl VirtualServer {
-    /// Scheduled by wlc, with a quorum of 1 and nothing optional.
+    /// Scheduled by wlc, with a quorum of 1 and nothing optional. `group NAME` is one of a group.
     pub fn new(name: String, keys: Vec<ServiceKey>, real_servers: Vec<RealServer>) -> VirtualServer {
         VirtualServer {
+            group: name.strip_prefix("group ").map(str::to_owned),
             name,
             keys,
             scheduler: "wlc".to_owned(),
@@ -308,7 +311,7 @@ impl VirtualServer {
 
     /// The group whose virtual server this is.
     pub fn group(&self) -> Option<&str> {
-        self.name.strip_prefix("group ")
+        self.group.as_deref()
     }
 
     /// Its transport protocol; none where there are marks alone.

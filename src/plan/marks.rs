@@ -69,7 +69,7 @@ fn ours(plan: &LvsPlan) -> impl Iterator<Item = (Identity<'_>, u32)> {
     plan.virtual_servers.iter().filter(|server| !server.marked.is_empty()).filter_map(|server| {
         match server.keys.first()? {
             ServiceKey::FwMark { family, mark } => {
-                Some(((server.name.as_str(), server.protocol(), *family), *mark))
+                Some(((server.group()?, server.protocol(), *family), *mark))
             }
             ServiceKey::Endpoint { .. } => None,
         }

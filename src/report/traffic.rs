@@ -3,7 +3,6 @@
 use super::TableHome;
 use crate::lvs::director::Director;
 use crate::lvs::traffic::orders::Touched;
-use crate::lvs::traffic::resolve::name;
 use crate::lvs::traffic::{Hand, Override, Traffic, Wall};
 use crate::plan::lvs::{LvsPlan, RealServer, ServiceKey, VirtualServer};
 use serde::{Deserialize, Serialize};
@@ -106,7 +105,7 @@ fn one(plan: &LvsPlan, traffic: &Traffic, over: &Override, now: Wall) -> Overrid
     };
     let of = over.hand.service().and_then(|_| plan.virtual_servers.iter().find(|plan| over.is_about(plan)));
     let at = |service: &ServiceKey| match (of, &over.group) {
-        (Some(server), _) => name(plan, server),
+        (Some(server), _) => server.name.clone(),
         (None, Some(group)) => format!("group {group}"),
         (None, None) => service.to_string(),
     };

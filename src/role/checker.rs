@@ -48,6 +48,7 @@ use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tracing::{error, info, warn};
+use traffic::fitting;
 use verdicts::{Unsettled, say};
 
 /// How long the last words ("stopped") may take to leave.
@@ -354,9 +355,10 @@ impl State {
                 self.first_plan = Some(plan);
             }
             Some(director) => {
-                let mut events = Vec::new();
-                director.reload(plan, &mut events);
+                let (fitted, mut events) = (fitting(director), Vec::new());
+                let renamed = director.reload(plan, &mut events);
                 let first = director.take_first_news();
+                self.follow(renamed, &fitted);
                 self.plan_in_force(events);
                 self.first_news(first);
                 self.hold_all();

@@ -2,7 +2,7 @@
 
 use super::Lowering;
 use crate::net::{AddressFamily, TransportProtocol};
-use crate::plan::lvs::{RealServer, ServiceKey};
+use crate::plan::lvs::{RealServer, ServiceKey, VirtualServer};
 use keepalived_compat::config::lvs::{Entry, Group, Method, Service};
 use keepalived_compat::{Code, Diagnostic, Span, Spanned};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,30 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A service that is there already, and where the other virtual server is that has it; `None`: it is this one.
 pub(super) type Twice = (ServiceKey, Option<Span>);
 
+/// Of a name that several virtual servers have (a group or an address for TCP and UDP, a mark of both families), makes one
+/// for each: with its protocol before it or its family after it.
+pub(super) fn tell_apart(servers: &mut [VirtualServer]) {
+    let mut seen = BTreeSet::new();
+    let names = servers.iter().map(|server| server.name.as_str());
+    let shared: BTreeSet<String> = names.filter(|name| !seen.insert(*name)).map(str::to_owned).collect();
+    for server in servers.iter_mut().filter(|server| shared.contains(&server.name)) {
+        let first = server.known_as().next().copied();
+        server.name = match (server.protocol(), first) {
+            (Some(protocol), _) => format!("{} {}", protocol.to_string().to_lowercase(), server.name),
+            (None, Some(ServiceKey::FwMark { family, .. })) => format!("{} {family}", server.name),
+            (None, _) => continue,
+        };
+    }
+}
+
 impl Lowering<'_> {
+    pub(super) fn group(&self) -> Option<String> {
+        match &self.written.service.value {
+            Service::Group(name) => Some(name.clone()),
+            Service::Address { .. } | Service::Fwmark(_) => None,
+        }
+    }
+
     /// Family of a mark: the written one, else that of the first server that is not tunnelled, else IPv4.
     pub(super) fn family(&self) -> AddressFamily {
         let family = |v6| if v6 { AddressFamily::V6 } else { AddressFamily::V4 };
@@ -205,6 +228,29 @@ mod tests {
 
     fn names(server: &VirtualServer) -> Vec<String> {
         server.keys.iter().map(ServiceKey::to_string).collect()
+    }
+
+    #[test]
+    fn several_of_one_name_are_told_apart() {
+        let one = |header, more| server(header, "NAT", &["198.51.100.1"], more);
+        let text = group("192.0.2.9 80")
+            + &one("192.0.2.1 53", "protocol TCP")
+            + &one("192.0.2.1 53", "protocol UDP")
+            + &one("192.0.2.1 80", "protocol TCP")
+            + &one("group WEB", "protocol TCP")
+            + &one("group WEB", "protocol UDP")
+            + &one("fwmark 5", "ip_family inet")
+            + &server("fwmark 5", "NAT", &["2001:db8::1"], "ip_family inet6");
+        let (servers, _) = plan(&text);
+        let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
+        let (tcp, udp) = ("tcp group WEB", "udp group WEB");
+        let marks = ["fwmark 5 IPv4", "fwmark 5 IPv6"];
+        assert_eq!(
+            names,
+            ["tcp 192.0.2.1 53", "udp 192.0.2.1 53", "192.0.2.1 80", tcp, udp, marks[0], marks[1]]
+        );
+        let groups: Vec<Option<&str>> = servers.iter().map(VirtualServer::group).collect();
+        assert_eq!(groups[2..5], [None, Some("WEB"), Some("WEB")]);
     }
 
     const BOTH: &str = "192.0.2.1 80\n2001:db8::1 80";

@@ -1,19 +1,27 @@
 //! Another plan in place of the one in force: what stays keeps its state, what leaves is told of as down.
 
 use super::super::notify::Event;
+use super::super::traffic::Traffic;
 use super::{Director, Presumed, ServerState, VirtualState, initial};
-use crate::net::{AddressFamily, TransportProtocol};
+use crate::net::TransportProtocol;
 use crate::plan::lvs::{LvsPlan, RealServer, ServiceKey, VirtualServer};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 
 impl Director {
-    /// Another plan. Servers that stay keep their state until their checks say else; equal checks keep their verdict.
-    pub fn reload(&mut self, plan: LvsPlan, events: &mut Vec<Event>) {
+    /// Another plan. Servers that stay keep their state until their checks say else; equal checks keep their verdict. True if
+    /// something that was said by hand is now about a virtual server of another name.
+    pub fn reload(&mut self, plan: LvsPlan, events: &mut Vec<Event>) -> bool {
+        let followed = self.traffic.follow(&self.plan, &plan);
+        let has_followed = followed.is_some();
+        if let Some(overrides) = followed {
+            self.traffic = Traffic::new(overrides, self.traffic.now());
+        }
         let states = std::mem::take(&mut self.states);
         let old = Old::of(&self.plan, states);
         let states = plan.virtual_servers.iter().map(|server| old.carry_over(server)).collect();
         self.take_plan(plan, states, events);
+        has_followed
     }
 
     /// What leaves when `plan` comes, to be told before it does. As keepalived 2.2.7, with and without `omega`; other than
@@ -44,11 +52,11 @@ impl Director {
 
 /// What makes a virtual server the same one to those who are told of it. Its services do not: a group has several, and one
 /// that is renamed is another to who reads its name.
-type Told<'a> = (&'a str, Option<TransportProtocol>, Option<AddressFamily>);
+type Told<'a> = (Option<&'a str>, Option<TransportProtocol>, Option<ServiceKey>);
 
 fn told_as(server: &VirtualServer) -> Told<'_> {
-    let family = server.group().is_none().then(|| server.keys[0].family()); // a plan has one at least
-    (&server.name, server.protocol(), family)
+    let key = server.group().is_none().then(|| server.keys[0]); // a plan has one at least
+    (server.group(), server.protocol(), key)
 }
 
 /// What a reload finds.

@@ -1,8 +1,7 @@
 //! Orders of an operator: checked against the plan in force, they become overrides. Pure.
 
 use super::resolve::{
-    name, name_where, real_server, server_name, shared_names, unknown_server, unknown_set, virtual_server,
-    virtual_server_with,
+    real_server, server_name, unknown_server, unknown_set, virtual_server, virtual_server_with,
 };
 use super::{Hand, MAX_OVERRIDES, Override, Overrides, Ramp, ServerName, Traffic, Wall};
 use crate::lvs::director::Director;
@@ -99,13 +98,13 @@ pub struct Touched {
 }
 
 impl Touched {
-    /// `name` is that of its virtual server, see [`name`].
-    fn of(server: &VirtualServer, name: &str, endpoint: SocketAddr) -> Touched {
+    fn of(server: &VirtualServer, endpoint: SocketAddr) -> Touched {
         // Of marks that the file has beside ours nothing is known.
         let ours_alone = !server.marked.is_empty()
             && server.keys.iter().filter(|key| key.protocol().is_none()).count() == server.marks_of_ours();
         let protocol = server.protocol().filter(|_| ours_alone);
-        Touched { virtual_server: name.to_owned(), services: server.keys.clone(), endpoint, protocol }
+        let virtual_server = server.name.clone();
+        Touched { virtual_server, services: server.keys.clone(), endpoint, protocol }
     }
 }
 
@@ -144,7 +143,7 @@ fn count(servers: usize) -> String {
 }
 
 /// The service that an override names its virtual server by.
-fn name_of(plan: &VirtualServer) -> ServiceKey {
+pub(super) fn name_of(plan: &VirtualServer) -> ServiceKey {
     plan.known_as().next().copied().unwrap_or(plan.keys[0]) // a plan has one at least
 }
 
@@ -172,15 +171,12 @@ impl<'a> Desk<'a> {
         {
             return real_server(plan, index, word).map(drop);
         }
-        let shared = shared_names(plan);
         for (index, virtual_server) in plan.virtual_servers.iter().enumerate() {
             if at.is_some_and(|at| at != index) {
                 continue;
             }
             let found = virtual_server.real_servers.iter().filter(|real| server.names(&real.endpoint));
-            let name = || name_where(virtual_server, shared.contains(virtual_server.name.as_str()));
-            let found: Vec<Touched> =
-                found.map(|real| Touched::of(virtual_server, &name(), real.endpoint)).collect();
+            let found: Vec<Touched> = found.map(|real| Touched::of(virtual_server, real.endpoint)).collect();
             if let Some(persistence) = virtual_server.persistence.filter(|_| !found.is_empty()) {
                 self.warnings.push(format!(
                     "{} is persistent: its clients come back to the drained server until their {} s are over, unless \
@@ -201,6 +197,10 @@ impl<'a> Desk<'a> {
             }
             _ => false,
         };
+        if until.is_some() && self.overrides.0.iter().any(|over| same(over) && over.until.is_none()) {
+            self.warnings
+                .push(format!("{server} was drained without an end; now it is drained until the end given"));
+        }
         self.overrides.0.retain(|over| !same(over));
         self.say(Hand::Drain { service, server }, of, until)?;
         self.said.push(format!("{server} is drained at {}: no new connections", self.places()));
@@ -279,10 +279,10 @@ impl<'a> Desk<'a> {
         let position = real_server(plan, index, word)?;
         let of = self.plan(index);
         let server = &of.real_servers[position]; // found there
-        let (endpoint, name) = (server.endpoint, name(plan, of));
+        let (endpoint, name) = (server.endpoint, &of.name);
         let from = self.director.weight(index, position);
         let drained = self.director.traffic().drained(of, &endpoint).is_some();
-        self.touched.push(Touched::of(of, &name, endpoint));
+        self.touched.push(Touched::of(of, endpoint));
         let same = |over: &Override| {
             matches!(over.hand, Hand::Weight { endpoint: e, .. } if e == endpoint) && over.is_about(of)
         };
@@ -327,12 +327,12 @@ impl<'a> Desk<'a> {
         let plan = self.director.plan();
         let index = virtual_server(plan, at)?;
         let of = self.plan(index);
-        let name = name(plan, of);
+        let name = &of.name;
         self.touched = of
             .real_servers
             .iter()
             .filter(|server| server.set.is_some())
-            .map(|server| Touched::of(of, &name, server.endpoint))
+            .map(|server| Touched::of(of, server.endpoint))
             .collect();
         let before = self.overrides.0.len();
         self.overrides.0.retain(|over| !matches!(over.hand, Hand::Set { .. }) || !over.is_about(of));

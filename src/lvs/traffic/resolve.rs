@@ -50,7 +50,7 @@ fn only(plan: &LvsPlan, word: &str, found: &[usize]) -> Result<usize, String> {
         ([index], _) => Ok(*index),
         (_, [index]) if marks => Ok(**index),
         _ => {
-            let names = found.iter().map(|index| name(plan, &plan.virtual_servers[*index]));
+            let names = found.iter().map(|index| plan.virtual_servers[*index].name.clone());
             Err(format!("{word} may be any of {}", listed(names)))
         }
     }
@@ -79,43 +79,10 @@ fn virtual_servers(plan: &LvsPlan, word: &str) -> Result<Vec<usize>, String> {
         let known = servers
             .iter()
             .flat_map(|server| std::iter::once(server.name.clone()).chain(server.known_as().map(written)));
-        // Only the first are written: to find who else has a name is a walk through all.
-        let shown = servers
-            .iter()
-            .enumerate()
-            .map(|(at, server)| if at < LISTED { name(plan, server) } else { String::new() });
+        let shown = servers.iter().map(|server| server.name.clone());
         return Err(format!("there is no virtual server {word}{}", hint(&word, known, shown)));
     }
     Ok(found)
-}
-
-/// A virtual server's name; where others have it too (a group or an address for TCP and UDP, a mark of both families), with
-/// its protocol before it or its family after it.
-pub fn name(plan: &LvsPlan, server: &VirtualServer) -> String {
-    let others = |other: &VirtualServer| other.name == server.name && other.keys != server.keys;
-    name_where(server, plan.virtual_servers.iter().any(others))
-}
-
-/// Names that several virtual servers have.
-pub fn shared_names(plan: &LvsPlan) -> BTreeSet<&str> {
-    let mut seen = BTreeSet::new();
-    plan.virtual_servers
-        .iter()
-        .map(|server| server.name.as_str())
-        .filter(|name| !seen.insert(*name))
-        .collect()
-}
-
-/// [`name`] where it is known if others have its name too.
-pub fn name_where(server: &VirtualServer, others_have_it: bool) -> String {
-    if !others_have_it {
-        return server.name.clone();
-    }
-    match (server.protocol(), server.known_as().next()) {
-        (Some(protocol), _) => format!("{} {}", protocol.to_string().to_lowercase(), server.name),
-        (None, Some(ServiceKey::FwMark { family, .. })) => format!("{} {family}", server.name),
-        (None, _) => server.name.clone(),
-    }
 }
 
 /// `ADDRESS:PORT`, `[ADDRESS]:PORT`, `ADDRESS PORT` or `ADDRESS`.

@@ -247,7 +247,10 @@ fn an_override_ends_when_it_was_told_to() {
         until: Some(Wall(NOW.0 + 60_000)),
         force: false,
     };
-    obey(&mut director, &order);
+    obey(&mut director, &drain("10.0.0.1:80"));
+    let warned = "10.0.0.1:80 was drained without an end; now it is drained until the end given";
+    assert_eq!(obey(&mut director, &order).warnings, [warned]);
+    assert_eq!(obey(&mut director, &order).warnings, [""; 0]);
     assert_eq!(director.traffic().next_change(), Some(Wall(NOW.0 + 60_000)));
     let before = director.traffic().at(Wall(NOW.0 + 59_999));
     assert_eq!(before.overrides().0.len(), 1);
@@ -407,7 +410,7 @@ fn names_that_fit_nothing_get_a_hint() {
 #[test]
 fn virtual_servers_are_found_by_every_name_they_have() {
     let mut group = web(80, vec![real(1, 1, None)]);
-    group.name = "group shop".into();
+    (group.name, group.group) = ("group shop".into(), Some("shop".into()));
     group.keys = vec![key(8080), ServiceKey::FwMark { family: crate::net::AddressFamily::V4, mark: 7 }];
     let plan = plan(vec![web(80, vec![real(1, 1, None)]), group]);
     for (word, index) in [
@@ -443,10 +446,10 @@ fn twins() -> LvsPlan {
     let udp =
         ServiceKey::Endpoint { protocol: TransportProtocol::Udp, address: [192, 0, 2, 1].into(), port: 53 };
     plan(vec![
-        named("fwmark 5", mark(crate::net::AddressFamily::V4), &[1, 2]),
-        named("fwmark 5", mark(crate::net::AddressFamily::V6), &[2, 3]),
-        named("192.0.2.1 53", key(53), &[1, 2]),
-        named("192.0.2.1 53", udp, &[2, 3]),
+        named("fwmark 5 IPv4", mark(crate::net::AddressFamily::V4), &[1, 2]),
+        named("fwmark 5 IPv6", mark(crate::net::AddressFamily::V6), &[2, 3]),
+        named("tcp 192.0.2.1 53", key(53), &[1, 2]),
+        named("udp 192.0.2.1 53", udp, &[2, 3]),
     ])
 }
 
@@ -454,8 +457,8 @@ fn twins() -> LvsPlan {
 fn each_of_two_virtual_servers_of_one_name_can_be_named() {
     let plan = twins();
     for (index, server) in plan.virtual_servers.iter().enumerate() {
-        let name = resolve::name(&plan, server);
-        assert_eq!(resolve::virtual_server(&plan, &name), Ok(index), "{name}");
+        let name = &server.name;
+        assert_eq!(resolve::virtual_server(&plan, name), Ok(index), "{name}");
         let listed = server.keys[0].to_string();
         assert_eq!(resolve::virtual_server(&plan, &listed), Ok(index), "{listed}");
     }

@@ -104,7 +104,8 @@ impl Pair<'_> {
     /// Exhaustive on purpose: a setting that is added to the plan must be thought of here.
     fn settings(&mut self) {
         let VirtualServer {
-            name,
+            name: _,
+            group,
             keys: _,
             scheduler,
             scheduler_flags,
@@ -124,27 +125,21 @@ impl Pair<'_> {
         } = self.old;
         let new = self.new;
         use Weight::{Quiet, Shifts};
-        self.field(Quiet, "name", name.clone(), new.name.clone(), false);
+        let word = |word: &Option<String>| word.clone().unwrap_or_else(|| "none".to_owned());
+        self.field(Quiet, "virtual_server_group", word(group), word(&new.group), false);
         self.field(Shifts, "lvs_sched", scheduler.clone(), new.scheduler.clone(), true);
         let flags = |flags: u32| format!("{flags:#04x}");
         self.field(Shifts, "scheduler flags", flags(*scheduler_flags), flags(new.scheduler_flags), true);
         self.field(Shifts, "persistence_timeout", sticky(persistence), sticky(&new.persistence), true);
-        let engine = |e: &Option<String>| e.clone().unwrap_or_else(|| "none".to_owned());
-        self.field(
-            Shifts,
-            "persistence_engine",
-            engine(persistence_engine),
-            engine(&new.persistence_engine),
-            true,
-        );
+        let (engine, new_engine) = (word(persistence_engine), word(&new.persistence_engine));
+        self.field(Shifts, "persistence_engine", engine, new_engine, true);
         self.field(Shifts, "ops", one_packet.to_string(), new.one_packet.to_string(), true);
         self.field(Shifts, "quorum", quorum.to_string(), new.quorum.to_string(), false);
         self.field(Shifts, "hysteresis", hysteresis.to_string(), new.hysteresis.to_string(), false);
         self.field(Shifts, "sorry_server", sorry(sorry_server), sorry(&new.sorry_server), false);
         self.field(Quiet, "alpha", alpha.to_string(), new.alpha.to_string(), false);
         self.field(Quiet, "omega", omega.to_string(), new.omega.to_string(), false);
-        let set = |set: &Option<String>| set.clone().unwrap_or_else(|| "none".to_owned());
-        self.field(Shifts, "active_set", set(active_set), set(&new.active_set), false);
+        self.field(Shifts, "active_set", word(active_set), word(&new.active_set), false);
         self.field(Quiet, "ha_suspend", ha_suspend.to_string(), new.ha_suspend.to_string(), false);
         self.field(Quiet, "min_alive", min_alive.to_string(), new.min_alive.to_string(), false);
     }

@@ -3,13 +3,14 @@
 
 use super::State;
 use crate::link::FromChecker;
+use crate::lvs::director::Director;
 use crate::lvs::notify;
 use crate::lvs::traffic::orders::{Decided, Order, decide};
 use crate::lvs::traffic::{Overrides, Traffic, Wall};
 use crate::plan::lvs::ServiceKey;
 use crate::report::{TrafficOutcome, traffic};
 use crate::time::Instant;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing::{info, warn};
@@ -122,6 +123,12 @@ pub fn wall() -> Wall {
     Wall(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// The numbers of what is about something in the configuration in force.
+pub(super) fn fitting(director: &Director) -> BTreeSet<u32> {
+    let all = traffic::overrides(director, director.traffic().now());
+    all.iter().filter(|over| over.concerns_something).map(|over| over.number).collect()
+}
+
 impl State {
     /// An order of an operator. A refusal is answered at once, else the table's thread has the next word.
     pub(super) fn order(&mut self, number: u64, order: &Order) {
@@ -181,6 +188,26 @@ impl State {
         let overrides = overrides.unwrap_or_default();
         let table = crate::role::namespace::table();
         Ok(TrafficOutcome { said, warnings, servers: touched, overrides, trouble: Vec::new(), table })
+    }
+
+    /// A reload has come; `fitted` are the numbers of what was about something before.
+    pub(super) fn follow(&mut self, renamed: bool, fitted: &BTreeSet<u32>) {
+        let Some(director) = &self.director else { return };
+        if renamed {
+            info!(
+                "what was said by hand of a group that has another name now holds on (holdfastctl overrides)"
+            );
+            self.desk.tell(director.traffic().overrides().clone());
+        }
+        let all = traffic::overrides(director, wall());
+        let lost = all.iter().filter(|over| !over.concerns_something && fitted.contains(&over.number));
+        for over in lost.take(MAX_NAMED) {
+            let words = over.words(|seconds| format!("{seconds} s"));
+            let number = over.number;
+            warn!(
+                "said by hand, number {number}: {words}; it holds again when that is back, until it is dropped"
+            );
+        }
     }
 
     /// Time until something changes by itself.

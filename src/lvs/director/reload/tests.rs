@@ -47,7 +47,7 @@ fn a_server_that_leaves_is_told_of_and_the_quorum_it_takes_along_once() {
 #[test]
 fn another_key_under_the_same_name_of_a_group_is_the_same() {
     let group =
-        |keys: &[ServiceKey]| VirtualServer { name: "group g".into(), keys: keys.to_vec(), ..three() };
+        |keys: &[ServiceKey]| VirtualServer { group: Some("g".into()), keys: keys.to_vec(), ..three() };
     let other = ServiceKey::Endpoint { protocol: TransportProtocol::Tcp, address: VIP, port: 443 };
     for (before, after) in
         [(vec![key(), other], vec![key()]), (vec![key(), other], vec![other]), (vec![key()], vec![other])]
@@ -59,7 +59,7 @@ fn another_key_under_the_same_name_of_a_group_is_the_same() {
 /// A group has a name of its own, which FIFOs and mail show: what they say of one nobody may take for the other.
 #[test]
 fn another_name_is_another_service_to_those_who_are_told_and_keeps_its_state() {
-    let group = |name: &str| VirtualServer { name: format!("group {name}"), ..three() };
+    let group = |name: &str| VirtualServer { group: Some(name.to_owned()), ..three() };
     assert_eq!(told_by(group("g"), plan(group("h"))), of("x192.0.2.1 x192.0.2.2 xQ", "+Q"));
     let mut bench = Bench::new(group("g"));
     bench.down(3);
@@ -71,4 +71,25 @@ fn another_name_is_another_service_to_those_who_are_told_and_keeps_its_state() {
     let serving: Vec<SocketAddr> =
         bench.director.desired().services[&key()].destinations.keys().copied().collect();
     assert_eq!(serving, [address("192.0.2.1:80"), address("192.0.2.2:80")]);
+}
+
+#[test]
+fn why_a_server_is_up_is_what_is_known() {
+    let mut bench = Bench::new(virtual_server(vec![real(1, 1), real(2, 1)]));
+    bench.down(1).down(2);
+    bench.events.clear();
+    bench.director.take_first_news();
+    let unchecked = RealServer { checkers: Vec::new(), ..real(1, 1) };
+    bench.director.reload(plan(virtual_server(vec![unchecked, real(2, 1)])), &mut bench.events);
+    let said: Vec<String> = bench.events.iter().map(Event::to_string).collect();
+    assert_eq!(said[0], "web: real server 192.0.2.1:80 is up: nothing checks it");
+    bench.events.clear();
+    let mut new = plan(virtual_server(vec![real(3, 1)]));
+    new.init_notifies = true;
+    bench.director.reload(new, &mut bench.events);
+    let said = bench.director.take_first_news()[0].to_string();
+    assert_eq!(
+        said,
+        "web: real server 192.0.2.3:80 is up: no check of it has failed, and not all have spoken yet"
+    );
 }

@@ -8,10 +8,17 @@ fn at(protocol: TransportProtocol, last: u8) -> ServiceKey {
     ServiceKey::Endpoint { protocol, address: [192, 0, 2, last].into(), port: 80 }
 }
 
-/// `group NAME` for a protocol, with these addresses, and servers 1 and 2 of weight 5.
+/// `group NAME` for a protocol that others of this name have not, with these addresses, and servers 1 and 2 of weight 5.
 fn of_group(name: &str, protocol: TransportProtocol, addresses: &[u8]) -> VirtualServer {
     let keys = addresses.iter().map(|last| at(protocol, *last)).collect();
-    VirtualServer::new(format!("group {name}"), keys, vec![real(1, 5, Some("a")), real(2, 5, Some("b"))])
+    let server = VirtualServer::new(format!("group {name}"), keys, pair());
+    let protocol = protocol.to_string().to_lowercase();
+    VirtualServer { name: format!("{protocol} group {name}"), ..server }
+}
+
+/// Servers 1 and 2 of weight 5, of sets `a` and `b`.
+fn pair() -> Vec<RealServer> {
+    vec![real(1, 5, Some("a")), real(2, 5, Some("b"))]
 }
 
 /// The same behind a mark of ours.
@@ -120,6 +127,26 @@ fn who_waits_knows_what_a_mark_of_ours_stands_for() {
     ] {
         let decided = obey(&mut director(vec![server]), &drain("10.0.0.1"));
         assert_eq!(decided.touched.iter().map(|one| one.protocol).collect::<Vec<_>>(), [protocol]);
+    }
+}
+
+/// Only of what goes away: a group that was there before has an order of its own, or none.
+#[test]
+fn what_was_said_of_a_group_follows_it_to_another_name() {
+    use TransportProtocol::Tcp;
+    for (order, said) in orders("group WEB").iter().zip([[0, 5], [9, 5], [5, 0]]) {
+        for (after, follows) in [
+            (vec![of_group("SHOP", Tcp, &[2, 3])], true),
+            (vec![VirtualServer::new("192.0.2.2 80".into(), vec![at(Tcp, 2)], pair())], true),
+            (vec![of_group("API", Tcp, &[2])], false),
+            (vec![of_group("SHOP", Tcp, &[4])], false),
+        ] {
+            let mut director = director(vec![of_group("WEB", Tcp, &[1, 2]), of_group("API", Tcp, &[7])]);
+            obey(&mut director, order);
+            assert_eq!(director.reload(plan(after), &mut Vec::new()), follows);
+            let wanted = if follows { said } else { [5, 5] };
+            assert_eq!(weights_of(&director, 0), wanted, "{order:?}");
+        }
     }
 }
 
