@@ -80,10 +80,10 @@ impl<'a> Old<'a> {
         Old { by_service: services.collect(), by_name: names.collect(), states: states.collect() }
     }
 
-    /// A group that has none of its services any more is known by its name.
+    /// A group is known by its name, whatever services it has now.
     fn carry_over(&self, plan: &VirtualServer) -> VirtualState {
         let by_name = self.by_name.get(&told_as(plan));
-        let index = plan.known_as().find_map(|key| self.by_service.get(key)).or(by_name);
+        let index = by_name.or_else(|| plan.known_as().find_map(|key| self.by_service.get(key)));
         let old = index.map(|&index| &self.states[index]); // as many as plans
         // Under another name it goes on as it is, but nobody was told of it.
         let is_new = by_name.is_none();

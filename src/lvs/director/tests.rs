@@ -80,6 +80,12 @@ impl Bench {
         Bench::on(server, &Table::default())
     }
 
+    pub(super) fn of(plan: LvsPlan) -> Bench {
+        let mut events = Vec::new();
+        let director = Director::start(plan, &Table::default(), &mut events);
+        Bench { director, events }
+    }
+
     fn on(server: VirtualServer, observed: &Table) -> Bench {
         let mut events = Vec::new();
         let director = Director::start(plan(server), observed, &mut events);

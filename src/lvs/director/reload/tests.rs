@@ -56,6 +56,26 @@ fn another_key_under_the_same_name_of_a_group_is_the_same() {
     }
 }
 
+#[test]
+fn groups_that_exchange_their_services_keep_their_states() {
+    let other = ServiceKey::Endpoint { protocol: TransportProtocol::Tcp, address: VIP, port: 443 };
+    let group = |name: &str, key, server| VirtualServer {
+        group: Some(name.to_owned()),
+        ..VirtualServer::new(name.into(), vec![key], vec![real(server, 1)])
+    };
+    let both = |first, second| LvsPlan {
+        virtual_servers: vec![group("g", first, 1), group("h", second, 3)],
+        ..LvsPlan::default()
+    };
+    let mut bench = Bench::of(both(key(), other));
+    bench.down(3);
+    bench.director.take_first_news();
+    bench.events.clear();
+    bench.director.reload(both(other, key()), &mut bench.events);
+    bench.events.extend(bench.director.take_first_news());
+    assert_eq!(told(bench.events), "");
+}
+
 /// A group has a name of its own, which FIFOs and mail show: what they say of one nobody may take for the other.
 #[test]
 fn another_name_is_another_service_to_those_who_are_told_and_keeps_its_state() {
