@@ -27,4 +27,4 @@ mod fuzz;
 
 pub use address::{Address, Lifetime};
 pub use link::{Link, LinkTies};
-pub use socket::{NetlinkError, NetlinkSocket};
+pub use socket::{MAX_BATCH, NetlinkError, NetlinkSocket};

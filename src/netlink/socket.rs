@@ -18,7 +18,7 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// Requests in one send. Their acknowledgements all queue up before the first is read, and must fit the default
 /// receive buffer of a process that may not enlarge it (208 KiB, about 1 KiB each).
-const MAX_BATCH: usize = 128;
+pub const MAX_BATCH: usize = 128;
 
 /// Octets in one send, well below the default send buffer.
 const MAX_BATCH_OCTETS: usize = 32 << 10;

@@ -10,8 +10,8 @@ mod rules;
 use crate::lvs::reconcile;
 use crate::lvs::sync::SyncDaemon;
 use crate::lvs::table::{Service, Table, TableOp};
-use crate::netlink::NetlinkError;
 use crate::netlink::ipvs::Ipvs;
+use crate::netlink::{MAX_BATCH, NetlinkError};
 use crate::plan::Generation;
 use crate::plan::lvs::{KernelSettings, ServiceKey, ServiceRules, SyncRole, Timeouts};
 use crate::report::TableLatency;
@@ -34,10 +34,6 @@ pub const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 
 /// The longest wait between tries.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(60);
-
-/// Changes handed to the kernel at once, as many as one system call takes; between batches the thread looks up whether it
-/// shall end.
-pub const BATCH: usize = 128;
 
 /// Differences or refusals named in the log one by one; the rest is counted.
 const MAX_SENTENCES: usize = 20;
@@ -556,7 +552,8 @@ impl Worker {
         let Some(store) = self.store.as_mut().filter(|_| self.observed.is_some()) else { return false };
         let mut refusals = Vec::new();
         let (mut missing, mut undone) = (BTreeSet::new(), BTreeSet::new());
-        for batch in ops.chunks(BATCH) {
+        // Between system calls it looks up whether it shall end.
+        for batch in ops.chunks(MAX_BATCH) {
             if self.mailbox.is_closed() {
                 return true; // what is left stays as it is, on purpose
             }
