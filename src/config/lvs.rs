@@ -50,7 +50,8 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
         manners.share(&mut server);
         let of_servers = lowering.hooks;
         let first = server.keys.first(); // a plan has one at least
-        hooks.extend(first.and_then(|key| notify::service(written, *key, of_servers, &defaults)));
+        let protocol = server.protocol();
+        hooks.extend(first.and_then(|key| notify::service(written, *key, protocol, of_servers, &defaults)));
         virtual_servers.push(server);
     }
     services::tell_apart(&mut virtual_servers);
@@ -94,7 +95,7 @@ impl Lowering<'_> {
         groups: &[Group],
         seen: &mut BTreeMap<ServiceKey, Span>,
     ) -> Option<plan::VirtualServer> {
-        let family = self.family();
+        let family = self.family(groups);
         let keys = self.keys(groups, family);
         let (keys, twice) = services::unique(keys, seen);
         if keys.is_empty() {

@@ -1,5 +1,6 @@
 //! Notify scripts, FIFOs and mail to [`NotifyPlan`].
 
+use crate::net::TransportProtocol;
 use crate::plan::lvs::ServiceKey;
 use crate::plan::notify::{
     FifoPlan, GroupHooks, InstanceHooks, Known, Listens, MailPlan, NotifyPlan, ServerHooks, ServiceHooks,
@@ -183,6 +184,7 @@ fn hooks_of_group(group: &Setting, defaults: &Defaults) -> Option<GroupHooks> {
 pub(super) fn service(
     written: &conf::VirtualServer,
     service: ServiceKey,
+    protocol: Option<TransportProtocol>,
     servers: Vec<ServerHooks>,
     defaults: &Defaults,
 ) -> Option<ServiceHooks> {
@@ -194,12 +196,13 @@ pub(super) fn service(
     let hooks = ServiceHooks {
         service,
         group,
+        protocol,
         up: defaults.find(settings, "quorum_up"),
         down: defaults.find(settings, "quorum_down"),
         mail: switch(settings, "smtp_alert").or(defaults.mail_checker).unwrap_or(false),
         servers,
     };
-    let ServiceHooks { service: _, group, up, down, mail, servers } = &hooks;
+    let ServiceHooks { service: _, group, protocol: _, up, down, mail, servers } = &hooks;
     let any = group.is_some() || up.is_some() || down.is_some() || *mail || !servers.is_empty();
     any.then_some(hooks)
 }

@@ -164,6 +164,17 @@ fn troubles(status: &Status) -> Vec<String> {
     for server in status.checker.iter().flat_map(|checker| &checker.virtual_servers) {
         let down = server.real_servers.iter().filter(|real| !real.up).count();
         let of = plural(server.real_servers.len(), "server");
+        if down == 0 && !server.up {
+            let needed = server.quorum.saturating_add(server.hysteresis);
+            let serves = if server.sorry_server_in_use { "; its sorry server serves" } else { "" };
+            found.push(format!(
+                "{} has no quorum: no server is down, live weight {}, {needed} needed{}{serves}",
+                server.name,
+                server.live_weight,
+                resting(server)
+            ));
+            continue;
+        }
         match (server.up, server.sorry_server_in_use) {
             (false, true) => {
                 let name = &server.name;
@@ -184,6 +195,12 @@ fn troubles(status: &Status) -> Vec<String> {
                 found.push(format!("{}: {down} of {of} down{held}", server.name));
             }
             (true, _) => {}
+        }
+    }
+    for over in status.checker.iter().flat_map(|checker| &checker.overrides) {
+        if !over.concerns_something {
+            let words = over.words(span);
+            found.push(format!("by hand, number {}: {words}", over.number));
         }
     }
     found.extend(status.checker.as_ref().and_then(not_made));

@@ -282,7 +282,7 @@ impl Director {
                 });
             }
             if state.quorum_up {
-                events.push(quorum_event(plan, 0, false));
+                events.push(quorum_event(plan, 0, true, false));
             }
         }
         events
@@ -353,10 +353,10 @@ impl Director {
         let state = &mut self.states[index];
         let live_weight = live_weight(plan, state);
         let up = is_met(plan, live_weight, state.quorum_up);
-        if up == std::mem::replace(&mut state.quorum_up, up) {
-            return;
+        let was_met = std::mem::replace(&mut state.quorum_up, up);
+        if was_met != up {
+            events.push(quorum_event(plan, live_weight, was_met, up));
         }
-        events.push(quorum_event(plan, live_weight, up));
     }
 
     /// Renews the desired services of one virtual server.
@@ -391,15 +391,15 @@ pub(super) fn is_met(plan: &VirtualServer, live_weight: u64, was: bool) -> bool 
     live_weight > 0 && live_weight >= needed
 }
 
-/// A quorum that is gained or lost.
-pub(super) fn quorum_event(plan: &VirtualServer, live_weight: u64, up: bool) -> Event {
+/// A quorum that is gained or lost; `was_met`: before.
+pub(super) fn quorum_event(plan: &VirtualServer, live_weight: u64, was_met: bool, up: bool) -> Event {
     let quorum = Figures { live_weight, quorum: plan.quorum, hysteresis: plan.hysteresis };
     let sorry_server = plan.sorry_server.as_ref().map(|sorry| sorry.endpoint);
     let (virtual_server, service) = (plan.name.clone(), plan.keys[0]); // a plan has one at least
     if up {
         Event::QuorumGained { virtual_server, service, quorum, sorry_server }
     } else {
-        Event::QuorumLost { virtual_server, service, quorum, sorry_server }
+        Event::QuorumLost { was_met, virtual_server, service, quorum, sorry_server }
     }
 }
 

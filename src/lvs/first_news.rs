@@ -33,7 +33,7 @@ impl Director {
         events.extend(changes.into_iter().filter(|event| !is_quorum(event)));
         let (plan, state) = (&self.plan.virtual_servers[index], &self.states[index]);
         if state.quorum_up || plan.sorry_server.is_some() || begins_up {
-            self.first_news.push(quorum_event(plan, live_weight(plan, state), state.quorum_up));
+            self.first_news.push(quorum_event(plan, live_weight(plan, state), begins_up, state.quorum_up));
         }
     }
 

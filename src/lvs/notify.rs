@@ -69,6 +69,8 @@ pub enum Event {
     },
     /// Too little live weight.
     QuorumLost {
+        /// Was it enough before?
+        was_met: bool,
         /// Virtual server, by name.
         virtual_server: String,
         /// The first of its services.
@@ -183,15 +185,19 @@ impl fmt::Display for Event {
                 }
             }
             Event::QuorumLost {
+                was_met,
                 virtual_server,
                 quorum: Figures { live_weight, quorum, hysteresis },
                 sorry_server,
                 ..
             } => {
+                let (happened, needed) = match was_met {
+                    true => ("lost", quorum.saturating_sub(*hysteresis).max(1)),
+                    false => ("not met", quorum.saturating_add(*hysteresis)),
+                };
                 write!(
                     f,
-                    "{virtual_server}: quorum lost: live weight {live_weight}, at least {} needed",
-                    quorum.saturating_sub(*hysteresis).max(1)
+                    "{virtual_server}: quorum {happened}: live weight {live_weight}, at least {needed} needed"
                 )?;
                 match (sorry_server, live_weight) {
                     (Some(sorry), _) => write!(f, "; sorry server {sorry} serves"),

@@ -247,7 +247,8 @@ impl Notifier {
         let known = self.service(service, gone);
         let hooks = known.and_then(|known| known.servers.get(endpoint));
         let virtual_label = service_label(service, known.and_then(|known| known.hooks.group.as_deref()));
-        let label = server_label(service, endpoint);
+        let protocol = known.map_or(service.protocol(), |known| known.hooks.protocol);
+        let label = server_label(protocol, endpoint);
         let command = hooks.and_then(|hooks| if up { &hooks.up } else { &hooks.down }.clone());
         let mail = self.mail.is_some_and(|defaults| hooks.map_or(defaults.servers, |hooks| hooks.mail));
         let title = format!("Realserver {label} of virtual server {virtual_label} - {}", up_word(up));

@@ -41,12 +41,9 @@ pub(super) fn service_label(service: &ServiceKey, group: Option<&str>) -> String
     }
 }
 
-/// A real server as FIFO lines and mail name it: `[10.0.0.1]:tcp:80`.
-pub(super) fn server_label(service: &ServiceKey, endpoint: &SocketAddr) -> String {
-    let protocol = match service {
-        ServiceKey::Endpoint { protocol, .. } => protocol_word(*protocol),
-        ServiceKey::FwMark { .. } => "none",
-    };
+/// A real server as FIFO lines and mail name it: `[10.0.0.1]:tcp:80`; without a protocol it is behind marks alone.
+pub(super) fn server_label(protocol: Option<TransportProtocol>, endpoint: &SocketAddr) -> String {
+    let protocol = protocol.map_or("none", protocol_word);
     format!("[{}]:{protocol}:{}", endpoint.ip(), endpoint.port())
 }
 

@@ -272,6 +272,9 @@ pub struct VirtualServer {
     pub marked: Vec<ServiceKey>,
 }
 
+/// See [`VirtualServer::identity`]: the group, the protocol, else the service.
+pub type Identity<'a> = (Option<&'a str>, Option<TransportProtocol>, Option<ServiceKey>);
+
 impl VirtualServer {
     /// Scheduled by wlc, with a quorum of 1 and nothing optional. `group NAME` is one of a group.
     pub fn new(name: String, keys: Vec<ServiceKey>, real_servers: Vec<RealServer>) -> VirtualServer {
@@ -307,6 +310,12 @@ impl VirtualServer {
         let first = self.marked.first().map(ServiceKey::family);
         let another = self.marked.iter().any(|key| Some(key.family()) != first);
         usize::from(first.is_some()) + usize::from(another)
+    }
+
+    /// What tells it from others, whatever a reload makes of its name and, if it is of a group, of its services.
+    pub fn identity(&self) -> Identity<'_> {
+        let key = self.group.is_none().then(|| self.known_as().next().copied()).flatten();
+        (self.group(), self.protocol(), key)
     }
 
     /// The group whose virtual server this is.

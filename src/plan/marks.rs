@@ -123,8 +123,15 @@ mod tests {
             let translated = Translated { service: fwmark(*mark), server, source: None };
             plans.lvs.kernel.rules.translated.push(translated);
             let (service, group) = (fwmark(*mark), Some((*name).to_owned()));
-            let hooks =
-                ServiceHooks { service, group, up: None, down: None, mail: false, servers: Vec::new() };
+            let hooks = ServiceHooks {
+                service,
+                group,
+                protocol: None,
+                up: None,
+                down: None,
+                mail: false,
+                servers: Vec::new(),
+            };
             plans.scripts.notify.services.push(hooks);
         }
         plans

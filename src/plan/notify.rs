@@ -1,5 +1,6 @@
 //! Who is told what: notify scripts, FIFOs and mail.
 
+use crate::net::TransportProtocol;
 use crate::plan::lvs::ServiceKey;
 use crate::plan::scripts::{AccountName, CommandPlan, Identity};
 use crate::plan::vrrp::{RouterKey, VrrpPlan};
@@ -142,6 +143,8 @@ pub struct ServiceHooks {
     pub service: ServiceKey,
     /// The `virtual_server_group` it is written with.
     pub group: Option<String>,
+    /// What its services speak; none where there are marks alone.
+    pub protocol: Option<TransportProtocol>,
     /// `quorum_up`.
     pub up: Option<CommandPlan>,
     /// `quorum_down`.

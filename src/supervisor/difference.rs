@@ -2,7 +2,7 @@
 
 use super::relay::trackers;
 use crate::plan::Plans;
-use crate::plan::lvs::VirtualServer;
+use crate::plan::lvs::{Identity, ServiceKey, Translated, VirtualServer};
 use crate::plan::vrrp::{RouterKey, RouterPlan, VirtualAddress};
 use std::collections::{BTreeMap, HashSet};
 
@@ -16,7 +16,7 @@ pub fn difference(old: &Plans, new: &Plans) -> String {
     let (before, after) = (trackers(&old.scripts, &old.bfd), trackers(&new.scripts, &new.bfd));
     parts.extend(number("+", "tracker", after.difference(&before).count()));
     parts.extend(number("-", "tracker", before.difference(&after).count()));
-    server_parts(&servers(old), &servers(new), &mut parts);
+    server_parts(old, new, &mut parts);
     let changed = ipvs_settings(old, new);
     parts.extend((!changed.is_empty()).then(|| format!("{} changed", changed.join(", "))));
     if parts.is_empty() { "nothing changed".to_owned() } else { parts.join(", ") }
@@ -36,22 +36,36 @@ fn router_parts(old: &Plans, new: &Plans, parts: &mut Vec<String>) {
     let came = new.iter().filter(|(key, _)| !old.contains_key(*key));
     let left = old.iter().filter(|(key, _)| !new.contains_key(*key));
     let changed = kept().filter(|(before, after)| is_changed(before, after));
-    parts.extend(part("+", "router", "", came.map(|(_, router)| router.name.as_str()).collect()));
-    parts.extend(part("-", "router", "", left.map(|(_, router)| router.name.as_str()).collect()));
-    parts.extend(part("", "router", " changed", changed.map(|(_, after)| after.name.as_str()).collect()));
+    parts.extend(part("+", "router", "", came.map(|(_, router)| router.name.clone()).collect()));
+    parts.extend(part("-", "router", "", left.map(|(_, router)| router.name.clone()).collect()));
+    parts.extend(part("", "router", " changed", changed.map(|(_, after)| after.name.clone()).collect()));
 }
 
-fn server_parts(
-    old: &BTreeMap<&str, &VirtualServer>,
-    new: &BTreeMap<&str, &VirtualServer>,
-    parts: &mut Vec<String>,
-) {
-    let came = new.keys().filter(|name| !old.contains_key(*name));
-    let left = old.keys().filter(|name| !new.contains_key(*name));
-    let changed = new.iter().filter(|(name, server)| old.get(*name).is_some_and(|known| known != *server));
-    parts.extend(part("+", "virtual server", "", came.copied().collect()));
-    parts.extend(part("-", "virtual server", "", left.copied().collect()));
-    parts.extend(part("", "virtual server", " changed", changed.map(|(name, _)| *name).collect()));
+fn server_parts(old: &Plans, new: &Plans, parts: &mut Vec<String>) {
+    let (before, after) = (servers(old), servers(new));
+    let (sources_before, sources) = (translated(old), translated(new));
+    let is_other = |server: &VirtualServer, known: &VirtualServer| {
+        let sources_differ = server.keys.iter().any(|key| sources.get(key) != sources_before.get(key));
+        sources_differ
+            || known != server && VirtualServer { name: server.name.clone(), ..known.clone() } != *server
+    };
+    let came = after.iter().filter(|(key, _)| !before.contains_key(*key));
+    let left = before.iter().filter(|(key, _)| !after.contains_key(*key));
+    let changed =
+        after.iter().filter(|(key, server)| before.get(*key).is_some_and(|known| is_other(server, known)));
+    let name = |(_, server): (&Identity<'_>, &&VirtualServer)| server.name.clone();
+    parts.extend(part("+", "virtual server", "", came.map(name).collect()));
+    parts.extend(part("-", "virtual server", "", left.map(name).collect()));
+    parts.extend(part("", "virtual server", " changed", changed.map(name).collect()));
+}
+
+/// What FULLNAT does for each service.
+fn translated(plans: &Plans) -> BTreeMap<ServiceKey, Vec<&Translated>> {
+    let mut all: BTreeMap<ServiceKey, Vec<&Translated>> = BTreeMap::new();
+    for one in &plans.lvs.kernel.rules.translated {
+        all.entry(one.service).or_default().push(one);
+    }
+    all
 }
 
 /// Keywords of IPVS as a whole that say something else.
@@ -69,8 +83,8 @@ fn routers(plans: &Plans) -> BTreeMap<&RouterKey, &RouterPlan> {
     plans.vrrp.routers.iter().map(|router| (&router.key, router)).collect()
 }
 
-fn servers(plans: &Plans) -> BTreeMap<&str, &VirtualServer> {
-    plans.lvs.virtual_servers.iter().map(|server| (server.name.as_str(), server)).collect()
+fn servers(plans: &Plans) -> BTreeMap<Identity<'_>, &VirtualServer> {
+    plans.lvs.virtual_servers.iter().map(|server| (server.identity(), server)).collect()
 }
 
 fn addresses(router: &RouterPlan) -> HashSet<&VirtualAddress> {
@@ -97,9 +111,9 @@ fn number(sign: &str, what: &str, count: usize) -> Option<String> {
     }
 }
 
-fn part(sign: &str, what: &str, happened: &str, names: Vec<&str>) -> Option<String> {
+fn part(sign: &str, what: &str, happened: &str, names: Vec<String>) -> Option<String> {
     let counted = number(sign, what, names.len())?;
-    let shown = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let shown = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     let rest = match names.len().saturating_sub(NAMED) {
         0 => String::new(),
         rest => format!(", {rest} more"),
@@ -110,7 +124,41 @@ fn part(sign: &str, what: &str, happened: &str, names: Vec<&str>) -> Option<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::TransportProtocol::{self, Tcp, Udp};
     use crate::plan::lvs::Timeouts;
+
+    fn server(name: &str, protocol: TransportProtocol) -> VirtualServer {
+        let key = ServiceKey::Endpoint { protocol, address: [192, 0, 2, 1].into(), port: 53 };
+        VirtualServer::new(name.to_owned(), vec![key], Vec::new())
+    }
+
+    /// A name is made another by a second virtual server of this name.
+    #[test]
+    fn another_name_is_no_change() {
+        let (mut old, mut new) = (Plans::default(), Plans::default());
+        old.lvs.virtual_servers = vec![server("192.0.2.1 53", Tcp)];
+        new.lvs.virtual_servers = vec![server("tcp 192.0.2.1 53", Tcp), server("udp 192.0.2.1 53", Udp)];
+        assert_eq!(difference(&old, &new), "+1 virtual server (udp 192.0.2.1 53)");
+        assert_eq!(difference(&new, &old), "-1 virtual server (udp 192.0.2.1 53)");
+    }
+
+    #[test]
+    fn what_fullnat_does_belongs_to_its_virtual_server() {
+        let (mut old, mut new) = (Plans::default(), Plans::default());
+        let server = server("192.0.2.1 53", Tcp);
+        let translated = |source: Option<[u8; 4]>| Translated {
+            service: server.keys[0],
+            server: ([10, 0, 0, 1], 53).into(),
+            source: source.map(Into::into),
+        };
+        (old.lvs.virtual_servers, new.lvs.virtual_servers) = (vec![server.clone()], vec![server.clone()]);
+        for now in [None, Some([10, 0, 0, 9])] {
+            new.lvs.kernel.rules.translated = vec![translated(now)];
+            assert_eq!(difference(&old, &new), "1 virtual server changed (192.0.2.1 53)");
+            old.lvs.kernel.rules.translated = vec![translated(now)];
+            assert_eq!(difference(&old, &new), "nothing changed");
+        }
+    }
 
     #[test]
     fn settings_of_ipvs_as_a_whole_are_named() {

@@ -6,7 +6,7 @@ use holdfast::link::control::{Answer, ReloadOutcome, Request};
 use holdfast::link::frame::{Decoder, encode};
 use holdfast::net::{AddressFamily, VirtualRouterId};
 use holdfast::plan::bfd::BfdSessionPlan;
-use holdfast::plan::lvs::{SyncPlan, SyncSettings, VirtualServer};
+use holdfast::plan::lvs::{ServiceKey, SyncPlan, SyncSettings, VirtualServer};
 use holdfast::plan::scripts::{CommandPlan, TrackedScript};
 use holdfast::plan::vrrp::{RouterKey, RouterPlan};
 use holdfast::plan::{GlobalPlan, Plans};
@@ -315,5 +315,7 @@ fn session(number: usize) -> BfdSessionPlan {
 }
 
 fn virtual_server(number: usize) -> VirtualServer {
-    VirtualServer::new(format!("server{number}"), Vec::new(), Vec::new())
+    let mark = u32::try_from(number).expect("there are few");
+    let key = ServiceKey::FwMark { family: AddressFamily::V4, mark };
+    VirtualServer::new(format!("server{number}"), vec![key], Vec::new())
 }

@@ -208,7 +208,7 @@ impl VirtualServer {
             "protocol" => set(&mut self.protocol, first.and_then(|w| protocol(cx, w))),
             "persistence_timeout" => set(&mut self.persistence_timeout, persistence(cx, s)),
             "persistence_granularity" => set(&mut self.granularity, first.and_then(|w| granularity(cx, w))),
-            "persistence_engine" => self.engine = first.map(|w| w.text.clone()),
+            "persistence_engine" => self.engine = first.map(|w| engine(cx, w)),
             "ops" => self.one_packet = Some(s.span()),
             "quorum" => self.quorum = quorum(cx, s),
             "hysteresis" => {
@@ -315,6 +315,18 @@ fn scheduler(cx: &mut Context, word: &Word) -> Option<String> {
         return None;
     }
     Some(word.text.clone())
+}
+
+/// The kernel's names have 15 octets at most.
+fn engine(cx: &mut Context, word: &Word) -> String {
+    const MOST: usize = 15;
+    let end = (0..=MOST).rev().find(|end| word.text.is_char_boundary(*end)).unwrap_or(0);
+    if word.text.len() <= MOST {
+        return word.text.clone();
+    }
+    let title = format!("`persistence_engine` is longer than {MOST} octets");
+    cx.tell(Code::Adjusted, word.span, title, "the first 15 are used, as in keepalived");
+    word.text[..end].to_owned()
 }
 
 fn protocol(cx: &mut Context, word: &Word) -> Option<Spanned<Protocol>> {

@@ -72,7 +72,7 @@ impl Lowering<'_> {
             forwarding: forwarding(method),
             inhibit_on_failure: server.inhibit_on_failure.unwrap_or(self.written.inhibit_on_failure),
             upper_threshold: server.upper_threshold.unwrap_or(0),
-            lower_threshold: server.lower_threshold.unwrap_or(0),
+            lower_threshold: self.lower_threshold(server, endpoint.span),
             checkers: check::checkers(
                 &check::Around {
                     config: self.config,
@@ -87,6 +87,18 @@ impl Lowering<'_> {
             slow_start: slow_start.unwrap_or_default(),
         };
         Some((endpoint.span, plan))
+    }
+
+    /// The kernel refuses a server whose lower threshold is above the upper one.
+    fn lower_threshold(&mut self, server: &conf::RealServer, span: Span) -> u32 {
+        let (upper, lower) = (server.upper_threshold.unwrap_or(0), server.lower_threshold.unwrap_or(0));
+        if lower <= upper {
+            return lower;
+        }
+        let title = format!("virtual_server {}: lthreshold {lower} is above uthreshold {upper}", self.name);
+        let now = "it is left out: the kernel would refuse the real server";
+        self.out.tell(Code::BadValue, span, title, now);
+        0
     }
 
     /// The port: for direct routing and tunnels (packets keep theirs) that of the service if there is one, and none for
@@ -106,7 +118,7 @@ impl Lowering<'_> {
             return written.filter(|_| translated).unwrap_or(0);
         }
         let marks = keys.iter().all(|k| matches!(k, ServiceKey::FwMark { .. }));
-        let service = if marks { Some(0) } else { common_port(keys) };
+        let service = if marks && self.group().is_some() { None } else { common_port(keys) };
         match (written, service) {
             (Some(port), Some(service)) if !translated && port != service => {
                 let why = if marks { "a mark has no port" } else { "packets keep the virtual server's port" };

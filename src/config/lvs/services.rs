@@ -6,6 +6,7 @@ use crate::plan::lvs::{RealServer, ServiceKey, VirtualServer};
 use keepalived_compat::config::lvs::{Entry, Group, Method, Service};
 use keepalived_compat::{Code, Diagnostic, Span, Spanned};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// A service that is there already, and where the other virtual server is that has it; `None`: it is this one.
 pub(super) type Twice = (ServiceKey, Option<Span>);
@@ -34,8 +35,9 @@ impl Lowering<'_> {
         }
     }
 
-    /// Family of a mark: the written one, else that of the first server that is not tunnelled, else IPv4.
-    pub(super) fn family(&self) -> AddressFamily {
+    /// Family of a mark: the written one, else that of the first server that is not tunnelled, else that of the group's first
+    /// address, else IPv4.
+    pub(super) fn family(&self, groups: &[Group]) -> AddressFamily {
         let family = |v6| if v6 { AddressFamily::V6 } else { AddressFamily::V4 };
         let default = self.written.method.map(|m| m.value);
         let plain = self
@@ -44,7 +46,17 @@ impl Lowering<'_> {
             .iter()
             .find(|r| !matches!(r.method.map(|m| m.value).or(default), Some(Method::Tun(_))));
         let address = plain.and_then(|r| r.endpoint).map(|e| e.value.0);
+        let address = address.or_else(|| self.first_address(groups));
         self.written.ipv6.map(family).or(address.map(AddressFamily::of)).unwrap_or(AddressFamily::V4)
+    }
+
+    fn first_address(&self, groups: &[Group]) -> Option<IpAddr> {
+        let group = self.group()?;
+        let entries = &groups.iter().find(|known| known.name.value == group)?.entries;
+        entries.iter().find_map(|entry| match entry.value {
+            Entry::Address(address, _) => Some(address),
+            Entry::Fwmark(..) => None,
+        })
     }
 
     pub(super) fn keys(&mut self, groups: &[Group], family: AddressFamily) -> Vec<ServiceKey> {
@@ -231,6 +243,18 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_behind_tunnels_is_of_the_family_of_the_addresses_beside_it() {
+        for entries in ["fwmark 7\n2001:db8::100 80", "2001:db8::100 80\nfwmark 7"] {
+            let text = group(entries) + &server("group WEB", "TUN", &["2001:db8::1"], "protocol TCP");
+            let (servers, codes) = plan(&text);
+            let mut names = names(&servers[0]);
+            names.sort();
+            assert_eq!(names, ["FWM 7 IPv6", "TCP [2001:db8::100]:80"]);
+            assert!(!codes.contains(&Code::BadValue), "{codes:?}");
+        }
+    }
+
+    #[test]
     fn several_of_one_name_are_told_apart() {
         let one = |header, more| server(header, "NAT", &["198.51.100.1"], more);
         let text = group("192.0.2.9 80")
@@ -343,6 +367,31 @@ mod tests {
         };
         assert_eq!(engine("persistence_timeout 5"), (Some("sip".into()), vec![]));
         assert_eq!(engine(""), (None, vec![]));
+    }
+
+    #[test]
+    fn the_name_of_an_engine_is_cut() {
+        let more = "protocol UDP\npersistence_timeout 5\npersistence_engine abcdefghijklmnopq";
+        let (servers, codes) = plan(&server("192.0.2.1 5060", "NAT", &["198.51.100.1"], more));
+        assert_eq!(
+            (servers[0].persistence_engine.as_deref(), codes),
+            (Some("abcdefghijklmno"), vec![Code::Adjusted])
+        );
+    }
+
+    #[test]
+    fn a_threshold_that_the_kernel_refuses_is_left_out() {
+        for (more, wanted, faulty) in [
+            ("uthreshold 5\nlthreshold 5", (5, 5), false),
+            ("uthreshold 5\nlthreshold 6", (5, 0), true),
+            ("lthreshold 1", (0, 0), true),
+        ] {
+            let text = server("192.0.2.1 80", "NAT", &["198.51.100.1"], "protocol TCP");
+            let (servers, codes) = plan(&text.replace("80 { }", &format!("80 {{\n{more}\n}}")));
+            let real = &servers[0].real_servers[0];
+            assert_eq!((real.upper_threshold, real.lower_threshold), wanted, "{more}");
+            assert_eq!(codes.contains(&Code::BadValue), faulty, "{more}");
+        }
     }
 
     #[test]

@@ -181,6 +181,7 @@ fn servers_have_their_scripts() {
     ));
     let address = "192.0.2.1".parse().expect("an address");
     let expected = ServiceHooks {
+        protocol: Some(crate::net::TransportProtocol::Tcp),
         service: ServiceKey::Endpoint { protocol: TransportProtocol::Tcp, address, port: 80 },
         group: None,
         up: Some(command(&["/bin/qu"])),

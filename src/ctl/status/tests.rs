@@ -1,6 +1,7 @@
 use super::*;
 use crate::net::Priority;
 use crate::plan::Generation;
+use crate::report::traffic::OverrideStatus;
 use crate::report::{BfdSessionStatus, BfdStatus, ClaimStatus, Rights, RoleStatus, VERSION, VrrpStatus};
 
 fn role(name: &str, trouble: Option<&str>) -> RoleStatus {
@@ -89,6 +90,28 @@ fn virtual_server(up: bool, sorry_server_in_use: bool) -> VirtualServerStatus {
         ],
         services: Vec::new(),
         active_set: None,
+    }
+}
+
+/// All its servers are up, and do not weigh what its quorum wants.
+fn without_quorum() -> VirtualServerStatus {
+    let real_servers = vec![RealServerStatus { up: true, ..server() }];
+    VirtualServerStatus { live_weight: 1, hysteresis: 1, real_servers, ..virtual_server(false, true) }
+}
+
+fn drain_of_nobody() -> OverrideStatus {
+    OverrideStatus {
+        number: 3,
+        kind: "drain".to_owned(),
+        virtual_server: None,
+        server: Some("10.0.0.9:80".to_owned()),
+        weight: None,
+        weight_now: None,
+        set: None,
+        since_seconds: 7,
+        ramp_seconds: None,
+        ends_in_seconds: None,
+        concerns_something: false,
     }
 }
 
@@ -181,7 +204,8 @@ fn every_trouble_is_listed_worst_first() {
     status.checker = Some(CheckerStatus {
         table_latency: None,
         ipvs_error: Some("this kernel has no ip_vs".to_owned()),
-        virtual_servers: vec![virtual_server(false, true), virtual_server(false, false)],
+        virtual_servers: vec![virtual_server(false, true), virtual_server(false, false), without_quorum()],
+        overrides: vec![drain_of_nobody()],
         ..CheckerStatus::default()
     });
     status.daemon.roles = vec![role("checker", Some("silent for 5 heartbeats")), role("vrrp", None)];
@@ -205,6 +229,8 @@ fn every_trouble_is_listed_worst_first() {
             "  the IPVS table cannot be programmed: this kernel has no ip_vs",
             "  192.0.2.80:80 is served by its sorry server: 2 of 2 servers down",
             "  192.0.2.80:80 is down: 2 of 2 servers down",
+            "  192.0.2.80:80 has no quorum: no server is down, live weight 1, 2 needed; its sorry server serves",
+            "  by hand, number 3: 10.0.0.9:80 at every virtual server: drained (nothing in the configuration fits)",
             "  role checker: silent for 5 heartbeats",
             "  the last reload was refused, the old configuration goes on: k.conf:3: bad",
         ]

@@ -3,8 +3,7 @@
 use super::super::notify::Event;
 use super::super::traffic::Traffic;
 use super::{Director, Presumed, ServerState, VirtualState, initial};
-use crate::net::TransportProtocol;
-use crate::plan::lvs::{LvsPlan, RealServer, ServiceKey, VirtualServer};
+use crate::plan::lvs::{Identity, LvsPlan, RealServer, ServiceKey, VirtualServer};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 
@@ -24,14 +23,14 @@ impl Director {
         has_followed
     }
 
-    /// What leaves when `plan` comes, to be told before it does. As keepalived 2.2.7, with and without `omega`; other than
+    /// What leaves when `plan` comes, to be told before it does: a group by its name, which those who are told read. As keepalived 2.2.7, with and without `omega`; other than
     /// it, servers that are up are told of where a sorry server has taken their place, too.
     pub fn leaving(&self, plan: &LvsPlan) -> Vec<Event> {
         let mut events = Vec::new();
-        let staying: HashMap<Told, &VirtualServer> =
-            plan.virtual_servers.iter().map(|server| (told_as(server), server)).collect();
+        let staying: HashMap<Identity, &VirtualServer> =
+            plan.virtual_servers.iter().map(|server| (server.identity(), server)).collect();
         for (server, state) in self.plan.virtual_servers.iter().zip(&self.states) {
-            let stays = staying.get(&told_as(server));
+            let stays = staying.get(&server.identity());
             let servers: HashSet<SocketAddr> =
                 stays.iter().flat_map(|stays| stays.real_servers.iter().map(|real| real.endpoint)).collect();
             let service = server.keys[0]; // a plan has one at least
@@ -50,19 +49,10 @@ impl Director {
     }
 }
 
-/// What makes a virtual server the same one to those who are told of it. Its services do not: a group has several, and one
-/// that is renamed is another to who reads its name.
-type Told<'a> = (Option<&'a str>, Option<TransportProtocol>, Option<ServiceKey>);
-
-fn told_as(server: &VirtualServer) -> Told<'_> {
-    let key = server.group().is_none().then(|| server.keys[0]); // a plan has one at least
-    (server.group(), server.protocol(), key)
-}
-
 /// What a reload finds.
 struct Old<'a> {
     by_service: BTreeMap<ServiceKey, usize>,
-    by_name: HashMap<Told<'a>, usize>,
+    by_name: HashMap<Identity<'a>, usize>,
     /// Whether the quorum is met, and the servers by endpoint.
     states: Vec<(bool, BTreeMap<SocketAddr, ServerState>)>,
 }
@@ -72,7 +62,7 @@ impl<'a> Old<'a> {
         let plans = &plan.virtual_servers;
         let services =
             plans.iter().enumerate().flat_map(|(index, plan)| plan.known_as().map(move |key| (*key, index)));
-        let names = plans.iter().enumerate().map(|(index, plan)| (told_as(plan), index));
+        let names = plans.iter().enumerate().map(|(index, plan)| (plan.identity(), index));
         let states = plans.iter().zip(states).map(|(plan, state)| {
             let servers = plan.real_servers.iter().map(|server| server.endpoint).zip(state.servers);
             (state.quorum_up, servers.collect())
@@ -82,7 +72,7 @@ impl<'a> Old<'a> {
 
     /// A group is known by its name, whatever services it has now.
     fn carry_over(&self, plan: &VirtualServer) -> VirtualState {
-        let by_name = self.by_name.get(&told_as(plan));
+        let by_name = self.by_name.get(&plan.identity());
         let index = by_name.or_else(|| plan.known_as().find_map(|key| self.by_service.get(key)));
         let old = index.map(|&index| &self.states[index]); // as many as plans
         // Under another name it goes on as it is, but nobody was told of it.

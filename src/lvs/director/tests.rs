@@ -564,6 +564,14 @@ fn told_of_new(new: VirtualServer, verdict: fn(&mut Bench)) -> String {
 }
 
 #[test]
+fn a_quorum_that_was_never_met_is_not_lost() {
+    let never = VirtualServer { quorum: 2, hysteresis: 1, ..with_sorry(virtual_server(vec![real(1, 2)])) };
+    let first = Bench::new(never).director.take_first_news();
+    let said = "web: quorum not met: live weight 2, at least 3 needed; sorry server 192.0.2.99:80 serves";
+    assert_eq!(first[0].to_string(), said);
+}
+
+#[test]
 fn a_virtual_server_that_a_reload_adds_is_told_of_as_at_start() {
     let plain = || virtual_server(vec![real(1, 1)]);
     let nothing: fn(&mut Bench) = |_| {};

@@ -44,19 +44,23 @@ fn plan() -> NotifyPlan {
             claim: None,
         }],
         groups: vec![GroupHooks { name: "G".into(), scripts: scripts(), mail: true }],
-        services: vec![ServiceHooks {
-            service: service(),
-            group: None,
-            up: command("quorum_up"),
-            down: command("quorum_down"),
-            mail: true,
-            servers: vec![ServerHooks {
-                endpoint: endpoint(),
-                up: command("up"),
-                down: command("down"),
+        services: vec![
+            of_group(),
+            ServiceHooks {
+                protocol: Some(crate::net::TransportProtocol::Tcp),
+                service: service(),
+                group: None,
+                up: command("quorum_up"),
+                down: command("quorum_down"),
                 mail: true,
-            }],
-        }],
+                servers: vec![ServerHooks {
+                    endpoint: endpoint(),
+                    up: command("up"),
+                    down: command("down"),
+                    mail: true,
+                }],
+            },
+        ],
         mail: Some(MailPlan {
             server: "127.0.0.1".into(),
             port: 25,
@@ -69,6 +73,23 @@ fn plan() -> NotifyPlan {
         }),
         ..NotifyPlan::default()
     }
+}
+
+/// A mark, and an address beside it.
+fn of_group() -> ServiceHooks {
+    ServiceHooks {
+        service: mark_of_group(),
+        group: Some("g".into()),
+        protocol: Some(crate::net::TransportProtocol::Tcp),
+        up: None,
+        down: None,
+        mail: false,
+        servers: Vec::new(),
+    }
+}
+
+fn mark_of_group() -> ServiceKey {
+    ServiceKey::FwMark { family: AddressFamily::V4, mark: 9 }
 }
 
 fn notifier(plan: &NotifyPlan) -> Notifier {
@@ -176,6 +197,14 @@ fn everything_about_servers() {
     }
     let marked = ServiceKey::FwMark { family: AddressFamily::V4, mark: 5 };
     let news = News::RealServer {
+        service: mark_of_group(),
+        endpoint: endpoint(),
+        up: true,
+        gone: false,
+        cause: "why".into(),
+    };
+    text.push_str(&told(&mut notifier, &news));
+    let news = News::RealServer {
         service: marked,
         endpoint: endpoint(),
         up: true,
@@ -195,6 +224,8 @@ mail Virtualserver [192.0.2.1]:tcp:80 - DOWN
 run /bin/down fixed
 line "RS [10.0.0.1]:tcp:8080 [192.0.2.1]:tcp:80 DOWN\n"
 mail Realserver [10.0.0.1]:tcp:8080 of virtual server [192.0.2.1]:tcp:80 - DOWN
+line "RS [10.0.0.1]:tcp:8080 [g]:0 UP\n"
+mail Realserver [10.0.0.1]:tcp:8080 of virtual server [g]:0 - UP
 line "RS [10.0.0.1]:none:8080 FWM 5 UP\n"
 mail Realserver [10.0.0.1]:none:8080 of virtual server FWM 5 - UP
 "#;
@@ -206,8 +237,8 @@ mail Realserver [10.0.0.1]:none:8080 of virtual server FWM 5 - UP
 fn what_leaves_is_told_as_the_configuration_before_says() {
     let mut notifier = notifier(&plan());
     let mut renamed = plan();
-    renamed.services[0].group = Some("g".into());
-    (renamed.services[0].down, renamed.services[0].servers) = (None, Vec::new());
+    renamed.services[1].group = Some("g".into());
+    (renamed.services[1].down, renamed.services[1].servers) = (None, Vec::new());
     notifier.plan(&renamed);
     let mut text = String::new();
     for gone in [true, false] {

@@ -1,5 +1,6 @@
 use super::super::tests::{Bench, address, key, plan, real, told, virtual_server};
 use super::*;
+use crate::net::TransportProtocol;
 use std::net::{IpAddr, Ipv4Addr};
 
 const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
