@@ -16,7 +16,7 @@ use std::time::Duration;
 /// What every order takes.
 #[derive(Debug, Args)]
 struct Common {
-    /// Ends by itself: after a span (90s, 10m, 2h, 1d) or at a time (18:30, 2026-11-21T18:30, with Z for UTC)
+    /// Ends by itself: after a span (90s, 10m, 2h, 1d; a number alone counts seconds) or at a time (18:30, 2026-11-21T18:30, with Z for UTC)
     #[arg(long, value_name = "WHEN")]
     until: Option<String>,
     /// Even if a virtual server loses its quorum
@@ -66,16 +66,21 @@ pub(super) struct Weight {
     /// The real server: ADDRESS:PORT
     server: String,
     /// The weight, 0 to 2147483647
-    #[arg(required_unless_present = "back")]
+    #[arg(required_unless_present = "back", value_parser = weight_word)]
     weight: Option<u32>,
     /// Give the weight back to the configuration and the checks
     #[arg(long, conflicts_with_all = ["weight", "ramp", "until"])]
     back: bool,
-    /// Get there bit by bit, over this time (10m)
+    /// Get there bit by bit, over this time (10m; a number alone counts seconds)
     #[arg(long, value_name = "SPAN", value_parser = when::duration)]
     ramp: Option<Duration>,
     #[command(flatten)]
     common: Common,
+}
+
+fn weight_word(word: &str) -> Result<u32, String> {
+    let weight = word.parse().ok().filter(|weight| i32::try_from(*weight).is_ok());
+    weight.ok_or_else(|| "a weight is a number from 0 to 2147483647".to_owned())
 }
 
 /// Arguments of `switch`.
