@@ -24,7 +24,8 @@ pub(super) fn run(socket: &Path, json: bool) -> Done {
 /// Why there is no report of the bfd role.
 fn absence(status: &Status) -> String {
     let role = status.daemon.roles.iter().find(|role| role.name == "bfd");
-    let why = role.and_then(|role| role.trouble.as_deref()).unwrap_or("it did not answer");
+    let silent = role.map(|role| role.trouble.as_deref().unwrap_or("it did not answer"));
+    let why = silent.unwrap_or("not running: the configuration has no BFD session, or -B was given");
     format!("the bfd role says nothing: {why}")
 }
 

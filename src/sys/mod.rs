@@ -20,6 +20,7 @@ pub mod packet_socket;
 pub mod poll;
 pub mod process;
 pub mod readable;
+pub mod screen;
 pub mod seccomp;
 pub mod shared_words;
 pub mod timer;

@@ -126,6 +126,7 @@ pub fn parse(words: &[String], names: &dyn Resolver, reading: bool) -> Result<Co
     if let Some(surplus) = reader.argument() {
         return invalid(format!("unexpected argument {surplus}"));
     }
+    entry.take_flags()?;
     entry.check(verb)?;
     entry.finish(verb)
 }
@@ -380,6 +381,14 @@ impl<'a> Entry<'a> {
         Ok(())
     }
 
+    /// As in ipvsadm: whatever the command.
+    fn take_flags(&mut self) -> Result<(), Fault> {
+        for flag in self.scheduler_flags.split(',').filter(|flag| !flag.is_empty()) {
+            self.service.flags |= scheduler_flag(&self.service.scheduler, flag)?;
+        }
+        Ok(())
+    }
+
     fn has(&self, opt: Opt) -> bool {
         self.given.contains(&opt)
     }
@@ -424,9 +433,6 @@ impl<'a> Entry<'a> {
         }
         if service.scheduler.is_empty() {
             "wlc".clone_into(&mut service.scheduler);
-        }
-        for flag in self.scheduler_flags.split(',').filter(|flag| !flag.is_empty()) {
-            service.flags |= scheduler_flag(&service.scheduler, flag)?;
         }
         Ok(())
     }

@@ -43,7 +43,12 @@ impl Before {
         if touched.daemons {
             let now = ipvs.daemons()?;
             for daemon in now.iter().filter(|daemon| !self.daemons.contains(daemon)) {
-                ipvs.stop_daemon(daemon)?;
+                // The kernel may take longer than we wait for its answer, and be done all the same.
+                if let Err(error) = ipvs.stop_daemon(daemon)
+                    && ipvs.daemons()?.contains(daemon)
+                {
+                    return Err(error);
+                }
             }
             for daemon in self.daemons.iter().filter(|daemon| !now.contains(daemon)) {
                 ipvs.start_daemon(daemon)?;

@@ -9,6 +9,7 @@ use crate::ctl::text::clean;
 use crate::link::control::{Answer, Request};
 use crate::report::CheckerStatus;
 use crate::role::namespace::is_here;
+use crate::sys::screen::screen_size;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -92,7 +93,11 @@ pub fn run(stage: &mut Stage<'_>, command: &Command, live: &Live) -> Result<(), 
             page.extend_from_slice(b"no daemon answers here: without health\n");
         }
         draw(stage, subject, &format, status.as_ref(), &mut page)?;
-        show(&String::from_utf8_lossy(&page), screen)?;
+        let page = String::from_utf8_lossy(&page);
+        match screen {
+            true => show(&cut(&page, screen_size()))?,
+            false => show(&format!("{page}\n"))?,
+        }
         if live.times.is_some_and(|times| round >= times) {
             break;
         }
@@ -101,15 +106,26 @@ pub fn run(stage: &mut Stage<'_>, command: &Command, live: &Live) -> Result<(), 
     Ok(())
 }
 
-/// On a screen each drawing covers the one before; elsewhere an empty line is between them.
-fn show(page: &str, screen: bool) -> io::Result<()> {
+/// On a screen each drawing covers the one before (see [`cut`]); elsewhere an empty line is between them.
+fn show(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    if screen {
-        write!(out, "\x1b[H{}\x1b[J", page.replace('\n', "\x1b[K\n"))?;
-    } else {
-        writeln!(out, "{page}")?;
-    }
+    out.write_all(text.as_bytes())?;
     out.flush()
+}
+
+/// What covers a screen of these rows and columns: what is longer or wider is cut, and the last line says how much is
+/// missing, so that nothing scrolls. The last row and column are the cursor's. A size of 0 is not known.
+fn cut(page: &str, (rows, columns): (usize, usize)) -> String {
+    let lines: Vec<&str> = page.lines().collect();
+    let room = if rows == 0 { lines.len() } else { rows.saturating_sub(1).max(1) };
+    let width = if columns == 0 { usize::MAX } else { columns.saturating_sub(1) };
+    let shown = if lines.len() <= room { lines.len() } else { room - 1 };
+    let missing = lines.len() - shown;
+    let last =
+        (missing > 0).then(|| format!("... {missing} more lines: name a service, or use a larger screen"));
+    let all = lines.iter().take(shown).copied().chain(last.as_deref());
+    let drawn = all.map(|line| line.chars().take(width).chain("\x1b[K\n".chars()).collect::<String>());
+    format!("\x1b[H{}\x1b[J", drawn.collect::<String>())
 }
 
 fn draw(
@@ -166,6 +182,16 @@ mod tests {
             assert!(matches!(Live::take(&mut live, word, socket), Some(Err(_))), "{word}");
         }
         assert_eq!(Live::take(&mut live, "--stats", socket), None);
+    }
+
+    #[test]
+    fn a_page_never_scrolls_its_screen() {
+        let page = "one\ntwo\nthree\nfour\n";
+        let whole = "\x1b[Hone\x1b[K\ntwo\x1b[K\nthree\x1b[K\nfour\x1b[K\n\x1b[J";
+        assert_eq!(cut(page, (0, 0)), whole);
+        assert_eq!(cut(page, (5, 80)), whole);
+        assert_eq!(cut(page, (4, 6)), "\x1b[Hone\x1b[K\ntwo\x1b[K\n... 2\x1b[K\n\x1b[J");
+        assert_eq!(cut(page, (1, 6)), "\x1b[H... 4\x1b[K\n\x1b[J");
     }
 
     #[test]
