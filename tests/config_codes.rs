@@ -33,6 +33,7 @@ fn examined(file: &Path) -> Examined {
         want_vrrp: true,
         want_checker: true,
         interface_exists: |name| name != "gone0",
+        address_exists: |address| address.to_string() != "192.0.2.99",
     };
     examine(&request, &Sketch)
 }

@@ -25,6 +25,7 @@ fn ours(file: &Path) -> Read {
         want_vrrp: true,
         want_checker: true,
         interface_exists,
+        address_exists: |_| true,
     };
     let status = |exists: fn(&str) -> bool| config_test(&request(exists), &mut Vec::new());
     let present: fn(&str) -> bool = |name| peer::INTERFACES.contains(&name);

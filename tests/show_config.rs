@@ -17,6 +17,7 @@ fn request(file: &Path) -> CompileRequest {
         want_vrrp: true,
         want_checker: true,
         interface_exists: |_| true,
+        address_exists: |_| true,
     }
 }
 

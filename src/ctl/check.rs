@@ -61,6 +61,7 @@ pub(super) fn run(check: Check) -> Done {
         want_vrrp: true,
         want_checker: true,
         interface_exists: compile::interface_exists,
+        address_exists: compile::address_exists,
     };
     let examined = examine(&request, &ThisMachine);
     let name = file.display().to_string();

@@ -88,6 +88,7 @@ fn compiled(file: &std::path::Path, config_id: &Option<String>) -> Compiled {
         want_vrrp: true,
         want_checker: true,
         interface_exists: compile::interface_exists,
+        address_exists: compile::address_exists,
     })
 }
 

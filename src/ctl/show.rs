@@ -50,6 +50,7 @@ pub(super) fn run(what: What) -> Done {
         want_vrrp: true,
         want_checker: true,
         interface_exists: compile::interface_exists,
+        address_exists: compile::address_exists,
     };
     let compiled = compile::compile(&request);
     if compiled.plans.is_none() {

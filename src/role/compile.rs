@@ -8,6 +8,7 @@ mod keys;
 mod machine;
 mod names;
 mod scripts;
+mod sources;
 mod verdict;
 
 #[cfg(test)]
@@ -25,7 +26,9 @@ use keepalived_compat::config::setting::Settings as _;
 use keepalived_compat::diagnostics::worst;
 use keepalived_compat::{Code, Diagnostic, Options, Severity, SourceMap};
 pub use machine::{Machine, ThisMachine};
+pub use sources::address_exists;
 use std::io::Write;
+use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,6 +48,8 @@ pub struct CompileRequest {
     pub want_checker: bool,
     /// Is there an interface of this name now? [`interface_exists`], except in tests.
     pub interface_exists: fn(&str) -> bool,
+    /// Has an interface this address now? [`address_exists`], except in tests.
+    pub address_exists: fn(IpAddr) -> bool,
 }
 
 /// Diagnostics that are printed at once; the worst ones are, and the number of the others.
@@ -167,6 +172,7 @@ impl Outcome {
         let mut scripts = scripts::diagnose(&parsed.config);
         let tracked = scripts::tracked(&parsed.config);
         let interfaces = interfaces::diagnose(&parsed.config, request.interface_exists);
+        let sources = sources::diagnose(&parsed.config, request.address_exists);
         let security = parsed.config.global.script_security;
         let lowered = lower_owned(parsed.config, request.generation, &names::names());
         let mut plans = lowered.plans;
@@ -177,6 +183,7 @@ impl Outcome {
         diagnostics.extend(keys);
         diagnostics.extend(scripts);
         diagnostics.extend(interfaces);
+        diagnostics.extend(sources);
         diagnostics.extend(lints);
         diagnostics.sort_by_key(|d| d.span.map(|s| (s.file, s.start)));
         let later = |d: &&Diagnostic| matches!(d.code, Code::NotYet | Code::NotYetTraffic);

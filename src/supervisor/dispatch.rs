@@ -83,5 +83,6 @@ fn request(options: &Options) -> CompileRequest {
         want_vrrp: options.want_vrrp(),
         want_checker: options.want_checker(),
         interface_exists: compile::interface_exists,
+        address_exists: compile::address_exists,
     }
 }

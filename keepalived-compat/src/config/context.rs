@@ -143,7 +143,7 @@ impl<'a> Context<'a> {
         } else if let Some(near) = nearest(place, &word.text) {
             diagnostic.instead(format!("did you mean `{near}`?"))
         } else if let Some(other) = keywords::places_of(&word.text).next() {
-            diagnostic.instead(format!("keepalived knows it in {}", other.path()))
+            diagnostic.instead(format!("its place is {}", other.path()))
         } else {
             diagnostic
         };

@@ -87,6 +87,7 @@ codes! {
     TrackedTwice = 30, Warning, 0, "An instance and its sync group track the same thing; the line of the group counts.";
     AddressTwice = 31, Warning, 0, "A virtual address is listed twice; it is advertised twice and held once.";
     ServiceTwice = 32, Warning, 0, "A virtual server names a service that is there already, with the same real servers; it is there once.";
+    MissingSource = 33, Warning, 0, "No interface has the source address of FULLNAT now.";
     AddressOutside = 100, Hint, 0, "A virtual address is in no network that its interface or another address has.";
     IntervalMismatch = 101, Warning, 0, "Members of a sync group advertise at different intervals.";
     ScriptWritable = 102, Warning, 0, "Others than root may change a script, or put another in its place.";

@@ -35,7 +35,7 @@ impl Facts for ThisMachine {
     }
 }
 
-fn address_of(address: &SockaddrStorage) -> Option<IpAddr> {
+pub(super) fn address_of(address: &SockaddrStorage) -> Option<IpAddr> {
     let v4 = address.as_sockaddr_in().map(|a| IpAddr::V4(a.ip()));
     v4.or_else(|| address.as_sockaddr_in6().map(|a| IpAddr::V6(a.ip())))
 }

@@ -20,6 +20,7 @@ fn request(file: &Path) -> CompileRequest {
         want_vrrp: true,
         want_checker: true,
         interface_exists: |name| name != "gone0",
+        address_exists: |address| address.to_string() != "192.0.2.99",
     }
 }
 
@@ -161,6 +162,37 @@ fn keywords_that_are_not_built_reach_the_plan_as_sentences() {
     let compiled = compile(&request(&directory.path().join("k.conf")));
     let sentences = compiled.plans.expect("plans").global.not_yet;
     assert!(sentences.len() == 1 && sentences[0].contains(": `enable_snmp_vrrp`"), "{sentences:?}");
+}
+
+#[test]
+fn a_source_of_fullnat_that_nobody_has_is_said_once() {
+    let said = |text: &str| {
+        let directory = directory(&[("k.conf", text)]);
+        let request = request(&directory.path().join("k.conf"));
+        let outcome = Outcome::of(&request);
+        outcome.diagnostics.iter().filter(|d| d.code == Code::MissingSource).count()
+    };
+    let translated = SERVER.replace("lvs_method DR", "lvs_method FULLNAT source 192.0.2.99");
+    assert_eq!(said(&translated), 1);
+    let again = translated.replace("virtual_server 192.0.2.1 80", "virtual_server 192.0.2.1 81");
+    assert_eq!(said(&format!("{translated}{again}")), 1, "each address once");
+    assert_eq!(said(&translated.replace("192.0.2.99", "192.0.2.98")), 0, "an interface has it");
+    let sorry = "sorry_server 192.0.2.3 80\nsorry_server_lvs_method FULLNAT source 192.0.2.99\nreal_server";
+    assert_eq!(said(&SERVER.replace("real_server", sorry)), 1);
+    let real = "80 {\nlvs_method FULLNAT source 192.0.2.99\n}\n}";
+    assert_eq!(said(&SERVER.replace("80 {\n}\n}", real)), 1);
+    // What the configuration brings comes later, on a Backup much later.
+    for brings in [
+        INSTANCE.replace("192.0.2.1/24", "192.0.2.99"),
+        INSTANCE.replace(
+            "virtual_ipaddress {",
+            "virtual_ipaddress_excluded {\n192.0.2.99\n}\nvirtual_ipaddress {",
+        ),
+        "static_ipaddress {\n192.0.2.99/24 dev eth0\n}\n".to_owned(),
+        "net_namespace_ipvs blue\n".to_owned(),
+    ] {
+        assert_eq!(said(&format!("{brings}{translated}")), 0, "{brings}");
+    }
 }
 
 #[test]
