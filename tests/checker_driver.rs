@@ -82,6 +82,10 @@ impl TableStore for Kernel {
         Ok(())
     }
 
+    fn timeouts(&mut self) -> Result<Timeouts, StoreError> {
+        Ok(self.with(|state| state.timeouts))
+    }
+
     fn set_timeouts(&mut self, timeouts: &Timeouts) -> Result<(), StoreError> {
         self.with(|state| state.timeouts = *timeouts);
         Ok(())

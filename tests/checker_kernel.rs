@@ -224,6 +224,8 @@ fn synchronisation_follows_the_virtual_router_and_what_others_stop_is_started_ag
         };
         let sync = Some(SyncPlan { instance: Some("VI_1".into()), settings });
         let timeouts = Timeouts { tcp: 901, tcp_fin: 0, udp: 0 };
+        let before = ipvs.timeouts().unwrap();
+        assert_ne!(before.tcp, timeouts.tcp);
         let plan = |generation, sync| {
             let rules = Default::default();
             let kernel = KernelSettings { timeouts, sync, flush_at_stop: false, rules };
@@ -248,6 +250,8 @@ fn synchronisation_follows_the_virtual_router_and_what_others_stop_is_started_ag
         role.tell(&plan(3, None));
         assert_eq!(role.hear(), FromChecker::Applied(Generation(3)));
         assert_eq!(roles(&mut ipvs), []);
+        assert_eq!(ipvs.timeouts().unwrap().tcp, 901);
         role.stop(true);
+        assert_eq!(ipvs.timeouts().unwrap(), before, "what was there is there again");
     });
 }

@@ -51,6 +51,10 @@ impl TableStore for Kernel {
         Ok(())
     }
 
+    fn timeouts(&mut self) -> Result<Timeouts, StoreError> {
+        Ok(Timeouts::default())
+    }
+
     fn set_timeouts(&mut self, _: &Timeouts) -> Result<(), StoreError> {
         Ok(())
     }

@@ -112,6 +112,10 @@ fn a_test_of_the_configuration_reports_where_it_is_told_to() {
     let output = run(DAEMON, &["-f", &bad, "--config-test"]);
     assert_eq!(code(&output), 5);
     assert!(err(&output).contains("no_such_word"), "{}", err(&output));
+    // The whole file, whatever is to run: as keepalived.
+    let router = folder.file("router.conf", "vrrp_instance A {\n  no_such_word 1\n}\n");
+    let output = run(DAEMON, &["-t", "-C", "-f", &router]);
+    assert_ne!(code(&output), 0, "{}", err(&output));
     let report = folder.word("report");
     for glued in [format!("-t{report}"), format!("--config-test={report}")] {
         let output = run(DAEMON, &[&glued, "-f", &bad]);

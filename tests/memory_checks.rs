@@ -106,6 +106,10 @@ impl TableStore for Kernel {
         Ok(())
     }
 
+    fn timeouts(&mut self) -> Result<Timeouts, StoreError> {
+        Ok(Timeouts::default())
+    }
+
     fn set_timeouts(&mut self, _timeouts: &Timeouts) -> Result<(), StoreError> {
         Ok(())
     }

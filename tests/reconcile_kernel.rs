@@ -197,6 +197,10 @@ impl TableStore for Watched {
         TableStore::flush(&mut self.0)
     }
 
+    fn timeouts(&mut self) -> Result<Timeouts, StoreError> {
+        TableStore::timeouts(&mut self.0)
+    }
+
     fn set_timeouts(&mut self, timeouts: &Timeouts) -> Result<(), StoreError> {
         TableStore::set_timeouts(&mut self.0, timeouts)
     }

@@ -103,7 +103,21 @@ pub const DIFFERENCES: &[Difference] = &[
         when: "a `sorry_server` behind NAT has no port",
         theirs: "a destination with port 0 (seen with 2.2.7)",
         ours: "the port of the virtual server, as for a `real_server`",
-        reason: "nobody listens on port 0",
+        reason: "the listing says where connections go; the kernel takes port 0 for that of the virtual server",
+    },
+    Difference {
+        key: "group-granularity",
+        when: "a `virtual_server` of a group has `persistence_granularity`",
+        theirs: "it is ignored (seen with 2.2.7)",
+        ours: "it counts as anywhere else",
+        reason: "it is written there",
+    },
+    Difference {
+        key: "check-without-port",
+        when: "a `real_server` without a port, and its check without `connect_port`",
+        theirs: "port 0 is asked: the server is down for ever (seen with 2.2.7)",
+        ours: "the port of the virtual server is asked; where there is none (a mark) or several (a group) the check is left out and said (HF0009)",
+        reason: "a server that works is not taken out",
     },
     Difference {
         key: "group-families-named",

@@ -272,8 +272,36 @@ pub struct VirtualServer {
     pub marked: Vec<ServiceKey>,
 }
 
-/// See [`VirtualServer::identity`]: the group, the protocol, else the service.
+/// See [`Identities`]: the group, the protocol, else the service.
 pub type Identity<'a> = (Option<&'a str>, Option<TransportProtocol>, Option<ServiceKey>);
+
+/// What tells virtual servers apart while one plan takes the place of another.
+#[derive(Clone, Debug)]
+pub struct Identities<'a> {
+    /// Groups that have several virtual servers in one of the plans.
+    shared: BTreeSet<&'a str>,
+}
+
+impl<'a> Identities<'a> {
+    /// Those of these plans.
+    pub fn between(old: &'a LvsPlan, new: &'a LvsPlan) -> Identities<'a> {
+        let mut shared = BTreeSet::new();
+        for plan in [old, new] {
+            let mut seen = BTreeSet::new();
+            shared.extend(plan.virtual_servers.iter().filter_map(|s| s.group()).filter(|g| !seen.insert(*g)));
+        }
+        Identities { shared }
+    }
+
+    /// Whatever a reload makes of its name and, if it is of a group, of its services. A group's protocol counts only where it
+    /// has virtual servers of several: one of marks alone has none until the group gets an address.
+    pub fn of<'s>(&self, server: &'s VirtualServer) -> Identity<'s> {
+        let Some(group) = server.group() else {
+            return (None, server.protocol(), server.known_as().next().copied());
+        };
+        (Some(group), server.protocol().filter(|_| self.shared.contains(group)), None)
+    }
+}
 
 impl VirtualServer {
     /// Scheduled by wlc, with a quorum of 1 and nothing optional. `group NAME` is one of a group.
@@ -310,12 +338,6 @@ impl VirtualServer {
         let first = self.marked.first().map(ServiceKey::family);
         let another = self.marked.iter().any(|key| Some(key.family()) != first);
         usize::from(first.is_some()) + usize::from(another)
-    }
-
-    /// What tells it from others, whatever a reload makes of its name and, if it is of a group, of its services.
-    pub fn identity(&self) -> Identity<'_> {
-        let key = self.group.is_none().then(|| self.known_as().next().copied()).flatten();
-        (self.group(), self.protocol(), key)
     }
 
     /// The group whose virtual server this is.

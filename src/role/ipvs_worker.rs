@@ -6,6 +6,7 @@
 mod around;
 mod rows;
 mod rules;
+mod timeouts;
 
 use crate::lvs::reconcile;
 use crate::lvs::sync::SyncDaemon;
@@ -49,7 +50,9 @@ pub trait TableStore {
     fn apply(&mut self, ops: &[TableOp]) -> Vec<Result<(), StoreError>>;
     /// Empties it.
     fn flush(&mut self) -> Result<(), StoreError>;
-    /// Sets the timeouts of connections; those that are 0 stay.
+    /// The timeouts of connections.
+    fn timeouts(&mut self) -> Result<Timeouts, StoreError>;
+    /// Sets them; those that are 0 stay.
     fn set_timeouts(&mut self, timeouts: &Timeouts) -> Result<(), StoreError>;
     /// The synchronisation daemons that run.
     fn daemons(&mut self) -> Result<Vec<SyncDaemon>, StoreError>;
@@ -92,6 +95,10 @@ impl TableStore for Ipvs {
 
     fn flush(&mut self) -> Result<(), StoreError> {
         Ok(Ipvs::flush(self)?)
+    }
+
+    fn timeouts(&mut self) -> Result<Timeouts, StoreError> {
+        Ok(Ipvs::timeouts(self)?)
     }
 
     fn set_timeouts(&mut self, timeouts: &Timeouts) -> Result<(), StoreError> {
@@ -599,7 +606,7 @@ impl Worker {
         self.desired = Table::default();
         self.observed = None;
         let flush = self.around.flushes_at_stop();
-        if self.owned.is_empty() && !flush && !self.around.has_work() {
+        if self.owned.is_empty() && !flush && !self.around.holds() {
             return;
         }
         if !self.look() {

@@ -2,7 +2,7 @@
 
 use super::relay::trackers;
 use crate::plan::Plans;
-use crate::plan::lvs::{Identity, ServiceKey, Translated, VirtualServer};
+use crate::plan::lvs::{Identities, Identity, LvsPlan, ServiceKey, Translated, VirtualServer};
 use crate::plan::vrrp::{RouterKey, RouterPlan, VirtualAddress};
 use std::collections::{BTreeMap, HashSet};
 
@@ -42,7 +42,8 @@ fn router_parts(old: &Plans, new: &Plans, parts: &mut Vec<String>) {
 }
 
 fn server_parts(old: &Plans, new: &Plans, parts: &mut Vec<String>) {
-    let (before, after) = (servers(old), servers(new));
+    let identities = Identities::between(&old.lvs, &new.lvs);
+    let (before, after) = (servers(&old.lvs, &identities), servers(&new.lvs, &identities));
     let (sources_before, sources) = (translated(old), translated(new));
     let is_other = |server: &VirtualServer, known: &VirtualServer| {
         let sources_differ = server.keys.iter().any(|key| sources.get(key) != sources_before.get(key));
@@ -83,8 +84,8 @@ fn routers(plans: &Plans) -> BTreeMap<&RouterKey, &RouterPlan> {
     plans.vrrp.routers.iter().map(|router| (&router.key, router)).collect()
 }
 
-fn servers(plans: &Plans) -> BTreeMap<Identity<'_>, &VirtualServer> {
-    plans.lvs.virtual_servers.iter().map(|server| (server.identity(), server)).collect()
+fn servers<'a>(plan: &'a LvsPlan, identities: &Identities<'_>) -> BTreeMap<Identity<'a>, &'a VirtualServer> {
+    plan.virtual_servers.iter().map(|server| (identities.of(server), server)).collect()
 }
 
 fn addresses(router: &RouterPlan) -> HashSet<&VirtualAddress> {
@@ -124,6 +125,7 @@ fn part(sign: &str, what: &str, happened: &str, names: Vec<String>) -> Option<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::AddressFamily;
     use crate::net::TransportProtocol::{self, Tcp, Udp};
     use crate::plan::lvs::Timeouts;
 
@@ -140,6 +142,27 @@ mod tests {
         new.lvs.virtual_servers = vec![server("tcp 192.0.2.1 53", Tcp), server("udp 192.0.2.1 53", Udp)];
         assert_eq!(difference(&old, &new), "+1 virtual server (udp 192.0.2.1 53)");
         assert_eq!(difference(&new, &old), "-1 virtual server (udp 192.0.2.1 53)");
+    }
+
+    #[test]
+    fn a_group_of_marks_that_gets_an_address_is_changed() {
+        let (mut old, mut new) = (Plans::default(), Plans::default());
+        let of_group = |keys: Vec<ServiceKey>| VirtualServer {
+            group: Some("g".to_owned()),
+            ..VirtualServer::new("group g".to_owned(), keys, Vec::new())
+        };
+        let mark = ServiceKey::FwMark { mark: 22, family: AddressFamily::V4 };
+        old.lvs.virtual_servers = vec![of_group(vec![mark])];
+        new.lvs.virtual_servers = vec![of_group(vec![mark, server("a", Tcp).keys[0]])];
+        assert_eq!(difference(&old, &new), "1 virtual server changed (group g)");
+        assert_eq!(difference(&new, &old), "1 virtual server changed (group g)");
+        // Of two protocols, one goes and the other stays.
+        new.lvs.virtual_servers = vec![
+            of_group(vec![server("a", Tcp).keys[0]]),
+            VirtualServer { name: "udp group g".to_owned(), ..of_group(vec![server("a", Udp).keys[0]]) },
+        ];
+        old.lvs.virtual_servers = new.lvs.virtual_servers[1..].to_vec();
+        assert_eq!(difference(&new, &old), "-1 virtual server (group g)");
     }
 
     #[test]

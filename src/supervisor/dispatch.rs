@@ -71,7 +71,9 @@ pub fn config_test(options: &Options, file: &std::ffi::OsStr) -> ExitCode {
             }
         }
     };
-    ExitCode::from(compile::config_test(&request(options), &mut out))
+    // The whole file, whatever `-P` and `-C` say: as keepalived.
+    let request = CompileRequest { want_vrrp: true, want_checker: true, ..request(options) };
+    ExitCode::from(compile::config_test(&request, &mut out))
 }
 
 /// What the command line says about compiling. The supervisor names what it wants with `--vrrp` and `--check`.

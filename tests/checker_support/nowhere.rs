@@ -21,6 +21,10 @@ impl TableStore for Nowhere {
         Ok(())
     }
 
+    fn timeouts(&mut self) -> Result<Timeouts, StoreError> {
+        Ok(Timeouts::default())
+    }
+
     fn set_timeouts(&mut self, _timeouts: &Timeouts) -> Result<(), StoreError> {
         Ok(())
     }

@@ -65,9 +65,11 @@ impl Lowering<'_> {
         let asked_port = port.or(service_port).unwrap_or(0);
         let kernel_port = self.port("real_server", endpoint.span, port, method, keys);
         self.translate(method, SocketAddr::new(address, kernel_port), endpoint.span, keys);
+        // A group's services come and go with reloads: its servers are called as they are written, as in keepalived.
+        let named_port = if self.group().is_some() { port.unwrap_or(0) } else { kernel_port };
         let slow_start = server.others.time("slow_start").or(self.written.others.time("slow_start"));
         let plan = RealServer {
-            endpoint: SocketAddr::new(address, kernel_port),
+            endpoint: SocketAddr::new(address, named_port),
             weight: server.weight.or(self.written.weight).unwrap_or(1),
             forwarding: forwarding(method),
             inhibit_on_failure: server.inhibit_on_failure.unwrap_or(self.written.inhibit_on_failure),

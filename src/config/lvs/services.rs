@@ -277,6 +277,30 @@ mod tests {
         assert_eq!(groups[2..5], [None, Some("WEB"), Some("WEB")]);
     }
 
+    #[test]
+    fn servers_of_a_group_are_called_as_they_are_written() {
+        let of = |entries: &str, method: &str| {
+            let text = group(entries)
+                + &format!("virtual_server group WEB {{\nlvs_sched rr\nlvs_method {method}\nprotocol TCP\n")
+                + "real_server 198.51.100.1 8080 {\n}\nreal_server 198.51.100.2 {\nTCP_CHECK {\n}\n}\n}\n";
+            let (servers, _) = plan(&text);
+            servers[0].real_servers.clone()
+        };
+        for (entries, method) in [
+            ("192.0.2.1 80", "DR"),
+            ("192.0.2.1 80", "NAT"),
+            ("192.0.2.1 80\n192.0.2.2 443", "DR"),
+            ("fwmark 7", "NAT"),
+        ] {
+            let servers = of(entries, method);
+            let names: Vec<String> = servers.iter().map(|server| server.endpoint.to_string()).collect();
+            assert_eq!(names, ["198.51.100.1:8080", "198.51.100.2:0"], "{entries} {method}");
+        }
+        // What is asked is where it serves.
+        let asked = &of("192.0.2.1 80", "DR")[1].checkers;
+        assert!(format!("{asked:?}").contains("198.51.100.2:80"), "{asked:?}");
+    }
+
     const BOTH: &str = "192.0.2.1 80\n2001:db8::1 80";
 
     #[test]

@@ -3,7 +3,7 @@
 use super::super::notify::Event;
 use super::super::traffic::Traffic;
 use super::{Director, Presumed, ServerState, VirtualState, initial};
-use crate::plan::lvs::{Identity, LvsPlan, RealServer, ServiceKey, VirtualServer};
+use crate::plan::lvs::{Identities, Identity, LvsPlan, RealServer, ServiceKey, VirtualServer};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ impl Director {
             self.traffic = Traffic::new(overrides, self.traffic.now());
         }
         let states = std::mem::take(&mut self.states);
-        let old = Old::of(&self.plan, states);
+        let old = Old::of(&self.plan, states, &plan);
         let states = plan.virtual_servers.iter().map(|server| old.carry_over(server)).collect();
         self.take_plan(plan, states, events);
         has_followed
@@ -27,10 +27,11 @@ impl Director {
     /// it, servers that are up are told of where a sorry server has taken their place, too.
     pub fn leaving(&self, plan: &LvsPlan) -> Vec<Event> {
         let mut events = Vec::new();
+        let identities = Identities::between(&self.plan, plan);
         let staying: HashMap<Identity, &VirtualServer> =
-            plan.virtual_servers.iter().map(|server| (server.identity(), server)).collect();
+            plan.virtual_servers.iter().map(|server| (identities.of(server), server)).collect();
         for (server, state) in self.plan.virtual_servers.iter().zip(&self.states) {
-            let stays = staying.get(&server.identity());
+            let stays = staying.get(&identities.of(server));
             let servers: HashSet<SocketAddr> =
                 stays.iter().flat_map(|stays| stays.real_servers.iter().map(|real| real.endpoint)).collect();
             let service = server.keys[0]; // a plan has one at least
@@ -52,27 +53,30 @@ impl Director {
 /// What a reload finds.
 struct Old<'a> {
     by_service: BTreeMap<ServiceKey, usize>,
+    identities: Identities<'a>,
     by_name: HashMap<Identity<'a>, usize>,
     /// Whether the quorum is met, and the servers by endpoint.
     states: Vec<(bool, BTreeMap<SocketAddr, ServerState>)>,
 }
 
 impl<'a> Old<'a> {
-    fn of(plan: &'a LvsPlan, states: Vec<VirtualState>) -> Old<'a> {
+    fn of(plan: &'a LvsPlan, states: Vec<VirtualState>, new: &'a LvsPlan) -> Old<'a> {
+        let identities = Identities::between(plan, new);
         let plans = &plan.virtual_servers;
         let services =
             plans.iter().enumerate().flat_map(|(index, plan)| plan.known_as().map(move |key| (*key, index)));
-        let names = plans.iter().enumerate().map(|(index, plan)| (plan.identity(), index));
+        let names = plans.iter().enumerate().map(|(index, plan)| (identities.of(plan), index));
+        let by_name = names.collect();
         let states = plans.iter().zip(states).map(|(plan, state)| {
             let servers = plan.real_servers.iter().map(|server| server.endpoint).zip(state.servers);
             (state.quorum_up, servers.collect())
         });
-        Old { by_service: services.collect(), by_name: names.collect(), states: states.collect() }
+        Old { by_service: services.collect(), identities, by_name, states: states.collect() }
     }
 
     /// A group is known by its name, whatever services it has now.
     fn carry_over(&self, plan: &VirtualServer) -> VirtualState {
-        let by_name = self.by_name.get(&plan.identity());
+        let by_name = self.by_name.get(&self.identities.of(plan));
         let index = by_name.or_else(|| plan.known_as().find_map(|key| self.by_service.get(key)));
         let old = index.map(|&index| &self.states[index]); // as many as plans
         // Under another name it goes on as it is, but nobody was told of it.

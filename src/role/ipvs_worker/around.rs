@@ -1,5 +1,6 @@
 //! What belongs to IPVS beside its table: timeouts, synchronisation daemons, the packet filter's part.
 
+use super::timeouts::Exchange;
 use super::{Standing, StoreError, TableStore};
 use crate::lvs::sync::{self, SyncDaemon, SyncOp};
 use crate::plan::lvs::{KernelSettings, ServiceRules, Timeouts};
@@ -28,6 +29,7 @@ pub(super) struct Around {
     settings: KernelSettings,
     /// Is the instance that `lvs_sync_daemon` names master?
     master: bool,
+    timeouts: Exchange,
     timeouts_due: bool,
     /// The daemons are ours to see to: some are wanted, or were.
     syncs: bool,
@@ -45,8 +47,7 @@ pub(super) struct Around {
 
 impl Around {
     pub(super) fn plan(&mut self, settings: KernelSettings) {
-        self.timeouts_due |=
-            settings.timeouts != self.settings.timeouts && settings.timeouts != Timeouts::default();
+        self.timeouts_due |= settings.timeouts != self.settings.timeouts;
         self.syncs |= settings.sync.is_some();
         self.rules_due |= settings.rules != self.settings.rules || !self.planned;
         self.planned = true;
@@ -62,6 +63,11 @@ impl Around {
         self.timeouts_due || self.syncs || self.rules_due || !self.settings.rules.is_empty()
     }
 
+    /// Is there anything to take away at the end?
+    pub(super) fn holds(&self) -> bool {
+        self.has_work() || self.timeouts.holds()
+    }
+
     pub(super) fn flushes_at_stop(&self) -> bool {
         self.settings.flush_at_stop
     }
@@ -70,7 +76,7 @@ impl Around {
     pub(super) fn settle(&mut self, store: &mut dyn TableStore) -> bool {
         let mut wrong = Vec::new();
         if self.timeouts_due {
-            match store.set_timeouts(&self.settings.timeouts) {
+            match self.timeouts.set(&self.settings.timeouts, store) {
                 Ok(()) => self.timeouts_due = false,
                 Err(StoreError(why)) => wrong.push(format!("{why}; {NOT_AFFECTED}")),
             }
@@ -86,10 +92,11 @@ impl Around {
         self.say((!wrong.is_empty()).then(|| wrong.join("; ")))
     }
 
-    /// At the end: the daemons stop.
+    /// At the end: the daemons stop, and timeouts are what they were.
     pub(super) fn release(&mut self, store: &mut dyn TableStore) {
         self.settings.sync = None;
-        self.timeouts_due = false;
+        self.settings.timeouts = Timeouts::default();
+        self.timeouts_due = self.timeouts.holds();
         self.rules_due |= !self.settings.rules.is_empty();
         let table = std::mem::take(&mut self.settings.rules).table;
         self.settings.rules.table = table;

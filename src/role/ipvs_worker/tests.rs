@@ -17,6 +17,7 @@ struct Shared {
     refused: BTreeSet<Row>,
     /// Every change that was tried.
     tried: Vec<Row>,
+    timeouts: Timeouts,
     daemons: Vec<SyncDaemon>,
     /// Daemons that were started.
     started: usize,
@@ -51,7 +52,20 @@ impl TableStore for Kernel {
         Ok(())
     }
 
-    fn set_timeouts(&mut self, _: &Timeouts) -> Result<(), StoreError> {
+    fn timeouts(&mut self) -> Result<Timeouts, StoreError> {
+        Ok(self.with(|kernel| kernel.timeouts))
+    }
+
+    fn set_timeouts(&mut self, timeouts: &Timeouts) -> Result<(), StoreError> {
+        let new = |old: u32, new: u32| if new == 0 { old } else { new };
+        self.with(|kernel| {
+            let Timeouts { tcp, tcp_fin, udp } = kernel.timeouts;
+            kernel.timeouts = Timeouts {
+                tcp: new(tcp, timeouts.tcp),
+                tcp_fin: new(tcp_fin, timeouts.tcp_fin),
+                udp: new(udp, timeouts.udp),
+            };
+        });
         Ok(())
     }
 
@@ -248,4 +262,28 @@ fn synchronisation_begins_anew_on_an_interface_that_was_made_anew() {
         around.settle(&mut kernel);
         assert_eq!(kernel.with(|kernel| (kernel.started, kernel.daemons.len())), (started, 2), "{why}");
     }
+}
+
+#[test]
+fn timeouts_are_what_they_were_when_ours_go() {
+    let mut kernel = Kernel::default();
+    let of = |tcp, tcp_fin, udp| Timeouts { tcp, tcp_fin, udp };
+    kernel.set_timeouts(&of(800, 110, 290)).expect("this kernel does");
+    let mut around = around::Around::default();
+    for (wanted, have) in [
+        (of(0, 0, 0), of(800, 110, 290)),
+        (of(700, 0, 15), of(700, 110, 15)),
+        (of(0, 0, 20), of(800, 110, 20)),
+        (of(0, 0, 0), of(800, 110, 290)),
+        (of(0, 60, 25), of(800, 60, 25)),
+    ] {
+        around.plan(KernelSettings { timeouts: wanted, ..KernelSettings::default() });
+        around.settle(&mut kernel);
+        assert_eq!(kernel.timeouts().expect("this kernel does"), have, "{wanted:?}");
+    }
+    // What somebody else sets meanwhile stays.
+    kernel.set_timeouts(&of(750, 66, 0)).expect("this kernel does");
+    assert!(around.holds());
+    around.release(&mut kernel);
+    assert_eq!(kernel.timeouts().expect("this kernel does"), of(750, 66, 290));
 }

@@ -1,6 +1,6 @@
 use super::super::tests::{Bench, address, key, plan, real, told, virtual_server};
 use super::*;
-use crate::net::TransportProtocol;
+use crate::net::{AddressFamily, TransportProtocol};
 use std::net::{IpAddr, Ipv4Addr};
 
 const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
@@ -50,10 +50,40 @@ fn another_key_under_the_same_name_of_a_group_is_the_same() {
     let group =
         |keys: &[ServiceKey]| VirtualServer { group: Some("g".into()), keys: keys.to_vec(), ..three() };
     let other = ServiceKey::Endpoint { protocol: TransportProtocol::Tcp, address: VIP, port: 443 };
-    for (before, after) in
-        [(vec![key(), other], vec![key()]), (vec![key(), other], vec![other]), (vec![key()], vec![other])]
-    {
+    let of_udp = ServiceKey::Endpoint { protocol: TransportProtocol::Udp, address: VIP, port: 443 };
+    let mark = ServiceKey::FwMark { mark: 22, family: AddressFamily::V4 };
+    for (before, after) in [
+        (vec![key(), other], vec![key()]),
+        (vec![key(), other], vec![other]),
+        (vec![key()], vec![other]),
+        (vec![other], vec![of_udp]),
+        (vec![mark], vec![other, mark]),
+        (vec![other, mark], vec![mark]),
+        (vec![mark], vec![of_udp]),
+    ] {
         assert_eq!(told_by(group(&before), plan(group(&after))), of("", ""), "{before:?} to {after:?}");
+    }
+}
+
+#[test]
+fn a_group_with_virtual_servers_of_two_protocols_loses_one() {
+    let of_protocol = |protocol, name: &str| VirtualServer {
+        name: name.to_owned(),
+        group: Some("g".to_owned()),
+        keys: vec![ServiceKey::Endpoint { protocol, address: VIP, port: 53 }],
+        ..three()
+    };
+    let both = [TransportProtocol::Tcp, TransportProtocol::Udp].map(|it| of_protocol(it, &format!("{it} g")));
+    let plan =
+        |servers: &[VirtualServer]| LvsPlan { virtual_servers: servers.to_vec(), ..LvsPlan::default() };
+    let bench = Bench::of(plan(&both));
+    for (stays, leaves) in [(0, 1), (1, 0)] {
+        let leaving = bench.director.leaving(&plan(&both[stays..=stays]));
+        let gone = leaving.iter().find_map(|event| match event {
+            Event::ServiceGone { virtual_server, .. } => Some(virtual_server),
+            _ => None,
+        });
+        assert_eq!(gone, Some(&both[leaves].name));
     }
 }
 
