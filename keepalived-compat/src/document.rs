@@ -106,6 +106,13 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "the listing says where connections go; the kernel takes port 0 for that of the virtual server",
     },
     Difference {
+        key: "list-brace",
+        when: "the `{` of a list is missing (`virtual_ipaddress`, `track_interface`)",
+        theirs: "the list is read, and its `}` ends the block around it: what follows there is lost (seen with 2.2.7)",
+        ours: "the list is read and said (HF0006), and the block goes on",
+        reason: "a priority that is lost moves addresses",
+    },
+    Difference {
         key: "group-granularity",
         when: "a `virtual_server` of a group has `persistence_granularity`",
         theirs: "it is ignored (seen with 2.2.7)",

@@ -359,7 +359,7 @@ impl Reading<'_> {
         }
         self.statements += 1;
         if self.statements <= MAX_STATEMENTS
-            && let Some(complete) = self.builder.statement(words)
+            && let Some(complete) = self.builder.statement(words, &mut self.diagnostics)
             && let Some(used) = (self.sink)(complete)
         {
             self.spare.take(used);

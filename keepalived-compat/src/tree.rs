@@ -1,6 +1,7 @@
 //! The block tree: statements and their braces, built line by line, whatever the text.
 
 use crate::diagnostics::{Code, Diagnostic, keep};
+use crate::keywords::{self, Opens, Place};
 use crate::lexer::Word;
 use crate::source::Span;
 
@@ -89,25 +90,74 @@ impl Spare {
     }
 }
 
+/// A block that is open.
+#[derive(Debug)]
+struct Level {
+    /// Its brace, or the keyword that lacks it.
+    brace: Span,
+    body: Vec<Statement>,
+    /// Which keywords it holds; `None` in a list, and in a block that is not known.
+    place: Option<Place>,
+}
+
 /// Builds the tree from pieces of lines.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
-    /// The last statement of the outermost level, then those of each open block with its brace.
+    /// The last statement of the outermost level, then those of each open block.
     root: Vec<Statement>,
-    open: Vec<(Span, Vec<Statement>)>,
+    open: Vec<Level>,
     /// Open blocks beyond [`MAX_DEPTH`] or after a stray brace; what they hold is dropped.
     dropped: usize,
 }
 
 impl Builder {
     /// A line's words. Gives the statement of the outermost level that is complete now, because another begins.
-    pub(crate) fn statement(&mut self, words: Vec<Word>) -> Option<Statement> {
-        if self.dropped > 0 || words.is_empty() {
+    pub(crate) fn statement(
+        &mut self,
+        words: Vec<Word>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Option<Statement> {
+        if self.dropped > 0 {
             return None;
+        }
+        if let Some(opens) = self.lacks_its_brace(words.first()?) {
+            self.open_all_the_same(opens, diagnostics);
         }
         let complete = if self.open.is_empty() { self.root.pop() } else { None };
         self.level().push(Statement { words, block: None });
         complete
+    }
+
+    /// What the statement before `next` would open, if it has no brace and `next` belongs into its block: in doubt it does, as in
+    /// keepalived.
+    fn lacks_its_brace(&self, next: &Word) -> Option<Opens> {
+        let place = self.place()?;
+        let last = self.open.last().map_or(&self.root, |level| &level.body).last()?;
+        if last.block.is_some() || self.open.len() >= MAX_DEPTH {
+            return None;
+        }
+        let opens = keywords::find(place, &last.keyword().text)?.opens;
+        let is_known_at = |place| keywords::find(place, &next.text).is_some();
+        let belongs = match opens {
+            Opens::Nothing => false,
+            Opens::Block(inner) => is_known_at(inner) || !is_known_at(place),
+            Opens::List(_) => !is_known_at(place),
+        };
+        (belongs && !keywords::is_outermost(&next.text)).then_some(opens)
+    }
+
+    fn open_all_the_same(&mut self, opens: Opens, diagnostics: &mut Vec<Diagnostic>) {
+        let Some(statement) = self.level().last() else { return };
+        let (brace, keyword) = (statement.span(), &statement.keyword().text);
+        let title = format!("`{keyword}` lacks its `{{`");
+        let diagnostic = Diagnostic::new(Code::Brace, brace, title, "the block is read as if it were there");
+        keep(diagnostics, diagnostic.instead("put a `{` at the end of the line"));
+        self.open.push(Level { brace, body: Vec::new(), place: inner(opens) });
+    }
+
+    /// Which keywords are known here.
+    fn place(&self) -> Option<Place> {
+        self.open.last().map_or(Some(Place::Root), |level| level.place)
     }
 
     /// An opening brace: it belongs to the statement before it, on this line or an earlier one.
@@ -117,8 +167,13 @@ impl Builder {
             return;
         }
         let deep = self.open.len() >= MAX_DEPTH;
+        let place = self.place();
         match self.level().last() {
-            Some(statement) if statement.block.is_none() && !deep => self.open.push((brace, Vec::new())),
+            Some(statement) if statement.block.is_none() && !deep => {
+                let known = place.and_then(|place| keywords::find(place, &statement.keyword().text));
+                let place = known.and_then(|keyword| inner(keyword.opens));
+                self.open.push(Level { brace, body: Vec::new(), place });
+            }
             _ => {
                 self.dropped = 1;
                 let title =
@@ -138,7 +193,7 @@ impl Builder {
             return;
         }
         match self.open.pop() {
-            Some((open, body)) => self.attach(Block { open, body }),
+            Some(Level { brace, body, .. }) => self.attach(Block { open: brace, body }),
             None => {
                 let diagnostic =
                     Diagnostic::new(Code::Brace, brace, "a `}` without its `{`", "it is left out");
@@ -156,7 +211,7 @@ impl Builder {
 
     fn level(&mut self) -> &mut Vec<Statement> {
         match self.open.last_mut() {
-            Some((_, body)) => body,
+            Some(level) => &mut level.body,
             None => &mut self.root,
         }
     }
@@ -169,7 +224,7 @@ impl Builder {
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Vec<Statement> {
         let mut after = Vec::new();
-        while let Some((open, mut body)) = self.open.pop() {
+        while let Some(Level { brace: open, mut body, .. }) = self.open.pop() {
             let first = body.iter().position(|s| s.block.is_some() && outermost(&s.keyword().text));
             let now = match (first.and_then(|at| body.get(at)), after.is_empty()) {
                 (Some(statement), _) => ended_by(statement),
@@ -190,6 +245,14 @@ impl Builder {
         }
         self.root.append(&mut after);
         self.root
+    }
+}
+
+/// The place of keywords that it opens.
+fn inner(opens: Opens) -> Option<Place> {
+    match opens {
+        Opens::Block(place) => Some(place),
+        Opens::Nothing | Opens::List(_) => None,
     }
 }
 
@@ -215,16 +278,16 @@ mod tests {
                 match piece {
                     Piece::Word(word) => run.push(word),
                     Piece::Open(span) => {
-                        root.extend(builder.statement(std::mem::take(&mut run)));
+                        root.extend(builder.statement(std::mem::take(&mut run), &mut diagnostics));
                         builder.open(span, &mut diagnostics);
                     }
                     Piece::Close(span) => {
-                        root.extend(builder.statement(std::mem::take(&mut run)));
+                        root.extend(builder.statement(std::mem::take(&mut run), &mut diagnostics));
                         builder.close(span, &mut diagnostics);
                     }
                 }
             }
-            root.extend(builder.statement(run));
+            root.extend(builder.statement(run, &mut diagnostics));
         }
         root.extend(builder.finish(|word| word == "root", &mut diagnostics));
         (shown(&root), diagnostics.iter().map(|d| d.code).collect())
@@ -273,6 +336,39 @@ mod tests {
         // A word alone is a name, and a block that is closed stays where it is.
         assert_eq!(tree("a {\nroot\nb"), ("a{root;b}".into(), brace));
         assert_eq!(tree("a {\nroot { b }\nc\n}"), ("a{root{b};c}".into(), vec![]));
+    }
+
+    #[test]
+    fn a_block_whose_first_brace_is_missing_is_read_as_if_it_were_there() {
+        let brace = vec![Code::Brace];
+        assert_eq!(
+            tree("virtual_server 192.0.2.1 80\nlvs_sched rr\n}\nvrrp_instance A { }").0,
+            "virtual_server 192.0.2.1 80{lvs_sched rr};vrrp_instance A{}"
+        );
+        assert_eq!(
+            tree("vrrp_instance A {\nvirtual_ipaddress\n192.0.2.1\n}\npriority 5\n}"),
+            ("vrrp_instance A{virtual_ipaddress{192.0.2.1};priority 5}".to_owned(), brace.clone())
+        );
+        // On the next line it is there.
+        assert_eq!(
+            tree("vrrp_instance A\n\n{\npriority 5\n}"),
+            ("vrrp_instance A{priority 5}".into(), vec![])
+        );
+        // Both braces are missing, and nothing that would be in the block follows.
+        for text in [
+            "vrrp_instance A {\nunicast_peer\npriority 5\n}",
+            "vrrp_instance A {\npriority 5\nunicast_peer\n}",
+        ] {
+            assert_eq!(tree(text).0.matches('{').count(), 1, "{text}");
+        }
+        assert_eq!(
+            tree("virtual_server_group g\nvrrp_instance A { }").0,
+            "virtual_server_group g;vrrp_instance A{}"
+        );
+        let many =
+            tree("real\nvirtual_server a\nreal_server b\nweight 1\nTCP_CHECK\nconnect_port 3\n}\n}\n}\nc");
+        let blocks = "real;virtual_server a{real_server b{weight 1;TCP_CHECK{connect_port 3}}};c";
+        assert_eq!(many, (blocks.to_owned(), vec![Code::Brace; 3]));
     }
 
     #[test]
