@@ -17,11 +17,11 @@ pub(super) fn checkers(text: &mut Text, plans: &Plans, status: &CheckerStatus) {
         let known = status.virtual_servers.iter().find(|known| known.services == server.keys);
         let (name, protocol) = (name(hooks(plans, server), server), protocol(server));
         for (at, real) in server.real_servers.iter().enumerate() {
-            let details =
-                known.and_then(|known| known.real_servers.get(at)).map(|known| known.checkers.as_slice());
+            let known = known.and_then(|known| known.real_servers.get(at));
             for (which, checker) in real.checkers.iter().enumerate() {
                 text.plain(format_args!("{name} -> {}", bracketed(real.endpoint, &protocol)));
-                one(text, checker, details.and_then(|details| details.get(which)));
+                let detail = known.and_then(|server| Some((server.checkers.get(which)?, server.up)));
+                one(text, checker, detail);
             }
         }
     }
@@ -31,12 +31,20 @@ fn yes(on: bool) -> &'static str {
     if on { "yes" } else { "no" }
 }
 
-fn one(text: &mut Text, checker: &CheckerPlan, detail: Option<&CheckerDetail>) {
-    if let Some(detail) = detail {
+/// Does it count as up? Where it has nothing to say its server is as it was, and at first up but for `alpha`.
+fn counts_as_up(detail: &CheckerDetail, alpha: bool, server_up: bool) -> bool {
+    match (detail.state.as_str(), &detail.last_result) {
+        ("up", _) => true,
+        ("down", _) => false,
+        (_, None) | ("unknown", _) => !alpha,
+        _ => server_up,
+    }
+}
+
+fn one(text: &mut Text, checker: &CheckerPlan, detail: Option<(&CheckerDetail, bool)>) {
+    if let Some((detail, server_up)) = detail {
         text.property("Enabled", yes(detail.state != "suspended"));
-        // Without a first answer it counts as up, but for `alpha`.
-        let up = detail.state == "up" || (detail.state == "unknown" && !checker.alpha);
-        text.property("Up", yes(up));
+        text.property("Up", yes(counts_as_up(detail, checker.alpha, server_up)));
         text.property("Has run", yes(detail.last_result.is_some()));
     }
     text.property("Alpha", yes(checker.alpha));
@@ -46,8 +54,9 @@ fn one(text: &mut Text, checker: &CheckerPlan, detail: Option<&CheckerDetail>) {
     text.property("Retries", schedule.retry);
     if schedule.retry > 0 {
         text.property("Delay before retry", format_args!("{} us", schedule.delay_before_retry.as_micros()));
-        if let Some(detail) = detail {
-            text.property("Retries iterations", detail.failures);
+        if let Some((detail, _)) = detail {
+            // It begins anew with each verdict.
+            text.property("Retries iterations", detail.failures.min(schedule.retry.saturating_add(1)));
         }
     }
     text.property("Log all failures", yes(schedule.log_failures));
@@ -179,5 +188,34 @@ fn udp(text: &mut Text, check: &UdpCheck) {
         text.entry(format_args!("Min reply length = {}", check.reply_length.start()));
         text.entry(format_args!("Max reply length = {}", check.reply_length.end()));
         text.entry(format_args!("Reply data len = {}", reply.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_without_a_word_of_its_own_is_as_its_server() {
+        let detail = |state: &str, last_result: Option<&str>| CheckerDetail {
+            kind: "MISC_CHECK".to_owned(),
+            state: state.to_owned(),
+            last_result: last_result.map(str::to_owned),
+            latency_us: None,
+            failures: 0,
+            output: None,
+        };
+        for (state, result, alpha, server_up, up) in [
+            ("up", Some("connected"), true, false, true),
+            ("down", Some("refused"), false, true, false),
+            ("unknown", None, false, false, true),
+            ("unknown", None, true, true, false),
+            ("suspended", None, false, true, true),
+            ("suspended", Some("refused"), false, false, false),
+            ("cannot run", Some("there is no such program"), false, true, true),
+        ] {
+            let detail = detail(state, result);
+            assert_eq!(counts_as_up(&detail, alpha, server_up), up, "{detail:?} {alpha} {server_up}");
+        }
     }
 }
