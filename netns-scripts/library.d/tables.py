@@ -13,10 +13,20 @@ def plain(value):
     return value
 
 
+def of_every_interface(entry):
+    """A route that the kernel gives to each interface as it comes up: their order is chance."""
+    return entry.get("protocol") == "kernel" and entry.get("dst") in ("fe80::/64", "ff00::/8")
+
+
+def entries(text):
+    found = json.loads(text) if text.strip() else []
+    last = sorted((entry for entry in found if of_every_interface(entry)), key=lambda route: (route["dst"], route["dev"]))
+    return [entry for entry in found if not of_every_interface(entry)] + last
+
+
 def main():
     what = sys.argv[1]
-    text = sys.stdin.read()
-    for entry in json.loads(text) if text.strip() else []:
+    for entry in entries(sys.stdin.read()):
         if "addr_info" in entry:
             # Of the interfaces under test; keepalived 2.2.7 does not say that an address is its own.
             if entry.get("ifname") not in ("eth0", "eth1"):
