@@ -98,6 +98,17 @@ struct Level {
     body: Vec<Statement>,
     /// Which keywords it holds; `None` in a list, and in a block that is not known.
     place: Option<Place>,
+    /// Where a brace was missing.
+    wants: Wants,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wants {
+    Nothing,
+    /// It was opened without its brace.
+    ItsOpening,
+    /// A block in it was opened without its brace: what closed that may have been meant to close this one.
+    PerhapsItsClosing,
 }
 
 /// Builds the tree from pieces of lines.
@@ -120,7 +131,11 @@ impl Builder {
         if self.dropped > 0 {
             return None;
         }
-        if let Some(opens) = self.lacks_its_brace(words.first()?) {
+        let first = words.first()?;
+        while self.ends_before(first) {
+            self.close_all_the_same(first, diagnostics);
+        }
+        if let Some(opens) = self.lacks_its_brace(first) {
             self.open_all_the_same(opens, diagnostics);
         }
         let complete = if self.open.is_empty() { self.root.pop() } else { None };
@@ -152,7 +167,36 @@ impl Builder {
         let title = format!("`{keyword}` lacks its `{{`");
         let diagnostic = Diagnostic::new(Code::Brace, brace, title, "the block is read as if it were there");
         keep(diagnostics, diagnostic.instead("put a `{` at the end of the line"));
-        self.open.push(Level { brace, body: Vec::new(), place: inner(opens) });
+        if let Some(around) = self.open.last_mut().filter(|around| around.wants == Wants::Nothing) {
+            around.wants = Wants::PerhapsItsClosing;
+        }
+        self.open.push(Level { brace, body: Vec::new(), place: inner(opens), wants: Wants::ItsOpening });
+    }
+
+    /// Was the closing brace forgotten as well as an opening one? So it seems where `next` is known around the block, not in it.
+    fn ends_before(&self, next: &Word) -> bool {
+        let Some((level, around)) = self.open.split_last() else { return false };
+        if level.wants == Wants::Nothing {
+            return false;
+        }
+        let place = around.last().map_or(Some(Place::Root), |around| around.place);
+        let Some(keyword) = place.and_then(|place| keywords::find(place, &next.text)) else { return false };
+        let unknown_here = level.place.is_none_or(|place| keywords::find(place, &next.text).is_none());
+        match level.wants {
+            Wants::Nothing => false,
+            Wants::ItsOpening => unknown_here,
+            Wants::PerhapsItsClosing => unknown_here && !matches!(keyword.opens, Opens::Nothing),
+        }
+    }
+
+    fn close_all_the_same(&mut self, next: &Word, diagnostics: &mut Vec<Diagnostic>) {
+        let Some(Level { brace, body, .. }) = self.open.pop() else { return };
+        self.attach(Block { open: brace, body });
+        let keyword = self.level().last().map_or("", |statement| &statement.keyword().text);
+        let title = format!("`{keyword}` lacks its `}}`");
+        let now = format!("the block ends before `{}`", next.text);
+        let diagnostic = Diagnostic::new(Code::Brace, brace, title, now);
+        keep(diagnostics, diagnostic.instead("close the block where it ends"));
     }
 
     /// Which keywords are known here.
@@ -172,7 +216,7 @@ impl Builder {
             Some(statement) if statement.block.is_none() && !deep => {
                 let known = place.and_then(|place| keywords::find(place, &statement.keyword().text));
                 let place = known.and_then(|keyword| inner(keyword.opens));
-                self.open.push(Level { brace, body: Vec::new(), place });
+                self.open.push(Level { brace, body: Vec::new(), place, wants: Wants::Nothing });
             }
             _ => {
                 self.dropped = 1;
@@ -369,6 +413,32 @@ mod tests {
             tree("real\nvirtual_server a\nreal_server b\nweight 1\nTCP_CHECK\nconnect_port 3\n}\n}\n}\nc");
         let blocks = "real;virtual_server a{real_server b{weight 1;TCP_CHECK{connect_port 3}}};c";
         assert_eq!(many, (blocks.to_owned(), vec![Code::Brace; 3]));
+    }
+
+    #[test]
+    fn where_both_braces_are_missing_the_words_around_the_block_end_it() {
+        let both = vec![Code::Brace; 2];
+        assert_eq!(
+            tree("vrrp_instance A {\nunicast_peer\n192.0.2.7\npriority 5\nvirtual_ipaddress { a }\n}"),
+            ("vrrp_instance A{unicast_peer{192.0.2.7};priority 5;virtual_ipaddress{a}}".into(), both.clone())
+        );
+        // Its words are known around it, so that the brace of the server seems to be its own.
+        let server = "virtual_server a {\nreal_server b {\nTCP_CHECK\ndelay_loop 5\n}\n";
+        let read = "virtual_server a{real_server b{TCP_CHECK{delay_loop 5}};";
+        let next = "real_server c {\nweight 1\n}\nsorry_server d\n}\ne";
+        assert_eq!(
+            tree(&format!("{server}{next}")),
+            (format!("{read}real_server c{{weight 1}};sorry_server d}};e"), both.clone())
+        );
+        // The server's own words after it.
+        let text = "virtual_server a {\nreal_server b {\nTCP_CHECK\nconnect_port 5\nweight 1\n}\n}\ne";
+        let read = "virtual_server a{real_server b{TCP_CHECK{connect_port 5};weight 1}};e";
+        assert_eq!(tree(text), (read.into(), both));
+        // Where only the first is missing a misplaced word ends nothing.
+        assert_eq!(
+            tree("virtual_server a {\nreal_server b {\nTCP_CHECK\nconnect_port 5\n}\nlvs_sched rr\n}\n}").0,
+            "virtual_server a{real_server b{TCP_CHECK{connect_port 5};lvs_sched rr}}"
+        );
     }
 
     #[test]
