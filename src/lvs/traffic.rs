@@ -11,8 +11,7 @@ mod follow;
 pub mod orders;
 pub mod resolve;
 
-use crate::net::TransportProtocol;
-use crate::plan::lvs::{RealServer, ServiceKey, VirtualServer};
+use crate::plan::lvs::{Kind, RealServer, ServiceKey, VirtualServer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -44,8 +43,8 @@ pub struct Override {
     /// When it ends by itself.
     #[serde(default)]
     pub until: Option<Wall>,
-    /// The group whose virtual server is meant. It has this name and the protocol of the service that is named,
-    /// whatever addresses the configuration gives to it meanwhile.
+    /// The group whose virtual server is meant. It has this name and is of the kind of the service that is named, whatever
+    /// addresses the configuration gives to it meanwhile.
     #[serde(default)]
     pub group: Option<String>,
 }
@@ -55,7 +54,7 @@ impl Override {
     pub fn is_about(&self, plan: &VirtualServer) -> bool {
         let Some(service) = self.hand.service() else { return true };
         match &self.group {
-            Some(group) => plan.group() == Some(group) && plan.protocol() == service.protocol(),
+            Some(group) => plan.group() == Some(group) && plan.kind() == service.kind(),
             None => plan.known_as().any(|key| key == service),
         }
     }
@@ -162,8 +161,8 @@ pub struct Traffic {
     drains: BTreeMap<IpAddr, Vec<usize>>,
     weights: BTreeMap<SocketAddr, Vec<usize>>,
     sets: BTreeMap<ServiceKey, usize>,
-    /// By the group and its protocol.
-    sets_of_groups: BTreeMap<(String, Option<TransportProtocol>), usize>,
+    /// By the group and which of its virtual servers.
+    sets_of_groups: BTreeMap<(String, Kind), usize>,
 }
 
 impl Traffic {
@@ -177,7 +176,7 @@ impl Traffic {
                 Hand::Drain { server, .. } => traffic.drains.entry(server.address).or_default().push(index),
                 Hand::Weight { endpoint, .. } => traffic.weights.entry(*endpoint).or_default().push(index),
                 Hand::Set { service, .. } => drop(match &over.group {
-                    Some(group) => traffic.sets_of_groups.insert((group.clone(), service.protocol()), index),
+                    Some(group) => traffic.sets_of_groups.insert((group.clone(), service.kind()), index),
                     None => traffic.sets.insert(*service, index),
                 }),
             }
@@ -240,7 +239,7 @@ impl Traffic {
         let exists = |name: &&str| plan.real_servers.iter().any(|server| server.set.as_deref() == Some(name));
         let of_group = || {
             let group = plan.group().filter(|_| !self.sets_of_groups.is_empty())?;
-            self.sets_of_groups.get(&(group.to_owned(), plan.protocol()))
+            self.sets_of_groups.get(&(group.to_owned(), plan.kind()))
         };
         let by_key = || plan.known_as().find_map(|key| self.sets.get(key));
         let by_hand = match of_group().or_else(by_key).map(|index| &self.overrides.0[*index].hand) {

@@ -97,6 +97,14 @@ impl ServiceKey {
         }
     }
 
+    /// Which of a group's virtual servers it belongs to.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            ServiceKey::Endpoint { protocol, .. } => (Some(*protocol), None),
+            ServiceKey::FwMark { family, .. } => (None, Some(*family)),
+        }
+    }
+
     /// The virtual port; 0 for a mark, which has none.
     pub const fn port(&self) -> u16 {
         match self {
@@ -272,8 +280,11 @@ pub struct VirtualServer {
     pub marked: Vec<ServiceKey>,
 }
 
-/// See [`Identities`]: the group, the protocol, else the service.
-pub type Identity<'a> = (Option<&'a str>, Option<TransportProtocol>, Option<ServiceKey>);
+/// Which of a group's virtual servers one is: that of a protocol or, of marks alone, that of a family.
+pub type Kind = (Option<TransportProtocol>, Option<AddressFamily>);
+
+/// See [`Identities`]: the group, which of its virtual servers, else the service.
+pub type Identity<'a> = (Option<&'a str>, Option<Kind>, Option<ServiceKey>);
 
 /// What tells virtual servers apart while one plan takes the place of another.
 #[derive(Clone, Debug)]
@@ -293,13 +304,11 @@ impl<'a> Identities<'a> {
         Identities { shared }
     }
 
-    /// Whatever a reload makes of its name and, if it is of a group, of its services. A group's protocol counts only where it
-    /// has virtual servers of several: one of marks alone has none until the group gets an address.
+    /// Whatever a reload makes of its name and, if it is of a group, of its services. The protocol or family counts only where
+    /// the group has several virtual servers: one of marks alone has no protocol until the group gets an address.
     pub fn of<'s>(&self, server: &'s VirtualServer) -> Identity<'s> {
-        let Some(group) = server.group() else {
-            return (None, server.protocol(), server.known_as().next().copied());
-        };
-        (Some(group), server.protocol().filter(|_| self.shared.contains(group)), None)
+        let Some(group) = server.group() else { return (None, None, Some(server.service())) };
+        (Some(group), self.shared.contains(group).then(|| server.kind()), None)
     }
 }
 
@@ -348,6 +357,17 @@ impl VirtualServer {
     /// Its transport protocol; none where there are marks alone.
     pub fn protocol(&self) -> Option<TransportProtocol> {
         self.known_as().find_map(ServiceKey::protocol)
+    }
+
+    /// The service that stands for all of it: one of a protocol, where there is one.
+    pub fn service(&self) -> ServiceKey {
+        let of_protocol = self.known_as().find(|key| key.protocol().is_some());
+        of_protocol.or_else(|| self.known_as().next()).copied().unwrap_or(self.keys[0]) // a plan has one at least
+    }
+
+    /// Which of its group's virtual servers it is.
+    pub fn kind(&self) -> Kind {
+        self.service().kind()
     }
 
     /// Do its checks rest when this node has the addresses `held`? As keepalived: those of marks never do.

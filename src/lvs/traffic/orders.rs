@@ -142,11 +142,6 @@ fn count(servers: usize) -> String {
     if servers == 1 { "1 server".to_owned() } else { format!("{servers} servers") }
 }
 
-/// The service that an override names its virtual server by.
-pub(super) fn name_of(plan: &VirtualServer) -> ServiceKey {
-    plan.known_as().next().copied().unwrap_or(plan.keys[0]) // a plan has one at least
-}
-
 /// An order on its way.
 struct Desk<'a> {
     director: &'a Director,
@@ -190,7 +185,7 @@ impl<'a> Desk<'a> {
             return Err(unknown_server(plan, &server));
         }
         let of = at.map(|index| self.plan(index));
-        let service = of.map(name_of);
+        let service = of.map(VirtualServer::service);
         let same = |over: &Override| match &over.hand {
             Hand::Drain { service: s, server: n } if *n == server => {
                 s.is_some() == of.is_some() && of.is_none_or(|of| over.is_about(of))
@@ -307,7 +302,7 @@ impl<'a> Desk<'a> {
         if until.zip(ramp).is_some_and(|(until, ramp)| until < ramp.end()) {
             return Err("its end comes before the ramp has arrived: give it a later --until".to_owned());
         }
-        self.say(Hand::Weight { service: name_of(of), endpoint, weight, ramp }, Some(of), until)?;
+        self.say(Hand::Weight { service: of.service(), endpoint, weight, ramp }, Some(of), until)?;
         self.said.push(match ramp {
             Some(_) => format!("{endpoint} at {name}: weight {from}, on its way to {weight}"),
             None => format!("{endpoint} at {name} has weight {weight}"),
@@ -358,7 +353,7 @@ impl<'a> Desk<'a> {
         if down > 0 {
             self.warnings.push(format!("{down} of {} of set {set} down", count(members.len())));
         }
-        self.say(Hand::Set { service: name_of(of), set: set.to_owned() }, Some(of), until)?;
+        self.say(Hand::Set { service: of.service(), set: set.to_owned() }, Some(of), until)?;
         self.said.push(format!(
             "{name}: set {set} serves, {}; the others take no new connections",
             count(members.len())

@@ -88,6 +88,32 @@ fn a_group_with_virtual_servers_of_two_protocols_loses_one() {
 }
 
 #[test]
+fn a_group_of_marks_for_both_families_is_two_virtual_servers() {
+    let of_family = |family, server| VirtualServer {
+        group: Some("g".to_owned()),
+        ..VirtualServer::new(
+            format!("group g {family}"),
+            vec![ServiceKey::FwMark { mark: 5, family }],
+            vec![server],
+        )
+    };
+    let both = || LvsPlan {
+        virtual_servers: vec![
+            of_family(AddressFamily::V4, real(1, 1)),
+            of_family(AddressFamily::V6, real(3, 1)),
+        ],
+        ..LvsPlan::default()
+    };
+    let mut bench = Bench::of(both());
+    bench.down(3);
+    bench.director.take_first_news();
+    assert_eq!(told(bench.director.leaving(&both())), "");
+    bench.director.reload(both(), &mut Vec::new());
+    assert_eq!((bench.director.server_up(0, 0), bench.director.server_up(1, 0)), (true, false));
+    assert_eq!((bench.director.quorum_up(0), bench.director.quorum_up(1)), (true, false));
+}
+
+#[test]
 fn groups_that_exchange_their_services_keep_their_states() {
     let other = ServiceKey::Endpoint { protocol: TransportProtocol::Tcp, address: VIP, port: 443 };
     let group = |name: &str, key, server| VirtualServer {

@@ -150,6 +150,65 @@ fn what_was_said_of_a_group_follows_it_to_another_name() {
     }
 }
 
+/// `group WEB` with `fwmark 22` and these services behind it.
+fn with_mark(services: &[ServiceKey]) -> VirtualServer {
+    let keys = [&[ServiceKey::FwMark { family: AddressFamily::V4, mark: 22 }], services].concat();
+    VirtualServer::new("group WEB".into(), keys, pair())
+}
+
+#[test]
+fn what_was_said_of_a_group_holds_when_it_is_of_another_kind() {
+    use TransportProtocol::{Tcp, Udp};
+    for (order, said) in orders("group WEB").iter().zip([[0, 5], [9, 5], [5, 0]]) {
+        let marks = || with_mark(&[]);
+        let mut director = director(vec![with_mark(&[at(Tcp, 1)])]);
+        obey(&mut director, order);
+        assert_eq!(weights_of(&director, 0), said, "the mark stands first: {order:?}");
+        for after in [
+            marks(),
+            with_mark(&[at(Tcp, 1)]),
+            of_group("WEB", Tcp, &[2]),
+            of_group("WEB", Udp, &[2]),
+            marks(),
+        ] {
+            director.reload(plan(vec![after]), &mut Vec::new());
+            assert_eq!(weights_of(&director, 0), said, "{order:?} at {:?}", director.plan());
+        }
+        // One of two is what it was.
+        director.reload(plan(vec![of_group("WEB", Tcp, &[1]), of_group("WEB", Udp, &[1])]), &mut Vec::new());
+        assert_eq!(
+            (weights_of(&director, 0), weights_of(&director, 1)),
+            (vec![5, 5], vec![5, 5]),
+            "{order:?}"
+        );
+    }
+}
+
+#[test]
+fn a_group_of_marks_for_both_families_has_two_virtual_servers() {
+    let of_family = |name: &str, family| {
+        let server = VirtualServer::new(
+            format!("group WEB {name}"),
+            vec![ServiceKey::FwMark { family, mark: 5 }],
+            pair(),
+        );
+        VirtualServer { group: Some("WEB".to_owned()), ..server }
+    };
+    let both = || vec![of_family("IPv4", AddressFamily::V4), of_family("IPv6", AddressFamily::V6)];
+    for (order, said) in orders("group WEB IPv6").iter().zip([[0, 5], [9, 5], [5, 0]]) {
+        let mut director = director(both());
+        obey(&mut director, order);
+        for _ in 0..2 {
+            assert_eq!(
+                (weights_of(&director, 0), weights_of(&director, 1)),
+                (vec![5, 5], said.to_vec()),
+                "{order:?}"
+            );
+            director.reload(plan(both()), &mut Vec::new());
+        }
+    }
+}
+
 #[test]
 fn a_group_is_named_by_protocol_by_address_and_by_mark() {
     use TransportProtocol::{Tcp, Udp};
