@@ -281,9 +281,13 @@ fn timeouts_are_what_they_were_when_ours_go() {
         around.settle(&mut kernel);
         assert_eq!(kernel.timeouts().expect("this kernel does"), have, "{wanted:?}");
     }
-    // What somebody else sets meanwhile stays.
-    kernel.set_timeouts(&of(750, 66, 0)).expect("this kernel does");
+    // What somebody else sets meanwhile stays, and comes back where it gives way to another value of ours.
+    kernel.set_timeouts(&of(750, 66, 28)).expect("this kernel does");
+    let timeouts = of(0, 60, 26);
+    around.plan(KernelSettings { timeouts, ..KernelSettings::default() });
+    around.settle(&mut kernel);
+    assert_eq!(kernel.timeouts().expect("this kernel does"), of(750, 66, 26));
     assert!(around.holds());
     around.release(&mut kernel);
-    assert_eq!(kernel.timeouts().expect("this kernel does"), of(750, 66, 290));
+    assert_eq!(kernel.timeouts().expect("this kernel does"), of(750, 66, 28));
 }

@@ -34,10 +34,12 @@ impl Exchange {
 
 /// What to set, where 0 leaves what is there, and what to remember.
 fn exchange(wanted: u32, now: u32, ours: u32, before: u32) -> (u32, u32) {
+    let still_ours = now == ours;
     match (wanted, ours) {
         (0, 0) => (0, 0),
-        (0, _) => (if now == ours { before } else { 0 }, 0),
-        (_, 0) => (wanted, now),
-        (_, _) => (wanted, before),
+        (0, _) => (if still_ours { before } else { 0 }, 0),
+        // It was set once; another's word since then stays.
+        (_, _) if wanted == ours => (0, before),
+        (_, _) => (wanted, if still_ours { before } else { now }),
     }
 }
