@@ -31,13 +31,22 @@ fn yes(on: bool) -> &'static str {
     if on { "yes" } else { "no" }
 }
 
-/// Does it count as up? Where it has nothing to say its server is as it was, and at first up but for `alpha`.
+/// Does it count as up? One that has not answered yet does but for `alpha`; one that rests or cannot run has no word of its
+/// own, and its server's counts.
 fn counts_as_up(detail: &CheckerDetail, alpha: bool, server_up: bool) -> bool {
-    match (detail.state.as_str(), &detail.last_result) {
-        ("up", _) => true,
-        ("down", _) => false,
-        (_, None) | ("unknown", _) => !alpha,
+    match detail.state.as_str() {
+        "up" => true,
+        "down" => false,
+        "unknown" => !alpha,
         _ => server_up,
+    }
+}
+
+/// Failures in a row as keepalived counts them: anew after each verdict, and the first answer is one.
+fn iterations(detail: &CheckerDetail, retry: u32) -> u32 {
+    match &detail.last_result {
+        Some(_) => detail.failures % retry.saturating_add(1),
+        None => retry,
     }
 }
 
@@ -55,8 +64,7 @@ fn one(text: &mut Text, checker: &CheckerPlan, detail: Option<(&CheckerDetail, b
     if schedule.retry > 0 {
         text.property("Delay before retry", format_args!("{} us", schedule.delay_before_retry.as_micros()));
         if let Some((detail, _)) = detail {
-            // It begins anew with each verdict.
-            text.property("Retries iterations", detail.failures.min(schedule.retry.saturating_add(1)));
+            text.property("Retries iterations", iterations(detail, schedule.retry));
         }
     }
     text.property("Log all failures", yes(schedule.log_failures));
@@ -197,25 +205,29 @@ mod tests {
 
     #[test]
     fn a_check_without_a_word_of_its_own_is_as_its_server() {
-        let detail = |state: &str, last_result: Option<&str>| CheckerDetail {
+        let detail = |state: &str| CheckerDetail {
             kind: "MISC_CHECK".to_owned(),
             state: state.to_owned(),
-            last_result: last_result.map(str::to_owned),
+            last_result: None,
             latency_us: None,
             failures: 0,
             output: None,
         };
-        for (state, result, alpha, server_up, up) in [
-            ("up", Some("connected"), true, false, true),
-            ("down", Some("refused"), false, true, false),
-            ("unknown", None, false, false, true),
-            ("unknown", None, true, true, false),
-            ("suspended", None, false, true, true),
-            ("suspended", Some("refused"), false, false, false),
-            ("cannot run", Some("there is no such program"), false, true, true),
+        for (state, alpha, server_up, up) in [
+            ("up", true, false, true),
+            ("down", false, true, false),
+            ("unknown", false, false, true),
+            ("unknown", true, true, false),
+            ("suspended", true, true, true),
+            ("suspended", false, false, false),
+            ("cannot run", false, true, true),
         ] {
-            let detail = detail(state, result);
+            let detail = detail(state);
             assert_eq!(counts_as_up(&detail, alpha, server_up), up, "{detail:?} {alpha} {server_up}");
         }
+        let after =
+            |failures| CheckerDetail { failures, last_result: Some("refused".to_owned()), ..detail("down") };
+        assert_eq!(iterations(&detail("unknown"), 3), 3);
+        assert_eq!([0, 1, 3, 4, 7, 8].map(|failures| iterations(&after(failures), 3)), [0, 1, 3, 0, 3, 0]);
     }
 }
