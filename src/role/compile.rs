@@ -115,13 +115,18 @@ pub fn config_test(request: &CompileRequest, out: &mut dyn Write) -> u8 {
             writeln!(out, "{diagnostic}\n")?;
         }
         if errors + warnings > 0 {
-            writeln!(out, "{errors} errors, {warnings} warnings in {}", request.file.display())?;
+            let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+            writeln!(out, "{errors}, {warnings} in {}", request.file.display())?;
         }
         out.flush()
     };
     // Nobody reads what is printed: the status still counts.
     let _ = print();
     outcome.test_status()
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// All that is to be said about a configuration.
@@ -172,7 +177,9 @@ impl Outcome {
         let mut scripts = scripts::diagnose(&parsed.config);
         let tracked = scripts::tracked(&parsed.config);
         let interfaces = interfaces::diagnose(&parsed.config, request.interface_exists);
-        let sources = sources::diagnose(&parsed.config, request.address_exists);
+        // Where vrrp_instance is not read nobody knows which addresses it brings.
+        let asks = request.want_vrrp.then_some(request.address_exists);
+        let sources = asks.map(|exists| sources::diagnose(&parsed.config, exists)).unwrap_or_default();
         let security = parsed.config.global.script_security;
         let lowered = lower_owned(parsed.config, request.generation, &names::names());
         let mut plans = lowered.plans;

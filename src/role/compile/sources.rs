@@ -17,8 +17,11 @@ pub fn address_exists(address: IpAddr) -> bool {
 
 /// One diagnostic per `source` that neither an interface has now nor the configuration brings.
 pub(super) fn diagnose(config: &Config, exists: fn(IpAddr) -> bool) -> Vec<Diagnostic> {
-    // The table is in a namespace where there may be others.
-    if config.others.as_slice().find("net_namespace_ipvs").is_some() {
+    // Where the table is there may be others.
+    if ["net_namespace", "net_namespace_ipvs"]
+        .iter()
+        .any(|word| config.others.as_slice().find(word).is_some())
+    {
         return Vec::new();
     }
     let mut asked = BTreeSet::new();

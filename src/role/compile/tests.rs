@@ -108,7 +108,7 @@ fn a_missing_file_is_said_and_is_no_plan() {
     assert!(compiled.diagnostics[0].contains("none.conf"), "{:?}", compiled.diagnostics);
     let mut printed = Vec::new();
     assert_eq!(config_test(&request, &mut printed), 4);
-    assert!(String::from_utf8_lossy(&printed).contains("1 errors, 0 warnings"));
+    assert!(String::from_utf8_lossy(&printed).contains("1 error, 0 warnings"));
 }
 
 #[test]
