@@ -200,7 +200,7 @@ const GLOBAL_DEFS: &[Keyword] = &[
     works("vmac_addr_prefix", 1, "STRING").takes(Text),
     works("umask", 1, "NUMBER (dec/oct/hex) | BIT[|BIT...]").takes(Words),
     works("random_seed", 1, "UINT").takes(Number(0, U32)),
-    accepted("reload_check_config", 0, "[LOGFILE]", "a new configuration is always checked before it replaces the old one, and refused if it has errors that the old one had not; keepalived refuses any").takes(MaybeText),
+    accepted("reload_check_config", 0, "[LOGFILE]", "a new configuration is always checked before it replaces the old one, and refused if it has more errors than the old one; keepalived refuses any").takes(MaybeText),
     works("reload_time_file", 1, "ABS_PATH").takes(Text).lenient(),
     works("reload_repeat", 0, ""),
     works("reload_file", 0, "[ABS_PATH]").takes(MaybeText),

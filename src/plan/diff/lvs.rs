@@ -255,7 +255,7 @@ fn sticky(persistence: &Option<Persistence>) -> String {
 }
 
 fn seconds(timeouts: &Timeouts) -> String {
-    let word = |seconds: u32| if seconds == 0 { "as it is".to_owned() } else { format!("{seconds} s") };
+    let word = |seconds: u32| if seconds == 0 { "not set".to_owned() } else { format!("{seconds} s") };
     format!("tcp {}, tcpfin {}, udp {}", word(timeouts.tcp), word(timeouts.tcp_fin), word(timeouts.udp))
 }
 
