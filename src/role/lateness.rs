@@ -10,6 +10,8 @@ const BEATS: u32 = 10;
 /// What the kernel has counted so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Reading {
+    /// When it was made, of the monotonic clock.
+    at: Duration,
     /// Time that the process ran (its first thread; schedstat).
     ran: Duration,
     /// Time that it could have run and got no processor.
@@ -56,6 +58,7 @@ fn read() -> Reading {
     let nanoseconds = |at: usize| Duration::from_nanos(schedule.get(at).copied().unwrap_or(0));
     let ticks = numbers("/proc/stat");
     Reading {
+        at: Duration::from_nanos(monotonic_now().0),
         ran: nanoseconds(0),
         waited: nanoseconds(1),
         suspended: Duration::from_nanos(since_boot().saturating_sub(monotonic_now().0)),
@@ -70,6 +73,8 @@ fn cause(late: Duration, before: Reading, now: Reading, load: &str) -> String {
     let waited = now.waited.saturating_sub(before.waited);
     let ticks = now.ticks.saturating_sub(before.ticks).max(1);
     let stolen = now.stolen.saturating_sub(before.stolen) * 100 / ticks;
+    // Of each processor, which says no more than that it was so on average.
+    let stolen_time = now.at.saturating_sub(before.at).mul_f64(stolen as f64 / 100.0);
     let steal = if stolen == 0 {
         String::new()
     } else {
@@ -85,11 +90,11 @@ fn cause(late: Duration, before: Reading, now: Reading, load: &str) -> String {
     } else if now.ran.saturating_sub(before.ran) >= half {
         let ran = now.ran.saturating_sub(before.ran).as_millis();
         format!("it was busy itself for {ran} ms{steal}")
-    } else if stolen >= 10 {
+    } else if stolen >= 10 && stolen_time >= half {
         format!("the host gave {stolen} % of this machine's processors to others (steal)")
     } else {
-        "it was stopped (SIGSTOP, a frozen control group, a paused virtual machine) or waited in the kernel"
-            .to_owned()
+        let stopped = "it was stopped (SIGSTOP, a frozen control group, a paused virtual machine)";
+        format!("{stopped} or waited in the kernel{steal}")
     }
 }
 
@@ -102,8 +107,9 @@ mod tests {
     #[test]
     fn what_the_kernel_counted_names_the_cause() {
         let said = |change: fn(&mut Reading)| {
-            let before = Reading { ticks: 1000, stolen: 50, ran: SECOND, waited: SECOND, suspended: SECOND };
-            let mut now = Reading { ticks: 1200, ..before };
+            let (at, ran, waited, suspended) = (SECOND, SECOND, SECOND, SECOND);
+            let before = Reading { at, ticks: 1000, stolen: 50, ran, waited, suspended };
+            let mut now = Reading { at: at + SECOND * 2, ticks: 1400, ..before };
             change(&mut now);
             cause(SECOND, before, now, "17.3")
         };
@@ -113,13 +119,19 @@ mod tests {
         assert_eq!(overloaded, "it waited 750 ms for a processor: the machine is overloaded (load 17.3)");
         let stolen = said(|now| {
             now.waited += SECOND;
-            now.stolen += 100;
+            now.stolen += 200;
         });
         assert!(
             stolen.ends_with("the host gave 50 % of this machine's processors to others (steal)"),
             "{stolen}"
         );
-        assert!(said(|now| now.stolen += 40).starts_with("the host gave 20 %"));
+        assert!(said(|now| now.stolen += 120).starts_with("the host gave 30 %"));
+        // Too little for a second.
+        let stopped = said(|now| now.stolen += 60);
+        assert!(stopped.starts_with("it was stopped (SIGSTOP"), "{stopped}");
+        assert!(stopped.ends_with(
+            "in the kernel, and the host gave 15 % of this machine's processors to others (steal)"
+        ));
         assert!(said(|now| now.ran += SECOND).starts_with("it was busy itself for 1000 ms"));
     }
 
