@@ -109,7 +109,7 @@ pub const DIFFERENCES: &[Difference] = &[
         key: "list-brace",
         when: "the `{` of a list is missing (`virtual_ipaddress`, `track_interface`), or both braces of a block",
         theirs: "the list is read, and its `}` ends the block around it: what follows there is lost (seen with 2.2.7)",
-        ours: "the list is read and said (HF0006), and the block goes on; without both braces it ends before a word of the block around it",
+        ours: "the list is read and said (HF0006), and the block goes on; without both braces it ends, where that can be told, before a word of the block around it",
         reason: "a priority that is lost moves addresses",
     },
     Difference {

@@ -388,6 +388,7 @@ impl State {
         }
         director.go_on_growing(&observed, self.now());
         self.director = Some(director);
+        self.warn_of_lost(|_| true);
         self.plan_in_force(events);
         self.first_news(first);
         self.restore_checks(&remembered.unwrap_or_default());

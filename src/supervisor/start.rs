@@ -312,7 +312,8 @@ async fn first_configuration(
                 complain(settings, diagnostic, status);
             }
             let file = settings.configuration.display();
-            let sentence = format!("{file} cannot be run ({errors} errors): nothing was started");
+            let errors = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
+            let sentence = format!("{file} cannot be run ({errors}): nothing was started");
             Err(complain(settings, &sentence, status))
         }
     }

@@ -1,44 +1,91 @@
 //! What was said by hand of a group follows it when a reload gives it another name or other services. Pure.
 
 use super::{Hand, Override, Overrides, Traffic};
-use crate::plan::lvs::{Identities, LvsPlan, ServiceKey, VirtualServer};
+use crate::plan::lvs::{Identities, Identity, Kind, LvsPlan, ServiceKey, VirtualServer};
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Traffic {
     /// What holds when `new` takes the place of `old`; `None` if nothing that was said of a group has to be said of another
-    /// virtual server now. That is the same group's, of another kind, or the one that is new and has one of its services.
+    /// virtual server now. That is the one that was not there before and has one of its services; else the same group's, if it
+    /// has a protocol now and was of marks alone, or the other way round. Of that one nothing was said before.
     pub fn follow(&self, old: &LvsPlan, new: &LvsPlan) -> Option<Overrides> {
+        let named: BTreeSet<Named> = self.overrides.0.iter().filter_map(named).collect();
+        if named.is_empty() {
+            return None;
+        }
+        let change = Change::between(old, new);
+        let follows = |name| Some((name, change.heir(name)?));
+        let heirs: BTreeMap<Named, &VirtualServer> = named
+            .iter()
+            .filter_map(|name| follows(*name))
+            .filter(|(_, heir)| name_of(heir).is_none_or(|name| !named.contains(&name)))
+            .collect();
         let mut overrides = self.overrides.clone();
-        let mut followed = false;
-        for over in overrides.0.iter_mut().filter(|over| over.group.is_some()) {
-            if let Some(heir) = heir(over, old, new) {
+        for (over, before) in overrides.0.iter_mut().zip(&self.overrides.0) {
+            if let Some(heir) = named_heir(before, &heirs) {
                 over.group = heir.group.clone();
                 over.hand.rename(heir.service());
-                followed = true;
             }
         }
-        followed.then_some(overrides)
+        (!heirs.is_empty()).then_some(overrides)
     }
 }
 
-fn heir<'a>(over: &Override, old: &LvsPlan, new: &'a LvsPlan) -> Option<&'a VirtualServer> {
-    if new.virtual_servers.iter().any(|server| over.is_about(server)) {
-        return None;
-    }
-    let before = old.virtual_servers.iter().find(|server| over.is_about(server))?;
-    let identities = Identities::between(old, new);
-    let same = |server: &&VirtualServer| identities.of(server) == identities.of(before);
-    new.virtual_servers.iter().find(same).or_else(|| by_service(before, old, new))
+/// A group, and which of its virtual servers.
+type Named<'a> = (&'a str, Kind);
+
+fn named(over: &Override) -> Option<Named<'_>> {
+    Some((over.group.as_deref()?, over.hand.service()?.kind()))
 }
 
-fn by_service<'a>(before: &VirtualServer, old: &LvsPlan, new: &'a LvsPlan) -> Option<&'a VirtualServer> {
-    let has_a_service = |server: &&VirtualServer| {
-        server.known_as().any(|key| before.known_as().any(|was: &ServiceKey| was == key))
-    };
-    let heir = new.virtual_servers.iter().find(has_a_service)?;
-    let named_alike = |server: &VirtualServer| {
-        server.group.is_some() && server.group == heir.group && server.kind() == heir.kind()
-    };
-    (!old.virtual_servers.iter().any(named_alike)).then_some(heir)
+fn named_heir<'a>(
+    over: &Override,
+    heirs: &BTreeMap<Named<'_>, &'a VirtualServer>,
+) -> Option<&'a VirtualServer> {
+    heirs.get(&named(over)?).copied()
+}
+
+fn name_of(server: &VirtualServer) -> Option<Named<'_>> {
+    Some((server.group()?, server.kind()))
+}
+
+/// A plan that takes the place of another. Of two virtual servers of one name the first counts.
+struct Change<'a> {
+    identities: Identities<'a>,
+    old: BTreeMap<Named<'a>, &'a VirtualServer>,
+    new: BTreeSet<Named<'a>>,
+    new_of_services: BTreeMap<ServiceKey, &'a VirtualServer>,
+    new_of_identities: BTreeMap<Identity<'a>, &'a VirtualServer>,
+}
+
+impl<'a> Change<'a> {
+    fn between(old: &'a LvsPlan, new: &'a LvsPlan) -> Change<'a> {
+        let identities = Identities::between(old, new);
+        let (old, new) = (&old.virtual_servers, &new.virtual_servers);
+        let services = new.iter().flat_map(|server| server.known_as().map(move |key| (*key, server)));
+        Change {
+            old: old.iter().rev().filter_map(|server| Some((name_of(server)?, server))).collect(),
+            new: new.iter().filter_map(name_of).collect(),
+            new_of_services: services.collect(),
+            new_of_identities: new.iter().rev().map(|server| (identities.of(server), server)).collect(),
+            identities,
+        }
+    }
+
+    fn heir(&self, name: Named<'_>) -> Option<&'a VirtualServer> {
+        let before = *self.old.get(&name).filter(|_| !self.new.contains(&name))?;
+        self.of_a_service(before).or_else(|| self.of_marks_or_a_protocol(before))
+    }
+
+    fn of_a_service(&self, before: &VirtualServer) -> Option<&'a VirtualServer> {
+        let heir = *before.known_as().find_map(|key| self.new_of_services.get(key))?;
+        name_of(heir).is_none_or(|name| !self.old.contains_key(&name)).then_some(heir)
+    }
+
+    fn of_marks_or_a_protocol(&self, before: &VirtualServer) -> Option<&'a VirtualServer> {
+        let heir = *self.new_of_identities.get(&self.identities.of(before))?;
+        (heir.protocol().is_none() || before.protocol().is_none()).then_some(heir)
+    }
 }
 
 impl Hand {

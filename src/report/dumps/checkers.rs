@@ -42,7 +42,7 @@ fn counts_as_up(detail: &CheckerDetail, alpha: bool, server_up: bool) -> bool {
     }
 }
 
-/// Failures in a row as keepalived counts them: anew after each verdict, and the first answer is one.
+/// Failures in a row as `TCP_CHECK` of keepalived 2.2.7 counts them, which begins anew each time that the retries are used up.
 fn iterations(detail: &CheckerDetail, retry: u32) -> u32 {
     match &detail.last_result {
         Some(_) => detail.failures % retry.saturating_add(1),

@@ -195,12 +195,19 @@ impl State {
         let Some(director) = &self.director else { return };
         if renamed {
             info!(
-                "what was said by hand of a group that has another name now holds on (holdfastctl overrides)"
+                "what was said by hand of a group that has another name or other services now holds on (holdfastctl \
+                 overrides)"
             );
             self.desk.tell(director.traffic().overrides().clone());
         }
+        self.warn_of_lost(|number| fitted.contains(&number));
+    }
+
+    /// Of what fits nothing in the plan in force.
+    pub(super) fn warn_of_lost(&self, is_news: impl Fn(u32) -> bool) {
+        let Some(director) = &self.director else { return };
         let all = traffic::overrides(director, wall());
-        let lost = all.iter().filter(|over| !over.concerns_something && fitted.contains(&over.number));
+        let lost = all.iter().filter(|over| !over.concerns_something && is_news(over.number));
         for over in lost.take(MAX_NAMED) {
             let words = over.words(|seconds| format!("{seconds} s"));
             let number = over.number;

@@ -157,30 +157,60 @@ fn with_mark(services: &[ServiceKey]) -> VirtualServer {
 }
 
 #[test]
-fn what_was_said_of_a_group_holds_when_it_is_of_another_kind() {
+fn what_was_said_of_a_group_holds_when_it_gets_a_protocol_and_loses_it() {
     use TransportProtocol::{Tcp, Udp};
     for (order, said) in orders("group WEB").iter().zip([[0, 5], [9, 5], [5, 0]]) {
         let marks = || with_mark(&[]);
         let mut director = director(vec![with_mark(&[at(Tcp, 1)])]);
         obey(&mut director, order);
         assert_eq!(weights_of(&director, 0), said, "the mark stands first: {order:?}");
-        for after in [
-            marks(),
-            with_mark(&[at(Tcp, 1)]),
-            of_group("WEB", Tcp, &[2]),
-            of_group("WEB", Udp, &[2]),
-            marks(),
-        ] {
+        for after in [marks(), with_mark(&[at(Tcp, 1)]), of_group("WEB", Tcp, &[2]), marks()] {
             director.reload(plan(vec![after]), &mut Vec::new());
             assert_eq!(weights_of(&director, 0), said, "{order:?} at {:?}", director.plan());
         }
-        // One of two is what it was.
-        director.reload(plan(vec![of_group("WEB", Tcp, &[1]), of_group("WEB", Udp, &[1])]), &mut Vec::new());
-        assert_eq!(
-            (weights_of(&director, 0), weights_of(&director, 1)),
-            (vec![5, 5], vec![5, 5]),
-            "{order:?}"
-        );
+        // One protocol is not the other, nor is one of two what marks were.
+        let of = |protocol| of_group("WEB", protocol, &[1]);
+        for (after, holds) in [
+            (vec![of(Tcp), of(Udp)], [false, false]),
+            (vec![marks()], [true, false]),
+            (vec![of(Tcp)], [true, false]),
+            (vec![of(Udp)], [false, false]),
+            (vec![of(Udp), of(Tcp)], [false, true]),
+        ] {
+            director.reload(plan(after), &mut Vec::new());
+            for (index, _) in director.plan().virtual_servers.iter().enumerate() {
+                let wanted = if holds[index] { said } else { [5, 5] };
+                assert_eq!(
+                    weights_of(&director, index),
+                    wanted,
+                    "{order:?} {index} of {:?}",
+                    director.plan()
+                );
+            }
+        }
+    }
+}
+
+/// Where something was said of both, each keeps its own.
+#[test]
+fn what_was_said_of_an_heir_before_is_not_overruled() {
+    use TransportProtocol::{Tcp, Udp};
+    let order = |at: &str, weight| Order::Weight {
+        virtual_server: at.to_owned(),
+        server: "10.0.0.1".into(),
+        weight: Some(weight),
+        ramp_ms: 0,
+        until: None,
+        force: false,
+    };
+    let mut director = director(vec![of_group("WEB", Tcp, &[1]), of_group("WEB", Udp, &[1])]);
+    obey(&mut director, &order("tcp group WEB", 3));
+    director.reload(plan(vec![with_mark(&[])]), &mut Vec::new());
+    assert_eq!(weights_of(&director, 0), [5, 5], "it was one of two");
+    obey(&mut director, &order("group WEB", 9));
+    for (after, weight) in [(of_group("WEB", Tcp, &[1]), 3), (with_mark(&[]), 9)] {
+        director.reload(plan(vec![after]), &mut Vec::new());
+        assert_eq!(weights_of(&director, 0), [weight, 5]);
     }
 }
 
