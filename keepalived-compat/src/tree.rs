@@ -176,17 +176,15 @@ impl Builder {
     /// Was the closing brace forgotten as well as an opening one? So it seems where `next` is known around the block, not in it.
     fn ends_before(&self, next: &Word) -> bool {
         let Some((level, around)) = self.open.split_last() else { return false };
-        if level.wants == Wants::Nothing {
-            return false;
-        }
+        let is_enough = match level.wants {
+            Wants::Nothing => return false,
+            Wants::ItsOpening => |_| true,
+            Wants::PerhapsItsClosing => |opens| !matches!(opens, Opens::Nothing),
+        };
         let place = around.last().map_or(Some(Place::Root), |around| around.place);
         let Some(keyword) = place.and_then(|place| keywords::find(place, &next.text)) else { return false };
-        let unknown_here = level.place.is_none_or(|place| keywords::find(place, &next.text).is_none());
-        match level.wants {
-            Wants::Nothing => false,
-            Wants::ItsOpening => unknown_here,
-            Wants::PerhapsItsClosing => unknown_here && !matches!(keyword.opens, Opens::Nothing),
-        }
+        let known_here = level.place.is_some_and(|place| keywords::find(place, &next.text).is_some());
+        !known_here && is_enough(keyword.opens)
     }
 
     fn close_all_the_same(&mut self, next: &Word, diagnostics: &mut Vec<Diagnostic>) {
@@ -194,7 +192,7 @@ impl Builder {
         self.attach(Block { open: brace, body });
         let keyword = self.level().last().map_or("", |statement| &statement.keyword().text);
         let title = format!("`{keyword}` lacks its `}}`");
-        let now = format!("the block ends before `{}`", next.text);
+        let now = ended_by(std::slice::from_ref(next));
         let diagnostic = Diagnostic::new(Code::Brace, brace, title, now);
         keep(diagnostics, diagnostic.instead("close the block where it ends"));
     }
@@ -271,7 +269,7 @@ impl Builder {
         while let Some(Level { brace: open, mut body, .. }) = self.open.pop() {
             let first = body.iter().position(|s| s.block.is_some() && outermost(&s.keyword().text));
             let now = match (first.and_then(|at| body.get(at)), after.is_empty()) {
-                (Some(statement), _) => ended_by(statement),
+                (Some(statement), _) => ended_by(&statement.words),
                 (None, false) => "the block ends there as well".to_owned(),
                 (None, true) => "the block ends with the file".to_owned(),
             };
@@ -300,8 +298,8 @@ fn inner(opens: Opens) -> Option<Place> {
     }
 }
 
-fn ended_by(statement: &Statement) -> String {
-    let words: Vec<&str> = statement.words.iter().take(2).map(|word| word.text.as_str()).collect();
+fn ended_by(words: &[Word]) -> String {
+    let words: Vec<&str> = words.iter().take(2).map(|word| word.text.as_str()).collect();
     format!("the block ends before `{}`", words.join(" "))
 }
 

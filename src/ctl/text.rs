@@ -1,5 +1,6 @@
 //! Plain text for people: columns, spans of time, and no control characters from anywhere.
 
+pub use crate::report::plural;
 use std::io::Write;
 
 /// Rows in columns as wide as their widest cell, two blanks apart; the last column is not padded.
@@ -45,11 +46,6 @@ pub fn span(seconds: u64) -> String {
     } else {
         format!("{seconds} s")
     }
-}
-
-/// `1 server`, `2 servers`.
-pub fn plural(count: usize, word: &str) -> String {
-    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }
 
 /// Writes to standard output. A reader that went away (`| head`) is no error.

@@ -23,6 +23,11 @@ use std::net::{IpAddr, SocketAddr};
 /// Version of the JSON layout; grows when a field changes its meaning or goes away.
 pub const VERSION: u32 = 1;
 
+/// `1 server`, `2 servers`: a number in what people read.
+pub fn plural(count: usize, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+}
+
 /// `holdfastctl status --json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {

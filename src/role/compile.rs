@@ -19,6 +19,7 @@ use crate::link::Compiled;
 use crate::link::frame::encode;
 use crate::link::kept::CompileAnswer;
 use crate::plan::Generation;
+use crate::report::plural;
 pub use effective::{DEFAULT, NOT_RUN, effective};
 use files::Files;
 pub use interfaces::interface_exists;
@@ -115,7 +116,7 @@ pub fn config_test(request: &CompileRequest, out: &mut dyn Write) -> u8 {
             writeln!(out, "{diagnostic}\n")?;
         }
         if errors + warnings > 0 {
-            let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+            let (errors, warnings) = (plural(errors, "error"), plural(warnings, "warning"));
             writeln!(out, "{errors}, {warnings} in {}", request.file.display())?;
         }
         out.flush()
@@ -123,10 +124,6 @@ pub fn config_test(request: &CompileRequest, out: &mut dyn Write) -> u8 {
     // Nobody reads what is printed: the status still counts.
     let _ = print();
     outcome.test_status()
-}
-
-fn counted(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// All that is to be said about a configuration.

@@ -17,6 +17,7 @@ use crate::link::control::{Answer, ReloadOutcome};
 use crate::link::kept::CompileAnswer;
 use crate::link::kept::KeptPlans;
 use crate::plan::Generation;
+use crate::report::plural;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -265,8 +266,7 @@ fn lateness(slot: &Slot, generation: Generation, limits: &Limits) -> String {
 fn count(errors: usize) -> String {
     match errors {
         0 => "none".to_owned(),
-        1 => "1 error".to_owned(),
-        n => format!("{n} errors"),
+        n => plural(n, "error"),
     }
 }
 

@@ -17,6 +17,7 @@ use super::upgrade::{self, Successor};
 use crate::cli::{Invocation, Options, genhash, signal_number, version, wants_genhash};
 use crate::link::kept::CompileAnswer;
 use crate::plan::Generation;
+use crate::report::plural;
 use crate::role::{self, Role, logging, namespace};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
@@ -312,7 +313,7 @@ async fn first_configuration(
                 complain(settings, diagnostic, status);
             }
             let file = settings.configuration.display();
-            let errors = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
+            let errors = plural(errors, "error");
             let sentence = format!("{file} cannot be run ({errors}): nothing was started");
             Err(complain(settings, &sentence, status))
         }

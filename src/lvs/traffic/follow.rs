@@ -9,20 +9,20 @@ impl Traffic {
     /// virtual server now. That is the one that was not there before and has one of its services; else the same group's, if it
     /// has a protocol now and was of marks alone, or the other way round. Of that one nothing was said before.
     pub fn follow(&self, old: &LvsPlan, new: &LvsPlan) -> Option<Overrides> {
-        let named: BTreeSet<Named> = self.overrides.0.iter().filter_map(named).collect();
-        if named.is_empty() {
+        let said_of: BTreeSet<Named> = self.overrides.0.iter().filter_map(named).collect();
+        if said_of.is_empty() {
             return None;
         }
         let change = Change::between(old, new);
         let follows = |name| Some((name, change.heir(name)?));
-        let heirs: BTreeMap<Named, &VirtualServer> = named
+        let heirs: BTreeMap<Named, &VirtualServer> = said_of
             .iter()
             .filter_map(|name| follows(*name))
-            .filter(|(_, heir)| name_of(heir).is_none_or(|name| !named.contains(&name)))
+            .filter(|(_, heir)| name_of(heir).is_none_or(|name| !said_of.contains(&name)))
             .collect();
         let mut overrides = self.overrides.clone();
         for (over, before) in overrides.0.iter_mut().zip(&self.overrides.0) {
-            if let Some(heir) = named_heir(before, &heirs) {
+            if let Some(heir) = named(before).and_then(|name| heirs.get(&name)) {
                 over.group = heir.group.clone();
                 over.hand.rename(heir.service());
             }
@@ -36,13 +36,6 @@ type Named<'a> = (&'a str, Kind);
 
 fn named(over: &Override) -> Option<Named<'_>> {
     Some((over.group.as_deref()?, over.hand.service()?.kind()))
-}
-
-fn named_heir<'a>(
-    over: &Override,
-    heirs: &BTreeMap<Named<'_>, &'a VirtualServer>,
-) -> Option<&'a VirtualServer> {
-    heirs.get(&named(over)?).copied()
 }
 
 fn name_of(server: &VirtualServer) -> Option<Named<'_>> {
