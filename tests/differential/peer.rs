@@ -106,11 +106,15 @@ enum List {
     Peers,
 }
 
-/// One line of the dump.
+/// One line of the dump. Its lines begin with a blank, or with the dashes of a section; any other is a message of
+/// another process of keepalived ("Startup complete"), which may stand in the middle of a list.
 fn dumped(routers: &mut Vec<Router>, text: &str, list: List) -> List {
     if let Some(name) = text.strip_prefix(" VRRP Instance = ") {
         routers.push(Router { name: name.to_owned(), ..Router::default() });
         return List::None;
+    }
+    if !text.starts_with([' ', '-']) {
+        return list;
     }
     let Some(router) = routers.last_mut() else { return List::None };
     if let (Some(line), true) = (text.strip_prefix("     "), !text.contains(" = ")) {
@@ -150,4 +154,18 @@ fn interval(text: &str) -> u128 {
     let milliseconds = count.parse::<f64>().expect("a number") * factor;
     // keepalived's are whole hundredths of a second below a day.
     milliseconds.round() as u128
+}
+
+#[test]
+fn a_message_in_the_middle_of_a_list_does_not_end_it() {
+    let lines = [
+        " VRRP Instance = VI",
+        "   Virtual IP (2):",
+        "     10.0.0.1/24 dev eth1",
+        "Startup complete",
+        "     10.0.0.2/24 dev eth1",
+    ];
+    let mut routers = Vec::new();
+    lines.iter().fold(List::None, |list, line| dumped(&mut routers, line, list));
+    assert_eq!(routers[0].addresses, ["10.0.0.1/24", "10.0.0.2/24"]);
 }
