@@ -195,10 +195,14 @@ impl Outcome {
         Outcome { plans, diagnostics, sources: parsed.sources }
     }
 
-    /// A missing word ends keepalived at once; else the class it counts as least severe wins: script security,
-    /// then general errors. It does not come as far as script security when an interface is missing.
+    /// A missing include that must be there ends keepalived at once, and so does a missing word, which it comes to
+    /// later; else the class it counts as least severe wins: script security, then general errors. It does not come
+    /// as far as script security when an interface is missing.
     fn test_status(&self) -> u8 {
         let has = |status| self.diagnostics.iter().any(|d| d.code.status() == status);
+        if self.diagnostics.iter().any(|d| d.code == Code::RequiredInclude) {
+            return Code::RequiredInclude.status();
+        }
         let found = [2, 6, 5, 4].into_iter().find(|status| has(*status)).unwrap_or(0);
         let missing = self.diagnostics.iter().any(|d| d.code == Code::MissingInterface);
         if found == Code::ScriptSecurity.status() && missing {

@@ -59,7 +59,7 @@ macro_rules! codes {
 codes! {
     MainFile = 1, Error, 4, "The configuration file cannot be read.";
     Include = 2, Error, 0, "An included file is missing or cannot be used.";
-    RequiredInclude = 3, Error, 4, "A file that must be there (includer and its kin) is missing.";
+    RequiredInclude = 3, Error, 6, "A file that must be there (includer and its kin) is missing.";
     Line = 4, Error, 5, "A line is too long or holds a NUL; it is left out.";
     Quote = 5, Error, 5, "A quote is not closed; the word runs to the end of the line.";
     Brace = 6, Error, 5, "A brace is missing or too many.";

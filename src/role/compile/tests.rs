@@ -41,6 +41,12 @@ fn statuses_are_keepalived_s() {
     assert_eq!(statuses(INSTANCE), (0, 0, true));
     assert_eq!(statuses(&format!("{INSTANCE}nonsense\n")), (5, 5, true));
     assert_eq!(statuses("virtual_server {\n}\n"), (2, 2, false));
+    // It ends keepalived before it comes to anything else.
+    for text in
+        [INSTANCE, "nonsense\n", "vrrp_instance A {\ninterface\n}\n", &INSTANCE.replace("eth0", "gone0")]
+    {
+        assert_eq!(statuses(&format!("{text}includem absent.conf\n")), (6, 6, false), "{text}");
+    }
     // Refused at start with 2; a test calls it a general error.
     assert_eq!(statuses("vrrp_instance A {\ninterface eth0\n}\n"), (5, 2, false));
     let script = format!("{SERVER}vrrp_script x {{\nscript /bin/sh\n}}\n");
