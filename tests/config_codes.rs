@@ -32,6 +32,8 @@ fn examined(file: &Path) -> Examined {
         generation: Generation(1),
         want_vrrp: true,
         want_checker: true,
+        snmp: false,
+        snmp_socket: None,
         interface_exists: |name| name != "gone0",
         address_exists: |address| address.to_string() != "192.0.2.99",
     };

@@ -24,6 +24,8 @@ fn ours(file: &Path) -> Read {
         generation: Generation(1),
         want_vrrp: true,
         want_checker: true,
+        snmp: false,
+        snmp_socket: None,
         interface_exists,
         address_exists: |_| true,
     };

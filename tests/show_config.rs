@@ -16,6 +16,8 @@ fn request(file: &Path) -> CompileRequest {
         generation: Generation(1),
         want_vrrp: true,
         want_checker: true,
+        snmp: false,
+        snmp_socket: None,
         interface_exists: |_| true,
         address_exists: |_| true,
     }

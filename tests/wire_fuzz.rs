@@ -20,7 +20,7 @@ use holdfast::wire::checksum::Checksum;
 use holdfast::wire::vrrp::{
     Addresses, Advertisement, Expectation, PROTOCOL, Path, decode, peek_vrid, split_trailer,
 };
-use holdfast::wire::{ah, bfd, dns, icmp, trailer, x509};
+use holdfast::wire::{agentx, ah, bfd, dns, icmp, trailer, x509};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -132,6 +132,12 @@ fn others_decode(random: &mut Random) {
         {
             trailer.is_genuine(peer(AddressFamily::V4), &octets[..], b"key");
         }
+    }
+    let mut head = [1, *random.of(&[5, 6, 7, 8, 18, 2]), *random.of(&[0, 0x10]), 0].repeat(5);
+    random.harm(&mut head, 2);
+    head.resize(agentx::HEADER_LEN, 0);
+    if let Ok(header) = agentx::Header::decode(head.as_slice().try_into().expect("twenty octets")) {
+        let _ = agentx::Heard::decode(&header, &random.octets(80));
     }
     let mut packet = random.octets(24);
     packet.resize(24, 0);

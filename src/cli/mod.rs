@@ -167,7 +167,7 @@ pub struct Options {
     /// The generation that the compile role gives its plans
     #[arg(long = "generation", value_name = "N", hide = true, default_value_t = 1)]
     pub generation: u64,
-    /// Where the checker role sets IPVS up
+    /// Where the checker role sets IPVS up and the snmp role reads it
     #[arg(long = "ipvs-namespace", value_name = "FILE", hide = true)]
     pub ipvs_namespace: Option<PathBuf>,
     /// Where the vrrp role notes what its successor must know
@@ -225,6 +225,11 @@ impl Options {
     /// May the checker role run? `-P` alone says no.
     pub fn want_checker(&self) -> bool {
         self.check_only || !self.vrrp_only
+    }
+
+    /// Where the SNMP master listens, as it was named.
+    pub fn snmp_socket(&self) -> Option<String> {
+        self.snmp_agent_socket.as_ref().map(|socket| socket.to_string_lossy().into_owned())
     }
 }
 

@@ -4,7 +4,7 @@ use super::Options;
 
 /// One line for each option given that has no effect yet, or not all of it, with what that means.
 pub fn not_built(options: &Options) -> Vec<String> {
-    let table: [(bool, &str, &str); 12] = [
+    let table: [(bool, &str, &str); 11] = [
         (options.log_file.is_some(), "-g", "no log file is written; syslog and -l work"),
         (options.flush_log_file, "--flush-log-file", "no log file is written"),
         (
@@ -15,8 +15,7 @@ pub fn not_built(options: &Options) -> Vec<String> {
         (options.dump_conf, "-d", "the configuration is not dumped; holdfastctl show config prints it"),
         (options.address_monitoring, "-a", "address changes of others are not logged"),
         (options.all_config, "-e", "missing include files are treated as without it"),
-        (options.snmp, "-x", "there is no SNMP; holdfastctl status --json has the same facts"),
-        (options.snmp_agent_socket.is_some(), "-A", "there is no SNMP"),
+        (options.snmp, "-x", "SNMP has virtual servers and real servers, the vrrp part is not built"),
         (options.perf.is_some(), "--perf", "nothing is recorded"),
         (options.debug.is_some(), "--debug", "nothing more is printed; -D logs details"),
         (options.no_mem_check, "--no-mem-check", "there is no memory check to turn off"),

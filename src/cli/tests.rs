@@ -79,7 +79,8 @@ fn every_option_of_the_manual_is_taken() {
     assert_eq!(o.umask, Some(0o22));
     assert_eq!(o.core_dump_pattern.as_deref(), Some("pattern"));
     assert!(o.want_vrrp() && o.want_checker(), "-P and -C together ask for both");
-    assert_eq!(not_built(&o).len(), 12);
+    assert!(o.snmp && o.snmp_socket().as_deref() == Some("sock"));
+    assert_eq!(not_built(&o).len(), 11);
 }
 
 #[test]

@@ -14,8 +14,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-const DELAY_LOOP: Duration = Duration::from_secs(60);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const DELAY_LOOP: Duration = Duration::from_secs(60);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY: u32 = 1;
 const RETRY_DNS: u32 = 3;
 const DELAY_BEFORE_RETRY: Duration = Duration::from_secs(1);

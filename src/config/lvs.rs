@@ -5,13 +5,16 @@ mod marks;
 mod server;
 mod services;
 
-use super::{Diagnostics, notify};
+pub(super) use server::forwarding;
+
+use super::{Diagnostics, notify, snmp};
 use crate::net::{AddressFamily, TransportProtocol};
 use crate::plan::Generation;
 use crate::plan::lvs as plan;
 use crate::plan::lvs::{LvsPlan, Persistence, ServiceKey, ServiceRules};
 use crate::plan::manners::Manners;
 use crate::plan::notify::{ServerHooks, ServiceHooks};
+use crate::plan::snmp::{SnmpRealServer, SnmpVirtualServer};
 use keepalived_compat::config::lvs::{Group, Method, Protocol, VirtualServer};
 use keepalived_compat::config::setting::Settings as _;
 use keepalived_compat::{Code, Config, Span};
@@ -19,11 +22,19 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+/// What is made of virtual servers beside their plan.
+pub(super) struct Beside {
+    /// Who is told of them.
+    pub(super) hooks: Vec<ServiceHooks>,
+    /// What an SNMP agent says of them; nothing without one.
+    pub(super) rows: Option<Vec<SnmpVirtualServer>>,
+}
+
 pub(super) fn lower<V: Borrow<VirtualServer>>(
     config: &Config,
     servers: impl Iterator<Item = V>,
     generation: Generation,
-    hooks: &mut Vec<ServiceHooks>,
+    beside: &mut Beside,
     out: &mut Diagnostics,
 ) -> LvsPlan {
     let defaults = notify::Defaults::of(config);
@@ -40,6 +51,7 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
             defaults: &defaults,
             config,
             hooks: Vec::new(),
+            rows: beside.rows.as_ref().map(|_| Vec::with_capacity(written.real_servers.len())),
             endpoints: Vec::new(),
             rules: &mut rules,
             marks: &mut marks,
@@ -48,10 +60,14 @@ pub(super) fn lower<V: Borrow<VirtualServer>>(
         };
         let Some(mut server) = lowering.virtual_server(&config.groups, &mut seen) else { continue };
         manners.share(&mut server);
-        let of_servers = lowering.hooks;
+        let Lowering { hooks, rows, .. } = lowering;
         let first = server.keys.first(); // a plan has one at least
         let protocol = server.protocol();
-        hooks.extend(first.and_then(|key| notify::service(written, *key, protocol, of_servers, &defaults)));
+        let hooks = first.and_then(|key| notify::service(written, *key, protocol, hooks, &defaults));
+        beside.hooks.extend(hooks);
+        if let Some((all, servers)) = beside.rows.as_mut().zip(rows) {
+            all.push(snmp::virtual_server(written, &server, servers, &defaults));
+        }
         virtual_servers.push(server);
     }
     services::tell_apart(&mut virtual_servers);
@@ -74,6 +90,8 @@ struct Lowering<'a> {
     config: &'a Config,
     /// Of the real servers that are kept.
     hooks: Vec<ServerHooks>,
+    /// Of the same, for an SNMP agent; nothing without one.
+    rows: Option<Vec<SnmpRealServer>>,
     /// What a mark of ours stands for (`nftables_ipvs`); empty without one.
     endpoints: Vec<ServiceKey>,
     rules: &'a mut ServiceRules,

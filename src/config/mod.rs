@@ -11,6 +11,7 @@ pub mod names;
 mod notify;
 mod process;
 mod scripts;
+pub mod snmp;
 mod vrrp;
 mod written;
 
@@ -21,6 +22,7 @@ use crate::plan::{Generation, GlobalPlan, Plans};
 use keepalived_compat::config::lvs::VirtualServer;
 use keepalived_compat::{Code, Config, Diagnostic, Span};
 use names::Names;
+use snmp::Asked;
 use std::borrow::Borrow;
 
 /// Plans, and what was to be said on the way to them.
@@ -34,14 +36,16 @@ pub struct Lowered {
 
 /// Makes plans of a configuration.
 pub fn lower(config: &Config, generation: Generation) -> Lowered {
-    lower_servers(config, config.virtual_servers.iter(), generation, &Names::default())
+    let servers = config.virtual_servers.iter();
+    lower_servers(config, servers, generation, &Names::default(), &Asked::default())
 }
 
-/// As [`lower`], with the names of tables and the like that are known here; each virtual server is given up once its plan is made, because with a million real servers the two
-/// beside each other would be twice the memory.
-pub fn lower_owned(mut config: Config, generation: Generation, names: &Names) -> Lowered {
+/// As [`lower`], with the names of tables and the like that are known here, and what is asked of the SNMP agent beside
+/// the file. Each virtual server is given up once its plan is made, because with a million real servers the two beside
+/// each other would be twice the memory.
+pub fn lower_owned(mut config: Config, generation: Generation, names: &Names, asked: &Asked) -> Lowered {
     let servers = std::mem::take(&mut config.virtual_servers);
-    lower_servers(&config, servers.into_iter(), generation, names)
+    lower_servers(&config, servers.into_iter(), generation, names, asked)
 }
 
 fn lower_servers<V: Borrow<VirtualServer>>(
@@ -49,11 +53,13 @@ fn lower_servers<V: Borrow<VirtualServer>>(
     servers: impl Iterator<Item = V>,
     generation: Generation,
     names: &Names,
+    asked: &Asked,
 ) -> Lowered {
     let mut out = Diagnostics(Vec::new());
     let vrrp = vrrp::lower(config, generation, names, &mut out);
-    let mut hooks = Vec::new();
-    let mut lvs = lvs::lower(config, servers, generation, &mut hooks, &mut out);
+    let rows = asked.wants_agent(config).then(Vec::new);
+    let mut beside = lvs::Beside { hooks: Vec::new(), rows };
+    let mut lvs = lvs::lower(config, servers, generation, &mut beside, &mut out);
     let global = GlobalPlan {
         router_id: config.global.router_id.clone(),
         not_yet: Vec::new(),
@@ -62,11 +68,12 @@ fn lower_servers<V: Borrow<VirtualServer>>(
         written: written::written(config),
     };
     let mut scripts = scripts::lower(config, &vrrp, &lvs, generation, &mut out);
-    *scripts.notify = notify::lower(config, hooks, !lvs.virtual_servers.is_empty());
+    *scripts.notify = notify::lower(config, beside.hooks, !lvs.virtual_servers.is_empty());
     scripts.notify.know(&vrrp);
-    lvs.untold = !scripts.notify.tells_of_servers();
+    let snmp = snmp::lower(config, asked, &lvs, beside.rows, &mut out);
+    lvs.untold = !scripts.notify.tells_of_servers() && !snmp.traps;
     let bfd = bfd::lower(config, generation);
-    Lowered { plans: Plans { vrrp, lvs, scripts, bfd, global }, diagnostics: out.0 }
+    Lowered { plans: Plans { vrrp, lvs, scripts, bfd, snmp, global }, diagnostics: out.0 }
 }
 
 /// Collects what lowering has to say.

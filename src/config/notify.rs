@@ -16,10 +16,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// keepalived's `smtp_connect_timeout`.
-const MAIL_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const MAIL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The port of mail.
-const MAIL_PORT: u16 = 25;
+pub(super) const MAIL_PORT: u16 = 25;
 
 /// All hooks. Those of virtual servers were lowered one by one ([`service`]); are there any servers?
 pub(super) fn lower(config: &Config, services: Vec<ServiceHooks>, any_server: bool) -> NotifyPlan {
@@ -123,7 +123,7 @@ fn account_name(account: &Account, supplementary: bool) -> AccountName {
 }
 
 /// A boolean that may be left unsaid.
-fn switch(settings: &[Setting], keyword: &str) -> Option<bool> {
+pub(super) fn switch(settings: &[Setting], keyword: &str) -> Option<bool> {
     settings.find(keyword).map(|setting| setting.value != Value::Bool(false))
 }
 
@@ -199,12 +199,22 @@ pub(super) fn service(
         protocol,
         up: defaults.find(settings, "quorum_up"),
         down: defaults.find(settings, "quorum_down"),
-        mail: switch(settings, "smtp_alert").or(defaults.mail_checker).unwrap_or(false),
+        mail: mail_of_service(written, defaults),
         servers,
     };
     let ServiceHooks { service: _, group, protocol: _, up, down, mail, servers } = &hooks;
     let any = group.is_some() || up.is_some() || down.is_some() || *mail || !servers.is_empty();
     any.then_some(hooks)
+}
+
+/// Is the virtual server written about?
+pub(super) fn mail_of_service(written: &conf::VirtualServer, defaults: &Defaults) -> bool {
+    switch(&written.others, "smtp_alert").or(defaults.mail_checker).unwrap_or(false)
+}
+
+/// Is the real server written about?
+pub(super) fn mail_of_server(written: &conf::RealServer, defaults: &Defaults) -> bool {
+    switch(&written.others, "smtp_alert").unwrap_or(mail_of_servers(defaults))
 }
 
 /// Hooks of a real server, if it has any.
@@ -214,12 +224,12 @@ pub(super) fn server(
     defaults: &Defaults,
 ) -> Option<ServerHooks> {
     let settings = written.others.as_slice();
-    let mail = switch(settings, "smtp_alert");
+    let has_own = switch(settings, "smtp_alert").is_some();
     let (up, down) = (defaults.find(settings, "notify_up"), defaults.find(settings, "notify_down"));
-    if up.is_none() && down.is_none() && mail.is_none() {
+    if up.is_none() && down.is_none() && !has_own {
         return None;
     }
-    Some(ServerHooks { endpoint, up, down, mail: mail.unwrap_or(mail_of_servers(defaults)) })
+    Some(ServerHooks { endpoint, up, down, mail: mail_of_server(written, defaults) })
 }
 
 /// Real servers are written about unless something says no (keepalived, for compatibility with its own past).
@@ -227,13 +237,17 @@ fn mail_of_servers(defaults: &Defaults) -> bool {
     defaults.mail_checker.unwrap_or(true)
 }
 
+/// `notification_email`.
+pub(super) fn recipients(global: &[Setting]) -> Vec<String> {
+    let lists = global.iter().filter(|setting| setting.keyword == "notification_email");
+    lists.flat_map(|list| &list.block).filter_map(|s| s.name()).map(str::to_owned).collect()
+}
+
 /// Mail needs a server and somebody to write to.
 fn mail(global: &[Setting], defaults: &Defaults) -> Option<MailPlan> {
     let Value::Words(words) = &global.find("smtp_server")?.value else { return None };
     let (server, rest) = words.split_first()?;
-    let lists = global.iter().filter(|setting| setting.keyword == "notification_email");
-    let to: Vec<String> =
-        lists.flat_map(|list| &list.block).filter_map(|s| s.name()).map(str::to_owned).collect();
+    let to = recipients(global);
     if to.is_empty() {
         return None;
     }

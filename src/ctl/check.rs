@@ -60,6 +60,8 @@ pub(super) fn run(check: Check) -> Done {
         generation: Generation(1),
         want_vrrp: true,
         want_checker: true,
+        snmp: false,
+        snmp_socket: None,
         interface_exists: compile::interface_exists,
         address_exists: compile::address_exists,
     };

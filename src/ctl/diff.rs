@@ -87,6 +87,8 @@ fn compiled(file: &std::path::Path, config_id: &Option<String>) -> Compiled {
         generation: Generation(1),
         want_vrrp: true,
         want_checker: true,
+        snmp: false,
+        snmp_socket: None,
         interface_exists: compile::interface_exists,
         address_exists: compile::address_exists,
     })

@@ -49,6 +49,8 @@ pub(super) fn run(what: What) -> Done {
         generation: Generation(1),
         want_vrrp: true,
         want_checker: true,
+        snmp: false,
+        snmp_socket: None,
         interface_exists: compile::interface_exists,
         address_exists: compile::address_exists,
     };

@@ -6,7 +6,8 @@ use super::{Done, print_json};
 use crate::link::control::{Answer, Request};
 use crate::report::{
     AtOddsStatus, BfdSessionStatus, CheckerDetail, CheckerStatus, DaemonStatus, RealServerStatus,
-    RecentTransition, RoleStatus, RouterStatus, RoutingStatus, Status, TrackerStatus, VirtualServerStatus,
+    RecentTransition, RoleStatus, RouterStatus, RoutingStatus, SnmpStatus, Status, TrackerStatus,
+    VirtualServerStatus,
 };
 use std::path::Path;
 
@@ -54,6 +55,10 @@ fn render(status: &Status) -> String {
     if let Some(bfd) = status.bfd.as_ref().filter(|bfd| !bfd.sessions.is_empty()) {
         page += "\nBFD sessions\n";
         page += &columns(2, &bfd.sessions.iter().map(session).collect::<Vec<_>>());
+    }
+    if let Some(agent) = agent(status) {
+        page += "\n";
+        page += &block(0, &agent_line(agent));
     }
     if !status.transitions.is_empty() {
         page += "\nlast changes of state\n";
@@ -115,6 +120,9 @@ fn reservations(status: &Status) -> String {
     }
     if status.vrrp.as_ref().is_some_and(|vrrp| vrrp.unrecorded) {
         but.push("no record for the next vrrp process: a crash, a restart or an upgrade is an election (its log says why)".to_owned());
+    }
+    if agent(status).is_some_and(|agent| !agent.connected) {
+        but.push("no session with the SNMP master (see below)".to_owned());
     }
     if but.is_empty() { String::new() } else { format!(" except {}", but.join(" and ")) }
 }
@@ -333,6 +341,29 @@ fn session(session: &BfdSessionStatus) -> Vec<String> {
         session.neighbor.to_string(),
         why.clone(),
     ]
+}
+
+/// The SNMP agent, if the configuration wants one.
+fn agent(status: &Status) -> Option<&SnmpStatus> {
+    status.snmp.as_ref().filter(|agent| !agent.master.is_empty())
+}
+
+/// Whom it talks to and how much, or why not.
+fn agent_line(agent: &SnmpStatus) -> String {
+    let count = |n: u64, what: &str| plural(usize::try_from(n).unwrap_or(usize::MAX), what);
+    let SnmpStatus { master, connected, trouble, requests, traps, traps_lost } = agent;
+    let lost = match traps_lost {
+        0 => String::new(),
+        lost => format!(", {} lost without a session", count(*lost, "trap")),
+    };
+    match (connected, trouble) {
+        (true, _) => {
+            let (requests, traps) = (count(*requests, "request"), count(*traps, "trap"));
+            format!("SNMP agent: connected to {master}, {requests}, {traps}{lost}")
+        }
+        (false, Some(trouble)) => format!("SNMP agent: no session with {master}: {trouble}{lost}"),
+        (false, None) => format!("SNMP agent: no session with {master} yet{lost}"),
+    }
 }
 
 fn tracker(tracker: &TrackerStatus) -> Vec<String> {

@@ -10,6 +10,7 @@ use crate::plan::bfd::BfdPlan;
 use crate::plan::lvs::{LvsPlan, SyncPlan};
 use crate::plan::marks;
 use crate::plan::scripts::ScriptsPlan;
+use crate::plan::snmp::SnmpPlan;
 use crate::plan::vrrp::VrrpPlan;
 use crate::plan::{GlobalPlan, Plans};
 use crate::vrrp::{handover_limit, patience};
@@ -27,6 +28,8 @@ pub struct KeptPlans {
     pub scripts: ScriptsPlan,
     /// For the bfd role.
     pub bfd: BfdPlan,
+    /// For the snmp role.
+    pub snmp: SnmpPlan,
     /// Daemon-wide settings.
     pub global: GlobalPlan,
 }
@@ -54,22 +57,22 @@ pub struct KeptLvs {
 impl KeptPlans {
     /// Keep `plans`.
     pub fn new(plans: Plans) -> Result<KeptPlans, FrameError> {
-        let Plans { vrrp, lvs, scripts, bfd, global } = plans;
+        let Plans { vrrp, lvs, scripts, bfd, snmp, global } = plans;
         let (routers, patience) = (vrrp.routers.len(), vrrp.routers.iter().map(patience).min());
         let handover = vrrp.routers.iter().map(handover_limit).max().filter(|_| vrrp.handover);
         let handover = handover.unwrap_or_default();
         let generation = vrrp.generation;
         let message = pack(&ToVrrp::Plan(vrrp))?;
         let vrrp = KeptVrrp { message, generation, routers, patience, handover };
-        Ok(KeptPlans { vrrp, lvs: KeptLvs::new(lvs)?, scripts, bfd, global })
+        Ok(KeptPlans { vrrp, lvs: KeptLvs::new(lvs)?, scripts, bfd, snmp, global })
     }
 
     /// All of them as they were.
     pub fn whole(&self) -> Result<Plans, FrameError> {
-        let KeptPlans { vrrp, lvs, scripts, bfd, global } = self;
+        let KeptPlans { vrrp, lvs, scripts, bfd, snmp, global } = self;
         let (vrrp, lvs) = (vrrp.whole()?, lvs.whole()?);
-        let (scripts, bfd, global) = (scripts.clone(), bfd.clone(), global.clone());
-        Ok(Plans { vrrp, lvs, scripts, bfd, global })
+        let (scripts, bfd, snmp, global) = (scripts.clone(), bfd.clone(), snmp.clone(), global.clone());
+        Ok(Plans { vrrp, lvs, scripts, bfd, snmp, global })
     }
 
     /// These and those in force, as they were, to compare them. Marks of groups that stay are made those in force first.

@@ -19,12 +19,13 @@ use crate::plan::bfd::BfdPlan;
 use crate::plan::lvs::LvsPlan;
 use crate::plan::process::ProcessPlan;
 use crate::plan::scripts::{RunOrder, RunReport, ScriptsPlan};
+use crate::plan::snmp::SnmpPlan;
 use crate::plan::track::{Sample, TrackerKey};
 use crate::plan::vrrp::VrrpPlan;
 use crate::plan::{Generation, Plans};
 use crate::report::{
-    BfdStatus, CheckNowReport, CheckerStatus, ChecksReport, ScriptsStatus, ServerFilter, TrafficOutcome,
-    VrrpStatus,
+    BfdStatus, CheckNowReport, CheckerStatus, ChecksReport, ScriptsStatus, ServerFilter, SnmpStatus,
+    TrafficOutcome, VirtualServerState, VrrpStatus,
 };
 use crate::vrrp::{ClaimId, ClaimOrder, Maintenance, RouterId, Transition};
 use serde::{Deserialize, Serialize};
@@ -245,6 +246,41 @@ pub enum FromBfd {
     Alive(u64),
     /// A session's sample changed; `None`: nothing is known of it any more.
     Tracker(TrackerKey, Option<Sample>),
+    /// Stopped; the process exits next.
+    Stopped,
+}
+
+/// Supervisor to snmp.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToSnmp {
+    /// Do this from now on.
+    Plan(SnmpPlan),
+    /// The answer to a [`FromSnmp::Servers`]: what the checker role says; `None` when it does not run or does not answer.
+    Servers(Option<Vec<VirtualServerState>>),
+    /// A server or a quorum changed; told only if the plan has traps.
+    News(News),
+    /// Send a [`FromSnmp::Snapshot`] with this number.
+    Snapshot(u64),
+    /// Send a [`FromSnmp::Alive`] with this number.
+    AreYouThere(u64),
+    /// End.
+    Stop,
+}
+
+/// Snmp to supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromSnmp {
+    /// Said first, and only if it is so: the kernel restricts which files this process may open (Landlock), by rules of this
+    /// version.
+    Landlock(u32),
+    /// The plan of this generation is in force.
+    Applied(Generation),
+    /// Wants to know how the servers are: answered with [`ToSnmp::Servers`]. Asked again before that, it is answered once.
+    Servers,
+    /// State on request.
+    Snapshot(u64, SnmpStatus),
+    /// Heartbeat answer.
+    Alive(u64),
     /// Stopped; the process exits next.
     Stopped,
 }

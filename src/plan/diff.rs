@@ -18,6 +18,7 @@ use crate::plan::Plans;
 use crate::plan::check::Question;
 use crate::plan::lvs::ServiceKey;
 use crate::plan::marks;
+use crate::plan::snmp::SnmpPlan;
 use crate::plan::vrrp::{RouterKey, VirtualAddress};
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -53,7 +54,7 @@ pub struct Change {
 pub enum What {
     /// A role has no work any more, or has some for the first time.
     Role {
-        /// `vrrp`, `checker`, `scripts` or `bfd`.
+        /// `vrrp`, `checker`, `scripts`, `bfd` or `snmp`.
         role: &'static str,
         /// Does it start? Else it ends.
         starts: bool,
@@ -88,6 +89,11 @@ pub enum What {
     Fixed {
         /// keepalived's keyword.
         keyword: &'static str,
+    },
+    /// The SNMP agent: another master, or other values.
+    Snmp {
+        /// What that means.
+        happens: &'static str,
     },
     /// `vip_lease` of `global_defs`: the addresses stay, with another lifetime.
     VipLease {
@@ -342,12 +348,29 @@ fn roles(old: &Plans, new: &Plans, changes: &mut Vec<Change>) {
         ("checker", checker(old), checker(new)),
         ("scripts", old.scripts.has_work(), new.scripts.has_work()),
         ("bfd", bfd(old), bfd(new)),
+        ("snmp", old.snmp.has_work(), new.snmp.has_work()),
     ];
     for (role, before, after) in roles {
         if before != after {
             changes.push(Change::new(Weight::Quiet, What::Role { role, starts: after }));
         }
     }
+    if old.snmp.has_work() && new.snmp.has_work() {
+        changes.extend(snmp(&old.snmp, &new.snmp));
+    }
+}
+
+fn snmp(old: &SnmpPlan, new: &SnmpPlan) -> Option<Change> {
+    let happens = if old.socket != new.socket {
+        "goes to another master"
+    } else if old.traps != new.traps {
+        if new.traps { "sends traps from then on" } else { "sends no traps any more" }
+    } else if *old != (SnmpPlan { generation: old.generation, ..new.clone() }) {
+        "shows other values"
+    } else {
+        return None;
+    };
+    Some(Change::new(Weight::Quiet, What::Snmp { happens }))
 }
 
 /// An address and the interface that holds it.

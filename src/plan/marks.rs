@@ -29,6 +29,12 @@ pub fn kept(old: &LvsPlan, new: &Plans) -> Option<Plans> {
         let ours = server.marks_of_ours();
         server.keys.iter_mut().take(ours).for_each(rename);
     }
+    // Each has the services of its virtual server, marks of ours first.
+    for server in &mut kept.snmp.virtual_servers {
+        let ours = new.lvs.virtual_servers.iter().find(|of| of.keys == server.services);
+        let ours = ours.map_or(0, VirtualServer::marks_of_ours);
+        server.services.iter_mut().take(ours).for_each(rename);
+    }
     let rules = &mut kept.lvs.kernel.rules;
     for marked in &mut rules.marked {
         marked.mark = moved.get(&marked.mark).copied().unwrap_or(marked.mark);
@@ -98,6 +104,7 @@ mod tests {
     use super::*;
     use crate::plan::lvs::{Marked, Translated};
     use crate::plan::notify::ServiceHooks;
+    use crate::plan::snmp::SnmpVirtualServer;
     use TransportProtocol::{Tcp, Udp};
 
     fn fwmark(mark: u32) -> ServiceKey {
@@ -133,6 +140,15 @@ mod tests {
                 servers: Vec::new(),
             };
             plans.scripts.notify.services.push(hooks);
+            let services =
+                plans.lvs.virtual_servers.last().map(|server| server.keys.clone()).unwrap_or_default();
+            let (cells, real_servers, sorry_server) = (Vec::new(), Vec::new(), None);
+            plans.snmp.virtual_servers.push(SnmpVirtualServer {
+                services,
+                cells,
+                real_servers,
+                sorry_server,
+            });
         }
         plans
     }
@@ -150,6 +166,8 @@ mod tests {
         let rules = &kept.lvs.kernel.rules;
         let hooks = kept.scripts.notify.services.iter().map(|hooks| mark(&hooks.service));
         assert_eq!(hooks.collect::<Vec<_>>(), marks);
+        let rows = kept.snmp.virtual_servers.iter().map(|row| mark(&row.services[0]));
+        assert_eq!(rows.collect::<Vec<_>>(), marks);
         assert_eq!(rules.translated.iter().map(|it| mark(&it.service)).collect::<Vec<_>>(), marks);
         let ours =
             servers.iter().filter(|server| !server.marked.is_empty()).map(|server| mark(&server.keys[0]));

@@ -13,6 +13,7 @@ pub mod route;
 pub mod scripts;
 pub mod search;
 pub mod service_rules;
+pub mod snmp;
 pub mod track;
 pub mod transport;
 pub mod vmac;
@@ -39,6 +40,8 @@ pub struct Plans {
     pub scripts: scripts::ScriptsPlan,
     /// For the bfd role.
     pub bfd: bfd::BfdPlan,
+    /// For the snmp role.
+    pub snmp: snmp::SnmpPlan,
     /// Daemon-wide settings, for the supervisor.
     pub global: GlobalPlan,
 }

@@ -5,13 +5,16 @@ pub mod bfd;
 pub mod check;
 pub mod checks;
 pub mod dumps;
+pub mod mib;
 pub mod scripts;
+pub mod snmp;
 pub mod traffic;
 pub mod vrrp;
 
 pub use bfd::{BfdSessionStatus, BfdStatus};
 pub use checks::{CheckNowReport, ChecksReport, ServerFilter};
 pub use scripts::{ScriptsStatus, TrackerStatus};
+pub use snmp::{RealServerState, SnmpStatus, VirtualServerState};
 pub use traffic::{OverrideStatus, TrafficOutcome};
 
 use crate::net::{AddressFamily, IpCidr, Priority};
@@ -45,6 +48,9 @@ pub struct Status {
     /// BFD sessions; `None` when the bfd role does not run or does not answer.
     #[serde(default)]
     pub bfd: Option<BfdStatus>,
+    /// The SNMP agent; `None` when the snmp role does not run or does not answer.
+    #[serde(default)]
+    pub snmp: Option<SnmpStatus>,
     /// The latest changes of state, oldest first; at most a hundred.
     #[serde(default)]
     pub transitions: Vec<RecentTransition>,

@@ -15,6 +15,7 @@ mod verdict;
 mod tests;
 
 use crate::config::lower_owned;
+use crate::config::snmp::Asked;
 use crate::link::Compiled;
 use crate::link::frame::encode;
 use crate::link::kept::CompileAnswer;
@@ -47,6 +48,10 @@ pub struct CompileRequest {
     pub want_vrrp: bool,
     /// Read virtual servers.
     pub want_checker: bool,
+    /// `-x`: there is an SNMP agent, whatever the configuration says.
+    pub snmp: bool,
+    /// `-A`: where its master listens, whatever the configuration says.
+    pub snmp_socket: Option<String>,
     /// Is there an interface of this name now? [`interface_exists`], except in tests.
     pub interface_exists: fn(&str) -> bool,
     /// Has an interface this address now? [`address_exists`], except in tests.
@@ -178,7 +183,8 @@ impl Outcome {
         let asks = request.want_vrrp.then_some(request.address_exists);
         let sources = asks.map(|exists| sources::diagnose(&parsed.config, exists)).unwrap_or_default();
         let security = parsed.config.global.script_security;
-        let lowered = lower_owned(parsed.config, request.generation, &names::names());
+        let asked = Asked { checker: request.snmp, socket: request.snmp_socket.clone(), host: whole_host() };
+        let lowered = lower_owned(parsed.config, request.generation, &names::names(), &asked);
         let mut plans = lowered.plans;
         verdict::judge_all(&mut plans, security);
         scripts::judged(&plans.scripts, &tracked, &mut scripts);
@@ -227,7 +233,10 @@ impl Outcome {
 
 /// The host name up to its first dot, keepalived's default configuration id.
 fn host() -> String {
-    let name = nix::unistd::gethostname().unwrap_or_default();
-    let name = name.to_string_lossy();
-    name.split('.').next().unwrap_or_default().to_owned()
+    whole_host().split('.').next().unwrap_or_default().to_owned()
+}
+
+/// The host name.
+fn whole_host() -> String {
+    nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -10,6 +10,12 @@ use crate::sys::seccomp::{Allowed, refuse_foreign_business};
 /// Settings of interfaces, of IPVS and of IGMP; the rest of /proc/sys is the machine's.
 const NET_SETTINGS: &str = "/proc/sys/net";
 
+/// What is read where nothing else is.
+const LITTLE: &[&str] = &["/proc", "/dev/urandom"];
+
+/// The same, and the namespaces that `ip netns add` made.
+const LITTLE_AND_NAMESPACES: &[&str] = &["/proc", "/dev/urandom", "/run/netns"];
+
 /// What a role keeps.
 #[derive(Clone, Copy, Debug)]
 pub struct Profile {
@@ -43,7 +49,17 @@ pub fn profile(role: Role, enters_namespace: bool) -> Option<Profile> {
         Role::Bfd => (
             // Receive buffers beyond net.core.rmem_max; ports of net.ipv4.ip_unprivileged_port_start above 4784.
             scheduled | Capabilities::NET_ADMIN | Capabilities::NET_BIND_SERVICE,
-            Left { reads: Some(&["/proc", "/dev/urandom"]), ..Left::default() },
+            Left { reads: Some(LITTLE), ..Left::default() },
+        ),
+        Role::Snmp => (
+            // The kernel's counters; a socket of the SNMP master, or its directory, may be for another account alone, and
+            // DAC_READ_SEARCH connects to none.
+            Capabilities::NET_ADMIN | Capabilities::DAC_OVERRIDE,
+            Left {
+                reads: Some(if enters_namespace { LITTLE_AND_NAMESPACES } else { LITTLE }),
+                tcp: true,
+                ..Left::default()
+            },
         ),
         Role::Compile => (
             // Whatever is included, and certificates; the kernel loads the module of an interface such as tunl0 only when
@@ -53,8 +69,9 @@ pub fn profile(role: Role, enters_namespace: bool) -> Option<Profile> {
         ),
     };
     let capabilities = if enters_namespace { capabilities | Capabilities::SYS_ADMIN } else { capabilities };
-    // Account databases are asked for over such sockets.
-    let calls = Allowed { namespaces: enters_namespace, services: role == Role::Compile };
+    // Account databases are asked for over such sockets, and the SNMP master listens at one. A filter sees no path.
+    let services = matches!(role, Role::Compile | Role::Snmp);
+    let calls = Allowed { namespaces: enters_namespace, services };
     Some(Profile { capabilities, calls, files: Some(files) })
 }
 
@@ -83,8 +100,10 @@ pub fn confine(profile: &Profile) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::{UnixListener, UnixStream};
 
-    const ROLES: [Role; 5] = [Role::Vrrp, Role::Checker, Role::Bfd, Role::Compile, Role::Scripts];
+    const ROLES: [Role; 6] = [Role::Vrrp, Role::Checker, Role::Bfd, Role::Snmp, Role::Compile, Role::Scripts];
 
     fn kept(role: Role, enters_namespace: bool) -> String {
         let names = profile(role, enters_namespace).map(|profile| profile.capabilities.names());
@@ -98,16 +117,41 @@ mod tests {
             "vrrp: net_admin net_raw ipc_lock sys_nice",
             "checker: dac_read_search net_bind_service net_admin net_raw ipc_lock sys_nice",
             "bfd: net_bind_service net_admin ipc_lock sys_nice",
+            "snmp: dac_override net_admin",
             "compile: dac_read_search net_bind_service net_admin",
             "scripts: everything",
         ];
         assert_eq!(lines, said);
         let decision = include_str!("../../docs/decisions/0019-each-role-keeps-what-it-needs.md");
-        for line in &said[..4] {
+        for line in &said[..5] {
             let (role, capabilities) = line.split_once(": ").expect("as above");
             let row = format!("| `{role}` | {capabilities} |");
             assert!(decision.contains(&row), "no row {row}");
         }
+    }
+
+    #[test]
+    fn the_snmp_role_reaches_its_master_whosever_that_is_and_changes_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (inside, file) = (folder.path().join("agentx"), folder.path().join("file"));
+        std::fs::create_dir(&inside).expect("made");
+        std::fs::write(&file, "before").expect("written");
+        let master = inside.join("master");
+        let _listener = UnixListener::bind(&master).expect("bound");
+        // Where root runs this, all of it is another account's: as snmpd that has given root up leaves it.
+        for (path, mode) in [(&master, 0o600), (&inside, 0o500)] {
+            std::os::unix::fs::chown(path, Some(65534), Some(65534)).ok();
+            std::fs::set_permissions(path, PermissionsExt::from_mode(mode))
+                .expect("it is ours, or we are root");
+        }
+        // A thread of its own: the others of the test program keep their rights.
+        let outcome = std::thread::spawn(move || {
+            let landlock = confine(&profile(Role::Snmp, false).expect("it gives up much"));
+            let reached = UnixStream::connect(&master).map_err(|error| error.to_string());
+            let changed = std::fs::write(&file, "after").is_ok();
+            (reached.map(drop), changed && landlock.is_some(), std::fs::read("/proc/self/status").is_ok())
+        });
+        assert_eq!(outcome.join().expect("it ends"), (Ok(()), false, true));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod probe_io;
 mod questions;
 mod scheduling;
 pub mod scripts;
+pub mod snmp;
 mod supervisor_link;
 pub mod vrrp;
 
@@ -42,6 +43,8 @@ pub enum Role {
     Scripts,
     /// Holds BFD sessions.
     Bfd,
+    /// Answers SNMP managers.
+    Snmp,
     /// Reads the configuration once and exits.
     Compile,
 }
@@ -54,6 +57,7 @@ impl Role {
             Role::Vrrp => "vrrp",
             Role::Scripts => "scripts",
             Role::Bfd => "bfd",
+            Role::Snmp => "snmp",
             Role::Compile => "compile",
         }
     }
@@ -65,6 +69,7 @@ impl Role {
             Role::Vrrp => "holdfast_vrrp",
             Role::Scripts => "holdfast_scripts",
             Role::Bfd => "holdfast_bfd",
+            Role::Snmp => "holdfast_snmp",
             Role::Compile => "holdfast_compile",
         }
     }
@@ -74,7 +79,7 @@ impl std::str::FromStr for Role {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Role, String> {
-        [Role::Checker, Role::Vrrp, Role::Scripts, Role::Bfd, Role::Compile]
+        [Role::Checker, Role::Vrrp, Role::Scripts, Role::Bfd, Role::Snmp, Role::Compile]
             .into_iter()
             .find(|role| role.name() == word)
             .ok_or_else(|| format!("there is no role '{word}'"))

@@ -53,6 +53,10 @@ async fn run(settings: &Settings, generation: Generation) -> Result<CompileAnswe
     for (wanted, flag) in [(settings.want_vrrp, "--vrrp"), (settings.want_checker, "--check")] {
         command.args(wanted.then_some(flag));
     }
+    command.args(settings.snmp.then_some("--snmp"));
+    if let Some(socket) = &settings.snmp_socket {
+        command.args(["--snmp-agent-socket", socket]);
+    }
     command.stdin(Stdio::from(OwnedFd::from(theirs))).kill_on_drop(true);
     let mut process = command.spawn().map_err(failed)?;
     // The command keeps its copy of the other end: without dropping it the end of the link would never be seen.

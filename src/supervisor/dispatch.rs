@@ -3,7 +3,7 @@
 use super::start::tell;
 use crate::cli::Options;
 use crate::link::frame::encode;
-use crate::link::{FromBfd, FromChecker, FromVrrp};
+use crate::link::{FromBfd, FromChecker, FromSnmp, FromVrrp};
 use crate::plan::Generation;
 use crate::role::compile::{self, CompileRequest};
 use crate::role::confinement::{self, profile};
@@ -30,13 +30,14 @@ pub fn run(role: Role, link: UnixStream, options: &Options) -> ExitCode {
         Role::Checker => role::checker::run(link),
         Role::Scripts => role::scripts::run(link),
         Role::Bfd => role::bfd::run(link),
+        Role::Snmp => role::snmp::run(link),
     }
 }
 
 /// Gives up what `role` does not need, unless told not to, and tells the supervisor what it could not see.
 fn confine(role: Role, link: &UnixStream, options: &Options) {
     let enters_namespace = match role {
-        Role::Checker => options.ipvs_namespace.is_some(),
+        Role::Checker | Role::Snmp => options.ipvs_namespace.is_some(),
         Role::Compile => !options.settled,
         _ => false,
     };
@@ -50,6 +51,7 @@ fn confine(role: Role, link: &UnixStream, options: &Options) {
         Role::Vrrp => encode(&FromVrrp::Landlock(version)),
         Role::Checker => encode(&FromChecker::Landlock(version)),
         Role::Bfd => encode(&FromBfd::Landlock(version)),
+        Role::Snmp => encode(&FromSnmp::Landlock(version)),
         Role::Compile | Role::Scripts => return,
     };
     // The link is new: there is room for a few octets. If it has ended already, the role sees that next.
@@ -76,7 +78,8 @@ pub fn config_test(options: &Options, file: &std::ffi::OsStr) -> ExitCode {
     ExitCode::from(compile::config_test(&request, &mut out))
 }
 
-/// What the command line says about compiling. The supervisor names what it wants with `--vrrp` and `--check`.
+/// What the command line says about compiling. The supervisor names what it wants with `--vrrp` and `--check`, and hands on
+/// what it was told of SNMP.
 fn request(options: &Options) -> CompileRequest {
     CompileRequest {
         file: options.file.clone(),
@@ -84,6 +87,8 @@ fn request(options: &Options) -> CompileRequest {
         generation: Generation(options.generation),
         want_vrrp: options.want_vrrp(),
         want_checker: options.want_checker(),
+        snmp: options.snmp,
+        snmp_socket: options.snmp_socket(),
         interface_exists: compile::interface_exists,
         address_exists: compile::address_exists,
     }

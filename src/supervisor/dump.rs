@@ -73,6 +73,7 @@ impl Dumps {
             Snapshot::Scripts(scripts) => self.scripts = Some(scripts.clone()),
             Snapshot::Checker(checker) => self.checker = Some(checker.clone()),
             Snapshot::Bfd(bfd) => self.bfd = Some(bfd.clone()),
+            Snapshot::Snmp(_) => {}
         }
     }
 
@@ -101,7 +102,11 @@ impl Supervisor {
             self.dumps.asked_all = data;
             self.dumps.until = Some(Instant::now() + self.settings.limits.snapshot);
             let slots = self.slots.iter();
-            let asked = slots.filter(|slot| data || matches!(slot.worker, Worker::Vrrp | Worker::Scripts));
+            let asked = slots.filter(|slot| match slot.worker {
+                Worker::Vrrp | Worker::Scripts => true,
+                Worker::Checker | Worker::Bfd => data,
+                Worker::Snmp => false,
+            });
             self.dumps.asked = Asked::round(FIRST_NUMBER + self.dumps.round, asked);
         }
     }
@@ -116,6 +121,7 @@ impl Supervisor {
             Worker::Vrrp => true,
             Worker::Scripts => needs_scripts,
             Worker::Checker | Worker::Bfd => data,
+            Worker::Snmp => false,
         };
         if self.dumps.asked.waits_for(waits) && now < until {
             return;

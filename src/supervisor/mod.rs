@@ -3,6 +3,7 @@
 
 mod appointment;
 mod ask_checker;
+mod ask_servers;
 mod asked;
 mod backoff;
 mod child;

@@ -1,5 +1,5 @@
 //! What travels from role to role. Links form a star, so it passes here: samples of trackers to the vrrp role, news to
-//! the scripts role.
+//! the scripts role and, of servers, to the snmp role.
 //!
 //! The last sample of each tracker is kept. A vrrp role that starts hears all of them after its plan, and so does one
 //! that did not take one in time. When the role that watches dies, its samples are held: a crash of ours is no failure of
@@ -8,7 +8,8 @@
 use super::child::End;
 use super::run::Supervisor;
 use super::worker::{
-    Worker, claim_frame, claimed_frame, held_frame, master_frame, news_frame, tracker_frames, unclaim_frame,
+    Worker, claim_frame, claimed_frame, held_frame, master_frame, news_frame, tracker_frames, trap_frame,
+    unclaim_frame,
 };
 use crate::link::{Claimed, News};
 use crate::plan::bfd::BfdPlan;
@@ -139,6 +140,19 @@ impl Supervisor {
                 }
                 self.late_news.push_back(news);
             }
+        }
+    }
+
+    /// News of servers and quorums for SNMP managers. What happens while there is no snmp role is lost, as traps may be;
+    /// counted when it does not take it.
+    pub(super) fn relay_trap(&mut self, news: &News) {
+        if !self.plans.snmp.traps {
+            return;
+        }
+        let slot = &mut self.slots[Worker::Snmp.index()];
+        let hears = |end: &End| matches!(end, End::No | End::Asked { .. });
+        if let Some(child) = slot.child.as_ref().filter(|child| hears(&child.end)) {
+            slot.dropped += u64::from(!child.send(trap_frame(news.clone())));
         }
     }
 

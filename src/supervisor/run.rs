@@ -1,6 +1,7 @@
 //! The supervisor's one loop and its state. Every wait is a deadline in the state; nothing here blocks.
 
 use super::ask_checker::Asks as CheckerAsks;
+use super::ask_servers::ServersRound;
 use super::child::{ChildEvent, ChildEvents};
 use super::control::Asked;
 use super::dump::{Dump, Dumps};
@@ -72,6 +73,7 @@ pub struct Supervisor {
     pub(super) refused_reload: Option<String>,
     pub(super) status: StatusRound,
     pub(super) checker_asks: CheckerAsks,
+    pub(super) servers: ServersRound,
     pub(super) dumps: Dumps,
     pub(super) traffic: Traffic,
     pub(super) recent: VecDeque<Recent>,
@@ -188,6 +190,7 @@ impl Supervisor {
             refused_reload: None,
             status: StatusRound::default(),
             checker_asks: CheckerAsks::default(),
+            servers: ServersRound::default(),
             dumps: Dumps::default(),
             recent: VecDeque::new(),
             started: Instant::now(),
@@ -248,7 +251,7 @@ impl Supervisor {
     }
 
     fn on_child(&mut self, worker: Worker, incarnation: u64, event: ChildEvent) {
-        let Supervisor { settings, slots, stopping, status, dumps, .. } = self;
+        let Supervisor { settings, slots, stopping, status, servers, dumps, .. } = self;
         let slot = &mut slots[worker.index()];
         let Some(child) = slot.child.as_mut().filter(|child| child.incarnation == incarnation) else {
             return;
@@ -264,7 +267,9 @@ impl Supervisor {
                     }
                     Report::Snapshot(number, snapshot) => {
                         dumps.collect(number, worker, &snapshot);
-                        status.collect(number, worker, snapshot);
+                        if let Some(snapshot) = servers.collect(number, worker, snapshot) {
+                            status.collect(number, worker, snapshot);
+                        }
                     }
                     Report::Transition(transition) => {
                         self.remember(&transition);
@@ -277,7 +282,13 @@ impl Supervisor {
                         self.remember_news(&news);
                         self.relay_news(News::of_vrrp(news));
                     }
-                    Report::Told(news) => self.relay_news(news),
+                    Report::Told(news) => {
+                        // What the role said before it is older.
+                        self.finish_servers(Instant::now());
+                        self.relay_trap(&news);
+                        self.relay_news(news);
+                    }
+                    Report::AskServers => self.ask_servers(incarnation),
                     Report::Tracker(key, sample) => {
                         self.relay_to_checker(&key, sample);
                         self.relay_sample(key, sample);
@@ -368,6 +379,7 @@ impl Supervisor {
         }
         self.finish_status(now);
         self.expire_checker_asks(now);
+        self.finish_servers(now);
         self.finish_dumps(now);
         self.dismiss_scripts();
         self.finish_reload(now);
@@ -379,6 +391,7 @@ impl Supervisor {
         let slots = self.slots.iter().filter_map(Slot::deadline);
         let rounds = self.status.deadline().into_iter().chain(self.dumps.deadline());
         let rounds = rounds.chain(self.checker_asks.deadline()).chain(self.traffic.deadline());
+        let rounds = rounds.chain(self.servers.deadline());
         slots.chain(rounds).chain(self.reload.as_ref().and_then(Reload::deadline)).min()
     }
 

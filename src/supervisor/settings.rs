@@ -30,6 +30,10 @@ pub struct Settings {
     pub want_checker: bool,
     /// May the bfd role run?
     pub want_bfd: bool,
+    /// `-x`: there is an SNMP agent, whatever the configuration says.
+    pub snmp: bool,
+    /// `-A`: where its master listens, whatever the configuration says.
+    pub snmp_socket: Option<String>,
     /// `--all`: run the roles that may run even when the configuration gives them nothing to do.
     pub run_all: bool,
     /// Give the virtual addresses up at the end (not with `-V`).
@@ -52,6 +56,8 @@ pub struct Settings {
     pub bfd_pid_file: PathBuf,
     /// Pid file of the scripts role, which keepalived does not have: beside that of the supervisor.
     pub scripts_pid_file: PathBuf,
+    /// Pid file of the snmp role, likewise.
+    pub snmp_pid_file: PathBuf,
     /// Where `holdfastctl` connects.
     pub socket: PathBuf,
     /// What is said of traffic by hand is kept there: beside the pid file where `-p` names it, else under /var/lib.
@@ -91,6 +97,8 @@ impl Settings {
             want_vrrp: options.want_vrrp(),
             want_checker: options.want_checker(),
             want_bfd: !options.no_bfd,
+            snmp: options.snmp,
+            snmp_socket: options.snmp_socket(),
             run_all: options.all,
             release_vrrp: !options.dont_release_vrrp,
             release_ipvs: !options.dont_release_ipvs,
@@ -102,6 +110,7 @@ impl Settings {
             checkers_pid_file: path(&options.checkers_pid, "/run/checkers.pid")?,
             bfd_pid_file: path(&options.bfd_pid, "/run/bfd.pid")?,
             scripts_pid_file: path(&options.pid, "/run/keepalived.pid")?.with_extension("scripts.pid"),
+            snmp_pid_file: path(&options.pid, "/run/keepalived.pid")?.with_extension("snmp.pid"),
             socket: match &options.pid {
                 Some(pid) => std::path::absolute(pid)?.with_extension("sock"),
                 None => PathBuf::from(DEFAULT_SOCKET),
@@ -150,6 +159,7 @@ impl Settings {
         }
         if !self.named[0] {
             self.scripts_pid_file = file("scripts");
+            self.snmp_pid_file = file("snmp");
             self.socket = self.pid_file.with_extension("sock");
             let mut directory = PathBuf::from(STATE_DIRECTORY);
             directory.extend(namespace);
@@ -161,7 +171,8 @@ impl Settings {
     pub fn allows(&self, worker: Worker) -> bool {
         match worker {
             Worker::Vrrp => self.want_vrrp,
-            Worker::Checker => self.want_checker,
+            // What it tells is of virtual servers.
+            Worker::Checker | Worker::Snmp => self.want_checker,
             Worker::Scripts => true,
             Worker::Bfd => self.want_bfd,
         }
@@ -188,7 +199,7 @@ impl Settings {
         match worker {
             Worker::Vrrp => self.release_vrrp,
             Worker::Checker => self.release_ipvs,
-            Worker::Scripts | Worker::Bfd => true,
+            Worker::Scripts | Worker::Bfd | Worker::Snmp => true,
         }
     }
 
@@ -199,6 +210,7 @@ impl Settings {
             Worker::Checker => &self.checkers_pid_file,
             Worker::Scripts => &self.scripts_pid_file,
             Worker::Bfd => &self.bfd_pid_file,
+            Worker::Snmp => &self.snmp_pid_file,
         }
     }
 }
@@ -212,7 +224,7 @@ pub struct Launcher {
     pub before: Vec<OsString>,
     /// How every role logs.
     pub log: LogOptions,
-    /// The network namespace that the checker role sets IPVS up in, if not the one it lives in.
+    /// The network namespace that the checker role sets IPVS up in, and the snmp role reads it in, if not the one they live in.
     pub ipvs_namespace: Option<PathBuf>,
     /// Where the vrrp role notes what its successor must know.
     pub record: Option<PathBuf>,
@@ -243,7 +255,9 @@ impl Launcher {
     pub fn command(&self, role: Role) -> Command {
         let mut command = Command::new(&self.program);
         command.arg0("holdfast").args(&self.before).args(["--role", role.name()]).args(self.log.arguments());
-        if let Some(path) = self.ipvs_namespace.as_ref().filter(|_| role == Role::Checker) {
+        if let Some(path) =
+            self.ipvs_namespace.as_ref().filter(|_| matches!(role, Role::Checker | Role::Snmp))
+        {
             command.arg("--ipvs-namespace").arg(path);
         }
         if let Some(path) = self.record.as_ref().filter(|_| role == Role::Vrrp) {

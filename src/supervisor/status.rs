@@ -103,6 +103,7 @@ impl Supervisor {
                 Snapshot::Checker(checker) => status.checker = Some(checker),
                 Snapshot::Scripts(scripts) => status.scripts = Some(scripts),
                 Snapshot::Bfd(bfd) => status.bfd = Some(bfd),
+                Snapshot::Snmp(snmp) => status.snmp = Some(snmp),
             }
         }
         self.status.until = None;
@@ -146,6 +147,7 @@ impl Supervisor {
             checker: None,
             scripts: None,
             bfd: None,
+            snmp: None,
             transitions: self.recent.iter().map(|recent| aged(recent, now)).collect(),
         }
     }

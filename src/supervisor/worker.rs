@@ -6,13 +6,16 @@ use crate::link::control::Answer;
 use crate::link::frame::{Decoder, FrameError, encode};
 use crate::link::kept::KeptPlans;
 use crate::link::{
-    Claimed, FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp,
+    Claimed, FromBfd, FromChecker, FromScripts, FromSnmp, FromVrrp, News, ToBfd, ToChecker, ToScripts,
+    ToSnmp, ToVrrp,
 };
 use crate::lvs::traffic::Overrides;
 use crate::plan::Generation;
 use crate::plan::scripts::{RunOrder, RunReport};
 use crate::plan::track::{Sample, TrackerKey};
-use crate::report::{BfdStatus, CheckerStatus, ScriptsStatus, TrafficOutcome, VrrpStatus};
+use crate::report::{
+    BfdStatus, CheckerStatus, ScriptsStatus, SnmpStatus, TrafficOutcome, VirtualServerState, VrrpStatus,
+};
 use crate::role::Role;
 use crate::vrrp::{ClaimId, ClaimOrder, Transition};
 use std::collections::BTreeMap;
@@ -29,17 +32,21 @@ pub enum Worker {
     Scripts,
     /// BFD sessions.
     Bfd,
+    /// The SNMP agent.
+    Snmp,
 }
 
 /// How many there are.
-pub const WORKERS: usize = 4;
+pub const WORKERS: usize = 5;
 
 /// In the order in which they are started and reported: keepalived's, then those that only serve others.
-pub const START_ORDER: [Worker; WORKERS] = [Worker::Checker, Worker::Vrrp, Worker::Scripts, Worker::Bfd];
+pub const START_ORDER: [Worker; WORKERS] =
+    [Worker::Checker, Worker::Vrrp, Worker::Scripts, Worker::Bfd, Worker::Snmp];
 
 /// Addresses go first, so that clients are with the peer before our table goes; then those that serve others: the
 /// scripts role last, to tell the end of all else.
-pub const STOP_ORDER: [Worker; WORKERS] = [Worker::Vrrp, Worker::Checker, Worker::Bfd, Worker::Scripts];
+pub const STOP_ORDER: [Worker; WORKERS] =
+    [Worker::Vrrp, Worker::Checker, Worker::Bfd, Worker::Snmp, Worker::Scripts];
 
 /// What the supervisor says, beside plans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +99,8 @@ pub enum Report {
     Overrides(Overrides),
     /// What became of an order.
     Traffic(u64, Result<Box<TrafficOutcome>, String>),
+    /// The snmp role wants to know how the servers are.
+    AskServers,
     /// What somebody asked the role through us, with the number of the question.
     Answer(u64, Answer),
     /// The process exits next.
@@ -109,6 +118,8 @@ pub enum Snapshot {
     Scripts(ScriptsStatus),
     /// The bfd role.
     Bfd(BfdStatus),
+    /// The snmp role.
+    Snmp(SnmpStatus),
 }
 
 impl Worker {
@@ -119,6 +130,7 @@ impl Worker {
             Worker::Vrrp => 1,
             Worker::Scripts => 2,
             Worker::Bfd => 3,
+            Worker::Snmp => 4,
         }
     }
 
@@ -129,6 +141,7 @@ impl Worker {
             Worker::Vrrp => Role::Vrrp,
             Worker::Scripts => Role::Scripts,
             Worker::Bfd => Role::Bfd,
+            Worker::Snmp => Role::Snmp,
         }
     }
 
@@ -139,6 +152,7 @@ impl Worker {
             Worker::Vrrp => !plans.vrrp.is_empty(),
             Worker::Scripts => plans.scripts.has_work(),
             Worker::Bfd => !plans.bfd.sessions.is_empty(),
+            Worker::Snmp => plans.snmp.has_work(),
         }
     }
 
@@ -153,14 +167,14 @@ impl Worker {
     }
 
     /// Frames that may wait for it. Heartbeats come once a second and a silent role is ended before 64 of them, so a
-    /// full queue means that it does not read. News for the scripts role come in bursts: thousands of routers may change
+    /// full queue means that it does not read. News for the scripts and snmp roles come in bursts: thousands of routers may change
     /// state, some of them twice, before it is scheduled.
     pub const fn queue(self) -> usize {
         match self {
             // As many programs may end at once as may run for checkers.
             Worker::Checker => 1024,
             Worker::Vrrp | Worker::Bfd => 64,
-            Worker::Scripts => 16_384,
+            Worker::Scripts | Worker::Snmp => 16_384,
         }
     }
 
@@ -171,6 +185,7 @@ impl Worker {
             Worker::Vrrp => "not running: the configuration has no virtual router, or -C was given",
             Worker::Scripts => "not running: the configuration has nothing to run or to watch",
             Worker::Bfd => "not running: the configuration has no BFD session, or -B was given",
+            Worker::Snmp => "not running: neither enable_snmp_checker nor -x asks for it, or -P was given",
         }
     }
 
@@ -185,6 +200,7 @@ impl Worker {
                 "no script runs, and what tracked scripts, files and processes said last holds"
             }
             Worker::Bfd => "no BFD packet leaves, and the neighbours see the sessions go down",
+            Worker::Snmp => "SNMP managers get no answer and no trap; the traffic goes on",
         }
     }
 
@@ -192,7 +208,7 @@ impl Worker {
     /// impatient peer of its routers.
     pub fn silent_beats(self, plans: &KeptPlans, limits: &Limits) -> u32 {
         let patience = match self {
-            Worker::Checker | Worker::Scripts | Worker::Bfd => None,
+            Worker::Checker | Worker::Scripts | Worker::Bfd | Worker::Snmp => None,
             Worker::Vrrp => plans.vrrp.patience(),
         };
         let beats = patience.map(|time| time.as_nanos().div_ceil(limits.heartbeat.as_nanos().max(1)));
@@ -212,6 +228,7 @@ impl Worker {
             Worker::Vrrp => "its virtual addresses may still be on this node: see ip address",
             Worker::Scripts => "not everything may have been told, and scripts that it ran may still run",
             Worker::Bfd => "its neighbours were not told",
+            Worker::Snmp => "the SNMP master was not told",
         }
     }
 
@@ -222,10 +239,11 @@ impl Worker {
             Worker::Vrrp => Ok(plans.vrrp.frame()),
             Worker::Scripts => encode(&ToScripts::Plan(plans.scripts.clone())),
             Worker::Bfd => encode(&ToBfd::Plan(plans.bfd.clone())),
+            Worker::Snmp => encode(&ToSnmp::Plan(plans.snmp.clone())),
         }
     }
 
-    /// How it is scheduled, as a frame that goes before the plan. The scripts role, which keepalived does not have, is
+    /// How it is scheduled, as a frame that goes before the plan. The roles that keepalived does not have as processes are
     /// scheduled as the system says.
     pub fn process_frame(self, plans: &KeptPlans) -> Result<Vec<u8>, FrameError> {
         let processes = &plans.global.processes;
@@ -233,7 +251,7 @@ impl Worker {
             Worker::Checker => encode(&ToChecker::Process(processes.checker.clone())),
             Worker::Vrrp => encode(&ToVrrp::Process(processes.vrrp.clone())),
             Worker::Bfd => encode(&ToBfd::Process(processes.bfd.clone())),
-            Worker::Scripts => Ok(Vec::new()),
+            Worker::Scripts | Worker::Snmp => Ok(Vec::new()),
         }
     }
 
@@ -259,6 +277,11 @@ impl Worker {
                 Order::Snapshot(number) => ToBfd::Snapshot(number),
                 Order::AreYouThere(number) => ToBfd::AreYouThere(number),
                 Order::Stop { .. } => ToBfd::Stop,
+            }),
+            Worker::Snmp => encode(&match order {
+                Order::Snapshot(number) => ToSnmp::Snapshot(number),
+                Order::AreYouThere(number) => ToSnmp::AreYouThere(number),
+                Order::Stop { .. } => ToSnmp::Stop,
             }),
         }
     }
@@ -313,6 +336,14 @@ impl Worker {
                 FromBfd::Tracker(key, sample) => Report::Tracker(key, sample),
                 FromBfd::Stopped => Report::Stopped,
             }),
+            Worker::Snmp => decoder.message::<FromSnmp>()?.map(|message| match message {
+                FromSnmp::Landlock(version) => Report::Landlock(version),
+                FromSnmp::Applied(generation) => Report::Applied(generation),
+                FromSnmp::Snapshot(number, status) => Report::Snapshot(number, Snapshot::Snmp(status)),
+                FromSnmp::Alive(_) => Report::Alive,
+                FromSnmp::Servers => Report::AskServers,
+                FromSnmp::Stopped => Report::Stopped,
+            }),
         })
     }
 }
@@ -345,6 +376,16 @@ pub fn master_frame(master: bool) -> Result<Vec<u8>, FrameError> {
 /// What tells the scripts role the news.
 pub fn news_frame(news: News) -> Result<Vec<u8>, FrameError> {
     encode(&ToScripts::News(news))
+}
+
+/// What tells the snmp role the news.
+pub fn trap_frame(news: News) -> Result<Vec<u8>, FrameError> {
+    encode(&ToSnmp::News(news))
+}
+
+/// What tells the snmp role how the servers are, as far as that is known.
+pub fn servers_frame(states: Option<Vec<VirtualServerState>>) -> Result<Vec<u8>, FrameError> {
+    encode(&ToSnmp::Servers(states))
 }
 
 /// What has the scripts role run a claim script.

@@ -54,6 +54,8 @@ const NAMES: [&str; 41] = [
 ];
 
 impl Capabilities {
+    /// Do with any file what its mode says of nobody: read, write, connect to a socket with a path.
+    pub const DAC_OVERRIDE: Capabilities = Capabilities(1 << 1);
     /// Read any file, search any directory.
     pub const DAC_READ_SEARCH: Capabilities = Capabilities(1 << 2);
     /// Bind ports below net.ipv4.ip_unprivileged_port_start.
@@ -181,6 +183,7 @@ mod tests {
         assert_eq!(Capabilities::SYS_NICE.names(), ["sys_nice"]);
         assert_eq!(Capabilities::SYS_ADMIN.names(), ["sys_admin"]);
         assert_eq!(Capabilities::IPC_LOCK.names(), ["ipc_lock"]);
+        assert_eq!(Capabilities::DAC_OVERRIDE.names(), ["dac_override"]);
         assert_eq!(Capabilities::DAC_READ_SEARCH.names(), ["dac_read_search"]);
         assert_eq!(Capabilities::NET_BIND_SERVICE.names(), ["net_bind_service"]);
         assert_eq!(Capabilities::effective("Name:\tx\n"), None);

@@ -1,5 +1,6 @@
 //! Bytes to values and back. Pure, total: no input whatever makes it panic.
 
+pub mod agentx;
 pub mod ah;
 pub mod arp;
 pub mod bfd;

@@ -1,23 +1,26 @@
 //! A role that does what a test wants. It is told through files in the folder named by FAKE_DIR:
-//! `compiled` holds what the compile role answers (JSON, or `hang`, `die`, `garbage`); `vrrp`, `checker`, `scripts` and
-//! `bfd` hold a word for that role (`crash`, `silent`, `deaf`, `mute`, `garbage`, `failover`, `late`, `samples`, `claims`). Every order it hears becomes a line of
-//! `orders`.
+//! `compiled` holds what the compile role answers (JSON, or `hang`, `die`, `garbage`); `vrrp`, `checker`, `scripts`, `bfd` and
+//! `snmp` hold a word for that role (`crash`, `silent`, `deaf`, `mute`, `garbage`, `failover`, `late`, `samples`, `claims`,
+//! `tells`, `secretive`, `asks`). Every order it hears becomes a line of `orders`.
 
 use holdfast::check::held::HeldVerdict;
 use holdfast::link::frame::{Decoder, encode};
 use holdfast::link::kept::CompileAnswer;
 use holdfast::link::{
-    Claimed, Compiled, FromBfd, FromChecker, FromScripts, FromVrrp, News, ToBfd, ToChecker, ToScripts, ToVrrp,
+    Claimed, Compiled, FromBfd, FromChecker, FromScripts, FromSnmp, FromVrrp, News, ToBfd, ToChecker,
+    ToScripts, ToSnmp, ToVrrp,
 };
 use holdfast::lvs::traffic::orders::Order;
 use holdfast::lvs::traffic::{Hand, Override, Overrides, ServerName, Wall};
 use holdfast::net::{AddressFamily, Priority, VirtualRouterId};
 use holdfast::plan::Generation;
 use holdfast::plan::check::WeightChange;
+use holdfast::plan::lvs::ServiceKey;
 use holdfast::plan::track::{Sample, TrackerKey, TrackerKind};
 use holdfast::plan::vrrp::RouterKey;
 use holdfast::report::{
-    BfdStatus, CheckNowReport, CheckerStatus, ChecksReport, ScriptsStatus, TrafficOutcome, VrrpStatus,
+    BfdStatus, CheckNowReport, CheckerStatus, ChecksReport, ScriptsStatus, SnmpStatus, TrafficOutcome,
+    VrrpStatus,
 };
 use holdfast::time::Instant;
 use holdfast::vrrp::{ClaimId, ClaimOrder, RouterId, State, Transition, TransitionCause};
@@ -46,6 +49,7 @@ pub fn be_role(words: &[String]) -> ExitCode {
         holdfast::role::Role::Checker => fake.checker(),
         holdfast::role::Role::Scripts => fake.scripts(),
         holdfast::role::Role::Bfd => fake.bfd(),
+        holdfast::role::Role::Snmp => fake.snmp(),
     }
 }
 
@@ -98,6 +102,7 @@ impl Fake {
                     plans.lvs.generation = Generation(generation);
                     plans.scripts.generation = Generation(generation);
                     plans.bfd.generation = Generation(generation);
+                    plans.snmp.generation = Generation(generation);
                 }
                 self.say(&CompileAnswer::try_from(compiled).expect("a small plan"));
             }
@@ -192,9 +197,13 @@ impl Fake {
                             fake.say(&FromChecker::Verdicts { all: false, list: vec![held] });
                         }
                     }
+                    if fake.mode == "tells" {
+                        fake.say(&FromChecker::News(quorum_lost()));
+                    }
                     fake.say(&FromChecker::Applied(plan.generation));
                 }
                 ToChecker::Held(all) => fake.note(&format!("held {all:?}")),
+                ToChecker::Snapshot(_) if fake.mode == "secretive" => fake.note("asked"),
                 ToChecker::Snapshot(number) => {
                     fake.say(&FromChecker::Snapshot(number, CheckerStatus::default()))
                 }
@@ -313,6 +322,36 @@ impl Fake {
             None
         })
     }
+
+    fn snmp(&mut self) -> ExitCode {
+        self.orders(|fake, order| {
+            match order {
+                ToSnmp::Plan(plan) => {
+                    fake.planned(plan.generation.0, plan.virtual_servers.len());
+                    fake.say(&FromSnmp::Applied(plan.generation));
+                    if fake.mode == "asks" {
+                        fake.say(&FromSnmp::Servers);
+                    }
+                }
+                ToSnmp::Servers(status) => {
+                    fake.note(&format!("servers {:?}", status.map(|status| status.len())));
+                }
+                ToSnmp::News(news) => fake.note(&format!("news {news:?}")),
+                ToSnmp::Snapshot(number) => fake.say(&FromSnmp::Snapshot(number, SnmpStatus::default())),
+                ToSnmp::AreYouThere(number) => fake.say(&FromSnmp::Alive(number)),
+                ToSnmp::Stop => {
+                    fake.say(&FromSnmp::Stopped);
+                    return fake.stop(true);
+                }
+            }
+            None
+        })
+    }
+}
+
+fn quorum_lost() -> News {
+    let service = ServiceKey::FwMark { family: AddressFamily::V4, mark: 1 };
+    News::VirtualServer { service, up: false, gone: false, cause: "a test".to_owned() }
 }
 
 fn script(name: &str) -> TrackerKey {

@@ -217,7 +217,7 @@ impl Drop for Lab {
         self.daemon.kill().ok();
         self.daemon.wait().ok();
         // Roles end at the end of their link; those that sleep are ours to end.
-        for file in ["vrrp.pid", "checkers.pid", "bfd.pid", "main.scripts.pid"] {
+        for file in ["vrrp.pid", "checkers.pid", "bfd.pid", "main.scripts.pid", "main.snmp.pid"] {
             if let Some(pid) = self.pid(file) {
                 kill(Pid::from_raw(pid as i32), Signal::SIGKILL).ok();
             }
@@ -262,6 +262,15 @@ pub fn tracking(routers: usize, scripts: usize, sessions: usize) -> String {
     plans.vrrp.routers = (1..=routers).map(router).collect();
     plans.scripts.scripts = (1..=scripts).map(script).collect();
     plans.bfd.sessions = (1..=sessions).map(session).collect();
+    json(&Compiled { plans: Some(plans), status: 0, diagnostics: Vec::new(), errors: 0, cannot_run: 0 })
+}
+
+/// What a configuration compiles to that has an SNMP agent, with traps or without.
+pub fn managed(servers: usize, traps: bool) -> String {
+    let mut plans = Plans::default();
+    plans.vrrp.routers = vec![router(1)];
+    plans.lvs.virtual_servers = (1..=servers).map(virtual_server).collect();
+    (plans.snmp.checker, plans.snmp.traps) = (true, traps);
     json(&Compiled { plans: Some(plans), status: 0, diagnostics: Vec::new(), errors: 0, cannot_run: 0 })
 }
 

@@ -1,7 +1,7 @@
 //! What one role says and another must hear.
 
 use crate::Test;
-use crate::lab::{Lab, compiled, following, tracking};
+use crate::lab::{Lab, compiled, following, managed, tracking};
 use holdfast::link::control::{Answer, Request};
 use holdfast::report::ServerFilter;
 use nix::sys::signal::{Signal, kill};
@@ -25,6 +25,11 @@ pub const TESTS: &[Test] = &[
     (
         "questions_about_checks_are_answered_by_the_checker",
         questions_about_checks_are_answered_by_the_checker,
+    ),
+    ("the_snmp_role_hears_how_servers_are", the_snmp_role_hears_how_servers_are),
+    (
+        "the_snmp_role_does_not_wait_for_a_checker_that_says_nothing",
+        the_snmp_role_does_not_wait_for_a_checker_that_says_nothing,
     ),
 ];
 
@@ -200,5 +205,44 @@ fn questions_about_checks_are_answered_by_the_checker() {
     assert!(lab.reload().accepted);
     lab.wait_for("the checker to go", || {
         matches!(lab.ask(Request::Checks(filter)), Answer::Refused(why) if why.starts_with("the checker role says nothing: not running"))
+    });
+}
+
+fn the_snmp_role_hears_how_servers_are() {
+    let mut lab = Lab::start(&managed(2, true), &[("snmp", "asks"), ("checker", "tells")], &[]);
+    lab.wait_until_it_listens();
+    lab.wait_for_order("snmp servers Some(0)");
+    let told = |lab: &Lab| heard(lab, "snmp").iter().filter(|line| line.starts_with("news Virt")).count();
+    lab.wait_for("the trap", || told(&lab) == 1);
+    let status = lab.status();
+    assert!(status.snmp.is_some() && lab.pid("main.snmp.pid").is_some(), "{status:?}");
+    let names: Vec<_> = status.daemon.roles.iter().map(|role| role.name.as_str()).collect();
+    assert_eq!(names, ["checker", "vrrp", "snmp"]);
+    // Without traps nobody tells it; what it asks it still hears.
+    lab.configure(&managed(2, false));
+    assert!(lab.reload().accepted);
+    lab.wait_for("the second answer", || {
+        heard(&lab, "snmp").iter().filter(|line| *line == "servers Some(0)").count() == 2
+    });
+    assert_eq!(told(&lab), 1);
+    lab.signal(Signal::SIGTERM);
+    assert_eq!(lab.wait_for_exit().code(), Some(0));
+    let stops: Vec<_> = lab.orders().into_iter().filter(|line| line.contains("stop")).collect();
+    assert_eq!(stops, ["vrrp stop release=true", "checker stop release=true", "snmp stop release=true"]);
+}
+
+fn the_snmp_role_does_not_wait_for_a_checker_that_says_nothing() {
+    let lab = Lab::start(&managed(1, false), &[("snmp", "asks"), ("checker", "secretive")], &[]);
+    lab.wait_until_it_listens();
+    lab.wait_for_order("checker asked");
+    // Asked meanwhile for the whole status, which it does not answer either.
+    let status = lab.status();
+    assert!(status.checker.is_none() && status.snmp.is_some(), "{status:?}");
+    lab.wait_for_order("snmp servers None");
+    // And where there is none at all.
+    lab.configure(&managed(0, false));
+    assert!(lab.reload().accepted);
+    lab.wait_for("an answer without a checker", || {
+        heard(&lab, "snmp").iter().filter(|line| *line == "servers None").count() == 2
     });
 }

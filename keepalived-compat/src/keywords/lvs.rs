@@ -2,7 +2,7 @@
 
 use super::shape::Shape::*;
 use super::shape::{EVER, I32, U32};
-use super::{Keyword, Place, accepted, later, works};
+use super::{Keyword, Place, accepted, works};
 
 /// The places of this file and their keywords.
 pub(super) const PLACES: &[(Place, &[Keyword])] = &[
@@ -58,7 +58,7 @@ const VIRTUAL_SERVER: &[Keyword] = &[
     works("ha_suspend", 0, "flag (not with fwmark)"),
     works("smtp_alert", 0, "[BOOL]").takes(Bool),
     works("virtualhost", 1, "STRING").takes(Text).lenient(),
-    later("snmp_name", 1, "STRING", "there is no SNMP agent").takes(Text).lenient(),
+    works("snmp_name", 1, "STRING").takes(Text).lenient(),
     works("alpha", 0, ""),
     works("omega", 0, ""),
     works("active_set", 1, "NAME (a keyword of holdfast)").takes(Text),
@@ -128,7 +128,7 @@ const REAL_SERVER: &[Keyword] = &[
     works("delay_loop", 1, "SECS decimal >0").takes(Decimal(1, EVER)),
     works("smtp_alert", 0, "[BOOL]").takes(Bool),
     works("virtualhost", 1, "STRING").takes(Text).lenient(),
-    later("snmp_name", 1, "STRING", "there is no SNMP agent").takes(Text).lenient(),
+    works("snmp_name", 1, "STRING").takes(Text).lenient(),
     works("slow_start", 1, "SECS 0..3600 (a keyword of holdfast)").takes(Seconds(0, 3600)).lenient(),
     works("MISC_CHECK", 0, "{ block }").block(Place::MiscCheck),
     works("SMTP_CHECK", 0, "{ block }").block(Place::SmtpCheck),

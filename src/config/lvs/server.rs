@@ -1,7 +1,7 @@
 //! Real servers and the sorry server of one virtual server.
 
 use super::{Lowering, common_port, family_fits};
-use crate::config::{check, notify};
+use crate::config::{check, notify, snmp};
 use crate::net::AddressFamily;
 use crate::plan::lvs::{
     ForwardingMethod, RealServer, ServiceKey, SorryServer, Translated, TunnelChecksum, TunnelKind,
@@ -32,6 +32,9 @@ impl Lowering<'_> {
             let first = keys.first().map_or(plan.endpoint, |key| method.destination(plan.endpoint, key));
             if seen.insert(first) {
                 self.hooks.extend(notify::server(server, plan.endpoint, self.defaults));
+                if let Some(rows) = &mut self.rows {
+                    rows.push(snmp::real_server((written, server), &plan, self.defaults));
+                }
                 servers.push(plan);
             } else {
                 let title =
@@ -186,7 +189,8 @@ impl Lowering<'_> {
     }
 }
 
-fn forwarding(method: Method) -> ForwardingMethod {
+/// What a written method means.
+pub(in crate::config) fn forwarding(method: Method) -> ForwardingMethod {
     let sum = |checksum| match checksum {
         Checksum::None => TunnelChecksum::None,
         Checksum::Full => TunnelChecksum::Full,

@@ -2,7 +2,9 @@ use super::*;
 use crate::net::Priority;
 use crate::plan::Generation;
 use crate::report::traffic::OverrideStatus;
-use crate::report::{BfdSessionStatus, BfdStatus, ClaimStatus, Rights, RoleStatus, VERSION, VrrpStatus};
+use crate::report::{
+    BfdSessionStatus, BfdStatus, ClaimStatus, Rights, RoleStatus, SnmpStatus, VERSION, VrrpStatus,
+};
 
 fn role(name: &str, trouble: Option<&str>) -> RoleStatus {
     RoleStatus {
@@ -34,6 +36,7 @@ fn status() -> Status {
         checker: None,
         scripts: None,
         bfd: None,
+        snmp: None,
         transitions: Vec::new(),
     }
 }
@@ -320,6 +323,28 @@ fn a_bfd_session_that_is_not_up_is_trouble() {
     let page = render(&status);
     assert!(page.contains("TROUBLE: BFD session core is Down: silence\n"), "{page}");
     assert!(page.contains("\nBFD sessions\n  core  Down  1 h 1 min  192.0.2.2  silence\n"), "{page}");
+}
+
+#[test]
+fn the_snmp_agent_has_a_line_and_is_no_trouble() {
+    let mut status = status();
+    nothing_refused(&mut status);
+    let agent = SnmpStatus { master: "unix:/var/agentx/master".to_owned(), ..SnmpStatus::default() };
+    let mut page_of = |agent: SnmpStatus| {
+        status.snmp = Some(agent);
+        render(&status)
+    };
+    let page = page_of(SnmpStatus { connected: true, requests: 120, traps: 1, ..agent.clone() });
+    let line = "\nSNMP agent: connected to unix:/var/agentx/master, 120 requests, 1 trap\n";
+    assert!(page.contains(line) && page.contains("all is well: "), "{page}");
+    let page =
+        page_of(SnmpStatus { trouble: Some("no such file".to_owned()), traps_lost: 2, ..agent.clone() });
+    let line = "\nSNMP agent: no session with unix:/var/agentx/master: no such file, 2 traps lost without a session\n";
+    assert!(page.contains(line), "{page}");
+    assert!(page.contains("all is well except no session with the SNMP master (see below): "), "{page}");
+    assert!(page_of(agent).contains("no session with unix:/var/agentx/master yet\n"));
+    let idle = page_of(SnmpStatus::default());
+    assert!(!idle.contains("SNMP"), "{idle}");
 }
 
 #[test]

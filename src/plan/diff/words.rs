@@ -22,6 +22,7 @@ impl fmt::Display for Weight {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
+            What::Snmp { happens } => write!(f, "the SNMP agent {happens}"),
             What::Role { role, starts: true } => write!(f, "the {role} role starts: it has work now"),
             What::Role { role, starts: false } => write!(f, "the {role} role ends: it has no work any more"),
             What::Notify { who, happens } => write!(f, "{who}: {happens}"),

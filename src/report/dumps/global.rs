@@ -315,10 +315,17 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// There is neither an SNMP agent nor a D-Bus service, whatever is written.
+    /// The SNMP agent serves the checker part alone; there is no D-Bus service, whatever is written.
     fn services(&mut self) {
-        for what in ["vrrp", "checker", "RFCv2", "RFCv3", "traps"] {
-            self.text.plain(format_args!("SNMP {what} disabled"));
+        let snmp = &self.plans.snmp;
+        for (what, on) in [
+            ("vrrp", false),
+            ("checker", snmp.checker),
+            ("RFCv2", false),
+            ("RFCv3", false),
+            ("traps", snmp.traps),
+        ] {
+            self.text.plain(format_args!("SNMP {what} {}", if on { "enabled" } else { "disabled" }));
         }
         self.text.plain("DBus disabled");
         let security = if self.is_on("enable_script_security") { "enabled" } else { "disabled" };

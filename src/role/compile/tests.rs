@@ -19,6 +19,8 @@ fn request(file: &Path) -> CompileRequest {
         generation: Generation(3),
         want_vrrp: true,
         want_checker: true,
+        snmp: false,
+        snmp_socket: None,
         interface_exists: |name| name != "gone0",
         address_exists: |address| address.to_string() != "192.0.2.99",
     }

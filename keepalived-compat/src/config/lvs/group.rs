@@ -15,6 +15,8 @@ pub struct Group {
     pub name: Spanned<String>,
     /// Its entries.
     pub entries: Vec<Spanned<Entry>>,
+    /// How many entries each line stands for; together they are all.
+    pub lines: Vec<usize>,
 }
 
 /// One service of a group.
@@ -31,13 +33,14 @@ const MOST_ADDRESSES: u64 = 65_536;
 
 impl Group {
     pub(in crate::config) fn read(cx: &mut Context, name: Spanned<String>, body: &[Statement]) -> Group {
-        let mut group = Group { name, entries: Vec::new() };
+        let mut group = Group { name, entries: Vec::new(), lines: Vec::new() };
         for line in body {
             let span = line.span();
             let entries = match line.keyword().text.as_str() {
                 "fwmark" => fwmark(cx, line),
                 _ => addresses(cx, line),
             };
+            group.lines.extend(Some(entries.len()).filter(|entries| *entries > 0));
             group.entries.extend(entries.into_iter().map(|e| Spanned::new(e, span)));
         }
         group
