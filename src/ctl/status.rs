@@ -354,7 +354,7 @@ fn agent_line(agent: &SnmpStatus) -> String {
     let SnmpStatus { master, connected, trouble, requests, traps, traps_lost } = agent;
     let lost = match traps_lost {
         0 => String::new(),
-        lost => format!(", {} lost without a session", count(*lost, "trap")),
+        lost => format!(", {} lost: nobody took them", count(*lost, "trap")),
     };
     match (connected, trouble) {
         (true, _) => {

@@ -1,10 +1,10 @@
 //! Plans as the process that reads the configuration hands them over and the supervisor keeps them between reloads: virtual
-//! routers and virtual servers packed, in the form in which they go to their roles, because nobody else looks at them but a
+//! routers, virtual servers and what SNMP shows of them packed, in the form in which they go to their roles, because nobody else looks at them but a
 //! reload and a dump, and there may be thousands.
 
 use super::frame::{FrameError, pack, packed_frame, unpacked};
 use super::pack::{Packed, Torn};
-use super::{Compiled, ToChecker, ToVrrp};
+use super::{Compiled, ToChecker, ToSnmp, ToVrrp};
 use crate::plan::Generation;
 use crate::plan::bfd::BfdPlan;
 use crate::plan::lvs::{LvsPlan, SyncPlan};
@@ -29,7 +29,7 @@ pub struct KeptPlans {
     /// For the bfd role.
     pub bfd: BfdPlan,
     /// For the snmp role.
-    pub snmp: SnmpPlan,
+    pub snmp: KeptSnmp,
     /// Daemon-wide settings.
     pub global: GlobalPlan,
 }
@@ -54,6 +54,14 @@ pub struct KeptLvs {
     sync: Option<SyncPlan>,
 }
 
+/// The snmp role's plan: as large as the checker role's, as far as it shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptSnmp {
+    message: Packed,
+    has_work: bool,
+    traps: bool,
+}
+
 impl KeptPlans {
     /// Keep `plans`.
     pub fn new(plans: Plans) -> Result<KeptPlans, FrameError> {
@@ -64,14 +72,14 @@ impl KeptPlans {
         let generation = vrrp.generation;
         let message = pack(&ToVrrp::Plan(vrrp))?;
         let vrrp = KeptVrrp { message, generation, routers, patience, handover };
-        Ok(KeptPlans { vrrp, lvs: KeptLvs::new(lvs)?, scripts, bfd, snmp, global })
+        Ok(KeptPlans { vrrp, lvs: KeptLvs::new(lvs)?, scripts, bfd, snmp: KeptSnmp::new(snmp)?, global })
     }
 
     /// All of them as they were.
     pub fn whole(&self) -> Result<Plans, FrameError> {
         let KeptPlans { vrrp, lvs, scripts, bfd, snmp, global } = self;
-        let (vrrp, lvs) = (vrrp.whole()?, lvs.whole()?);
-        let (scripts, bfd, snmp, global) = (scripts.clone(), bfd.clone(), snmp.clone(), global.clone());
+        let (vrrp, lvs, snmp) = (vrrp.whole()?, lvs.whole()?, snmp.whole()?);
+        let (scripts, bfd, global) = (scripts.clone(), bfd.clone(), global.clone());
         Ok(Plans { vrrp, lvs, scripts, bfd, snmp, global })
     }
 
@@ -128,6 +136,35 @@ impl KeptLvs {
     /// The connection synchronisation.
     pub fn sync(&self) -> Option<&SyncPlan> {
         self.sync.as_ref()
+    }
+}
+
+impl KeptSnmp {
+    fn new(plan: SnmpPlan) -> Result<KeptSnmp, FrameError> {
+        let (has_work, traps) = (plan.has_work(), plan.traps);
+        Ok(KeptSnmp { message: pack(&ToSnmp::Plan(plan))?, has_work, traps })
+    }
+
+    /// What tells the snmp role its plan.
+    pub fn frame(&self) -> Vec<u8> {
+        packed_frame(&self.message)
+    }
+
+    fn whole(&self) -> Result<SnmpPlan, FrameError> {
+        match unpacked(&self.message)? {
+            ToSnmp::Plan(plan) => Ok(plan),
+            _ => Err(FrameError::Torn(Torn)),
+        }
+    }
+
+    /// Does it give the snmp role something to do?
+    pub fn has_work(&self) -> bool {
+        self.has_work
+    }
+
+    /// Are servers and quorums told of?
+    pub fn traps(&self) -> bool {
+        self.traps
     }
 }
 
@@ -209,6 +246,8 @@ mod tests {
         assert_eq!(kept.whole().expect("it was packed"), plans);
         decoder.push(&kept.lvs.frame());
         assert_eq!(decoder.message::<ToChecker>().expect("well formed"), Some(ToChecker::Plan(plans.lvs)));
+        decoder.push(&kept.snmp.frame());
+        assert_eq!(decoder.message::<ToSnmp>().expect("well formed"), Some(ToSnmp::Plan(plans.snmp)));
         let swapped = KeptVrrp { message: kept.lvs.message.clone(), ..kept.vrrp };
         assert!(swapped.whole().is_err(), "it is of another role");
     }

@@ -8,6 +8,7 @@ mod groups;
 mod lvs;
 mod notify;
 mod process;
+mod snmp;
 mod trackers;
 mod vrrp;
 mod whole;
@@ -18,7 +19,6 @@ use crate::plan::Plans;
 use crate::plan::check::Question;
 use crate::plan::lvs::ServiceKey;
 use crate::plan::marks;
-use crate::plan::snmp::SnmpPlan;
 use crate::plan::vrrp::{RouterKey, VirtualAddress};
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -356,21 +356,8 @@ fn roles(old: &Plans, new: &Plans, changes: &mut Vec<Change>) {
         }
     }
     if old.snmp.has_work() && new.snmp.has_work() {
-        changes.extend(snmp(&old.snmp, &new.snmp));
+        changes.extend(snmp::changes(&old.snmp, &new.snmp));
     }
-}
-
-fn snmp(old: &SnmpPlan, new: &SnmpPlan) -> Option<Change> {
-    let happens = if old.socket != new.socket {
-        "goes to another master"
-    } else if old.traps != new.traps {
-        if new.traps { "sends traps from then on" } else { "sends no traps any more" }
-    } else if *old != (SnmpPlan { generation: old.generation, ..new.clone() }) {
-        "shows other values"
-    } else {
-        return None;
-    };
-    Some(Change::new(Weight::Quiet, What::Snmp { happens }))
 }
 
 /// An address and the interface that holds it.

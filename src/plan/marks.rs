@@ -29,11 +29,9 @@ pub fn kept(old: &LvsPlan, new: &Plans) -> Option<Plans> {
         let ours = server.marks_of_ours();
         server.keys.iter_mut().take(ours).for_each(rename);
     }
-    // Each has the services of its virtual server, marks of ours first.
-    for server in &mut kept.snmp.virtual_servers {
-        let ours = new.lvs.virtual_servers.iter().find(|of| of.keys == server.services);
-        let ours = ours.map_or(0, VirtualServer::marks_of_ours);
-        server.services.iter_mut().take(ours).for_each(rename);
+    // One for each virtual server, in the same order, if there is an agent.
+    for (row, server) in kept.snmp.virtual_servers.iter_mut().zip(&new.lvs.virtual_servers) {
+        row.services.iter_mut().take(server.marks_of_ours()).for_each(rename);
     }
     let rules = &mut kept.lvs.kernel.rules;
     for marked in &mut rules.marked {

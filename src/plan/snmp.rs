@@ -19,7 +19,7 @@ pub struct SnmpPlan {
     /// `enable_snmp_checker`, or `-x`: serve the checker part of KEEPALIVED-MIB. Without it there is no agent, and all
     /// else is empty.
     pub checker: bool,
-    /// `snmp_socket`, or `-A`: where the AgentX master listens; [`DEFAULT_SOCKET`] when absent.
+    /// `snmp_socket`, or `-A`: where the AgentX master listens; see [`SnmpPlan::master`].
     pub socket: Option<String>,
     /// `enable_traps`: tell of servers and quorums.
     pub traps: bool,
@@ -38,7 +38,7 @@ pub struct SnmpPlan {
 }
 
 /// Where AgentX masters listen (RFC 2741, 8.2).
-pub const DEFAULT_SOCKET: &str = "unix:/var/agentx/master";
+const DEFAULT_SOCKET: &str = "unix:/var/agentx/master";
 
 /// Columns of a row that never change, in order of their numbers.
 pub type Cells = Vec<(u32, Value)>;
@@ -80,6 +80,11 @@ impl SnmpPlan {
     /// Is there something to do?
     pub const fn has_work(&self) -> bool {
         self.checker
+    }
+
+    /// Where the AgentX master listens, as it is written.
+    pub fn master(&self) -> &str {
+        self.socket.as_deref().unwrap_or(DEFAULT_SOCKET)
     }
 }
 

@@ -18,7 +18,7 @@ pub struct SnmpStatus {
     pub requests: u64,
     /// Traps that were handed to the master.
     pub traps: u64,
-    /// Traps that nobody took: there was no session.
+    /// Traps that nobody took: there was no session, or the master was far behind.
     pub traps_lost: u64,
 }
 

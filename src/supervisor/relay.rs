@@ -146,7 +146,7 @@ impl Supervisor {
     /// News of servers and quorums for SNMP managers. What happens while there is no snmp role is lost, as traps may be;
     /// counted when it does not take it.
     pub(super) fn relay_trap(&mut self, news: &News) {
-        if !self.plans.snmp.traps {
+        if !self.plans.snmp.traps() {
             return;
         }
         let slot = &mut self.slots[Worker::Snmp.index()];

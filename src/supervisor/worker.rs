@@ -239,7 +239,7 @@ impl Worker {
             Worker::Vrrp => Ok(plans.vrrp.frame()),
             Worker::Scripts => encode(&ToScripts::Plan(plans.scripts.clone())),
             Worker::Bfd => encode(&ToBfd::Plan(plans.bfd.clone())),
-            Worker::Snmp => encode(&ToSnmp::Plan(plans.snmp.clone())),
+            Worker::Snmp => Ok(plans.snmp.frame()),
         }
     }
 

@@ -339,7 +339,7 @@ fn the_snmp_agent_has_a_line_and_is_no_trouble() {
     assert!(page.contains(line) && page.contains("all is well: "), "{page}");
     let page =
         page_of(SnmpStatus { trouble: Some("no such file".to_owned()), traps_lost: 2, ..agent.clone() });
-    let line = "\nSNMP agent: no session with unix:/var/agentx/master: no such file, 2 traps lost without a session\n";
+    let line = "\nSNMP agent: no session with unix:/var/agentx/master: no such file, 2 traps lost: nobody took them\n";
     assert!(page.contains(line), "{page}");
     assert!(page.contains("all is well except no session with the SNMP master (see below): "), "{page}");
     assert!(page_of(agent).contains("no session with unix:/var/agentx/master yet\n"));

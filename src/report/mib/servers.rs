@@ -79,22 +79,26 @@ impl Servers {
         servers
     }
 
-    /// True if it was about every virtual server of the plan.
+    /// True if it was about every virtual server of the plan with all of its servers: around a reload it may be of another.
     pub(super) fn take_states(&mut self, plan: &SnmpPlan, states: &[VirtualServerState]) -> bool {
-        let mut told = 0;
+        let mut told = vec![false; self.virtual_servers.len()];
         for said in states {
             let Some(at) = said.services.iter().find_map(|key| self.places.get(key)) else { continue };
             let (server, of) = (&mut self.virtual_servers[*at], &plan.virtual_servers[*at]);
             server.up = Some(said.up);
-            told += 1;
-            // The same order as the plan's; a reload may be half way.
+            let mut same = 0;
+            // The same order as the plan's.
             for (real, (said, written)) in
                 server.real_servers.iter_mut().zip(said.real_servers.iter().zip(&of.real_servers))
             {
-                real.known = (said.endpoint == written.endpoint).then(|| Known::from(said));
+                if said.endpoint == written.endpoint {
+                    real.known = Some(Known::from(said));
+                    same += 1;
+                }
             }
+            told[*at] |= same == of.real_servers.len();
         }
-        told >= self.virtual_servers.len()
+        told.into_iter().all(|told| told)
     }
 
     /// What was known of the same virtual servers and servers in another plan.

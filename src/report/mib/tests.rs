@@ -247,3 +247,19 @@ fn traps_name_marks_and_groups_as_what_they_are() {
     assert_eq!(said(mib.quorum_changed(&key(10), true).expect("a trap")), [2, 4, 8, 23]);
     assert_eq!(said(mib.quorum_changed(&key(11), true).expect("a trap")), [2, 3, 8, 23]);
 }
+
+#[test]
+fn states_of_another_plan_take_nothing_away() {
+    let mut mib = known();
+    let mut others = states();
+    others[0].real_servers.remove(0);
+    assert!(!mib.take_states(&others), "not all servers are told of");
+    assert_eq!(mib.get(&at(&[3, 4, 1, 7, 1, 2])), Value::Integer(5), "what was known stays");
+    // Two that were one virtual server each, and are another one now, are not two.
+    let mut merged = plan();
+    merged.virtual_servers[0].services.push(key(12));
+    let mut mib = Mib::after(merged, &known());
+    let mut twice = states();
+    twice[1].services = vec![key(12)];
+    assert!(!mib.take_states(&twice));
+}

@@ -3,7 +3,7 @@
 use super::session::{Ended, Question, Session};
 use crate::link::{FromSnmp, News, ToSnmp};
 use crate::netlink::ipvs::{Ipvs, Stats};
-use crate::plan::snmp::{DEFAULT_SOCKET, Place, SnmpPlan};
+use crate::plan::snmp::{Place, SnmpPlan};
 use crate::report::mib::{Counters, KernelService, Mib};
 use crate::report::{SnmpStatus, VirtualServerState};
 use crate::role::namespace;
@@ -30,6 +30,9 @@ const CHECKER: Duration = Duration::from_secs(3);
 
 /// A checker role that does not know all virtual servers yet is asked again after this.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// Questions that may wait; beyond that they are answered with what is known.
+const MAX_WAITING: usize = 4096;
 
 /// Traps wait so long for the first session after a start.
 const FIRST_SESSION: Duration = Duration::from_secs(10);
@@ -165,7 +168,7 @@ impl Driver {
 
     fn take_plan(&mut self, plan: SnmpPlan) {
         let generation = plan.generation;
-        let spec = plan.checker.then(|| plan.socket.as_deref().unwrap_or(DEFAULT_SOCKET));
+        let spec = plan.checker.then(|| plan.master());
         if self.place.is_none() && spec.is_some() {
             self.early_until = Some(monotonic_now() + FIRST_SESSION);
         }
@@ -185,7 +188,7 @@ impl Driver {
     /// Goes to the master at `spec`; to none without one.
     fn look_at(&mut self, spec: Option<&str>) {
         let place = spec.map(str::parse);
-        if place == self.place {
+        if place == self.place && self.status.master == spec.unwrap_or_default() {
             return;
         }
         if let Some(session) = self.session.take() {
@@ -200,6 +203,7 @@ impl Driver {
         self.status.connected = false;
         self.status.trouble = failed.cloned();
         self.retry_at = matches!(place, Some(Ok(_))).then(monotonic_now);
+        self.ask_at = None;
         self.place = place;
     }
 
@@ -216,28 +220,32 @@ impl Driver {
     fn take_servers(&mut self, states: Option<&[VirtualServerState]>) {
         self.asked = None;
         let whole = states.is_some_and(|states| self.mib.take_states(states));
-        let table = self.table();
-        self.mib.take_table(&table);
+        if let Some(table) = self.table() {
+            self.mib.take_table(&table);
+        }
         let now = monotonic_now();
         self.fresh_until = Some(now + self.stats_age);
         self.answer_all();
         if std::mem::take(&mut self.asked_early) {
             self.fresh_until = None;
             self.ask();
-        } else if states.is_some() && !whole {
+        } else if whole {
+            // All that leaves has been told by now.
+            self.before = None;
+        } else {
             self.ask_at = Some(now + AGAIN);
         }
     }
 
-    /// The kernel's table; empty where it cannot be read, which the checker role says.
-    fn table(&mut self) -> Vec<KernelService> {
+    /// The kernel's table; none where it cannot be read, which the checker role says.
+    fn table(&mut self) -> Option<Vec<KernelService>> {
         if self.ipvs.is_none() {
             self.ipvs = open_kernel();
         }
         let listed = self.ipvs.as_mut().map(Ipvs::list);
         let Some(Ok(services)) = listed else {
             self.ipvs = None;
-            return Vec::new();
+            return None;
         };
         let rows = services.into_iter().map(|service| KernelService {
             key: service.key,
@@ -252,7 +260,7 @@ impl Driver {
                 })
                 .collect(),
         });
-        rows.collect()
+        Some(rows.collect())
     }
 
     fn tell(&mut self, news: &News) {
@@ -266,13 +274,18 @@ impl Driver {
             _ => None,
         };
         let Some(trap) = trap.filter(|_| self.traps) else { return };
-        match &mut self.session {
-            Some(session) if session.is_open() => {
-                session.trap(&trap);
-                self.status.traps += 1;
-            }
-            _ if self.early_until.is_some() && self.early.len() < MAX_TRAPS => self.early.push(trap),
-            _ => self.status.traps_lost += 1,
+        if self.early_until.is_some() && self.early.len() < MAX_TRAPS {
+            self.early.push(trap);
+        } else {
+            self.send(&trap);
+        }
+    }
+
+    fn send(&mut self, trap: &[VarBind]) {
+        if self.session.as_mut().is_some_and(|session| session.trap(trap)) {
+            self.status.traps += 1;
+        } else {
+            self.status.traps_lost += 1;
         }
     }
 
@@ -280,19 +293,16 @@ impl Driver {
     fn settle_early(&mut self) {
         self.early_until = None;
         for trap in std::mem::take(&mut self.early) {
-            match &mut self.session {
-                Some(session) if session.is_open() => {
-                    session.trap(&trap);
-                    self.status.traps += 1;
-                }
-                _ => self.status.traps_lost += 1,
-            }
+            self.send(&trap);
         }
     }
 
-    /// Of what a reload has taken away the plan before knows.
+    /// What a reload has taken away the plan before knows; the service may be another virtual server's now.
     fn trap_of(&mut self, gone: bool, trap: impl Fn(&mut Mib) -> Trap) -> Trap {
-        trap(&mut self.mib).or_else(|| self.before.as_mut().filter(|_| gone).and_then(&trap))
+        match self.before.as_mut().filter(|_| gone) {
+            Some(before) => trap(before),
+            None => trap(&mut self.mib),
+        }
     }
 
     fn hear_master(&mut self) {
@@ -338,7 +348,7 @@ impl Driver {
             tracing::debug!("the checker role has not answered: what it said before counts");
             self.take_servers(None);
         }
-        if self.ask_at.is_some_and(|at| at <= now) {
+        if self.ask_at.take_if(|at| *at <= now).is_some() {
             self.ask();
         }
         if self.early_until.is_some_and(|until| until <= now) {
@@ -370,10 +380,10 @@ impl Driver {
     /// Answers what waits, if what is known is new enough.
     fn answer(&mut self) {
         let fresh = self.fresh_until.is_some_and(|until| monotonic_now() < until);
-        match (self.waiting.is_empty(), fresh) {
-            (true, _) => {}
-            (false, true) => self.answer_all(),
-            (false, false) => self.ask(),
+        match self.waiting.len() {
+            0 => {}
+            many if fresh || many > MAX_WAITING => self.answer_all(),
+            _ => self.ask(),
         }
     }
 

@@ -11,7 +11,10 @@ use std::io::{self, Read, Write};
 use std::time::Duration;
 
 /// Octets that may wait for a master that does not read; more than that, and the session ends.
-const MAX_BACKLOG: usize = 4 << 20;
+const MAX_BACKLOG: usize = 32 << 20;
+
+/// Traps are given up first.
+const MAX_TRAPS: usize = MAX_BACKLOG / 2;
 
 /// The master is asked if it is there after so long without a word, and given up after the same time again.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -222,10 +225,14 @@ impl Session {
         self.say(agentx::respond(question, Ok(values)));
     }
 
-    /// Sends a trap.
-    pub(super) fn trap(&mut self, variables: &[VarBind]) {
+    /// Sends a trap; false if that cannot be done: there is no session yet, or the master is far behind.
+    pub(super) fn trap(&mut self, variables: &[VarBind]) -> bool {
+        if !self.is_open() || self.outgoing.len() > MAX_TRAPS {
+            return false;
+        }
         let packet = self.next_packet();
         self.say(agentx::notify(self.number, packet, variables));
+        true
     }
 
     /// The last word; nobody waits for an answer.
