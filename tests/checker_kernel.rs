@@ -17,8 +17,8 @@ use holdfast::netlink::ipvs::Ipvs;
 use holdfast::plan::Generation;
 use holdfast::plan::check::CheckKind;
 use holdfast::plan::lvs::{
-    ForwardingMethod, KernelSettings, LvsPlan, Persistence, RealServer, ServiceKey, SyncPlan, SyncRole,
-    SyncSettings, Timeouts, TunnelKind, VirtualServer,
+    ForwardingMethod, Granularity, KernelSettings, LvsPlan, Persistence, RealServer, ServiceKey, SyncPlan,
+    SyncRole, SyncSettings, Timeouts, TunnelKind, VirtualServer,
 };
 use holdfast::role::checker::run;
 use ipvs_support::in_namespace;
@@ -67,7 +67,10 @@ fn everything() -> Vec<VirtualServer> {
         endpoint(TransportProtocol::Tcp, "198.51.100.2:0"),
         unchecked("127.0.0.1:0", ForwardingMethod::DirectRouting),
     );
-    any_port.persistence = Some(Persistence { timeout_seconds: 360, granularity_prefix: 24 });
+    any_port.persistence = Some(Persistence {
+        timeout_seconds: 360,
+        granularity: Granularity::Netmask([255, 255, 0, 255].into()),
+    });
     let mut v6 = with(
         "v6",
         endpoint(TransportProtocol::Udp, "[2001:db8::9]:53"),
@@ -79,7 +82,7 @@ fn everything() -> Vec<VirtualServer> {
         endpoint(TransportProtocol::Sctp, "[2001:db8::a]:5"),
         unchecked("[::1]:5", ForwardingMethod::Masquerade),
     );
-    sctp.persistence = Some(Persistence { timeout_seconds: 100, granularity_prefix: 64 });
+    sctp.persistence = Some(Persistence { timeout_seconds: 100, granularity: Granularity::Prefix(64) });
     (sctp.scheduler, sctp.scheduler_flags) = ("sh".into(), 0x08);
     let mut mark = with(
         "mark",
@@ -144,7 +147,15 @@ fn a_service_that_the_kernel_refuses_stops_no_other_and_names_the_module() {
         let good = tcp_servers(&[server.endpoint]);
         let refused = VirtualServer { keys: vec![key(81)], scheduler: "nosuch".into(), ..good.clone() };
         let mut role = Role::start(run);
-        role.plan(1, vec![refused.clone(), good.clone()]);
+        let engine = VirtualServer {
+            persistence: Some(Persistence { timeout_seconds: 60, granularity: Granularity::Client }),
+            persistence_engine: Some("nosuch".into()),
+            ..good.clone()
+        };
+        role.plan(1, vec![engine]);
+        let trouble = role.status().ipvs_error.expect("it is said");
+        assert!(trouble.contains("198.51.100.1:80") && trouble.contains("ip_vs_pe_nosuch"), "{trouble}");
+        role.plan(2, vec![refused.clone(), good.clone()]);
         assert_eq!(serving(&mut ipvs, key(80)), Some(vec![server.endpoint]), "the others go on");
         assert_eq!(serving(&mut ipvs, key(81)), None);
         let trouble = role.status().ipvs_error.expect("it is said");
@@ -155,7 +166,7 @@ fn a_service_that_the_kernel_refuses_stops_no_other_and_names_the_module() {
         drop(server);
         wait("the dead server to leave", || (serving(&mut ipvs, key(80)) == Some(vec![])).then_some(()));
         let _back = Server::restart(endpoint);
-        role.plan(2, vec![VirtualServer { scheduler: "rr".into(), ..refused }, good]);
+        role.plan(3, vec![VirtualServer { scheduler: "rr".into(), ..refused }, good]);
         wait("both services", || {
             let both = [80, 81].map(|port| serving(&mut ipvs, key(port)));
             (both == [Some(vec![endpoint]), Some(vec![endpoint])]).then_some(())

@@ -11,12 +11,13 @@ use holdfast::netlink::ipvs::{Ipvs, ServiceEntry, SyncDaemon};
 use holdfast::netlink::ipvs_connections::connections;
 use holdfast::netlink::route::RouteSocket;
 use holdfast::plan::lvs::{
-    ForwardingMethod, Persistence, ServiceKey, SyncRole, SyncSettings, Timeouts, TunnelChecksum, TunnelKind,
+    ForwardingMethod, Granularity, Persistence, ServiceKey, SyncRole, SyncSettings, Timeouts, TunnelChecksum,
+    TunnelKind,
 };
 use ipvs_support::{LOOPBACK, run};
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -82,8 +83,7 @@ fn everything() -> Vec<TableOp> {
     let web6 = endpoint(TransportProtocol::Tcp, "[2001:db8::1]:80");
     let mark = ServiceKey::FwMark { family: AddressFamily::V4, mark: 7 };
     let mark6 = ServiceKey::FwMark { family: AddressFamily::V6, mark: 7 };
-    let sticky =
-        |timeout_seconds, granularity_prefix| Some(Persistence { timeout_seconds, granularity_prefix });
+    let sticky = |timeout_seconds, granularity| Some(Persistence { timeout_seconds, granularity });
     let gue = TunnelKind::Gue { port: 6080, checksum: TunnelChecksum::Remote };
     let gre = TunnelKind::Gre { checksum: TunnelChecksum::Full };
     let limited = Destination { upper_threshold: 2000, lower_threshold: 1000, ..dest(Masquerade, 3) };
@@ -94,7 +94,7 @@ fn everything() -> Vec<TableOp> {
         TableOp::AddService(
             sip,
             ServiceSettings {
-                persistence: sticky(360, 24),
+                persistence: sticky(360, Granularity::Netmask([255, 255, 255, 0].into())),
                 persistence_engine: Some("sip".into()),
                 ..settings("rr")
             },
@@ -105,11 +105,17 @@ fn everything() -> Vec<TableOp> {
         TableOp::AddDest(sctp, socket("10.0.0.4:9000"), dest(Tunnel(gue), 100)),
         TableOp::AddDest(sctp, socket("10.0.0.5:9000"), dest(Tunnel(gre), 100)),
         TableOp::AddDest(sctp, socket("[2001:db8::99]:9000"), dest(Tunnel(TunnelKind::Ipip), 100)),
-        TableOp::AddService(web6, ServiceSettings { persistence: sticky(50, 64), ..settings("wrr") }),
+        TableOp::AddService(
+            web6,
+            ServiceSettings { persistence: sticky(50, Granularity::Prefix(64)), ..settings("wrr") },
+        ),
         TableOp::AddDest(web6, socket("[2001:db8::11]:80"), dest(Masquerade, 65535)),
         TableOp::AddService(mark, ServiceSettings { one_packet: true, ..settings("lc") }),
         TableOp::AddDest(mark, socket("10.0.0.1:0"), dest(DirectRouting, 1)),
-        TableOp::AddService(mark6, ServiceSettings { persistence: sticky(300, 128), ..settings("rr") }),
+        TableOp::AddService(
+            mark6,
+            ServiceSettings { persistence: sticky(300, Granularity::Client), ..settings("rr") },
+        ),
     ]
 }
 
@@ -176,16 +182,11 @@ fn own_lines(entries: &[ServiceEntry]) -> BTreeSet<String> {
         }
         if let Some(persistence) = entry.settings.persistence {
             service += &format!(" persistent {}", persistence.timeout_seconds);
-            let host = entry.key.family().host_prefix();
-            if persistence.granularity_prefix != host {
-                service += &match entry.key.family() {
-                    AddressFamily::V4 => {
-                        let ones = u32::MAX << (32 - u32::from(persistence.granularity_prefix));
-                        format!(" mask {}", Ipv4Addr::from_bits(ones))
-                    }
-                    AddressFamily::V6 => format!(" mask {}", persistence.granularity_prefix),
-                };
-            }
+            service += &match persistence.granularity {
+                Granularity::Client => String::new(),
+                Granularity::Netmask(mask) => format!(" mask {mask}"),
+                Granularity::Prefix(bits) => format!(" mask {bits}"),
+            };
         }
         if let Some(engine) = &entry.settings.persistence_engine {
             service += &format!(" pe {engine}");
@@ -249,7 +250,10 @@ fn what_ipvsadm_makes_is_read() {
         ipvsadm("-A -f 3 -6 -s wlc -o");
         let table = ipvs.dump().unwrap();
         let web = &table.services[&endpoint(TransportProtocol::Tcp, "192.0.2.1:443")];
-        let persistence = Some(Persistence { timeout_seconds: 100, granularity_prefix: 16 });
+        let persistence = Some(Persistence {
+            timeout_seconds: 100,
+            granularity: Granularity::Netmask([255, 255, 0, 0].into()),
+        });
         assert_eq!(web.settings, ServiceSettings { persistence, scheduler_flags: 0x08, ..settings("mh") });
         let gue = TunnelKind::Gue { port: 5555, checksum: TunnelChecksum::Full };
         assert_eq!(web.destinations[&socket("10.0.0.1:443")], dest(ForwardingMethod::Tunnel(gue), 9));

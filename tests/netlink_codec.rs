@@ -5,7 +5,9 @@ use holdfast::lvs::table::{Destination, ServiceSettings, TableOp};
 use holdfast::net::{AddressFamily, TransportProtocol};
 use holdfast::netlink::ipvs_codec::{decode_destination, decode_service, encode};
 use holdfast::netlink::message::{Request, attributes, messages};
-use holdfast::plan::lvs::{ForwardingMethod, Persistence, ServiceKey, TunnelChecksum, TunnelKind};
+use holdfast::plan::lvs::{
+    ForwardingMethod, Granularity, Persistence, ServiceKey, TunnelChecksum, TunnelKind,
+};
 use netlink_packet_core::{NetlinkBuffer, NlaBuffer, NlasIterator};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -40,7 +42,10 @@ fn netlink_packet_core_reads_what_is_built() {
     let settings = ServiceSettings {
         scheduler: "wlc".into(),
         scheduler_flags: 0x10,
-        persistence: Some(Persistence { timeout_seconds: 50, granularity_prefix: 24 }),
+        persistence: Some(Persistence {
+            timeout_seconds: 50,
+            granularity: Granularity::Netmask([255, 255, 255, 0].into()),
+        }),
         persistence_engine: None,
         one_packet: false,
     };

@@ -3,7 +3,9 @@
 use holdfast::lvs::reconcile::{apply, plan};
 use holdfast::lvs::table::{Destination, Service, ServiceSettings, Table, TableOp};
 use holdfast::net::{AddressFamily, TransportProtocol};
-use holdfast::plan::lvs::{ForwardingMethod, Persistence, ServiceKey, TunnelChecksum, TunnelKind};
+use holdfast::plan::lvs::{
+    ForwardingMethod, Granularity, Persistence, ServiceKey, TunnelChecksum, TunnelKind,
+};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -38,9 +40,13 @@ const SCHEDULERS: &[&str] =
     &["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "mh", "sed", "nq", "fo", "ovf", "twos"];
 
 fn settings() -> impl Strategy<Value = ServiceSettings> {
-    let persistence = proptest::option::of((1u32..3, 8u8..33)).prop_map(|persistence| {
-        persistence
-            .map(|(timeout_seconds, granularity_prefix)| Persistence { timeout_seconds, granularity_prefix })
+    let granularity = prop_oneof![
+        Just(Granularity::Client),
+        any::<[u8; 4]>().prop_map(|mask| Granularity::netmask(mask.into())),
+        any::<u8>().prop_map(Granularity::prefix),
+    ];
+    let persistence = proptest::option::of((1u32..3, granularity)).prop_map(|persistence| {
+        persistence.map(|(timeout_seconds, granularity)| Persistence { timeout_seconds, granularity })
     });
     let engine = proptest::option::of(Just("sip".to_owned()));
     let flags = (0u32..8).prop_map(|bits| bits << 3);

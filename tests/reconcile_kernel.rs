@@ -12,7 +12,8 @@ use holdfast::net::{AddressFamily, TransportProtocol};
 use holdfast::netlink::ipvs::Ipvs;
 use holdfast::plan::Generation;
 use holdfast::plan::lvs::{
-    ForwardingMethod, KernelSettings, Persistence, ServiceKey, ServiceRules, SyncRole, Timeouts, TunnelKind,
+    ForwardingMethod, Granularity, KernelSettings, Persistence, ServiceKey, ServiceRules, SyncRole, Timeouts,
+    TunnelKind,
 };
 use holdfast::role::ipvs_worker::{IpvsWorker, Report, Standing, StoreError, TableStore};
 use ipvs_support::in_namespace;
@@ -71,7 +72,12 @@ fn settings(random: &mut Random, key: &ServiceKey) -> ServiceSettings {
     let schedulers = ["rr", "wrr", "lc", "wlc", "sh", "mh", "sed", "nq"];
     let persistence = random.one_in(3).then(|| Persistence {
         timeout_seconds: 60 + random.below(2) as u32 * 60,
-        granularity_prefix: if random.one_in(2) { 24 } else { key.family().host_prefix() },
+        granularity: match key.family() {
+            _ if random.one_in(2) => Granularity::Client,
+            AddressFamily::V4 if random.one_in(2) => Granularity::Netmask([255, 0, 255, 0].into()),
+            AddressFamily::V4 => Granularity::Netmask([255, 255, 255, 0].into()),
+            AddressFamily::V6 => Granularity::Prefix(24),
+        },
     });
     ServiceSettings {
         scheduler: schedulers[random.below(8) as usize].into(), // there are 8

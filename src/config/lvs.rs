@@ -11,11 +11,11 @@ use super::{Diagnostics, notify, snmp};
 use crate::net::{AddressFamily, TransportProtocol};
 use crate::plan::Generation;
 use crate::plan::lvs as plan;
-use crate::plan::lvs::{LvsPlan, Persistence, ServiceKey, ServiceRules};
+use crate::plan::lvs::{Granularity, LvsPlan, Persistence, ServiceKey, ServiceRules};
 use crate::plan::manners::Manners;
 use crate::plan::notify::{ServerHooks, ServiceHooks};
 use crate::plan::snmp::{SnmpRealServer, SnmpVirtualServer};
-use keepalived_compat::config::lvs::{Group, Method, Protocol, VirtualServer};
+use keepalived_compat::config::lvs::{self as conf, Group, Method, Protocol, VirtualServer};
 use keepalived_compat::config::setting::Settings as _;
 use keepalived_compat::{Code, Config, Span};
 use std::borrow::Borrow;
@@ -180,24 +180,25 @@ impl Lowering<'_> {
 
     fn persistence(&mut self, keys: &[ServiceKey], family: AddressFamily) -> Option<Persistence> {
         let default = u32::try_from(plan::DEFAULT_PERSISTENCE.as_secs()).unwrap_or(360);
-        let granularity = self.written.granularity;
-        let fits = |v6: bool| v6 == (family == AddressFamily::V6);
-        if let Some(written) = granularity.filter(|g| !fits(g.value.1)) {
-            let title = format!("virtual_server {}: the granularity is not one of {family}", self.name);
-            self.out.tell(Code::BadValue, written.span, title, "each client counts for itself");
-        }
-        let prefix = granularity.map(|g| g.value).filter(|(_, v6)| fits(*v6)).map(|(prefix, _)| prefix);
-        // Services of both families have none: each is cut to what its family has.
-        let host = keys.iter().map(|key| key.family().host_prefix()).max();
-        let granularity_prefix = prefix.or(host).unwrap_or(family.host_prefix());
+        let granularity =
+            self.written.granularity.map_or(Granularity::Client, |written| match (written.value, family) {
+                (conf::Granularity::Netmask(mask), AddressFamily::V4) => Granularity::netmask(mask),
+                (conf::Granularity::Prefix(bits), AddressFamily::V6) => Granularity::prefix(bits),
+                _ => {
+                    let title =
+                        format!("virtual_server {}: the granularity is not one of {family}", self.name);
+                    self.out.tell(Code::BadValue, written.span, title, "each client counts for itself");
+                    Granularity::Client
+                }
+            });
         let every_port = keys.iter().any(|k| matches!(k, ServiceKey::Endpoint { port: 0, .. }));
-        let written = self.written.persistence_timeout.or(granularity.map(|_| default));
+        let written = self.written.persistence_timeout.or(self.written.granularity.map(|_| default));
         if written.is_none() && every_port {
             let what = "port 0 is for persistent services only";
             self.tell(Code::Adjusted, what, "persistence_timeout 360 is set, as in keepalived");
         }
         let timeout_seconds = written.or(every_port.then_some(default))?;
-        Some(Persistence { timeout_seconds, granularity_prefix })
+        Some(Persistence { timeout_seconds, granularity })
     }
 
     fn ha_suspend(&mut self, keys: &[ServiceKey]) -> bool {

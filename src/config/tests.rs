@@ -1,7 +1,7 @@
 use super::*;
 use crate::net::{AddressFamily, Priority, TransportProtocol};
 use crate::plan::check::{CheckKind, CheckerPlan, HttpVersion};
-use crate::plan::lvs::{ForwardingMethod, Persistence, ServiceKey, TunnelKind, VirtualServer};
+use crate::plan::lvs::{ForwardingMethod, Granularity, Persistence, ServiceKey, TunnelKind, VirtualServer};
 use crate::plan::vrrp::{Authentication, ChecksumDialect, RouterPlan, Transport, Unfit, Version};
 use keepalived_compat::{Options, Reader};
 use std::time::Duration;
@@ -437,12 +437,25 @@ fn a_tunnel_may_cross_families() {
 #[test]
 fn persistence_follows_timeout_granularity_and_port_zero() {
     let persistence = |header: &str, body: &str| server(header, &format!("{ONE}{body}")).0.persistence;
-    let want =
-        |timeout_seconds, granularity_prefix| Some(Persistence { timeout_seconds, granularity_prefix });
-    assert_eq!(persistence("192.0.2.1 80", "persistence_timeout"), want(360, 32));
-    assert_eq!(persistence("192.0.2.1 80", "persistence_timeout 50"), want(50, 32));
-    assert_eq!(persistence("192.0.2.1 80", "persistence_granularity 255.255.255.0"), want(360, 24));
-    assert_eq!(persistence("192.0.2.1", ""), want(360, 32));
+    let want = |timeout_seconds, granularity| Some(Persistence { timeout_seconds, granularity });
+    let mask = |mask: [u8; 4]| Granularity::Netmask(mask.into());
+    assert_eq!(persistence("192.0.2.1 80", "persistence_timeout"), want(360, Granularity::Client));
+    assert_eq!(persistence("192.0.2.1 80", "persistence_timeout 50"), want(50, Granularity::Client));
+    assert_eq!(
+        persistence("192.0.2.1 80", "persistence_granularity 255.255.255.0"),
+        want(360, mask([255, 255, 255, 0]))
+    );
+    // What keepalived takes: any mask, which need not be one of a network.
+    assert_eq!(
+        persistence("192.0.2.1 80", "persistence_granularity 255.0.255.0"),
+        want(360, mask([255, 0, 255, 0]))
+    );
+    assert_eq!(persistence("192.0.2.1 80", "persistence_granularity 0.0.0.0"), want(360, mask([0; 4])));
+    assert_eq!(
+        persistence("192.0.2.1 80", "persistence_granularity 255.255.255.255"),
+        want(360, Granularity::Client)
+    );
+    assert_eq!(persistence("192.0.2.1", ""), want(360, Granularity::Client));
     assert_eq!(persistence("192.0.2.1 80", "persistence_timeout 0"), None);
 }
 

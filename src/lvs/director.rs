@@ -14,7 +14,7 @@ use super::ramp::Ramp;
 use super::table::{Destination, Service, ServiceSettings, Table};
 use super::traffic::Traffic;
 use crate::plan::check::{CheckKind, Question, WeightChange};
-use crate::plan::lvs::{ForwardingMethod, LvsPlan, Persistence, RealServer, ServiceKey, VirtualServer};
+use crate::plan::lvs::{ForwardingMethod, LvsPlan, RealServer, ServiceKey, VirtualServer};
 use crate::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -365,7 +365,7 @@ impl Director {
         // Collected once more: a map that grew piece by piece is half empty.
         let service = |key: &ServiceKey| {
             let destinations = destinations(plan, &self.states[index], key, self.now).into_iter().collect();
-            Arc::new(Service { settings: settings(plan, key), destinations })
+            Arc::new(Service { settings: settings(plan), destinations })
         };
         let mut of = plan.keys[0]; // a plan has one at least
         let mut service_of = service(&of);
@@ -471,13 +471,11 @@ fn weight(server: &RealServer, answers: &Answers) -> u32 {
 /// The kernel's greatest weight.
 const MOST_WEIGHT: i64 = 2_147_483_647;
 
-fn settings(plan: &VirtualServer, key: &ServiceKey) -> ServiceSettings {
-    let host = key.family().host_prefix();
-    let cut = |it: Persistence| Persistence { granularity_prefix: it.granularity_prefix.min(host), ..it };
+fn settings(plan: &VirtualServer) -> ServiceSettings {
     ServiceSettings {
         scheduler: plan.scheduler.clone(),
         scheduler_flags: plan.scheduler_flags,
-        persistence: plan.persistence.map(cut),
+        persistence: plan.persistence,
         persistence_engine: plan.persistence_engine.clone(),
         one_packet: plan.one_packet,
     }

@@ -7,7 +7,7 @@ use crate::plan::{Generation, brief, exact, is_default};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 pub use crate::plan::service_rules::{Marked, ServiceRules, Translated};
@@ -185,8 +185,41 @@ pub enum TunnelChecksum {
 pub struct Persistence {
     /// Seconds, at least 1.
     pub timeout_seconds: u32,
-    /// Clients are grouped by this many leading bits of their address; the host prefix means each for itself.
-    pub granularity_prefix: u8,
+    /// Which clients share a server.
+    pub granularity: Granularity,
+}
+
+/// What of a client's address counts for persistence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Granularity {
+    /// All of it: each client for itself.
+    Client,
+    /// IPv4: the bits where the mask has ones. It may have holes, as the kernel allows, and is not 255.255.255.255.
+    Netmask(Ipv4Addr),
+    /// IPv6: so many leading bits, at most 127.
+    Prefix(u8),
+}
+
+impl Granularity {
+    /// That of IPv4 clients.
+    pub fn netmask(mask: Ipv4Addr) -> Granularity {
+        if mask == Ipv4Addr::BROADCAST { Granularity::Client } else { Granularity::Netmask(mask) }
+    }
+
+    /// That of IPv6 clients.
+    pub fn prefix(bits: u8) -> Granularity {
+        if bits >= 128 { Granularity::Client } else { Granularity::Prefix(bits) }
+    }
+}
+
+impl fmt::Display for Granularity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Granularity::Client => f.write_str("each client"),
+            Granularity::Netmask(mask) => write!(f, "clients by {mask}"),
+            Granularity::Prefix(bits) => write!(f, "clients by /{bits}"),
+        }
+    }
 }
 
 /// How long the kernel keeps connections without packets, in seconds; 0 leaves what it has.

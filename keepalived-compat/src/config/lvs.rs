@@ -12,7 +12,7 @@ pub use server::{RealServer, SorryServer};
 use super::check::{Timing, TimingRule};
 use super::global::set;
 use super::setting::Setting;
-use super::value::{mask_prefix, shortened};
+use super::value::shortened;
 use super::{Context, method};
 use crate::Code;
 use crate::diagnostics::Diagnostic;
@@ -20,7 +20,7 @@ use crate::keywords::{self, Keyword, Place};
 use crate::lexer::Word;
 use crate::source::{Span, Spanned};
 use crate::tree::Statement;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// What a virtual server serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,15 @@ pub enum Service {
     Fwmark(u32),
     /// The entries of a group.
     Group(String),
+}
+
+/// `persistence_granularity`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Granularity {
+    /// For IPv4: any mask, as keepalived and the kernel take it.
+    Netmask(Ipv4Addr),
+    /// For IPv6: leading bits, 1 to 128.
+    Prefix(u8),
 }
 
 /// `protocol`.
@@ -116,8 +125,8 @@ pub struct VirtualServer {
     pub protocol: Option<Spanned<Protocol>>,
     /// `persistence_timeout` in seconds.
     pub persistence_timeout: Option<u32>,
-    /// `persistence_granularity`: prefix length and whether it was an IPv6 one.
-    pub granularity: Option<Spanned<(u8, bool)>>,
+    /// `persistence_granularity`.
+    pub granularity: Option<Spanned<Granularity>>,
     /// `persistence_engine`.
     pub engine: Option<String>,
     /// `ops`.
@@ -350,10 +359,10 @@ fn persistence(cx: &mut Context, statement: &Statement) -> Option<u32> {
     if statement.arguments().is_empty() { Some(DEFAULT) } else { cx.argument_u32(statement, 1..=LONGEST) }
 }
 
-fn granularity(cx: &mut Context, word: &Word) -> Option<Spanned<(u8, bool)>> {
-    let v4 = word.text.parse().ok().and_then(mask_prefix).filter(|p| *p > 0).map(|p| (p, false));
-    let v6 = word.text.parse().ok().filter(|p| (1..=128).contains(p)).map(|p: u8| (p, true));
-    let value = v4.or(v6);
+fn granularity(cx: &mut Context, word: &Word) -> Option<Spanned<Granularity>> {
+    let v4 = || word.text.parse().ok().map(Granularity::Netmask);
+    let v6 = || word.text.parse().ok().filter(|p| (1..=128).contains(p)).map(Granularity::Prefix);
+    let value = v4().or_else(v6);
     if value.is_none() {
         cx.bad(
             word,

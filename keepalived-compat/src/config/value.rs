@@ -4,7 +4,7 @@ use super::context::Context;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::lexer::Word;
 use crate::tree::Statement;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -204,13 +204,6 @@ pub(crate) fn seconds(text: &str) -> Option<Duration> {
         .then(|| Duration::from_secs(whole) + Duration::from_micros(micros + u64::from(up)))
 }
 
-/// An IPv4 netmask as a prefix length: contiguous ones from the left.
-pub(crate) fn mask_prefix(mask: Ipv4Addr) -> Option<u8> {
-    let bits = u32::from(mask);
-    let ones = bits.leading_ones();
-    (bits.count_ones() == ones).then(|| u8::try_from(ones).unwrap_or(32))
-}
-
 /// A word for a message: no line should be longer than a screen because of a word.
 pub(crate) fn shortened(word: &str) -> String {
     const SHOWN: usize = 60;
@@ -235,12 +228,5 @@ mod tests {
         for bad in ["", ".", "-1", "1s", "1.2.3", "99999999999999999999", "1e3"] {
             assert_eq!(seconds(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn a_mask_is_ones_then_zeros() {
-        assert_eq!(mask_prefix(Ipv4Addr::new(255, 255, 0, 0)), Some(16));
-        assert_eq!(mask_prefix(Ipv4Addr::new(255, 255, 255, 255)), Some(32));
-        assert_eq!(mask_prefix(Ipv4Addr::new(255, 0, 255, 0)), None);
     }
 }

@@ -379,7 +379,7 @@ mod tests {
         let (servers, codes) = plan(&text);
         assert_eq!(codes, []);
         let persistence = servers[0].persistence.expect("it is written");
-        assert_eq!(persistence.granularity_prefix, 128);
+        assert_eq!(persistence.granularity, crate::plan::lvs::Granularity::Client);
     }
 
     #[test]

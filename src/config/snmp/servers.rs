@@ -139,13 +139,10 @@ fn granularity_number(row: &mut Row, written: &conf::VirtualServer, family: Addr
 /// the virtual server's address, and in both columns where there is a mark or a group.
 fn granularity(written: &conf::VirtualServer, family: AddressFamily) -> [u8; 4] {
     let v6 = family == AddressFamily::V6;
-    match written.granularity.map(|granularity| granularity.value).filter(|(_, of_v6)| *of_v6 == v6) {
-        Some((prefix, true)) => u32::from(prefix).to_le_bytes(),
-        Some((prefix, false)) => {
-            let host_bits = 32_u32.saturating_sub(prefix.into());
-            u32::MAX.checked_shl(host_bits).unwrap_or(0).to_be_bytes()
-        }
-        None => [0xff; 4],
+    match written.granularity.map(|granularity| granularity.value) {
+        Some(conf::Granularity::Prefix(bits)) if v6 => u32::from(bits).to_le_bytes(),
+        Some(conf::Granularity::Netmask(mask)) if !v6 => mask.octets(),
+        _ => [0xff; 4],
     }
 }
 

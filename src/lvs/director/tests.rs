@@ -65,7 +65,7 @@ fn kernel(destinations: &[(u8, u32)]) -> Table {
     };
     let destinations =
         destinations.iter().map(|&(n, weight)| (address(&format!("192.0.2.{n}:80")), destination(weight)));
-    let service = Service { settings: settings(&server, &key()), destinations: destinations.collect() };
+    let service = Service { settings: settings(&server), destinations: destinations.collect() };
     Table { services: [(key(), service.into())].into() }
 }
 
@@ -642,17 +642,4 @@ fn what_is_not_translated_has_the_port_of_each_service() {
     let adopted = Director::start(plan(server), &table, &mut Vec::new());
     assert_eq!([adopted.server_up(0, 0), adopted.server_up(0, 1)], [false, true]);
     assert_eq!(adopted.desired(), &table);
-}
-
-#[test]
-fn a_granularity_is_cut_to_the_family_of_each_service() {
-    let v6 = address("[2001:db8::1]:80");
-    let v6 = ServiceKey::Endpoint { protocol: TransportProtocol::Tcp, address: v6.ip(), port: v6.port() };
-    let mut server = virtual_server(vec![real(1, 1)]);
-    server.keys.push(v6);
-    server.persistence = Some(Persistence { timeout_seconds: 30, granularity_prefix: 128 });
-    let plan = LvsPlan { virtual_servers: vec![server], ..LvsPlan::default() };
-    let director = Director::start(plan, &Table::default(), &mut Vec::new());
-    let prefix = |key| director.desired().services[key].settings.persistence.map(|it| it.granularity_prefix);
-    assert_eq!([prefix(&key()), prefix(&v6)], [Some(32), Some(128)]);
 }

@@ -3,7 +3,7 @@
 use super::{
     CHECKSUM_FULL, CHECKSUM_REMOTE, DEST, DestinationEntry, FORWARDING_MASK, INFO_TABLE_SIZE, INFO_VERSION,
     Info, MASQUERADE, ONE_PACKET, PERSISTENT, SCHEDULER_FLAGS, SERVICE, ServiceRecord, Stats, TUNNEL,
-    TUNNEL_GRE, TUNNEL_GUE, USER_FLAGS, dest, family_of, ip, prefix, service,
+    TUNNEL_GRE, TUNNEL_GUE, USER_FLAGS, dest, family_of, granularity, ip, service,
 };
 use crate::lvs::table::{Destination, ServiceSettings};
 use crate::net::{AddressFamily, TransportProtocol};
@@ -112,7 +112,7 @@ impl<'a> RawService<'a> {
         };
         let persistence = (self.flags & PERSISTENT != 0).then(|| Persistence {
             timeout_seconds: self.timeout,
-            granularity_prefix: prefix(family, self.netmask),
+            granularity: granularity(family, self.netmask),
         });
         let settings = ServiceSettings {
             scheduler: self.scheduler,

@@ -9,7 +9,7 @@ use crate::lvs::table::{Destination, ServiceSettings, TableOp};
 use crate::net::AddressFamily;
 use crate::netlink::genl;
 use crate::netlink::message::Request;
-use crate::plan::lvs::{ForwardingMethod, ServiceKey, TunnelChecksum, TunnelKind};
+use crate::plan::lvs::{ForwardingMethod, Granularity, ServiceKey, TunnelChecksum, TunnelKind};
 use std::net::SocketAddr;
 
 /// Version of the interface (IPVS_GENL_VERSION).
@@ -71,9 +71,8 @@ fn put_service(nest: &mut Request, key: &ServiceKey, settings: &ServiceSettings)
     let persistent = if settings.persistence.is_some() { PERSISTENT } else { 0 };
     let one_packet = if settings.one_packet { ONE_PACKET } else { 0 };
     let flags = settings.scheduler_flags & SCHEDULER_FLAGS | persistent | one_packet;
-    let host = key.family().host_prefix();
-    let (timeout, prefix) =
-        settings.persistence.map_or((0, host), |p| (p.timeout_seconds, p.granularity_prefix.min(host)));
+    let (timeout, granularity) =
+        settings.persistence.map_or((0, Granularity::Client), |p| (p.timeout_seconds, p.granularity));
     put_key(nest, key);
     nest.text(service::SCHED_NAME, &settings.scheduler);
     if let Some(engine) = &settings.persistence_engine {
@@ -82,7 +81,7 @@ fn put_service(nest: &mut Request, key: &ServiceKey, settings: &ServiceSettings)
     // struct ip_vs_flags: the flags, and a mask of those to be set.
     nest.attribute(service::FLAGS, &[flags.to_ne_bytes(), u32::MAX.to_ne_bytes()].concat())
         .attribute(service::TIMEOUT, &timeout.to_ne_bytes())
-        .attribute(service::NETMASK, &netmask(key.family(), prefix));
+        .attribute(service::NETMASK, &netmask(key.family(), granularity));
 }
 
 fn put_dest(nest: &mut Request, endpoint: SocketAddr, settings: Option<&Destination>) {

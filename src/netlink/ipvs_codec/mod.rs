@@ -14,8 +14,8 @@ pub(super) use encode::{about, request};
 use super::message::Malformed;
 use crate::lvs::table::{Destination, ServiceSettings};
 use crate::net::AddressFamily;
-use crate::plan::lvs::ServiceKey;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use crate::plan::lvs::{Granularity, ServiceKey};
+use std::net::{IpAddr, SocketAddr};
 
 /// IPVS_CMD_*.
 pub(super) mod command {
@@ -213,21 +213,21 @@ fn ip(family: AddressFamily, value: &[u8]) -> Result<IpAddr, Malformed> {
 }
 
 /// The persistence mask: an address in network order for IPv4, a number of bits in the machine's order for IPv6.
-fn netmask(family: AddressFamily, prefix: u8) -> [u8; 4] {
-    match family {
-        AddressFamily::V4 => {
-            let ones = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
-            Ipv4Addr::from_bits(ones).octets()
-        }
-        AddressFamily::V6 => u32::from(prefix).to_ne_bytes(),
+fn netmask(family: AddressFamily, granularity: Granularity) -> [u8; 4] {
+    match (family, granularity) {
+        (AddressFamily::V4, Granularity::Netmask(mask)) => mask.octets(),
+        (AddressFamily::V4, _) => [u8::MAX; 4],
+        (AddressFamily::V6, Granularity::Prefix(bits)) => u32::from(bits).to_ne_bytes(),
+        (AddressFamily::V6, _) => u32::from(family.host_prefix()).to_ne_bytes(),
     }
 }
 
-/// The leading ones of the mask. Masks with holes cannot be expressed and come out shorter.
-fn prefix(family: AddressFamily, netmask: [u8; 4]) -> u8 {
+fn granularity(family: AddressFamily, netmask: [u8; 4]) -> Granularity {
     match family {
-        AddressFamily::V4 => u32::from_be_bytes(netmask).leading_ones() as u8,
-        AddressFamily::V6 => u8::try_from(u32::from_ne_bytes(netmask)).unwrap_or(128).min(128),
+        AddressFamily::V4 => Granularity::netmask(netmask.into()),
+        AddressFamily::V6 => {
+            Granularity::prefix(u8::try_from(u32::from_ne_bytes(netmask)).unwrap_or(u8::MAX))
+        }
     }
 }
 

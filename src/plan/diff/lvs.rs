@@ -251,7 +251,7 @@ fn questions(plan: &LvsPlan) -> Vec<&Question> {
 }
 
 fn sticky(persistence: &Option<Persistence>) -> String {
-    persistence.map_or("none".to_owned(), |p| format!("{} s, /{}", p.timeout_seconds, p.granularity_prefix))
+    persistence.map_or("none".to_owned(), |p| format!("{} s, {}", p.timeout_seconds, p.granularity))
 }
 
 fn seconds(timeouts: &Timeouts) -> String {

@@ -8,7 +8,8 @@ use crate::net::AddressFamily;
 use crate::plan::Plans;
 use crate::plan::check::CheckKind;
 use crate::plan::lvs::{
-    ForwardingMethod, Persistence, RealServer, ServiceKey, TunnelChecksum, TunnelKind, VirtualServer,
+    ForwardingMethod, Granularity, Persistence, RealServer, ServiceKey, TunnelChecksum, TunnelKind,
+    VirtualServer,
 };
 use crate::plan::notify::{ServerHooks, ServiceHooks};
 use crate::plan::scripts::CommandPlan;
@@ -175,9 +176,13 @@ fn settings(text: &mut Text, server: &VirtualServer) {
     if let Some(engine) = &server.persistence_engine {
         text.property("persistence engine", engine);
     }
-    if let Some(Persistence { timeout_seconds, granularity_prefix }) = server.persistence {
+    if let Some(Persistence { timeout_seconds, granularity }) = server.persistence {
         text.property("persistence timeout", timeout_seconds);
-        granularity(text, server, granularity_prefix);
+        match granularity {
+            Granularity::Client => {}
+            Granularity::Netmask(mask) => text.property("persistence granularity", mask),
+            Granularity::Prefix(bits) => text.property("persistence granularity", bits),
+        }
     }
     let protocol = protocol(server);
     text.property("protocol", if protocol == "none" { protocol } else { protocol.to_uppercase() });
@@ -192,17 +197,6 @@ fn flags(scheduler: &str) -> &'static [(&'static str, u32)] {
         "sh" => &[("sh-port", 0x10), ("sh-fallback", 0x08)],
         "mh" => &[("mh-port", 0x10), ("mh-fallback", 0x08)],
         _ => &[("flag-1", 0x08), ("flag-2", 0x10), ("flag-3", 0x20)],
-    }
-}
-
-/// Only what is narrower than a whole address is written.
-fn granularity(text: &mut Text, server: &VirtualServer, prefix: u8) {
-    let v6 = server.keys.first().is_some_and(|key| key.family() == AddressFamily::V6);
-    if v6 && prefix < 128 {
-        text.property("persistence granularity", prefix);
-    } else if !v6 && prefix < 32 {
-        let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-        text.property("persistence granularity", std::net::Ipv4Addr::from(mask));
     }
 }
 
