@@ -5,7 +5,7 @@ use crate::ctl::text::{clean, span};
 use crate::net::TransportProtocol;
 use crate::netlink::ipvs_raw::{MASQUERADE, RawDestination, RawService};
 use crate::plan::lvs::ServiceKey;
-use crate::report::{CheckerStatus, RealServerStatus, VirtualServerStatus};
+use crate::report::{CheckerDetail, CheckerStatus, RealServerStatus, VirtualServerStatus};
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
@@ -93,7 +93,15 @@ fn words(server: &RealServerStatus) -> String {
         words += &format!(", {why}");
     }
     match (&server.cause, server.checkers.is_empty()) {
-        (Some(cause), _) => words += &format!(": {cause}"),
+        (Some(cause), _) => {
+            words += &format!(": {cause}");
+            // The cause is that of the fall; a check that fails may hear something else by now.
+            let news =
+                |it: &&CheckerDetail| it.last_result.as_ref().is_some_and(|last| !cause.ends_with(last));
+            for failing in server.checkers.iter().filter(|it| it.state != "up").filter(news) {
+                words += &format!("; now {}", checker(failing));
+            }
+        }
         (None, true) => words += ", not checked",
         (None, false) => {
             let checks: Vec<String> = server.checkers.iter().map(checker).collect();
@@ -117,7 +125,6 @@ fn key_of(service: &RawService) -> Option<ServiceKey> {
 mod tests {
     use super::*;
     use crate::netlink::ipvs_raw::DIRECT;
-    use crate::report::CheckerDetail;
 
     fn server(last: u8, up: bool) -> RealServerStatus {
         RealServerStatus {
@@ -153,6 +160,24 @@ mod tests {
             }],
             ..server(3, true)
         };
+        let failing = |heard: &str| CheckerDetail {
+            kind: "TCP_CHECK".to_owned(),
+            state: "down".to_owned(),
+            last_result: Some(heard.to_owned()),
+            latency_us: None,
+            failures: 3,
+            output: None,
+        };
+        let out = |heard| {
+            words(&RealServerStatus {
+                cause: Some("TCP_CHECK 10.0.0.2:80: connection refused".to_owned()),
+                checkers: vec![failing(heard)],
+                ..server(2, false)
+            })
+        };
+        let since = "DOWN for 1 min 15 s: TCP_CHECK 10.0.0.2:80: connection refused";
+        assert_eq!(out("connection refused"), since);
+        assert_eq!(out("timed out"), format!("{since}; now TCP_CHECK down (timed out), 3 failures in a row"));
         let drained = RealServerStatus { by_hand: Some("drained by hand".to_owned()), ..server(1, true) };
         let status = CheckerStatus {
             virtual_servers: vec![VirtualServerStatus {

@@ -2,7 +2,7 @@
 
 use super::grammar::{Format, Subject};
 use super::perform::{Failure, Stage, connection_lines};
-use super::{connections, listing, sort};
+use super::{connections, listing};
 use crate::netlink::ipvs_codec::Stats;
 use crate::netlink::ipvs_raw::{
     LOCAL, MASQUERADE, ONE_PACKET, PERSISTENT, RawDestination, RawService, TUNNEL,
@@ -81,9 +81,7 @@ fn write_service(
     format: &Format,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let destinations =
-        stage.ipvs.destinations(service).map_err(|error| Failure::Refused(error, NO_LISTING))?;
-    let destinations = if format.unsorted { destinations } else { sort::destinations(destinations) };
+    let destinations = stage.destinations(service, format)?;
     let head = service_value(service).to_string();
     // The object is left open for its destinations.
     write!(out, "{},\"destinations\":[", head.strip_suffix('}').unwrap_or(&head))?;

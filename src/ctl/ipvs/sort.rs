@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 /// Marks, then families, protocols, addresses, ports.
 pub fn services(services: Vec<RawService>) -> Vec<RawService> {
-    merge_sort(services, &|a, b| {
+    sorted(services, &|a, b| {
         difference(a.mark, b.mark)
             .then(a.family.cmp(&b.family))
             .then(a.protocol.cmp(&b.protocol))
@@ -22,7 +22,7 @@ pub fn services(services: Vec<RawService>) -> Vec<RawService> {
 /// Addresses, ports. Where both families are mixed, that program looks at the first 32 bits of either, unless the left
 /// one is IPv6: then at all 128, of which IPv4 fills the first.
 pub fn destinations(destinations: Vec<RawDestination>) -> Vec<RawDestination> {
-    merge_sort(destinations, &|a, b| addresses(a.address, b.address).then(a.port.cmp(&b.port)))
+    sorted(destinations, &|a, b| addresses(a.address, b.address).then(a.port.cmp(&b.port)))
 }
 
 fn addresses(a: IpAddr, b: IpAddr) -> Ordering {
@@ -43,6 +43,22 @@ fn words(address: IpAddr) -> [u32; 4] {
 /// The sign of the difference in 32 bits.
 fn difference(a: u32, b: u32) -> Ordering {
     (a.wrapping_sub(b) as i32).cmp(&0)
+}
+
+/// By an order of indices: a hundred thousand destinations of one service are in memory once.
+fn sorted<T>(mut items: Vec<T>, compare: &dyn Fn(&T, &T) -> Ordering) -> Vec<T> {
+    let mut order = merge_sort((0..items.len()).collect(), &|a: &usize, b| compare(&items[*a], &items[*b]));
+    for start in 0..items.len() {
+        let mut at = start;
+        // The items of a cycle move up one by one; what stood at its start goes along to its end.
+        while order[at] != start {
+            let from = std::mem::replace(&mut order[at], at);
+            items.swap(at, from);
+            at = from;
+        }
+        order[at] = at;
+    }
+    items
 }
 
 /// glibc's merge sort: the first half is the smaller one, and the left wins ties.
@@ -70,15 +86,26 @@ fn merge_sort<T>(mut items: Vec<T>, compare: &dyn Fn(&T, &T) -> Ordering) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn near_addresses_are_in_order_and_far_ones_as_they_wrap() {
         assert_eq!(difference(10 << 24, 192 << 24), Ordering::Greater);
         assert_eq!(difference(1, 2), Ordering::Less);
-        let sorted = merge_sort(vec![5, 3, 9, 1, 3, 0, 7], &|a: &i32, b| a.cmp(b));
+        let sorted = sorted(vec![5, 3, 9, 1, 3, 0, 7], &|a: &i32, b| a.cmp(b));
         assert_eq!(sorted, [0, 1, 3, 3, 5, 7, 9]);
         let (a, b): (IpAddr, IpAddr) = ("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap());
         assert_eq!(addresses(a, b), Ordering::Less);
         assert_eq!(addresses(b, b), Ordering::Equal);
+    }
+
+    proptest! {
+        /// Numbers that wrap, and many that are equal: where they stood before is the second of each.
+        #[test]
+        fn a_sort_by_indices_is_the_sort(keys in prop::collection::vec(prop_oneof![any::<u32>(), 0_u32..4], 0..60)) {
+            let items: Vec<(u32, usize)> = keys.into_iter().zip(0..).collect();
+            let compare = |a: &(u32, usize), b: &(u32, usize)| difference(a.0, b.0);
+            prop_assert_eq!(sorted(items.clone(), &compare), merge_sort(items, &compare));
+        }
     }
 }

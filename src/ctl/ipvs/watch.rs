@@ -80,7 +80,7 @@ pub fn run(stage: &mut Stage<'_>, command: &Command, live: &Live) -> Result<(), 
     };
     let Some(every) = live.every else {
         let status = health(live)?;
-        return draw(stage, subject, format, status.as_ref(), &mut io::stdout().lock());
+        return draw(stage, subject, format, status.as_ref().ok(), &mut io::stdout().lock());
     };
     // Who watches wants to see what moves, unless he says what.
     let named = Format { numeric: false, exact: false, unsorted: false, ..*format } != Format::default();
@@ -89,10 +89,10 @@ pub fn run(stage: &mut Stage<'_>, command: &Command, live: &Live) -> Result<(), 
     for round in 1_u64.. {
         let status = health(live)?;
         let mut page = Vec::new();
-        if status.is_none() {
-            page.extend_from_slice(b"no daemon answers here: without health\n");
+        if let Err(why) = &status {
+            page.extend_from_slice(format!("without health: {why}\n").as_bytes());
         }
-        draw(stage, subject, &format, status.as_ref(), &mut page)?;
+        draw(stage, subject, &format, status.as_ref().ok(), &mut page)?;
         let page = String::from_utf8_lossy(&page);
         match screen {
             true => show(&cut(&page, screen_size()))?,
@@ -139,18 +139,18 @@ fn draw(
     stage.list_to(subject, format, health.as_ref(), out)
 }
 
-/// What the daemon knows; nothing where it may be missing and is.
-fn health(live: &Live) -> Result<Option<CheckerStatus>, Failure> {
+/// What the daemon knows; why nothing is known where that may be missing and is.
+fn health(live: &Live) -> Result<Result<CheckerStatus, String>, Failure> {
     let failed = |why: String, status| match live.health {
         true => Err(Failure::Said(format!("holdfastctl: {}", clean(&why)), status)),
-        false => Ok(None),
+        false => Ok(Err(clean(&why))),
     };
     match ask(&live.socket, Request::Status) {
         Ok(Answer::Status(status)) => match status.checker {
             Some(CheckerStatus { table: Some(home), .. }) if !is_here(&home) => {
                 failed(format!("the daemon's table is in another network namespace, {}", home.path), 1)
             }
-            Some(checker) => Ok(Some(checker)),
+            Some(checker) => Ok(Ok(checker)),
             None => failed("the checker role says nothing (holdfastctl status says why)".to_owned(), 1),
         },
         Ok(_) => failed("the daemon is not understood".to_owned(), 1),
