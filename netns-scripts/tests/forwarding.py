@@ -15,6 +15,9 @@
                            how many were answered.
   forwarding.py murmur ADDRESS PORT COUNT FIFO
                            so many UDP sockets that go on asking, says "open"; a digit on FIFO: so many go on.
+  forwarding.py single ADDRESS PORT COUNT
+                           so many UDP requests from one socket, each after the answer to the one before, wherever that
+                           comes from; prints who answered, as `order` does.
   forwarding.py rate ADDRESS PORT COUNT
                            so many TCP connections one after the other, each asks once, forty times; prints how
                            many there were in a second, the median.
@@ -88,6 +91,12 @@ def keep():
         groups.setdefault(name, Kept(name)).obey(verb, words)
 
 
+def letters(history):
+    """A is the first who answered."""
+    answerers = list(dict.fromkeys(history))
+    return " ".join(chr(ord("A") + answerers.index(who)) for who in history)
+
+
 class Kept:
     """Connections that stay open: who has each, in the order in which they were opened."""
 
@@ -106,7 +115,7 @@ class Kept:
                 client.close()
             self.open = [kept for kept in self.open if kept[0] != who]
         else:
-            self.say(" ".join(chr(ord("A") + self.answerers().index(who)) for who in self.history))
+            self.say(letters(self.history))
 
     def opened(self, address, port, source=None):
         client = endpoint("tcp", address)
@@ -195,6 +204,16 @@ def murmur(address, port, count, path):
                 client.send(b"who\n")
 
 
+def single(address, port, count):
+    history = []
+    with endpoint("udp", address) as client:
+        client.settimeout(4)
+        for _ in range(count):
+            client.sendto(b"who\n", (address, port))
+            history.append(client.recv(256).decode().split("<")[0])
+    print(letters(history))
+
+
 def rate(address, port, count):
     spans = []
     for _ in range(40):
@@ -209,6 +228,8 @@ if sys.argv[1] == "hold":
     hold(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
 elif sys.argv[1] == "murmur":
     murmur(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
+elif sys.argv[1] == "single":
+    single(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
 elif sys.argv[1] == "rate":
     rate(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
 else:
