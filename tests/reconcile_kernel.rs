@@ -227,8 +227,8 @@ impl TableStore for Watched {
         TableStore::set_rules(&mut self.0, rules, standing)
     }
 
-    fn has_rules(&mut self, rules: &ServiceRules) -> Result<bool, StoreError> {
-        TableStore::has_rules(&mut self.0, rules)
+    fn has_rules(&mut self, rules: &ServiceRules, standing: &mut Standing) -> Result<bool, StoreError> {
+        TableStore::has_rules(&mut self.0, rules, standing)
     }
 }
 

@@ -130,6 +130,9 @@ fn read_by_all(payload: &[u8]) {
     let answer = Answer { kind: 0x10, payload: payload.to_vec() };
     let _ = genl::family_id(std::slice::from_ref(&answer));
     let _ = (nftables::is_ours(payload), service_rules::comment(payload));
+    for kind in [nftables::NFT_MSG_NEWCHAIN, nftables::NFT_MSG_NEWRULE, nftables::NFT_MSG_NEWSETELEM] {
+        let _ = service_rules::look::item(0, kind, payload);
+    }
     ipvs_is_read(payload);
     for attribute in attributes(payload).flatten() {
         assert!(attribute.text().len() <= 3 * attribute.value.len(), "text is no longer than its octets");

@@ -4,19 +4,19 @@
 //! IPVS with `net.ipv4.vs.conntrack` keeps the kernel's connection tracking; where the packet leaves, its entry still
 //! has the virtual address as the original destination. The sets are what the `nft` program can print.
 
+pub mod look;
+
 use super::message::{Request, attributes};
 use super::nftables as nft;
 use super::socket::{NetlinkError, NetlinkSocket};
 use crate::net::AddressFamily;
 use crate::plan::lvs::{Marked, ServiceKey, ServiceRules, Translated};
-use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// What the table's comment begins with, and what follows when there is something to put back.
 const COMMENT: &str = "made by holdfast for IPVS";
 const CONNTRACK_WAS: &str = ", net.ipv4.vs.conntrack was ";
 
-const NFT_MSG_GETRULE: u16 = 7;
 const NFTA_SET_FLAGS: u16 = 3;
 const NFTA_SET_DATA_TYPE: u16 = 6;
 const NFTA_SET_DATA_LEN: u16 = 7;
@@ -46,19 +46,6 @@ const CT_DST_IP: u32 = 20;
 const CT_DST_IP6: u32 = 22;
 const NAT_SOURCE: u32 = 0;
 
-/// What is known of a table by our name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
-    /// It is there for this many families.
-    pub ours: usize,
-    /// So many rules are in it.
-    pub rules: usize,
-    /// One is there that we did not make.
-    pub foreign: bool,
-    /// What `net.ipv4.vs.conntrack` was before we set it.
-    pub conntrack_was: Option<String>,
-}
-
 /// A socket for the rules, in the network namespace of the thread that opened it. Blocking.
 #[derive(Debug)]
 pub struct RulesSocket {
@@ -71,52 +58,11 @@ impl RulesSocket {
         Ok(RulesSocket { socket: NetlinkSocket::open(libc::NETLINK_NETFILTER)? })
     }
 
-    /// Look at the tables of this name.
-    pub fn find(&mut self, table: &str) -> Result<Found, NetlinkError> {
-        let mut found = Found::default();
-        for family in [AddressFamily::V4, AddressFamily::V6] {
-            let kind = nft::NFNL_SUBSYS_NFTABLES << 8 | nft::NFT_MSG_GETTABLE;
-            let mut request = Request::new(kind, 0, &[number(family), 0, 0, 0]);
-            request.text(nft::TABLE, table);
-            let context = format!("cannot look for the nftables table {table}");
-            let answers = match self.socket.call(request, &context) {
-                Err(error) if error.errno == libc::ENOENT => continue,
-                answers => answers?,
-            };
-            match answers.iter().find_map(|answer| comment(&answer.payload)) {
-                Some(comment) => {
-                    found.ours += 1;
-                    found.rules += self.count(family, table)?;
-                    let was = comment.split_once(CONNTRACK_WAS).map(|(_, was)| was.to_owned());
-                    found.conntrack_was = found.conntrack_was.or(was);
-                }
-                None => found.foreign = true,
-            }
-        }
-        Ok(found)
-    }
-
-    fn count(&mut self, family: AddressFamily, table: &str) -> Result<usize, NetlinkError> {
-        let kind = nft::NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE;
-        let mut request = Request::new(kind, 0, &[number(family), 0, 0, 0]);
-        request.text(nft::TABLE, table);
-        let rules =
-            self.socket.dump(&request, &format!("cannot look at the rules of the nftables table {table}"))?;
-        Ok(rules.len())
-    }
-
     /// Replace our tables; one with nothing to do goes. `conntrack_was` is kept in them.
     pub fn replace(&mut self, rules: &ServiceRules, conntrack_was: Option<&str>) -> Result<(), NetlinkError> {
         let batch = encode(rules, conntrack_was);
         self.socket.transaction(batch, &format!("cannot set the nftables table {}", rules.table))
     }
-}
-
-/// How many rules they are: one for each set or map, for marks one in each of two chains.
-pub fn count(rules: &ServiceRules) -> usize {
-    let marked = rules.marked.iter().map(|it| (AddressFamily::of(it.address), it.port == 0));
-    let translated = rules.translated.iter().map(|it| (it.service.family(), shape(it), it.source.is_some()));
-    2 * marked.collect::<HashSet<_>>().len() + translated.collect::<HashSet<_>>().len()
 }
 
 /// Our comment on a table; `None` for somebody else's.
@@ -126,6 +72,11 @@ pub(super) fn comment(payload: &[u8]) -> Option<String> {
     // Type 0, length, text with NUL.
     let text = String::from_utf8_lossy(data.value.get(2..)?).trim_end_matches('\0').to_owned();
     text.starts_with(COMMENT).then_some(text)
+}
+
+/// What a comment of ours says of `net.ipv4.vs.conntrack`.
+fn conntrack_was(comment: &str) -> Option<String> {
+    comment.split_once(CONNTRACK_WAS).map(|(_, was)| was.to_owned())
 }
 
 fn number(family: AddressFamily) -> u8 {
@@ -469,7 +420,6 @@ mod tests {
     #[test]
     fn nothing_to_do_removes_both_tables() {
         assert_eq!(encode(&ServiceRules::default(), None).len(), 6);
-        assert_eq!(count(&ServiceRules::default()), 0);
     }
 
     #[test]
@@ -479,6 +429,5 @@ mod tests {
         let rules = ServiceRules { translated: vec![of(80), of(443)], ..ServiceRules::default() };
         // Bracket, make and delete, table, chain, set, elements, rule; make and delete; bracket.
         assert_eq!(encode(&rules, Some("0")).len(), 1 + 2 + 5 + 2 + 1);
-        assert_eq!(count(&rules), 1);
     }
 }

@@ -66,8 +66,8 @@ pub trait TableStore {
     }
     /// Makes the packet filter's part as `rules` say. What is there of us, as far as is known, is in `standing`.
     fn set_rules(&mut self, rules: &ServiceRules, standing: &mut Standing) -> Result<(), StoreError>;
-    /// Is it still there?
-    fn has_rules(&mut self, rules: &ServiceRules) -> Result<bool, StoreError>;
+    /// Is it still as it was set?
+    fn has_rules(&mut self, rules: &ServiceRules, standing: &mut Standing) -> Result<bool, StoreError>;
 }
 
 /// Opens the table; called again, slowly, for as long as it fails.
@@ -121,8 +121,8 @@ impl TableStore for Ipvs {
         rules::set(rules, standing)
     }
 
-    fn has_rules(&mut self, rules: &ServiceRules) -> Result<bool, StoreError> {
-        rules::are_there(rules)
+    fn has_rules(&mut self, rules: &ServiceRules, standing: &mut Standing) -> Result<bool, StoreError> {
+        rules::are_there(rules, standing)
     }
 }
 

@@ -45,7 +45,7 @@ impl TableStore for Nowhere {
         Ok(())
     }
 
-    fn has_rules(&mut self, _: &ServiceRules) -> Result<bool, StoreError> {
+    fn has_rules(&mut self, _: &ServiceRules, _: &mut Standing) -> Result<bool, StoreError> {
         Ok(true)
     }
 }

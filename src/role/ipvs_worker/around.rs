@@ -107,7 +107,7 @@ impl Around {
     fn filter(&mut self, store: &mut dyn TableStore) -> Result<(), StoreError> {
         let rules = &self.settings.rules;
         if !self.rules_due {
-            if rules.is_empty() || store.has_rules(rules)? {
+            if rules.is_empty() || store.has_rules(rules, &mut self.standing)? {
                 return Ok(());
             }
             warn!("the nftables table {} was changed by somebody else; repairing", rules.table);

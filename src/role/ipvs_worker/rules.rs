@@ -5,7 +5,8 @@
 
 use super::StoreError;
 use crate::net::AddressFamily;
-use crate::netlink::service_rules::{RulesSocket, count};
+use crate::netlink::service_rules::RulesSocket;
+use crate::netlink::service_rules::look::Seen;
 use crate::plan::lvs::ServiceRules;
 use std::fs;
 use std::io;
@@ -28,6 +29,8 @@ pub struct Standing {
     pub table: Option<String>,
     /// What `net.ipv4.vs.conntrack` was before we set it. The table's comment says it too, but somebody may have taken that away.
     pub conntrack_was: Option<String>,
+    /// The table when it was set.
+    pub seen: Option<Seen>,
 }
 
 /// Sets the rules; a table that stands goes if it has another name.
@@ -58,6 +61,7 @@ pub(super) fn set(rules: &ServiceRules, standing: &mut Standing) -> Result<(), S
     if rules.translated.is_empty() {
         if !rules.is_empty() || found.ours > 0 {
             socket.replace(rules, None)?;
+            standing.seen = Some(socket.see(&rules.table)?);
         }
         put_back(was)?;
         standing.conntrack_was = None;
@@ -67,6 +71,7 @@ pub(super) fn set(rules: &ServiceRules, standing: &mut Standing) -> Result<(), S
     let was = was.unwrap_or(now);
     socket.replace(rules, Some(&was))?;
     standing.conntrack_was = Some(was);
+    standing.seen = Some(socket.see(&rules.table)?);
     write(CONNTRACK, "1").map_err(no_tracking)?;
     warn_of_forwarding(rules);
     Ok(())
@@ -84,11 +89,11 @@ fn is_built_in(list: Option<&str>) -> bool {
     list.is_none_or(|list| list.lines().any(|line| line.ends_with("/nf_tables.ko")))
 }
 
-/// Are our tables there, with all of their rules?
-pub(super) fn are_there(rules: &ServiceRules) -> Result<bool, StoreError> {
-    let found = RulesSocket::open()?.find(&rules.table)?;
+/// Are our tables as we set them?
+pub(super) fn are_there(rules: &ServiceRules, standing: &mut Standing) -> Result<bool, StoreError> {
     let tracked = rules.translated.is_empty() || read(CONNTRACK).is_ok_and(|value| value == "1");
-    Ok(found.rules == count(rules) && tracked)
+    let Some(seen) = standing.seen.as_mut().filter(|_| tracked) else { return Ok(false) };
+    Ok(RulesSocket::open()?.is_still(&rules.table, seen)?)
 }
 
 fn put_back(was: Option<String>) -> Result<(), StoreError> {
