@@ -314,3 +314,68 @@ fn every_option_of_these_grammars_is_known() {
         }
     }
 }
+
+/// What counts of two lines, as seen with 2.2.7.
+#[test]
+fn of_some_keywords_the_first_line_counts() {
+    let said = |lines: &str| {
+        let text =
+            format!("vrrp_instance A {{\ninterface eth0\nvirtual_ipaddress {{ 192.0.2.1 }}\n{lines}\n}}\n");
+        let (config, codes) = parse(&text);
+        (config.instances[0].settings.clone(), codes.iter().filter(|c| **c == Code::Duplicate).count())
+    };
+    let (settings, twice) = said("version 2\nversion 3");
+    assert_eq!((settings.version.map(|v| v.value), twice), (Some(2), 1));
+    assert_eq!(said("version 3\nversion 3").1, 0);
+    let master = |lines: &str| {
+        let (settings, twice) = said(lines);
+        (settings.master.map(|m| m.value), twice)
+    };
+    assert_eq!(master("state MASTER\nstate BACKUP"), (Some(true), 1));
+    assert_eq!(master("state BACKUP\nstate MASTER"), (Some(true), 0));
+    let (settings, twice) = said("notify_master /bin/true\nnotify_master /bin/false");
+    let command = settings.others.command("notify_master").map(|c| c.text.as_str());
+    assert_eq!((command, twice), (Some("/bin/true"), 1));
+    let name = |lines: &str| {
+        let (settings, twice) = said(lines);
+        let Some(Value::Vmac(vmac)) = settings.others.find("use_vmac").map(|s| s.value.clone()) else {
+            panic!("no use_vmac: {lines}");
+        };
+        (vmac.name, twice)
+    };
+    assert_eq!(name("use_vmac va\nuse_vmac vb"), (Some("va".to_owned()), 1));
+    assert_eq!(name("use_vmac va\nuse_vmac"), (Some("va".to_owned()), 0));
+    assert_eq!(name("use_vmac\nuse_vmac vb"), (Some("vb".to_owned()), 0));
+}
+
+#[test]
+fn of_global_settings_too_over_several_blocks() {
+    let (config, codes) = parse(
+        "global_defs {\nnotify_fifo /a\n}\nglobal_defs {\nnotify_fifo /b\nrouter_id x\n}\nrouter_id y\n",
+    );
+    let fifo = config.global.others.find("notify_fifo").and_then(|s| s.name());
+    assert_eq!((fifo, codes.iter().filter(|c| **c == Code::Duplicate).count()), (Some("/a"), 1));
+    let (config, codes) = parse("net_namespace a\nnet_namespace b\n");
+    assert_eq!((config.others.text("net_namespace"), codes), (Some("a"), vec![Code::Duplicate]));
+}
+
+#[test]
+fn an_endpoint_is_the_address_before_a_mask_or_a_range() {
+    let (config, codes) = parse(
+        "virtual_server 192.0.2.1/24 80 {\nreal_server 10.0.0.2/24 80 {\n}\nreal_server 10.0.0.3-5 80 {\n}\n}\n",
+    );
+    let server = &config.virtual_servers[0];
+    let found: Vec<String> =
+        server.real_servers.iter().filter_map(|r| Some(r.endpoint.as_ref()?.value.0.to_string())).collect();
+    assert_eq!(found, ["10.0.0.2", "10.0.0.3"]);
+    assert_eq!(codes, []);
+}
+
+#[test]
+fn a_plus_sign_is_part_of_a_number() {
+    let (settings, wrong) = instance("priority +50\nvirtual_router_id +5");
+    assert_eq!(
+        (settings.priority.map(|p| p.value), settings.vrid.map(|v| v.value), wrong),
+        (Some(50), Some(5), 0)
+    );
+}

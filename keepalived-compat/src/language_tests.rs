@@ -182,3 +182,55 @@ fn nothing_multiplies_without_end() {
         assert!(!parsed.diagnostics.is_empty());
     }
 }
+
+/// Addresses of the first instance of a configuration whose instance has these lines after `before`.
+fn addresses(before: &str, block: &str) -> (Vec<String>, Vec<Code>) {
+    let head = "vrrp_instance A {\ninterface eth0\nvirtual_router_id 5\n";
+    let text = format!("{before}\n{head}virtual_ipaddress {{{block}\n}}\n}}\n");
+    let parsed = read(&[("main", &text)]);
+    let instance = parsed.config.instances.first();
+    let addresses = instance.map(|i| i.settings.addresses.iter().map(|a| a.address.to_string()).collect());
+    (addresses.unwrap_or_default(), codes(&parsed))
+}
+
+/// As seen with 2.2.7.
+#[test]
+fn a_line_begins_anew_behind_a_brace() {
+    let two = vec!["10.0.0.1".to_owned(), "10.0.0.2".to_owned()];
+    assert_eq!(addresses("", " ~LST(X, 1, 2) 10.0.0.${X}/24"), (two.clone(), vec![]));
+    assert_eq!(addresses("", " @low 10.0.0.1\n @^low 10.0.0.3\n @low 10.0.0.2"), (two.clone(), vec![]));
+    let one = |text: &str| priorities(&read(&[("main", &format!("vrrp_instance A {{ {text}\n}}\n"))]));
+    assert_eq!(one("@low priority 7"), [7]);
+    assert_eq!(one("@other priority 7"), []);
+    assert_eq!(one("unicast_peer { 10.0.0.9 } @low priority 8"), [8]);
+    assert_eq!(one("authentication { auth_pass \"a{ @b\" } priority 9"), [9], "not in quotes");
+}
+
+#[test]
+fn generators_make_definitions() {
+    let before = "~SEQ(N, 1, 2) $SERVER${N}=10.0.0.${N}/24";
+    let (found, said) = addresses(before, "\n$SERVER1\n$SERVER2");
+    assert_eq!((found, said), (vec!["10.0.0.1".into(), "10.0.0.2".into()], vec![]));
+}
+
+/// A backslash too many: what can be no part of a definition any more ends it, after an empty line.
+#[test]
+fn a_definition_ends_before_a_block() {
+    let two = vec!["10.0.0.1".to_owned(), "10.0.0.2".to_owned()];
+    for empty in ["", "   ", "# said"] {
+        let before = format!("$VIPS= \\\n 10.0.0.1/24 \\\n 10.0.0.2/24 \\\n{empty}\n");
+        assert_eq!(addresses(&before, "\n$VIPS"), (two.clone(), vec![Code::NoEffect]), "{empty:?}");
+        let before = format!("{before}$OTHER=x\n");
+        assert_eq!(addresses(&before, "\n$VIPS"), (two.clone(), vec![Code::NoEffect]), "{empty:?}");
+    }
+    let goes_on = "$VIPS= \\\n 10.0.0.1/24 \\\n\n 10.0.0.2/24\n";
+    assert_eq!(addresses(goes_on, "\n$VIPS"), (two, vec![]));
+}
+
+#[test]
+fn only_plain_blanks_part_words() {
+    let said = read(&[("main", "vrrp_instance A {\ninterface eth0\npriority\u{a0}200\n}\n")]);
+    let unknown = said.diagnostics.iter().find(|d| d.code == Code::UnknownKeyword).expect("it is said");
+    assert!(unknown.instead.contains("U+00A0"), "{unknown:?}");
+    assert_eq!(priorities(&said), []);
+}

@@ -214,7 +214,7 @@ impl Text {
                     at = after;
                     continue;
                 }
-                c if c.is_whitespace() => {}
+                c if is_blank(c) => {}
                 _ => {
                     let end = self.word_end(at);
                     let first = !matches!(pieces.last(), Some(Piece::Word(_)));
@@ -281,7 +281,7 @@ impl Text {
                     quote = if quote.is_none() { Some(c) } else { None };
                     protected ^= c == '"';
                 }
-                c if quote.is_none() && !reference && c.is_whitespace() => {
+                c if quote.is_none() && !reference && is_blank(c) => {
                     words.extend(word.take().map(|(start, text)| self.script_word(start, here, text)));
                 }
                 c => {
@@ -313,13 +313,18 @@ impl Text {
                 '{' if before == '$' => reference = true,
                 '}' if reference => reference = false,
                 '"' | '{' | '}' => return start + at,
-                c if c.is_whitespace() && !reference => return start + at,
+                c if is_blank(c) && !reference => return start + at,
                 _ => {}
             }
             before = c;
         }
         self.chars.len()
     }
+}
+
+/// isspace(3) of the C locale: a no-break space is a letter.
+fn is_blank(c: char) -> bool {
+    matches!(c, '\t'..='\r' | ' ')
 }
 
 /// Bytes of a character as a file offset step.

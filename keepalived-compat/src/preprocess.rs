@@ -54,8 +54,9 @@ pub(crate) fn read(
 /// A definition of several lines that is being read.
 enum Collecting {
     No,
-    /// Name, its place and the lines so far; without a name the lines are dropped (an `@id` said so).
-    Lines(Option<String>, Span, Vec<String>),
+    /// Name, its place and the lines so far; without a name the lines are dropped (an `@id` said so). The flag: an empty
+    /// line was the last.
+    Lines(Option<String>, Span, Vec<String>, bool),
 }
 
 struct Reading<'a> {
@@ -133,17 +134,21 @@ impl Reading<'_> {
             return self.say(Diagnostic::new(Code::Line, span, title, "the line is left out"));
         }
         let text = Text::new(file, start, line).without_comment();
-        if let Collecting::Lines(..) = self.collecting {
-            return self.collect(text.as_str());
+        if let Collecting::Lines(.., after_empty) = self.collecting {
+            if !(after_empty && begins_something_else(text.as_str())) {
+                return self.collect(text.as_str());
+            }
+            self.end_definition_before(&text);
         }
         self.logical_line(text, depth, 0);
     }
 
     /// One more line of a definition; the first that does not end in a backslash is the last.
     fn collect(&mut self, line: &str) {
-        let Collecting::Lines(name, place, lines) = &mut self.collecting else { return };
+        let Collecting::Lines(name, place, lines, after_empty) = &mut self.collecting else { return };
         let line = line.trim_end();
-        if line.trim().is_empty() {
+        *after_empty = line.trim().is_empty();
+        if *after_empty {
             return;
         }
         match line.strip_suffix('\\') {
@@ -159,10 +164,21 @@ impl Reading<'_> {
         }
     }
 
+    /// Its last line ended in a backslash too, an empty line follows, and then what can only be something else.
+    fn end_definition_before(&mut self, text: &Text) {
+        let collecting = std::mem::replace(&mut self.collecting, Collecting::No);
+        let Collecting::Lines(Some(name), place, lines, _) = collecting else { return };
+        let title = format!("the last line of the definition of ${name} ends in a backslash");
+        let now = "the definition ends with the empty line";
+        let diagnostic = Diagnostic::new(Code::NoEffect, place, title, now);
+        self.say(diagnostic.related(text.span_trimmed(), "what follows is no part of it"));
+        self.definitions.set(name, lines, Some(place));
+    }
+
     /// A definition does not go on in another file.
     fn end_definition(&mut self, file: FileId) {
         let collecting = std::mem::replace(&mut self.collecting, Collecting::No);
-        let Collecting::Lines(name, place, lines) = collecting else { return };
+        let Collecting::Lines(name, place, lines, _) = collecting else { return };
         if let Some(name) = name {
             let end = u32::try_from(self.sources.length(file)).unwrap_or(u32::MAX);
             let span = Span { file, start: end, end };
@@ -189,7 +205,16 @@ impl Reading<'_> {
         if let Some(end) = generators::head(text.as_str()) {
             return self.generate(&text, end, depth, nesting);
         }
+        if let Some(at) = begins_anew(text.as_str()) {
+            self.logical_line(text.slice(0, at), depth, nesting);
+            return self.logical_line(text.slice(at, text.as_str().len()), depth, nesting);
+        }
         let expanded = self.expand(text);
+        if let (true, [], Some((name, value))) =
+            (expanded.substituted, &expanded.more[..], assignment(expanded.line.as_str()))
+        {
+            return self.define(Some(name), &value, expanded.line.span_trimmed());
+        }
         // A hash sign that a definition brings (${_HASH}) begins a comment, as seen in keepalived.
         let line = if expanded.substituted { expanded.line.without_comment() } else { expanded.line };
         if generators::head(line.as_str()).is_some() {
@@ -264,7 +289,7 @@ impl Reading<'_> {
             Some(first) => {
                 let first = first.trim();
                 let lines = if first.is_empty() { Vec::new() } else { vec![first.to_owned()] };
-                self.collecting = Collecting::Lines(name, place, lines);
+                self.collecting = Collecting::Lines(name, place, lines, false);
             }
             None => {
                 if let Some(name) = name {
@@ -365,6 +390,38 @@ impl Reading<'_> {
             self.spare.take(used);
         }
     }
+}
+
+/// After an empty line in a definition of several lines: is this one no part of it? It does not go on itself, and is another
+/// definition or begins a block of the outermost level.
+fn begins_something_else(line: &str) -> bool {
+    let word = line.trim_start().split([' ', '\t', '{']).next().unwrap_or_default();
+    !line.trim_end().ends_with('\\') && (assignment(line).is_some() || crate::keywords::is_outermost(word))
+}
+
+/// Where a line begins anew: behind the first brace that an `@id` or a generator follows. Braces in double quotes and those
+/// of references are none.
+fn begins_anew(line: &str) -> Option<usize> {
+    if !line.contains(['@', '~']) {
+        return None;
+    }
+    let (mut quoted, mut reference, mut before) = (false, false, ' ');
+    for (at, c) in line.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            '{' if before == '$' => reference = true,
+            '}' if reference => reference = false,
+            '{' | '}' if !quoted => {
+                let rest = line.get(at + 1..).unwrap_or_default();
+                if rest.trim_start().starts_with('@') || generators::head(rest).is_some() {
+                    return Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+        before = c;
+    }
+    None
 }
 
 /// The directory part of a file name.

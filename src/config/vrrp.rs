@@ -132,7 +132,7 @@ fn router(instance: &VrrpInstance, links: &mut vmac::Links, out: &mut Diagnostic
     let settings = &instance.settings;
     let family = family(settings);
     let (Some(vrid), Some(interface)) = (vrid(instance, out), interface(instance, out)) else { return None };
-    let version = settings::version(instance, family);
+    let version = settings::version(instance, family, out);
     let mut addresses = addresses(&name, family, &interface, &settings.addresses, out);
     let mut excluded_addresses = excluded(&settings.excluded);
     settings::check_addresses(instance, version, addresses.len(), out);

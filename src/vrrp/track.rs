@@ -125,7 +125,9 @@ impl Router {
         if !matches!(self.phase, Phase::Leaving(_)) {
             faults.extend(self.upkeep_fault());
         }
-        if (link, source) != (self.link, self.source) {
+        // Who has lost its address says so by that address, as keepalived does: the fault that follows is told at once.
+        let speaks = matches!(self.phase, Phase::Master(_) | Phase::Leaving(_));
+        if !(speaks && source.is_none() && link == self.link) {
             self.link = link;
             self.source = source;
         }

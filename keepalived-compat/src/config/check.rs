@@ -361,10 +361,10 @@ impl Url {
     }
 }
 
-/// A request target goes into a request line: no blanks, no controls.
+/// A request target goes into a request line: no controls. Blanks in quotes go as they are, as with keepalived.
 fn path(cx: &mut Context, word: &Word) -> Option<Box<str>> {
-    if word.text.is_empty() || word.text.chars().any(|c| c.is_control() || c == ' ') {
-        cx.bad(word, "path", "a path like /index.html, without blanks");
+    if word.text.is_empty() || word.text.chars().any(char::is_control) {
+        cx.bad(word, "path", "a path like /index.html");
         return None;
     }
     Some(word.text.as_str().into())

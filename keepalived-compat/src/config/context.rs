@@ -1,6 +1,7 @@
 //! Walks blocks by the keyword table and says what it finds.
 
 use super::check::Timing;
+use super::once::Once;
 use super::setting::Setting;
 use super::value::{boolean, shortened};
 use crate::diagnostics::{Code, Diagnostic, keep};
@@ -28,6 +29,10 @@ pub(crate) struct Context<'a> {
     timing: Arc<Timing>,
     /// Has the reader of the place no field for the keyword? Then it is kept as a setting.
     left: bool,
+    /// Settings outside blocks that have been read and count once.
+    once_outside: Once,
+    /// Those of `global_defs`.
+    once_global: Once,
 }
 
 impl<'a> Context<'a> {
@@ -41,6 +46,8 @@ impl<'a> Context<'a> {
             in_checker: false,
             timing: Arc::default(),
             left: false,
+            once_outside: Once::default(),
+            once_global: Once::default(),
         }
     }
 
@@ -67,25 +74,50 @@ impl<'a> Context<'a> {
         mut handle: impl FnMut(&mut Self, &'static Keyword, &Statement),
     ) -> Vec<Setting> {
         let mut others = Vec::new();
+        // Blocks of global settings add up, and those outside blocks come one by one.
+        let mut once = self.once_of(place).map(std::mem::take).unwrap_or_default();
         for statement in body {
             let Some(keyword) = self.known(place, statement) else { continue };
-            if !self.shaped(keyword, statement) {
+            if !self.shaped(keyword, statement) || once.has(self, keyword, statement) {
                 continue;
             }
-            if self.wanted(place, keyword, statement) {
-                self.left = false;
-                handle(self, keyword, statement);
-                if !std::mem::take(&mut self.left) {
-                    continue;
-                }
-            }
-            if let Some(setting) = self.setting(keyword, statement)
-                && super::objects::accept(self, &setting)
-            {
-                others.push(setting);
+            let said = self.diagnostics.len();
+            let setting = self.read(place, keyword, statement, &mut handle);
+            others.extend(setting);
+            if self.diagnostics.len() == said {
+                once.note(place, keyword, statement);
             }
         }
+        if let Some(kept) = self.once_of(place) {
+            *kept = once;
+        }
         others
+    }
+
+    fn once_of(&mut self, place: Place) -> Option<&mut Once> {
+        match place {
+            Place::Root => Some(&mut self.once_outside),
+            Place::GlobalDefs => Some(&mut self.once_global),
+            _ => None,
+        }
+    }
+
+    /// One statement of [`Self::block`].
+    fn read(
+        &mut self,
+        place: Place,
+        keyword: &'static Keyword,
+        statement: &Statement,
+        handle: &mut impl FnMut(&mut Self, &'static Keyword, &Statement),
+    ) -> Option<Setting> {
+        if self.wanted(place, keyword, statement) {
+            self.left = false;
+            handle(self, keyword, statement);
+            if !std::mem::take(&mut self.left) {
+                return None;
+            }
+        }
+        self.setting(keyword, statement).filter(|setting| super::objects::accept(self, setting))
     }
 
     /// The block of a check that is not built; `None` (said) when keepalived leaves it out.
@@ -140,6 +172,11 @@ impl<'a> Context<'a> {
         {
             let advice = format!("close the blocks above it: `{}` stands outside all blocks", word.text);
             diagnostic.instead(advice)
+        } else if let Some(blank) = word.text.chars().find(|c| c.is_whitespace() && !c.is_ascii()) {
+            let number = u32::from(blank);
+            diagnostic.instead(format!(
+                "a plain blank for the U+{number:04X} in it, which keepalived takes for a letter"
+            ))
         } else if let Some(near) = nearest(place, &word.text) {
             diagnostic.instead(format!("did you mean `{near}`?"))
         } else if let Some(other) = keywords::places_of(&word.text).next() {

@@ -292,10 +292,14 @@ pub(super) fn endpoint(cx: &mut Context, keyword: &str, words: &[Word]) -> Optio
             Diagnostic::new(Code::BadValue, word.span, title, format!("this {keyword} is left out"));
         cx.say(diagnostic.instead(format!("{keyword} ADDRESS PORT, with a port from 1 to 65535")));
     };
-    let Ok(address) = first.text.parse() else {
+    let Some(address) = address_before_rest(&first.text) else {
         skipped(cx, first, "address");
         return None;
     };
+    if first.text.contains(['/', '-']) {
+        let title = format!("`{}` is one address and more", shortened(&first.text));
+        cx.tell(Code::NoEffect, first.span, title, format!("{address} alone is taken, as in keepalived"));
+    }
     let Some(word) = words.get(1) else { return Some((address, None)) };
     match word.text.parse::<u16>() {
         Ok(port) => Some((address, Some(port))),
@@ -304,6 +308,11 @@ pub(super) fn endpoint(cx: &mut Context, keyword: &str, words: &[Word]) -> Optio
             None
         }
     }
+}
+
+/// The address; a prefix length or the end of a range after it does not count.
+fn address_before_rest(text: &str) -> Option<IpAddr> {
+    text.split(['/', '-']).next()?.parse().ok()
 }
 
 fn family(cx: &mut Context, word: &Word) -> Option<bool> {

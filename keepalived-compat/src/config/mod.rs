@@ -12,6 +12,7 @@ pub mod vrrp;
 mod line;
 mod method;
 mod objects;
+mod once;
 mod route;
 mod sync;
 mod value;

@@ -7,6 +7,7 @@
 use super::Context;
 use super::line;
 use super::lvs::{SyncDaemon, Timeouts, daemon};
+use super::once::Once;
 use super::value::{address, boolean, seconds, shortened};
 use super::vrrp::{HmacKey, Ipvlan, Vmac, hmac, is_interface_name, link};
 use crate::command::{self, Account, Command, SplitError};
@@ -182,28 +183,18 @@ impl Context<'_> {
 
     /// A block of which nothing is executed.
     pub(super) fn settings(&mut self, place: Place, body: &[Statement]) -> Vec<Setting> {
-        let mut kept: Vec<Setting> = Vec::new();
+        let (mut kept, mut once) = (Vec::new(), Once::default());
         for statement in body {
             if let Some(keyword) = self.known(place, statement)
                 && self.shaped(keyword, statement)
+                && !once.has(self, keyword, statement)
             {
-                let only = matches!(
-                    place,
-                    Place::VrrpScript | Place::TrackProcess | Place::TrackFile | Place::VrrpTrackFile
-                );
-                let once = only && matches!(keyword.name, "script" | "process" | "file");
-                if once && kept.find(keyword.name).is_some() {
-                    let title = format!("`{}` stands here already", keyword.name);
-                    self.tell(
-                        Code::Duplicate,
-                        statement.span(),
-                        title,
-                        "the first one counts, as in keepalived",
-                    );
-                    continue;
-                }
+                let said = self.diagnostics.len();
                 let setting = self.setting(keyword, statement);
                 kept.extend(setting.filter(|s| super::objects::accept(self, s)));
+                if self.diagnostics.len() == said {
+                    once.note(place, keyword, statement);
+                }
             }
         }
         kept

@@ -60,7 +60,7 @@ impl Context<'_> {
             self.bad(word, keyword, &wanted);
             return None;
         };
-        if !word.text.bytes().all(|b| b.is_ascii_digit()) {
+        if !unsigned(&word.text).bytes().all(|b| b.is_ascii_digit()) {
             let title = format!("`{}` is not a number", shortened(&word.text));
             let now = format!("{value} is used");
             let advice = plainly(&wanted, word);
@@ -182,9 +182,14 @@ pub(crate) fn address(text: &str) -> Option<IpAddr> {
     address.parse().ok()
 }
 
+/// Without the plus sign that strtoul(3) takes.
+fn unsigned(text: &str) -> &str {
+    text.strip_prefix('+').unwrap_or(text)
+}
+
 /// The digits that a word begins with, as a number in range.
 fn leading(text: &str, range: &RangeInclusive<u64>) -> Option<u64> {
-    let digits = text.split(|c: char| !c.is_ascii_digit()).next()?;
+    let digits = unsigned(text).split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok().filter(|n| range.contains(n))
 }
 

@@ -163,7 +163,16 @@ impl Settings {
         let span = statement.span();
         let byte = |n: u64| u8::try_from(n).ok();
         match keyword.name {
-            "state" => self.master = state(cx, statement),
+            "state" => {
+                let master = state(cx, statement);
+                let is = |state: Option<&Spanned<bool>>, master| state.is_some_and(|s| s.value == master);
+                if is(self.master.as_ref(), true) && is(master.as_ref(), false) {
+                    let now = "MASTER, which stands here already, counts, as in keepalived";
+                    cx.tell(Code::Duplicate, span, "the instance has another `state`", now);
+                } else {
+                    self.master = master;
+                }
+            }
             "interface" => set(&mut self.interface, interface(cx, statement)),
             "virtual_router_id" => {
                 let vrid = cx.argument(statement, 1..=255).and_then(byte);
@@ -175,10 +184,14 @@ impl Settings {
                 self.priority = Some(Spanned::new(priority, span));
             }
             "version" => {
-                set(
-                    &mut self.version,
-                    cx.argument(statement, 2..=3).and_then(byte).map(|n| Spanned::new(n, span)),
-                );
+                let version = cx.argument(statement, 2..=3).and_then(byte);
+                match (&self.version, version) {
+                    (Some(first), Some(other)) if first.value != other => {
+                        let title = format!("the instance has `version {}` already", first.value);
+                        cx.tell(Code::Duplicate, span, title, "the first one counts, as in keepalived");
+                    }
+                    _ => set(&mut self.version, version.map(|n| Spanned::new(n, span))),
+                }
             }
             "native_ipv6" => {
                 let title = "`native_ipv6` is deprecated";

@@ -67,7 +67,7 @@ const VRRP_INSTANCE: &[Keyword] = &[
     works("track_src_ip", 0, ""),
     works("virtual_router_id", 1, "1..255").takes(Number(1, 255)),
     works("unicast_ttl", 1, "0..255").takes(Number(0, 255)),
-    works("version", 1, "2|3").takes(OneOf(&["2", "3"])),
+    works("version", 1, "2|3 (IPv6: 3 in any case)").takes(OneOf(&["2", "3"])),
     works("priority", 1, "1..255").takes(Number(1, 255)),
     works("advert_int", 1, "SECS 0.01..255; v2 whole seconds, v3 to 40.95").takes(Decimal(10_000, 255 * SECOND)),
     works("virtual_ipaddress", 0, "{ address lines }").list(Place::VirtualAddress),

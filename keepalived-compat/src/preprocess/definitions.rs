@@ -278,7 +278,9 @@ impl Definitions {
                 continue;
             }
             let span = text.span(start, end);
-            let now = "it stays as written, as in keepalived";
+            // Where it has braces keepalived 2.2.7 takes them for those of a block.
+            let braces = line.get(start..end).is_some_and(|written| written.ends_with('}'));
+            let now = if braces { "it stays as written" } else { "it stays as written, as in keepalived" };
             let diagnostic = if generated {
                 let title = format!("`${{{name}}}` is not complete");
                 Diagnostic::new(Code::BadValue, span, title, now)

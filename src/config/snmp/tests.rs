@@ -163,10 +163,13 @@ fn the_file_and_the_command_line_each_ask_for_the_agent() {
 #[test]
 fn the_command_line_s_socket_counts_and_then_the_first_of_the_file() {
     let socket = |global: &str, line| plan_of(global, &asked(true, line)).socket;
-    let both = "snmp_socket unix:/run/a\nsnmp_socket unix:/run/b";
-    assert_eq!(socket(both, Some("udp:192.0.2.9:705")).as_deref(), Some("udp:192.0.2.9:705"));
-    assert_eq!(socket(both, None).as_deref(), Some("unix:/run/a"));
+    let one = "snmp_socket unix:/run/a";
+    assert_eq!(socket(one, Some("udp:192.0.2.9:705")).as_deref(), Some("udp:192.0.2.9:705"));
+    assert_eq!(socket(one, None).as_deref(), Some("unix:/run/a"));
     assert_eq!(socket("", None), None);
+    let both = format!("global_defs {{\n{one}\nsnmp_socket unix:/run/b\n}}\n{SERVER}");
+    let (both, codes) = lowered(&both, &asked(true, None));
+    assert_eq!((both.plans.snmp.socket.as_deref(), codes), (Some("unix:/run/a"), vec![Code::Duplicate]));
 }
 
 #[test]

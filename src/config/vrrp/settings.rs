@@ -9,8 +9,16 @@ use keepalived_compat::config::vrrp::{AuthType, Settings, VrrpInstance};
 use keepalived_compat::{Code, Diagnostic};
 use std::time::Duration;
 
-/// The written version, else 3 for IPv6, else `vrrp_version`, else 2. IPv6 always speaks 3.
-pub(super) fn version(instance: &VrrpInstance, family: AddressFamily) -> Version {
+/// The written version, else 3 for IPv6, else `vrrp_version`, else 2. IPv6 always speaks 3; keepalived's version 2 over IPv6
+/// is in no standard.
+pub(super) fn version(instance: &VrrpInstance, family: AddressFamily, out: &mut Diagnostics) -> Version {
+    let two = instance.settings.version.as_ref().filter(|v| v.value == 2 && family == AddressFamily::V6);
+    if let Some(two) = two.filter(|_| !strict(instance)) {
+        let title = format!("vrrp_instance {}: version 2 over IPv6 is not built", instance.name.value);
+        let now = "it speaks version 3: a keepalived that speaks version 2 does not hear it, and both hold the addresses";
+        let diagnostic = Diagnostic::new(Code::NotYetTraffic, two.span, title, now);
+        out.say(diagnostic.instead("version 3 on all nodes"));
+    }
     let written = instance.settings.version.map(|v| v.value).or(instance.defaults.version);
     if family == AddressFamily::V6 || written == Some(3) { Version::V3 } else { Version::V2 }
 }

@@ -184,8 +184,8 @@ fn own_name(
     free
 }
 
-/// Addresses without `dev` go to the router's own virtual interface if they are of its family; `use_vmac_addr` gives
-/// all others one of theirs, the option `use_vmac` of a line only this one.
+/// Addresses of the router's family without `dev`, or with that of its base, go to its own virtual interface (seen with
+/// 2.2.7); `use_vmac_addr` gives all others one of theirs, the option `use_vmac` of a line only this one.
 fn place_addresses(instance: &VrrpInstance, router: &mut RouterPlan, own: Option<&str>, links: &mut Links) {
     let written = instance.settings.addresses.iter().chain(&instance.settings.excluded);
     let marked: BTreeSet<_> = written
@@ -197,7 +197,8 @@ fn place_addresses(instance: &VrrpInstance, router: &mut RouterPlan, own: Option
     let excluded = std::mem::take(&mut router.excluded_addresses);
     let mut place = |mut address: VirtualAddress| {
         let family = address.cidr.family();
-        let at_home = address.interface.is_none() && family == router.key.family;
+        let on_base = address.interface.as_ref().is_none_or(|dev| *dev == router.key.interface);
+        let at_home = on_base && family == router.key.family;
         let wants = all || marked.contains(&(address.cidr.address(), address.interface.clone()));
         if let (Some(own), true) = (own, at_home) {
             address.interface = Some(own.to_owned());

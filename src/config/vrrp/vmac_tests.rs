@@ -71,6 +71,18 @@ fn addresses_of_the_family_without_dev_go_to_the_virtual_interface() {
     assert_eq!(excluded, [None, Some("eth1")]);
 }
 
+/// As seen with 2.2.7: `dev` with the interface of the instance is none.
+#[test]
+fn addresses_on_the_base_go_to_the_virtual_interface() {
+    let lines = "use_vmac\nvirtual_ipaddress_excluded {\n192.0.2.9/24 dev eth0\n2001:db8::1/64 dev eth0\n}";
+    let (router, _) = router(lines);
+    let excluded: Vec<_> = router.excluded_addresses.iter().map(|a| a.interface.as_deref()).collect();
+    assert_eq!(excluded, [Some("vrrp.51"), Some("eth0")]);
+    let (plan, _) = plan(&instance("A", "use_vmac", "192.0.2.1/24 dev eth0\n192.0.2.2/24 dev eth1"));
+    let places: Vec<_> = plan.routers[0].addresses.iter().map(|a| a.interface.as_deref()).collect();
+    assert_eq!(places, [Some("vrrp.51"), Some("eth1")]);
+}
+
 #[test]
 fn use_vmac_addr_gives_all_others_their_own() {
     let lines = "use_vmac\nuse_vmac_addr\nvirtual_ipaddress_excluded {\n2001:db8::1/64\n192.0.2.9/24 dev eth1\n192.0.2.8/24 dev eth1\n}";
@@ -157,6 +169,6 @@ fn secondaries_are_promoted_where_addresses_are_on_the_interface_itself() {
     assert!(promotes(""));
     assert!(promotes("use_ipvlan 192.0.2.9/24"));
     assert!(!promotes("use_vmac"), "its virtual interface has the setting");
-    assert!(promotes("use_vmac\nvirtual_ipaddress_excluded {\n192.0.2.2/24 dev eth0\n}"));
+    assert!(promotes("use_vmac\nvirtual_ipaddress_excluded {\n2001:db8::2/64 dev eth0\n}"));
     assert!(!router("").0.promote_secondaries);
 }
