@@ -373,7 +373,7 @@ fn an_endpoint_is_the_address_before_a_mask_or_a_range() {
 
 #[test]
 fn a_plus_sign_is_part_of_a_number() {
-    let (settings, wrong) = instance("priority +50\nvirtual_router_id +5");
+    let (settings, wrong) = instance("priority +50\nvirtual_router_id +5\nadvert_int +2");
     assert_eq!(
         (settings.priority.map(|p| p.value), settings.vrid.map(|v| v.value), wrong),
         (Some(50), Some(5), 0)

@@ -135,9 +135,20 @@ impl Router {
         self.plan.announce.elsewhere.and_then(|period| later(now, period))
     }
 
-    /// The cable is back for a Master that did not track it (`dont_track_primary`): switches have forgotten it.
+    /// The cable is back for a Master that did not track it (`dont_track_primary`). Another one may have come meanwhile: it
+    /// speaks at once, which tells switches where it is, and announces its addresses if nobody stronger has answered.
     pub(super) fn announce_returned(&mut self, ctx: &mut Context) {
-        self.burst(self.plan.announce.repeat, |_| true, ctx);
+        if !matches!(self.phase, Phase::Master(_)) || self.is_unspoken() {
+            return;
+        }
+        self.send_advertisement(ctx);
+        let (at, count) = (ctx.now + self.own_interval().duration(), self.plan.announce.repeat);
+        for vip in &mut self.vips {
+            vip.plan_second_burst(at, count);
+        }
+        if let Phase::Master(master) = &mut self.phase {
+            master.note_second_burst(at);
+        }
     }
 
     /// A unicast router that comes back tells where its source address is, once (keepalived).

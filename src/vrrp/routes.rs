@@ -86,7 +86,8 @@ impl Router {
 /// down). A sentence for each that is missing.
 pub(super) fn routing_faults(plan: &KeptPlan, interfaces: &Interfaces) -> Vec<String> {
     let mut faults: Vec<String> = Vec::new();
-    let mut seen: Vec<&str> = vec![&plan.key.interface];
+    // The router's own has been looked at, unless `dont_track_primary` says that it does not matter.
+    let mut seen: Vec<&str> = plan.track_primary.then_some(&*plan.key.interface).into_iter().collect();
     for item in plan.routing.iter().filter(|item| item.tracked()) {
         for name in needed(item) {
             if seen.contains(&name) {

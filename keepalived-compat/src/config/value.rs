@@ -196,6 +196,7 @@ fn leading(text: &str, range: &RangeInclusive<u64>) -> Option<u64> {
 /// Decimal seconds with up to six places; further places are rounded.
 pub(crate) fn seconds(text: &str) -> Option<Duration> {
     const PLACES: usize = 6;
+    let text = unsigned(text);
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
     if (whole.is_empty() && fraction.is_empty()) || !digits(whole) || !digits(fraction) {
