@@ -81,7 +81,10 @@ fn an_ipv6_instance_speaks_version_3_whatever_is_written() {
     let (plan, codes) = routers(
         "vrrp_instance A { \n interface eth0 \n virtual_router_id 1 \n version 2 \n virtual_ipaddress { \n fe80::1/64 \n } \n }",
     );
-    assert_eq!((plan.version, plan.key.family, codes), (Version::V3, AddressFamily::V6, vec![Code::NotYetTraffic]));
+    assert_eq!(
+        (plan.version, plan.key.family, codes),
+        (Version::V3, AddressFamily::V6, vec![Code::NotYetTraffic])
+    );
 }
 
 /// keepalived 2.2.7 takes the address and says nothing.
