@@ -203,6 +203,8 @@ fn a_line_begins_anew_behind_a_brace() {
     assert_eq!(one("@low priority 7"), [7]);
     assert_eq!(one("@other priority 7"), []);
     assert_eq!(one("unicast_peer { 10.0.0.9 } @low priority 8"), [8]);
+    let many = format!("{} priority 6", "unicast_peer { } @low ".repeat(40));
+    assert_eq!(one(&many), [6]);
     assert_eq!(one("authentication { auth_pass \"a{ @b\" } priority 9"), [9], "not in quotes");
 }
 

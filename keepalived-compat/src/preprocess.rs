@@ -188,27 +188,42 @@ impl Reading<'_> {
         }
     }
 
-    /// A line after comments: `@id`, definition, substitution, words. `nesting` counts definitions in definitions.
+    /// A line after comments. `nesting` counts definitions in definitions.
     fn logical_line(&mut self, text: Text, depth: usize, nesting: usize) {
+        let mut rest = Some(text);
+        while let Some(text) = rest {
+            rest = self.part_of_line(text, depth, nesting);
+        }
+    }
+
+    /// `@id`, definition or generator, else words; and what begins anew behind one of its braces.
+    fn part_of_line(&mut self, text: Text, depth: usize, nesting: usize) -> Option<Text> {
         if text.as_str().trim().is_empty() {
-            return;
+            return None;
         }
         let conditional = text.as_str().trim_start().starts_with('@');
         let (text, kept) = self.conditional(text);
         if let Some((name, value)) = assignment(text.as_str()) {
             self.define(kept.then_some(name), &value, text.span_trimmed());
-            return;
+            return None;
         }
         if !kept {
-            return;
+            return None;
         }
         if let Some(end) = generators::head(text.as_str()) {
-            return self.generate(&text, end, depth, nesting);
+            self.generate(&text, end, depth, nesting);
+            return None;
         }
-        if let Some(at) = begins_anew(text.as_str()) {
-            self.logical_line(text.slice(0, at), depth, nesting);
-            return self.logical_line(text.slice(at, text.as_str().len()), depth, nesting);
-        }
+        let Some(at) = begins_anew(text.as_str()) else {
+            self.substitute(text, conditional, depth, nesting);
+            return None;
+        };
+        self.substitute(text.slice(0, at), conditional, depth, nesting);
+        Some(text.slice(at, text.as_str().len()))
+    }
+
+    /// Substitution, then words. `conditional`: there was an `@id` before it.
+    fn substitute(&mut self, text: Text, conditional: bool, depth: usize, nesting: usize) {
         let expanded = self.expand(text);
         if let (true, [], Some((name, value))) =
             (expanded.substituted, &expanded.more[..], assignment(expanded.line.as_str()))
