@@ -77,7 +77,7 @@ impl Plain<'_> {
 
     /// The next piece, made of spare memory.
     pub(crate) fn next(&mut self, spare: &mut Spare) -> Option<Piece> {
-        let blank = |b: &u8| matches!(b, b'\t'..=b'\r' | b' ');
+        let blank = |b: &u8| is_blank(char::from(*b));
         let rest = self.line.as_bytes().get(self.at..)?;
         let start = self.at + rest.iter().position(|b| !blank(b))?;
         let rest = self.line.as_bytes().get(start..)?;

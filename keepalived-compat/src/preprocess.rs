@@ -166,26 +166,31 @@ impl Reading<'_> {
 
     /// Its last line ended in a backslash too, an empty line follows, and then what can only be something else.
     fn end_definition_before(&mut self, text: &Text) {
-        let collecting = std::mem::replace(&mut self.collecting, Collecting::No);
-        let Collecting::Lines(Some(name), place, lines, _) = collecting else { return };
-        let title = format!("the last line of the definition of ${name} ends in a backslash");
-        let now = "the definition ends with the empty line";
-        let diagnostic = Diagnostic::new(Code::NoEffect, place, title, now);
-        self.say(diagnostic.related(text.span_trimmed(), "what follows is no part of it"));
-        self.definitions.set(name, lines, Some(place));
+        let next = text.span_trimmed();
+        self.end_definition(|name, place| {
+            let title = format!("the last line of the definition of ${name} ends in a backslash");
+            let now = "the definition ends with the empty line";
+            let diagnostic = Diagnostic::new(Code::NoEffect, place, title, now);
+            diagnostic.related(next, "what follows is no part of it")
+        });
     }
 
     /// A definition does not go on in another file.
-    fn end_definition(&mut self, file: FileId) {
-        let collecting = std::mem::replace(&mut self.collecting, Collecting::No);
-        let Collecting::Lines(name, place, lines, _) = collecting else { return };
-        if let Some(name) = name {
-            let end = u32::try_from(self.sources.length(file)).unwrap_or(u32::MAX);
-            let span = Span { file, start: end, end };
+    fn end_definition_of(&mut self, file: FileId) {
+        let end = u32::try_from(self.sources.length(file)).unwrap_or(u32::MAX);
+        self.end_definition(|name, _| {
             let title = format!("the file ends in the middle of the definition of ${name}");
-            self.say(Diagnostic::new(Code::BadValue, span, title, "the definition ends here"));
-            self.definitions.set(name, lines, Some(place));
-        }
+            let span = Span { file, start: end, end };
+            Diagnostic::new(Code::BadValue, span, title, "the definition ends here")
+        });
+    }
+
+    /// The definition that is being read, if there is one, is over before its time.
+    fn end_definition(&mut self, complaint: impl FnOnce(&str, Span) -> Diagnostic) {
+        let collecting = std::mem::replace(&mut self.collecting, Collecting::No);
+        let Collecting::Lines(Some(name), place, lines, _) = collecting else { return };
+        self.say(complaint(&name, place));
+        self.definitions.set(name, lines, Some(place));
     }
 
     /// A line after comments. `nesting` counts definitions in definitions.

@@ -69,10 +69,9 @@ pub(super) fn lower(
     }
 }
 
-/// Of several lines the first counts, as in keepalived.
 fn written_socket(global: &[Setting]) -> Option<(&str, Span)> {
-    let first = global.iter().find(|setting| setting.keyword == "snmp_socket")?;
-    Some((first.name()?, first.span))
+    let written = global.find("snmp_socket")?;
+    Some((written.name()?, written.span))
 }
 
 fn socket(global: &[Setting]) -> Option<String> {

@@ -126,8 +126,14 @@ impl FilterSocket {
 
 /// Does the description of a table carry our comment?
 pub(super) fn is_ours(payload: &[u8]) -> bool {
-    let described = payload.get(NFGENMSG..).unwrap_or(&[]);
-    attributes(described).flatten().any(|it| it.kind == NFTA_TABLE_USERDATA && it.value.starts_with(COMMENT))
+    attributes(described(payload))
+        .flatten()
+        .any(|it| it.kind == NFTA_TABLE_USERDATA && it.value.starts_with(COMMENT))
+}
+
+/// The attributes of a message; none of one that is cut short.
+pub(super) fn described(payload: &[u8]) -> &[u8] {
+    payload.get(NFGENMSG..).unwrap_or(&[])
 }
 
 fn encode(settings: &FilterSettings, filter: &Filter) -> Vec<Request> {

@@ -67,8 +67,8 @@ impl RulesSocket {
 
 /// Our comment on a table; `None` for somebody else's.
 pub(super) fn comment(payload: &[u8]) -> Option<String> {
-    let described = payload.get(nft::NFGENMSG..)?;
-    let data = attributes(described).flatten().find(|it| it.kind == nft::NFTA_TABLE_USERDATA)?;
+    let data =
+        attributes(nft::described(payload)).flatten().find(|it| it.kind == nft::NFTA_TABLE_USERDATA)?;
     // Type 0, length, text with NUL.
     let text = String::from_utf8_lossy(data.value.get(2..)?).trim_end_matches('\0').to_owned();
     text.starts_with(COMMENT).then_some(text)
@@ -77,6 +77,14 @@ pub(super) fn comment(payload: &[u8]) -> Option<String> {
 /// What a comment of ours says of `net.ipv4.vs.conntrack`.
 fn conntrack_was(comment: &str) -> Option<String> {
     comment.split_once(CONNTRACK_WAS).map(|(_, was)| was.to_owned())
+}
+
+/// A request about a table of this name.
+fn about(kind: u16, flags: u16, family: AddressFamily, table: &str) -> Request {
+    let header = [number(family), 0, 0, 0];
+    let mut request = Request::new(nft::NFNL_SUBSYS_NFTABLES << 8 | kind, flags, &header);
+    request.text(nft::TABLE, table);
+    request
 }
 
 fn number(family: AddressFamily) -> u8 {
@@ -295,9 +303,7 @@ impl Table<'_> {
 
     /// A message about this table.
     fn message(&mut self, kind: u16, flags: u16, fill: impl FnOnce(&mut Request)) {
-        let header = [number(self.family), 0, 0, 0];
-        let mut request = Request::new(nft::NFNL_SUBSYS_NFTABLES << 8 | kind, flags, &header);
-        request.text(nft::TABLE, &self.rules.table);
+        let mut request = about(kind, flags, self.family, &self.rules.table);
         fill(&mut request);
         self.batch.push(request);
     }

@@ -69,14 +69,22 @@ impl Router {
 
     /// Every address now, and again after `delay`.
     fn pair_of_bursts(&mut self, count: u32, delay: Duration, ctx: &mut Context) {
-        let Phase::Master(master) = &mut self.phase else { return };
+        if !matches!(self.phase, Phase::Master(_)) {
+            return;
+        }
         if let Some(at) = later(ctx.now, delay) {
-            for vip in self.vips.iter_mut().filter(|vip| vip.state == VipState::Installed) {
-                vip.plan_second_burst(at, count);
-            }
-            master.note_second_burst(at);
+            self.plan_bursts(at, count);
         }
         self.burst(count, |_| true, ctx);
+    }
+
+    /// Every address at this time, if this is a Master still.
+    fn plan_bursts(&mut self, at: Instant, count: u32) {
+        let Phase::Master(master) = &mut self.phase else { return };
+        for vip in self.vips.iter_mut().filter(|vip| vip.state == VipState::Installed) {
+            vip.plan_second_burst(at, count);
+        }
+        master.note_second_burst(at);
     }
 
     /// A weaker Master goes without a word when it hears us at last, and clients and switches still believe it: any
@@ -142,13 +150,7 @@ impl Router {
             return;
         }
         self.send_advertisement(ctx);
-        let (at, count) = (ctx.now + self.own_interval().duration(), self.plan.announce.repeat);
-        for vip in &mut self.vips {
-            vip.plan_second_burst(at, count);
-        }
-        if let Phase::Master(master) = &mut self.phase {
-            master.note_second_burst(at);
-        }
+        self.plan_bursts(ctx.now + self.own_interval().duration(), self.plan.announce.repeat);
     }
 
     /// A unicast router that comes back tells where its source address is, once (keepalived).

@@ -73,7 +73,27 @@ impl<'a> Context<'a> {
         body: &[Statement],
         mut handle: impl FnMut(&mut Self, &'static Keyword, &Statement),
     ) -> Vec<Setting> {
-        let mut others = Vec::new();
+        self.each(place, body, |cx, keyword, statement| {
+            if cx.wanted(place, keyword, statement) {
+                cx.left = false;
+                handle(cx, keyword, statement);
+                if !std::mem::take(&mut cx.left) {
+                    return None;
+                }
+            }
+            cx.kept(keyword, statement)
+        })
+    }
+
+    /// What `read` makes of the statements of a block that are known, have their words, and are no second line of a keyword
+    /// that counts once.
+    pub(super) fn each(
+        &mut self,
+        place: Place,
+        body: &[Statement],
+        mut read: impl FnMut(&mut Self, &'static Keyword, &Statement) -> Option<Setting>,
+    ) -> Vec<Setting> {
+        let mut settings = Vec::new();
         // Blocks of global settings add up, and those outside blocks come one by one.
         let mut once = self.once_of(place).map(std::mem::take).unwrap_or_default();
         for statement in body {
@@ -82,16 +102,16 @@ impl<'a> Context<'a> {
                 continue;
             }
             let said = self.diagnostics.len();
-            let setting = self.read(place, keyword, statement, &mut handle);
-            others.extend(setting);
-            if self.diagnostics.len() == said {
+            let setting = read(self, keyword, statement);
+            if setting.is_some() || self.diagnostics.len() == said {
                 once.note(place, keyword, statement);
             }
+            settings.extend(setting);
         }
         if let Some(kept) = self.once_of(place) {
             *kept = once;
         }
-        others
+        settings
     }
 
     fn once_of(&mut self, place: Place) -> Option<&mut Once> {
@@ -102,28 +122,15 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// One statement of [`Self::block`].
-    fn read(
-        &mut self,
-        place: Place,
-        keyword: &'static Keyword,
-        statement: &Statement,
-        handle: &mut impl FnMut(&mut Self, &'static Keyword, &Statement),
-    ) -> Option<Setting> {
-        if self.wanted(place, keyword, statement) {
-            self.left = false;
-            handle(self, keyword, statement);
-            if !std::mem::take(&mut self.left) {
-                return None;
-            }
-        }
+    /// A statement as a setting; `None` (said) when keepalived leaves it out.
+    pub(super) fn kept(&mut self, keyword: &'static Keyword, statement: &Statement) -> Option<Setting> {
         self.setting(keyword, statement).filter(|setting| super::objects::accept(self, setting))
     }
 
     /// The block of a check that is not built; `None` (said) when keepalived leaves it out.
     pub(super) fn checker(&mut self, keyword: &'static Keyword, statement: &Statement) -> Option<Setting> {
         self.in_checker = true;
-        let setting = self.setting(keyword, statement).filter(|s| super::objects::accept(self, s));
+        let setting = self.kept(keyword, statement);
         self.in_checker = false;
         setting
     }

@@ -95,7 +95,6 @@ fn fits(cx: &mut Context, setting: &Setting) -> bool {
             cx.tell(Code::Adjusted, setting.span, title, "no mail is sent");
             true
         }
-        "lvs_sync_daemon" => first(cx, setting),
         "umask" => every(cx, setting, words, |w| {
             let bits = |w: &str| w.split('|').all(|bit| bit.is_empty() || is_umask_bit(bit));
             w.parse::<u32>().is_ok()
@@ -192,20 +191,6 @@ fn every(cx: &mut Context, setting: &Setting, words: &[String], fits: impl Fn(&s
         }
         None => true,
     }
-}
-
-/// Of a keyword that counts once the first line is kept.
-fn first(cx: &mut Context, setting: &Setting) -> bool {
-    let key = (setting.keyword, String::new());
-    let Some(before) = cx.places.get(&key).copied() else {
-        cx.places.insert(key, setting.span);
-        return true;
-    };
-    let title = format!("`{}` stands here already", setting.keyword);
-    let diagnostic =
-        Diagnostic::new(Code::Duplicate, setting.span, title, "the first one counts, as in keepalived");
-    cx.say(diagnostic.related(before, "first written here"));
-    false
 }
 
 fn needs(cx: &mut Context, setting: &Setting, keyword: &str) -> bool {

@@ -1,9 +1,10 @@
 //! Keywords that count once: keepalived leaves out a second line (seen with 2.2.7); of all others the last one counts.
 
 use super::Context;
-use crate::Code;
 use crate::keywords::{Keyword, Place};
+use crate::source::Span;
 use crate::tree::Statement;
+use crate::{Code, Diagnostic};
 
 const STATES: &[&str] = &[
     "notify",
@@ -27,6 +28,7 @@ const GLOBAL: &[&str] = &[
     "shutdown_script",
     "snmp_socket",
     "nftables",
+    "lvs_sync_daemon",
 ];
 
 /// Does the first line of this keyword count?
@@ -46,27 +48,29 @@ fn counts_once(place: Place, keyword: &str) -> bool {
     names.contains(&keyword)
 }
 
-/// Keywords of a block that have been read and count once.
+/// Keywords of a block that have been read and count once, and where.
 #[derive(Debug, Default)]
-pub(super) struct Once(Vec<&'static str>);
+pub(super) struct Once(Vec<(&'static str, Span)>);
 
 impl Once {
     /// Was the keyword read before in this block? Then it is said.
     pub(super) fn has(&self, cx: &mut Context, keyword: &Keyword, statement: &Statement) -> bool {
-        let repeats = self.0.contains(&keyword.name);
+        let Some((_, first)) = self.0.iter().find(|(name, _)| *name == keyword.name) else { return false };
         // Only the name of a virtual interface counts once.
-        if repeats && !(keyword.name == "use_vmac" && statement.arguments().is_empty()) {
+        if !(keyword.name == "use_vmac" && statement.arguments().is_empty()) {
             let title = format!("`{}` stands here already", keyword.name);
-            cx.tell(Code::Duplicate, statement.span(), title, "the first one counts, as in keepalived");
+            let now = "the first one counts, as in keepalived";
+            let diagnostic = Diagnostic::new(Code::Duplicate, statement.span(), title, now);
+            cx.say(diagnostic.related(*first, "first written here"));
         }
-        repeats
+        true
     }
 
-    /// It has been read without a complaint.
+    /// It has been read: it is kept, or nobody complained.
     pub(super) fn note(&mut self, place: Place, keyword: &Keyword, statement: &Statement) {
         let named = keyword.name != "use_vmac" || !statement.arguments().is_empty();
         if named && counts_once(place, keyword.name) {
-            self.0.push(keyword.name);
+            self.0.push((keyword.name, statement.span()));
         }
     }
 }

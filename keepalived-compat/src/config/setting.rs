@@ -7,7 +7,6 @@
 use super::Context;
 use super::line;
 use super::lvs::{SyncDaemon, Timeouts, daemon};
-use super::once::Once;
 use super::value::{address, boolean, seconds, shortened};
 use super::vrrp::{HmacKey, Ipvlan, Vmac, hmac, is_interface_name, link};
 use crate::command::{self, Account, Command, SplitError};
@@ -183,21 +182,7 @@ impl Context<'_> {
 
     /// A block of which nothing is executed.
     pub(super) fn settings(&mut self, place: Place, body: &[Statement]) -> Vec<Setting> {
-        let (mut kept, mut once) = (Vec::new(), Once::default());
-        for statement in body {
-            if let Some(keyword) = self.known(place, statement)
-                && self.shaped(keyword, statement)
-                && !once.has(self, keyword, statement)
-            {
-                let said = self.diagnostics.len();
-                let setting = self.setting(keyword, statement);
-                kept.extend(setting.filter(|s| super::objects::accept(self, s)));
-                if self.diagnostics.len() == said {
-                    once.note(place, keyword, statement);
-                }
-            }
-        }
-        kept
+        self.each(place, body, Self::kept)
     }
 
     /// The value at the front of `words`, which is moved behind it.

@@ -116,7 +116,7 @@ impl Reading<'_> {
             self.physical_line(file, base, line.strip_suffix('\r').unwrap_or(line), depth);
             base += line.len() + 1;
         }
-        self.end_definition(file);
+        self.end_definition_of(file);
         self.insists = before;
         self.open_files.pop();
         Ok(())

@@ -3,7 +3,7 @@
 use super::super::message::{Request, attributes};
 use super::super::nftables as nft;
 use super::super::socket::NetlinkError;
-use super::{RulesSocket, comment, conntrack_was, number};
+use super::{RulesSocket, about, comment, conntrack_was, number};
 use crate::net::AddressFamily;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -78,14 +78,18 @@ impl RulesSocket {
         let context = "cannot ask for the packet filter's generation";
         let answers = self.socket.call(request, context)?;
         let number = answers.iter().find_map(|answer| {
-            let described = attributes(answer.payload.get(nft::NFGENMSG..)?);
-            described.flatten().find(|it| it.kind == NFTA_GEN_ID)?.octets().map(u32::from_be_bytes).ok()
+            attributes(nft::described(&answer.payload))
+                .flatten()
+                .find(|it| it.kind == NFTA_GEN_ID)?
+                .octets()
+                .map(u32::from_be_bytes)
+                .ok()
         });
         number.ok_or_else(|| NetlinkError::new(libc::EBADMSG, context))
     }
 
     fn description(&mut self, family: AddressFamily, table: &str) -> Result<Option<Vec<u8>>, NetlinkError> {
-        let request = about(nft::NFT_MSG_GETTABLE, family, table);
+        let request = about(nft::NFT_MSG_GETTABLE, 0, family, table);
         match self.socket.call(request, &format!("cannot look for the nftables table {table}")) {
             Err(error) if error.errno == libc::ENOENT => Ok(None),
             answers => Ok(answers?.into_iter().next().map(|answer| answer.payload)),
@@ -100,40 +104,30 @@ impl RulesSocket {
             let Some(description) = self.description(family, table)? else { continue };
             let salt = number(family);
             let of_table = &[NFTA_TABLE_FLAGS, nft::NFTA_TABLE_USERDATA];
-            sum = sum.wrapping_add(digest(salt, payload(&description), of_table));
+            sum = sum.wrapping_add(digest(salt, nft::described(&description), of_table));
             let mut requests = vec![
-                about(NFT_MSG_GETCHAIN, family, table),
-                about(NFT_MSG_GETRULE, family, table),
-                about(NFT_MSG_GETSET, family, table),
+                about(NFT_MSG_GETCHAIN, 0, family, table),
+                about(NFT_MSG_GETRULE, 0, family, table),
+                about(NFT_MSG_GETSET, 0, family, table),
             ];
-            let sets = self.socket.dump(&about(NFT_MSG_GETSET, family, table), &context)?;
+            let sets = self.socket.dump(&about(NFT_MSG_GETSET, 0, family, table), &context)?;
             requests.extend(sets.iter().filter_map(|set| {
-                let name = text(payload(&set.payload), nft::NFTA_SET_NAME)?;
-                let mut request = about(NFT_MSG_GETSETELEM, family, table);
+                let name = text(nft::described(&set.payload), nft::NFTA_SET_NAME)?;
+                let mut request = about(NFT_MSG_GETSETELEM, 0, family, table);
                 request.text(nft::NFTA_ELEMENTS_SET, &name);
                 Some(request)
             }));
             for request in requests {
                 let digests = self.socket.dump_as(&request, &context, |kind, message| {
                     // Not every kernel leaves out the chains of other tables.
-                    let of_ours = text(payload(message), nft::TABLE).is_some_and(|it| it == table);
-                    Ok(of_ours.then(|| item(salt, kind & 0xff, payload(message))))
+                    let of_ours = text(nft::described(message), nft::TABLE).is_some_and(|it| it == table);
+                    Ok(of_ours.then(|| item(salt, kind & 0xff, nft::described(message))))
                 })?;
                 sum = digests.into_iter().fold(sum, u64::wrapping_add);
             }
         }
         Ok(sum)
     }
-}
-
-fn about(kind: u16, family: AddressFamily, table: &str) -> Request {
-    let mut request = Request::new(nft::NFNL_SUBSYS_NFTABLES << 8 | kind, 0, &[number(family), 0, 0, 0]);
-    request.text(nft::TABLE, table);
-    request
-}
-
-fn payload(message: &[u8]) -> &[u8] {
-    message.get(nft::NFGENMSG..).unwrap_or(&[])
 }
 
 fn text(attributes_of: &[u8], kind: u16) -> Option<String> {
